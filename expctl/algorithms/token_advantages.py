@@ -1,0 +1,176 @@
+"""Advantages that differ from token to token: the hook, and two ready sources.
+
+A source is called once a rollout, in training only, on this rank's B rows, with keywords
+
+    prompts, completions          B prompts and completions, strings or conversations, as reward functions get them
+    completion_ids, mask          (B, T), right-padded; the mask is 1 on the tokens that the policy wrote
+    rewards                       (B, number of reward functions), raw, NaN where a function returned None
+    advantages                    (B,), the group advantages
+    tokenizer                     the trainer's
+    <column>                      B values of every other dataset column and of every extra field of a rollout
+
+and returns advantages `(B, T)`. Values outside the mask are set to zero, as are rows that nothing scored.
+"""
+
+import pkgutil
+from collections.abc import Callable
+
+import torch
+
+from .trainer_hooks import ScoredRollout, loss_mask
+
+
+class TokenAdvantages(ScoredRollout):
+    """Gives a `GRPOTrainer` the constructor argument `token_advantages`: a source, its dotted path, or None.
+
+    Works at the levels "token" and "sequence_token" of the importance ratio. TRL's "sequence" would collapse the credit
+    into `mean_t A_t * mean_t grad log pi_t`, so it is refused.
+
+    Raises:
+        ValueError: in the constructor, with level "sequence"; at a rollout, when the source returns a wrong shape or
+            a value that is not finite.
+        TypeError: when the source cannot be called, or returns something that is not a tensor.
+    """
+
+    def __init__(self, model, reward_funcs=None, args=None, *positional, token_advantages=None, **keywords):
+        if isinstance(token_advantages, str):
+            token_advantages = pkgutil.resolve_name(token_advantages)
+        if token_advantages is not None and not callable(token_advantages):
+            raise TypeError(f"token_advantages must be callable or a dotted path, not {token_advantages!r}.")
+        if token_advantages is not None and args is not None and args.importance_sampling_level == "sequence":
+            raise ValueError(
+                "token_advantages does not go with importance_sampling_level='sequence': the credit of single tokens "
+                "would be averaged away. Use importance_sampling_level='sequence_token' (GSPO-token) or 'token'."
+            )
+        super().__init__(model, reward_funcs, args, *positional, **keywords)
+        self.token_advantages = token_advantages
+
+    def _generate_and_score_completions(self, inputs):
+        batch = super()._generate_and_score_completions(inputs)
+        if self.token_advantages is not None and self.model.training:
+            batch["advantages"] = self._credited(batch)
+        return batch
+
+    def _credited(self, batch: dict) -> torch.Tensor:
+        """Ask the source, check what it returned, and log how much the credit varies inside a completion."""
+        rollout, mask, advantages = self._rollout, loss_mask(batch), batch["advantages"]
+        rewards = self._local_rewards(len(advantages))
+        reserved = ("prompt", "completion", "completion_ids", "completions", "mask", "rewards", "advantages", "tokenizer")
+        columns = {key: [row[key] for row in rollout.inputs] for key in rollout.inputs[0] if key not in reserved}
+        credit = self.token_advantages(
+            prompts=rollout.prompts,
+            completions=rollout.completions,
+            completion_ids=batch["completion_ids"],
+            mask=mask,
+            rewards=rewards,
+            advantages=advantages,
+            tokenizer=self._tokenizer,
+            **columns,
+        )
+        credit = self._checked(credit, mask).to(advantages)
+        scored = ~rewards.isnan().all(dim=1, keepdim=True)
+        credit = credit.masked_fill(~(mask.bool() & scored), 0.0)
+        self._log_spread(credit, mask)
+        return credit
+
+    def _checked(self, credit, mask: torch.Tensor) -> torch.Tensor:
+        name = getattr(self.token_advantages, "__name__", type(self.token_advantages).__name__)
+        if not isinstance(credit, torch.Tensor):
+            raise TypeError(f"token_advantages {name!r} must return a tensor, not {type(credit).__name__}.")
+        if credit.shape != mask.shape:
+            raise ValueError(
+                f"token_advantages {name!r} returned shape {tuple(credit.shape)}; one value for each completion token "
+                f"is needed, the shape of completion_ids: {tuple(mask.shape)}."
+            )
+        credit = credit.to(mask.device)
+        if not credit[mask.bool()].isfinite().all():
+            raise ValueError(f"token_advantages {name!r} returned NaN or infinity for a token of the mask.")
+        return credit
+
+    def _log_spread(self, credit: torch.Tensor, mask: torch.Tensor) -> None:
+        tokens = mask.sum(1).clamp(min=1)
+        mean = (credit * mask).sum(1) / tokens
+        spread = (((credit - mean.unsqueeze(1)) ** 2 * mask).sum(1) / tokens).sqrt().mean()
+        self._metrics["train"]["token_advantages/spread"].append(self.accelerator.gather(spread).mean().item())
+
+
+class DiscountedCredit:
+    """Length-discounted credit: `A_it = gamma**(tokens of i still to come after t) * A_i`.
+
+    The return-to-go of a reward at the end of the completion: the decision that ended it gets all of the credit, one
+    n tokens earlier `gamma**n`, so that long detours earn and cost little. `gamma=1` is the group advantage on every token.
+
+    Raises:
+        ValueError: unless 0 < gamma <= 1.
+    """
+
+    def __init__(self, gamma: float = 0.99):
+        if not 0.0 < gamma <= 1.0:
+            raise ValueError(f"DiscountedCredit: gamma={gamma} must lie in (0, 1].")
+        self.gamma = gamma
+
+    def __call__(self, *, advantages, mask, **_) -> torch.Tensor:
+        to_come = mask.flip(1).cumsum(1).flip(1) - mask
+        return advantages.unsqueeze(1) * self.gamma ** to_come.to(advantages)
+
+
+class StepCredit:
+    """Step rewards spread over the tokens of their step: `A_it = A_i + weight * (r_i,step(t) - mean_t r_i,step(t))`.
+
+    A step ends with the token that completes `separator`. What the steps of a completion earn is centred over its
+    tokens, so the completion as a whole keeps its group advantage and the step rewards only move credit inside it.
+    With equal step rewards nothing moves. A process reward model is one `step_rewards` among others.
+
+    Args:
+        step_rewards: `f(steps, **columns) -> list[list[float]]`; `steps[i]` are the texts of the steps of completion i, special
+            tokens left out, tool tokens left out; `columns` as for a source. One finite number a step.
+        separator: what ends a step, by default a newline.
+        weight: advantage for one unit of step reward.
+
+    Raises:
+        ValueError: when the numbers of rewards and of steps differ.
+    """
+
+    def __init__(self, step_rewards: Callable | str, separator: str = "\n", weight: float = 1.0):
+        self.step_rewards = pkgutil.resolve_name(step_rewards) if isinstance(step_rewards, str) else step_rewards
+        if not callable(self.step_rewards):
+            raise TypeError(f"StepCredit: step_rewards must be callable or a dotted path, not {step_rewards!r}.")
+        if not separator:
+            raise ValueError("StepCredit: separator is empty, so no step would ever end.")
+        self.separator = separator
+        self.weight = weight
+
+    def __call__(self, *, advantages, completion_ids, mask, tokenizer, **columns) -> torch.Tensor:
+        written = [ids[kept.bool()] for ids, kept in zip(completion_ids, mask, strict=True)]
+        lengths = [self._step_lengths(ids.tolist(), tokenizer) for ids in written]
+        steps = [
+            [tokenizer.decode(step, skip_special_tokens=True) for step in ids.split(length)] if length else []
+            for ids, length in zip(written, lengths, strict=True)
+        ]
+        rewards = self.step_rewards(steps, **columns)
+        if [len(row) for row in rewards] != [len(row) for row in steps]:
+            raise ValueError(
+                f"StepCredit: step_rewards returned {[len(row) for row in rewards]} rewards for completions of "
+                f"{[len(row) for row in steps]} steps."
+            )
+        credit = advantages.unsqueeze(1).repeat(1, mask.shape[1])
+        for row, kept, reward, length in zip(credit, mask.bool(), rewards, lengths, strict=True):
+            if length:
+                row[kept] += self.weight * self._centred(torch.tensor(reward), torch.tensor(length)).to(row)
+        return credit
+
+    def _step_lengths(self, ids: list[int], tokenizer) -> list[int]:
+        """Number of tokens of each step; the last step is whatever follows the last separator."""
+        lengths, text, begun = [], "", 0
+        for position, piece in enumerate(tokenizer.batch_decode([[token] for token in ids]), start=1):
+            text = (text + piece)[-len(piece) - len(self.separator) :]  # only a new piece can complete a separator
+            if self.separator in text:
+                lengths.append(position - begun)
+                text, begun = "", position
+        return [*lengths, len(ids) - begun] if begun < len(ids) else lengths
+
+    @staticmethod
+    def _centred(rewards: torch.Tensor, lengths: torch.Tensor) -> torch.Tensor:
+        # Against the first step, so that equal rewards give exactly zero whatever their size.
+        tokens = (rewards.double() - rewards[0].double()).repeat_interleave(lengths)
+        return tokens - tokens.mean()
