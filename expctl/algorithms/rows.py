@@ -69,8 +69,8 @@ def trim(batch: dict, pad_to_multiple_of: int | None = None) -> dict:
     The widths stay multiples of `pad_to_multiple_of`. At least one column of each remains.
     """
     prompt_width, completion_width = batch["prompt_ids"].size(1), batch["completion_ids"].size(1)
-    prompt = _round_up(int(batch["prompt_mask"].sum(1).max()), pad_to_multiple_of, prompt_width)
-    completion = _round_up(int(batch["completion_mask"].sum(1).max()), pad_to_multiple_of, completion_width)
+    prompt = round_up(int(batch["prompt_mask"].sum(1).max()), pad_to_multiple_of, prompt_width)
+    completion = round_up(int(batch["completion_mask"].sum(1).max()), pad_to_multiple_of, completion_width)
     trimmed = dict(batch)
     for key, value in batch.items():
         if key in PROMPT_FIELDS:
@@ -133,8 +133,8 @@ def pack(
             different = sorted(row.keys() ^ rows[0].keys())
             raise ValueError(f"rows of one batch must hold the same fields; some lack {', '.join(different)}")
 
-    prompt_width = _round_up(max(len(row["prompt_ids"]) for row in rows), pad_to_multiple_of)
-    completion_width = _round_up(max(len(row["completion_ids"]) for row in rows), pad_to_multiple_of)
+    prompt_width = round_up(max(len(row["prompt_ids"]) for row in rows), pad_to_multiple_of)
+    completion_width = round_up(max(len(row["completion_ids"]) for row in rows), pad_to_multiple_of)
 
     def lay(key):
         values = [row[key] for row in rows]
@@ -156,6 +156,14 @@ def pack(
     return {key: value.to(device) if isinstance(value, torch.Tensor) else value for key, value in batch.items()}
 
 
+def round_up(width: int, multiple: int | None, limit: int | None = None) -> int:
+    """At least 1, the next multiple of `multiple` if there is one, at most `limit` if there is one."""
+    width = max(width, 1)
+    if multiple:
+        width = -(-width // multiple) * multiple
+    return width if limit is None else min(width, limit)
+
+
 def _split_images(batch: dict) -> dict:
     """One entry a row in every image field that `num_images` or `num_tiles` groups."""
     if batch.get("pixel_values") is None or batch.get("num_images") is None:
@@ -175,10 +183,3 @@ def _to_cpu(value):
 
 def _padding(key: str, pad_token_id: int) -> int:
     return pad_token_id if key in ("prompt_ids", "completion_ids") else _PADDING.get(key, 0)
-
-
-def _round_up(width: int, multiple: int | None, limit: int | None = None) -> int:
-    width = max(width, 1)
-    if multiple:
-        width = -(-width // multiple) * multiple
-    return width if limit is None else min(width, limit)

@@ -1,0 +1,105 @@
+"""How many completions to keep of a prompt, by how hard the policy finds it (GFPO, Algorithm 2).
+
+The mean reward of a prompt's G completions is set against the means of all prompts seen so far. Hard prompts keep more
+completions, easy ones fewer: what is easy can be shortened, what is hard needs exploration.
+"""
+
+import math
+from collections.abc import Sequence
+
+from fastdigest import TDigest
+
+from expctl.algorithms.filters import GroupFilter, GroupScores, resolve_filter
+
+
+class AdaptiveDifficulty:
+    """Keeps k by the quartile of the prompt's mean reward; which k, another filter decides.
+
+    The paper's setting for G = 16 is the default: 8, 8, 6 and 4 from the hardest quarter to the easiest, 6.5 on
+    average, and 8 for all during a few warm-up steps. Quartiles are estimated by a t-digest over every prompt seen,
+    the current batch included. Leave `num_remains_in_group` unset.
+
+    With few distinct rewards many prompts share a mean, and a strict comparison with the quartiles would call the very
+    hardest easy as soon as a quarter of them has the lowest mean. So a prompt's place is its mid-rank: the share of
+    prompts below it plus half of those equal to it.
+
+    The digest is fed with the gathered rewards, in the same order on every rank, and is saved with every checkpoint.
+    A prompt that no reward function could score counts as very hard and stays out of the digest.
+
+    Args:
+        filter: name, dotted path or callable that scores the completions.
+        very_hard, hard, medium, easy: k by quartile; from 2 to G.
+        warmup_steps: generation batches at `very_hard` before the quartiles are believed.
+        max_centroids: size of the t-digest; more is more exact.
+
+    Raises:
+        ValueError: if `filter` decides k itself.
+    """
+
+    def __init__(
+        self,
+        filter: "str | GroupFilter" = "shortest",
+        very_hard: int = 8,
+        hard: int = 8,
+        medium: int = 6,
+        easy: int = 4,
+        warmup_steps: int = 10,
+        max_centroids: int = 1000,
+    ):
+        self.filter = resolve_filter(filter)
+        if hasattr(self.filter, "remains"):
+            raise ValueError(f"{type(self.filter).__name__} decides how many to keep; AdaptiveDifficulty does so too")
+        self.remains_by_quartile = (very_hard, hard, medium, easy)
+        self.warmup_steps = warmup_steps
+        self.steps = 0
+        self.digest = TDigest(max_centroids)
+
+    def __call__(self, group_completions, group_rewards, **kwargs) -> GroupScores:
+        return self.filter(group_completions, group_rewards, **kwargs)
+
+    def check(self, num_generations: int) -> None:
+        """Raise ValueError if one of the four k does not fit groups of `num_generations`."""
+        names = ("very_hard", "hard", "medium", "easy")
+        for name, k in zip(names, self.remains_by_quartile, strict=True):
+            if not 2 <= k <= num_generations:
+                raise ValueError(
+                    f"AdaptiveDifficulty keeps {name}={k} completions, but num_generations is {num_generations}: "
+                    f"set {', '.join(names)} between 2 and {num_generations} (the paper: 8, 8, 6, 4 of 16)."
+                )
+
+    def remains(self, group_rewards: Sequence[Sequence[float]]) -> list[int]:
+        """k of each group; learns the difficulty of all of them first."""
+        means = [_mean(rewards) for rewards in group_rewards]
+        scored = [mean for mean in means if not math.isnan(mean)]
+        if scored:
+            self.digest.batch_update(scored)
+        self.steps += 1
+        if self.steps <= self.warmup_steps:
+            return [self.remains_by_quartile[0]] * len(means)
+        return [self.remains_by_quartile[0 if math.isnan(mean) else self.quartile(mean)] for mean in means]
+
+    def quartile(self, mean_reward: float) -> int:
+        """0 (very hard) to 3 (easy): the quarter of all prompts seen that a mean reward falls into."""
+        return min(int(4 * mid_rank(self.digest, mean_reward)), 3)
+
+    def state_dict(self) -> dict:
+        return {"steps": self.steps, "digest": self.digest.to_dict()}
+
+    def load_state_dict(self, state: dict) -> None:
+        self.steps = state["steps"]
+        self.digest = TDigest.from_dict(state["digest"])
+
+
+def mid_rank(digest: TDigest, value: float) -> float:
+    """Share of the digest below `value` plus half of the share equal to it, in [0, 1].
+
+    A digest that has merged points interpolates between its centroids, so "equal" is what lies closer than a
+    thousandth of the range: rewards that differ by less are the same difficulty.
+    """
+    tolerance = max(digest.max() - digest.min(), 1e-9) * 1e-3
+    return (digest.cdf(value - tolerance) + digest.cdf(value + tolerance)) / 2
+
+
+def _mean(rewards: Sequence[float]) -> float:
+    scored = [reward for reward in rewards if not math.isnan(reward)]
+    return sum(scored) / len(scored) if scored else math.nan

@@ -1,0 +1,182 @@
+"""Group filters: which of the G sampled completions of a prompt GFPO trains on.
+
+A group filter is any callable with the signature of TRL's first GFPO,
+
+    group_filter(group_completions, group_rewards, **kwargs) -> list[list[float]]
+
+one score for every completion of every group; the k highest of a group are kept (equal scores: the earlier one).
+`group_rewards` is `list[list[float]]`, the weighted sum of the reward functions, NaN where none could score. The
+keyword arguments, each grouped like `group_completions`, are
+
+- `group_completion_lengths`: tokens that the model itself generated (tool results and environment turns left out);
+- `group_completion_ids`, `group_prompts`, and every column of the dataset under its own name;
+- `group_rewards_per_func`: the rewards before they are summed, as `{reward function name: list[list[float]]}`;
+- `num_remains`: k of each group, `list[int]`.
+
+A filter may also decide k itself, by a method `remains(group_rewards) -> list[int]`, and may have a memory, by
+`state_dict()` and `load_state_dict(state)`, which is then part of every checkpoint. See `difficulty.py` for both.
+"""
+
+import difflib
+import importlib
+import math
+from collections.abc import Callable, Sequence
+
+GroupScores = list[list[float]]
+GroupFilter = Callable[..., GroupScores]
+
+
+class Shortest:
+    """Keep the shortest completions: score `-|o|` in tokens (GFPO, section 3).
+
+    It never penalises a long wrong answer, which is simply not kept; the paper leaves those to the KL term.
+    """
+
+    def __call__(self, group_completions, group_rewards, *, group_completion_lengths, **kwargs) -> GroupScores:
+        return [[-float(length) for length in lengths] for lengths in group_completion_lengths]
+
+
+class TokenEfficiency:
+    """Keep the completions with the most reward per token: score `(R + offset) / |o|` (GFPO, section 3.2).
+
+    Scaling all lengths changes nothing, shifting the rewards does: with rewards in {0, 1} wrong answers tie at 0 and
+    are kept only for want of correct ones, with rewards in [-1, 1], as in the paper, the wrong answers that are kept
+    are the *longest*, so that length without a result is what gets the negative advantage. `offset` moves between the
+    two: -0.5 gives {0, 1} rewards the paper's shape, +1 takes it from rewards in [-1, 1].
+
+    Reward per token alone has a trap. As soon as k completions of a group are correct, the kept set is all correct,
+    its variance is zero and the group teaches nothing: measured on a bandit, accuracy stays at 0.69 where GRPO
+    reaches 0.99. So, unless `keep_contrast` is false, a kept set without contrast gives up its lowest-scored member
+    for the best-scored completion below the group's highest reward, wherever the group has one.
+
+    Args:
+        offset: added to the reward before it is divided by the length.
+        keep_contrast: keep at least one completion below the highest reward of a group that has any.
+    """
+
+    def __init__(self, offset: float = 0.0, keep_contrast: bool = True):
+        self.offset = offset
+        self.keep_contrast = keep_contrast
+
+    def __call__(
+        self, group_completions, group_rewards, *, group_completion_lengths, num_remains, **kwargs
+    ) -> GroupScores:
+        scores = [
+            [(reward + self.offset) / max(length, 1) for reward, length in zip(rewards, lengths, strict=True)]
+            for rewards, lengths in zip(group_rewards, group_completion_lengths, strict=True)
+        ]
+        return keep_contrast(scores, group_rewards, num_remains) if self.keep_contrast else scores
+
+
+class KeepContrast:
+    """Another filter's scores, with the guard of `TokenEfficiency` against a kept set without contrast."""
+
+    def __init__(self, filter: "str | GroupFilter" = "shortest"):
+        self.filter = resolve_filter(filter)
+
+    def __call__(self, group_completions, group_rewards, *, num_remains, **kwargs) -> GroupScores:
+        scores = self.filter(group_completions, group_rewards, num_remains=num_remains, **kwargs)
+        return keep_contrast(scores, group_rewards, num_remains)
+
+
+class WeightedFilters:
+    """Several filters at once: the weighted sum of the completion's *rank* in its group under each of them.
+
+    Ranks (0 worst to 1 best, mid-rank on ties), because `-|o|` and `R/|o|` have no common scale to add up on.
+
+    Args:
+        filters: names, dotted paths or callables. Filters that decide k belong outside: see `AdaptiveDifficulty`.
+        weights: one a filter; equal when not given.
+    """
+
+    def __init__(self, filters: "Sequence[str | GroupFilter]", weights: Sequence[float] | None = None):
+        self.filters = [resolve_filter(filter) for filter in filters]
+        self.weights = [1.0] * len(self.filters) if weights is None else [float(weight) for weight in weights]
+        if len(self.weights) != len(self.filters):
+            raise ValueError(f"WeightedFilters got {len(self.filters)} filters but {len(self.weights)} weights")
+        for filter in self.filters:
+            if hasattr(filter, "remains"):
+                raise ValueError(f"{type(filter).__name__} decides how many to keep: put it around WeightedFilters")
+
+    def __call__(self, group_completions, group_rewards, **kwargs) -> GroupScores:
+        total = [[0.0] * len(rewards) for rewards in group_rewards]
+        for filter, weight in zip(self.filters, self.weights, strict=True):
+            for sums, scores in zip(total, filter(group_completions, group_rewards, **kwargs), strict=True):
+                for i, rank in enumerate(_ranks(scores)):
+                    sums[i] += weight * rank
+        return total
+
+
+def best(scores: Sequence[float], rewards: Sequence[float], k: int) -> list[int]:
+    """Indices of the k completions of one group that are kept, in ascending order.
+
+    Highest score first, the earlier one on ties. A completion that no reward function could score (NaN reward) comes
+    after all that were scored, one without a score (NaN) after all that have one.
+    """
+
+    def order(i):
+        return math.isnan(rewards[i]), math.isnan(scores[i]), -scores[i], i
+
+    # NaN as a sort key would make the order depend on the algorithm: blank it, its flag has already decided
+    keys = [tuple(0.0 if part != part else part for part in order(i)) for i in range(len(scores))]
+    return sorted(sorted(range(len(scores)), key=keys.__getitem__)[:k])
+
+
+def keep_contrast(scores: GroupScores, group_rewards: GroupScores, num_remains: Sequence[int]) -> GroupScores:
+    """Scores whose k best have more than one reward in every group that has more than one; the others unchanged.
+
+    If the k best all have the same reward, the best-scored completion of another reward takes the place of the last.
+    """
+    guarded = []
+    for group_scores, rewards, k in zip(scores, group_rewards, num_remains, strict=True):
+        kept = {rewards[i] for i in best(group_scores, rewards, k) if not math.isnan(rewards[i])}
+        others = [i for i, reward in enumerate(rewards) if not math.isnan(reward) and reward not in kept]
+        if len(kept) == 1 and others:
+            rescued = others[best([group_scores[i] for i in others], [rewards[i] for i in others], 1)[0]]
+            group_scores = [math.inf if i == rescued else score for i, score in enumerate(group_scores)]
+        guarded.append(group_scores)
+    return guarded
+
+
+def resolve_filter(filter: "str | GroupFilter") -> GroupFilter:
+    """A filter from its name, its dotted path (`my_package.my_filter`) or itself; a class is instantiated.
+
+    Raises:
+        ValueError: for a name that is not known, a path that leads nowhere, or something that cannot be called.
+    """
+    found = _import_filter(filter) if isinstance(filter, str) else filter
+    if isinstance(found, type):
+        found = found()
+    if not callable(found):
+        raise ValueError(f"a group filter must be callable, but {filter!r} is {type(found).__name__}")
+    return found
+
+
+def _import_filter(name: str) -> GroupFilter:
+    path = NAMED_FILTERS.get(name, name)
+    module_name, _, attribute = path.rpartition(".")
+    if not module_name:
+        near = difflib.get_close_matches(name, NAMED_FILTERS, n=1)
+        hint = f" Did you mean {near[0]!r}?" if near else ""
+        raise ValueError(
+            f"no group filter is named {name!r}.{hint} Known: {', '.join(NAMED_FILTERS)}; "
+            "or give the dotted path of your own, such as my_package.my_filter."
+        )
+    try:
+        return getattr(importlib.import_module(module_name), attribute)
+    except (ImportError, AttributeError) as error:
+        raise ValueError(f"the group filter {name!r} cannot be imported: {error}") from error
+
+
+def _ranks(scores: Sequence[float]) -> list[float]:
+    """Share of the group that scores lower, ties counted half, from 0 (alone worst) to 1 (alone best)."""
+    rest = max(len(scores) - 1, 1)
+    scores = [-math.inf if math.isnan(score) else score for score in scores]
+    return [(sum(other < score for other in scores) + (scores.count(score) - 1) / 2) / rest for score in scores]
+
+
+NAMED_FILTERS = {
+    "shortest": "expctl.algorithms.filters.Shortest",
+    "token_efficiency": "expctl.algorithms.filters.TokenEfficiency",
+    "adaptive_difficulty": "expctl.algorithms.difficulty.AdaptiveDifficulty",
+}

@@ -1,0 +1,234 @@
+"""Group Filtered Policy Optimization: sample G completions of a prompt, train on the k that a metric likes best.
+
+"Sample More to Think Less: Group Filtered Policy Optimization for Concise Reasoning", arXiv 2508.09726. Equation 2 is
+GRPO's with the advantage replaced by
+
+    A_i = (R_i - mean_S(R)) / std_S(R)   for i in S,   0 otherwise,
+
+where S are the k of the G completions that the group filter scores highest, and mean and standard deviation run over
+S alone. Nothing else of GRPO changes, so nothing else is overridden: once the rewards of the rejected completions are
+NaN, the stock trainer's own nan-aware arithmetic yields exactly this advantage for every `scale_rewards` and
+`multi_objective_aggregation`.
+
+What happens to the rejected completions is `GFPOConfig.filtered`:
+
+- `"drop"` (default): they leave before any log-probability is computed, so scoring and training cost k/G. Every
+  normalisation of the loss (`num_items_in_batch`, means over rows) then runs over the kept completions.
+- `"mask"`: they stay with advantage 0. This is the paper's equation to the letter: its denominator runs over all G,
+  and the KL and entropy terms act on all G.
+"""
+
+import json
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import torch
+from transformers.trainer_utils import PREFIX_CHECKPOINT_DIR
+from trl import GRPOConfig, GRPOTrainer
+
+from expctl.algorithms.filters import NAMED_FILTERS, resolve_filter
+from expctl.algorithms.gfpo_rows import score_rows, share_rows
+from expctl.algorithms.gfpo_selection import Selection, kept_metrics, sampled_metrics, select, with_extra_fields
+
+STATE_FILE = "gfpo_state.json"
+ROW_MEAN_LOSSES = ("grpo", "sapo", "dr_grpo", "luspo")
+
+
+@dataclass
+class GFPOConfig(GRPOConfig):
+    """Configuration of `GFPOTrainer`: that of `GRPOTrainer` and two fields more.
+
+    Args:
+        num_remains_in_group: k, how many of the `num_generations` completions of a prompt are kept. `None`, or as
+            many as are generated, is GRPO. Left `None` when the group filter decides k itself.
+        filtered: `"drop"` or `"mask"`, what becomes of the rejected completions.
+    """
+
+    num_remains_in_group: int | None = field(
+        default=None,
+        metadata={"help": "How many completions of each group are kept and trained on; None keeps all (GRPO)."},
+    )
+    filtered: str = field(
+        default="drop",
+        metadata={
+            "help": "What becomes of the rejected completions: 'drop' (compute k/G) or 'mask' (kept in the batch with "
+            "advantage 0: the paper's denominator over all G).",
+            "choices": ["drop", "mask"],
+        },
+    )
+
+    def __post_init__(self):
+        super().__post_init__()
+        k = self.num_remains_in_group
+        if k is not None and not 2 <= k <= self.num_generations:
+            raise ValueError(
+                f"num_remains_in_group ({k}) must be between 2 and num_generations ({self.num_generations}): an "
+                "advantage compares at least two completions, and no more can be kept than are generated."
+            )
+        if self.filtered not in ("drop", "mask"):
+            raise ValueError(f"filtered must be 'drop' or 'mask', not {self.filtered!r}")
+
+
+class GroupFiltering:
+    """Filters every sampled group, in front of `GRPOTrainer` or of another mixin that ends in it.
+
+    Only training is filtered; evaluation scores every completion, whatever `num_generations_eval` is. The batch that
+    leaves `_generate_and_score_completions` under `"drop"` has one field more, `sample_index` `(B,)`: the place of the
+    row among the sampled completions of all ranks (its group is `sample_index // num_generations`), -1 for a filler.
+    """
+
+    def __init__(self, model, reward_funcs=None, args=None, *rest, group_filter_func=None, **kwargs):
+        self.group_filter = None if group_filter_func is None else resolve_filter(group_filter_func)
+        check(args, self.group_filter)
+        self._sampled_inputs: list[dict] | None = None
+        self._rewards_per_func: torch.Tensor | None = None
+        self._selection: Selection | None = None
+        super().__init__(model, reward_funcs, args, *rest, **kwargs)
+
+    @property
+    def filters_groups(self) -> bool:
+        """Whether any completion can be rejected; if not, every hook below hands through to its parent."""
+        k = getattr(self.args, "num_remains_in_group", None)
+        return hasattr(self.group_filter, "remains") or (k is not None and k < self.num_generations)
+
+    def _generate_and_score_completions(self, inputs):
+        if not (self.model.training and self.filters_groups):
+            return super()._generate_and_score_completions(inputs)
+        self._sampled_inputs = inputs
+        try:
+            batch = super()._generate_and_score_completions(inputs)
+            self._report()
+            return self._without_rejected(batch) if self.args.filtered == "drop" else batch
+        finally:
+            self._sampled_inputs = self._selection = None
+
+    def _generate(self, prompts):
+        generated = super()._generate(prompts)
+        kept = [True] * len(prompts)
+        if self._sampled_inputs is not None:
+            # Scored here, before upstream computes any log-probability, so that only kept completions need them.
+            _, completion_ids, tool_mask, completions, _, extra_fields, _, _ = generated
+            inputs = with_extra_fields(self._sampled_inputs, extra_fields)
+            rewards_per_func = self._calculate_rewards(inputs, prompts, completions, completion_ids)
+            lengths = [len(ids) for ids in completion_ids] if tool_mask is None else [sum(mask) for mask in tool_mask]
+            self._selection = select(self, inputs, prompts, completions, completion_ids, lengths, rewards_per_func)
+            kept = self._selection.of_rank(self.accelerator).tolist()
+        if self.filters_groups and self.log_completions:
+            self._log_completion_extra("kept", kept)
+        return generated
+
+    def _calculate_rewards(self, inputs, prompts, completions, completion_ids_list):
+        if self._selection is not None:  # upstream's own call, once the completions were filtered
+            return self._rewards_per_func.masked_fill(~self._selection.kept.unsqueeze(1), torch.nan)
+        self._rewards_per_func = super()._calculate_rewards(inputs, prompts, completions, completion_ids_list)
+        return self._rewards_per_func
+
+    def _get_per_token_logps_and_entropies(
+        self, model, input_ids, attention_mask, logits_to_keep, batch_size=None, **kwargs
+    ):
+        score = super()._get_per_token_logps_and_entropies
+        if self._selection is None or self.args.filtered != "drop":
+            return score(model, input_ids, attention_mask, logits_to_keep, batch_size, **kwargs)
+        indices = self._selection.to_score(self.accelerator)
+        multiple = self.pad_to_multiple_of
+        return score_rows(
+            score, indices, model, input_ids, attention_mask, logits_to_keep, batch_size, multiple, **kwargs
+        )
+
+    def _without_rejected(self, batch: dict) -> dict:
+        """Only the kept rows, an equal number on every rank and in every micro-batch, normalised over themselves."""
+        rows = len(batch["prompt_ids"])
+        first = self.accelerator.process_index * rows
+        batch["sample_index"] = torch.arange(first, first + rows, device=self.accelerator.device)
+        batch, rows_per_kept = share_rows(
+            batch,
+            self._selection.kept,
+            accelerator=self.accelerator,
+            micro_batches=self.args.steps_per_generation,
+            pad_token_id=self._tokenizer.pad_token_id,
+            pad_to_multiple_of=self.pad_to_multiple_of,
+        )
+        if self.loss_type in ROW_MEAN_LOSSES and rows_per_kept > 1:
+            batch["advantages"] = batch["advantages"] * rows_per_kept
+            batch["rows_per_kept"] = torch.tensor(rows_per_kept)
+        mask = batch["completion_mask"] * batch.get("tool_mask", 1)
+        batch["num_items_in_batch"] = self.accelerator.gather(mask.sum()).sum()
+        return batch
+
+    def compute_loss(self, model, inputs, *args, **kwargs):
+        # These losses average over rows. Fillers must not dilute the average: the advantages were scaled when the
+        # rows were shared out, the KL term is scaled here, and the entropy bonus, a mean over tokens, needs nothing.
+        beta = self.beta
+        self.beta = beta * float(inputs.get("rows_per_kept", 1.0))
+        try:
+            return super().compute_loss(model, inputs, *args, **kwargs)
+        finally:
+            self.beta = beta
+
+    def _report(self):
+        """Log sampled against kept, and give the stock reward metrics and logs back the rewards of all completions."""
+        metrics = self._metrics["train"]
+        for name, value in kept_metrics(self._selection, self.reward_weights).items():
+            metrics[name].append(value)
+        for name, value in sampled_metrics(self._selection, self.reward_func_names, self.reward_weights).items():
+            metrics[name][-1] = value
+        for name, rewards in zip(self.reward_func_names, self._selection.rewards_per_func.T.tolist(), strict=True):
+            logged = self._logs["rewards"][name]
+            for _ in rewards:
+                logged.pop()
+            logged.extend(rewards)
+
+    def _save_checkpoint(self, model, trial):
+        super()._save_checkpoint(model, trial)
+        if hasattr(self.group_filter, "state_dict") and self.args.should_save:
+            folder = Path(self._get_output_dir(trial=trial)) / f"{PREFIX_CHECKPOINT_DIR}-{self.state.global_step}"
+            (folder / STATE_FILE).write_text(json.dumps(self.group_filter.state_dict()))
+
+    def _load_optimizer_and_scheduler(self, checkpoint):
+        super()._load_optimizer_and_scheduler(checkpoint)
+        if checkpoint is not None and hasattr(self.group_filter, "load_state_dict"):
+            file = Path(checkpoint) / STATE_FILE
+            if not file.exists():
+                name = type(self.group_filter).__name__
+                raise FileNotFoundError(f"{file} is missing: {name} has a memory and cannot carry on without it")
+            self.group_filter.load_state_dict(json.loads(file.read_text()))
+
+
+class GFPOTrainer(GroupFiltering, GRPOTrainer):
+    """`GRPOTrainer` that trains on the best `args.num_remains_in_group` completions of each group.
+
+    Takes every argument of `GRPOTrainer`, with a `GFPOConfig`, and one more:
+
+    Args:
+        group_filter_func: what scores the completions, higher is kept: a callable, a dotted path, or a name
+            (`shortest`, `token_efficiency`, `adaptive_difficulty`); see `filters.py` for the signature.
+    """
+
+    _tag_names = ["trl", "gfpo"]
+    _name = "GFPO"
+    _paper = {
+        "title": "Sample More to Think Less: Group Filtered Policy Optimization for Concise Reasoning",
+        "id": "2508.09726",
+    }
+
+
+def check(args: GRPOConfig | None, group_filter) -> None:
+    """Refuse a configuration and a group filter that cannot work together, before anything is loaded.
+
+    Raises:
+        ValueError: if something is to be filtered and there is no filter, if both the configuration and the filter
+            set k, or if the filter's own k does not fit `num_generations`.
+    """
+    k = getattr(args, "num_remains_in_group", None)
+    if group_filter is None:
+        if k is not None and k < args.num_generations:
+            raise ValueError(
+                f"num_remains_in_group={k} keeps {k} of {args.num_generations} completions, but nothing says which: "
+                f"set group_filter_func to one of {', '.join(NAMED_FILTERS)}, a dotted path or a callable."
+            )
+    elif hasattr(group_filter, "remains"):
+        name = type(group_filter).__name__
+        if k is not None:
+            raise ValueError(f"{name} decides how many completions are kept: set num_remains_in_group=null, not {k}.")
+        if hasattr(group_filter, "check"):
+            group_filter.check(args.num_generations)

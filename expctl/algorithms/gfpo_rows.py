@@ -1,0 +1,103 @@
+"""The kept completions' way through the model, and over ranks and micro-batches."""
+
+import torch
+from accelerate.utils import gather_object
+
+from expctl.algorithms.rows import (
+    COMPLETION_FIELDS,
+    ROW_OR_TOKEN_FIELDS,
+    SEQUENCE_FIELDS,
+    Row,
+    pack,
+    round_up,
+    select_rows,
+    trim,
+    unpack,
+)
+
+
+def score_rows(score, indices, model, input_ids, attention_mask, logits_to_keep, batch_size, multiple, **kwargs):
+    """`score`, a `_get_per_token_logps_and_entropies`, on the rows `indices` alone, cut to their longest completion.
+
+    Returns:
+        What `score` returns for all rows, `(B, T)`, with NaN in the rows that were left out: upstream keeps NaN out of
+        the statistics of its vLLM correction.
+    """
+    rows = select_rows({"input_ids": input_ids, "attention_mask": attention_mask, **kwargs}, indices)
+    longest = int(rows["attention_mask"][:, -logits_to_keep:].sum(1).max())
+    width = round_up(longest, multiple, logits_to_keep)
+    for key in ("input_ids", "attention_mask", *SEQUENCE_FIELDS):
+        if rows.get(key) is not None:
+            rows[key] = rows[key][:, : input_ids.size(1) - logits_to_keep + width]
+    logps, entropies, aux_loss = score(model, logits_to_keep=width, batch_size=batch_size, **rows)
+
+    def spread(values):
+        full = values.new_full((input_ids.size(0), logits_to_keep), torch.nan)
+        full[indices] = torch.nn.functional.pad(values, (0, logits_to_keep - width))
+        return full
+
+    return spread(logps), None if entropies is None else spread(entropies), aux_loss
+
+
+def share_rows(batch: dict, kept: torch.Tensor, *, accelerator, micro_batches: int, **padding) -> tuple[dict, float]:
+    """The rank's share of the kept rows, and how many rows there are for one that is kept.
+
+    Upstream cuts a rank's rows into micro-batches and silently drops the remainder, and every rank must bring the same
+    number of rows. Kept completions come as they come: a group may straddle ranks, k may be odd or differ from group
+    to group. So rows move to other ranks, in gathered order, and what is missing to a full share is made up by
+    fillers: rows whose completion is masked and whose advantage is 0.
+
+    Args:
+        batch: the rank's scored rows, all of them.
+        kept: `(N,)` bool over the rows of all ranks.
+        accelerator: for its rank, its number of processes and its device.
+        micro_batches: the number of parts the rank's rows will be cut into.
+        padding: `pad_token_id` and `pad_to_multiple_of`, as in `pack`.
+
+    Returns:
+        The batch, a multiple of `micro_batches` rows, the same number on every rank; and the ratio of all its rows
+        over ranks, fillers included, to the kept ones (1.0 when no filler was needed).
+    """
+    rank, world_size = accelerator.process_index, accelerator.num_processes
+    counts = kept.view(world_size, -1).sum(1).tolist()
+    total = sum(counts)
+    shares = [total // world_size + (r < total % world_size) for r in range(world_size)]
+    rows_per_rank = -(-max(shares) // micro_batches) * micro_batches
+    mine = kept.view(world_size, -1)[rank].nonzero().flatten().tolist()
+
+    if counts == [rows_per_rank] * world_size:
+        return trim(select_rows(batch, mine), padding["pad_to_multiple_of"]), 1.0
+
+    rows = unpack(batch)
+    shared = _exchange([rows[i] for i in mine], counts, shares, rank)
+    shared += [_filler(rows[0])] * (rows_per_rank - len(shared))
+    return pack(shared, device=accelerator.device, **padding), rows_per_rank * world_size / total
+
+
+def _exchange(rows: list[Row], counts: list[int], shares: list[int], rank: int) -> list[Row]:
+    """Rank `r` ends up with the next `shares[r]` rows in gathered order; only rows that change rank travel."""
+    owner = [r for r, share in enumerate(shares) for _ in range(share)]
+    first = sum(counts[:rank])
+    placed = dict(enumerate(rows, start=first))
+    travelling = gather_object([(position, row) for position, row in placed.items() if owner[position] != rank])
+    placed |= dict(travelling)
+    return [placed[position] for position, r in enumerate(owner) if r == rank]
+
+
+def _filler(row: Row) -> Row:
+    """A row that adds nothing to any sum over tokens: upstream itself masks truncated completions this way."""
+    # one token will do, unless images in the completion have to be matched
+    filler = row if "pixel_values" in row else {key: _first_token(key, value) for key, value in row.items()}
+    # a row that was not scored holds NaN, and NaN times a mask of 0 is still NaN
+    filler = {
+        key: torch.nan_to_num(value) if isinstance(value, torch.Tensor) and value.is_floating_point() else value
+        for key, value in filler.items()
+    }
+    filler["completion_mask"] = torch.zeros_like(filler["completion_mask"])
+    filler["advantages"] = torch.zeros_like(filler["advantages"])
+    filler["sample_index"] = torch.full_like(filler["sample_index"], -1)
+    return filler
+
+
+def _first_token(key, value):
+    return value[:1] if key in COMPLETION_FIELDS or (key in ROW_OR_TOKEN_FIELDS and value.ndim == 1) else value
