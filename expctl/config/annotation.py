@@ -46,8 +46,8 @@ def choices(annotation: ast.expr, owner: Definition) -> list:
 def fits(field: Field, value) -> bool:
     """Whether `value` fits the annotation of a field; None fits where it is the default."""
     default_is_none = isinstance(field.default, ast.Constant) and field.default.value is None
-    return field.annotation is None or (value is None and default_is_none) or admits(
-        field.annotation, value, field.owner
+    return (
+        field.annotation is None or (value is None and default_is_none) or admits(field.annotation, value, field.owner)
     )
 
 

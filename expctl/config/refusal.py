@@ -5,7 +5,7 @@ from collections.abc import Iterable
 EXIT_REFUSED = 2  # bad input, nothing was created
 
 
-class Refusal(Exception):
+class Refusal(Exception):  # noqa: N818 - what the command says, no failure of it
     """A command that cannot work, told in a few lines.
 
     Args:
@@ -31,10 +31,9 @@ class Refusal(Exception):
 
 
 def set_by(key: str, sources: dict[str, str]) -> str:
-    """How `key` was set: the source of the key itself, or of the nearest key above it, else the key alone."""
-    parent = key
-    while parent:
-        if parent in sources:
-            return f"{key} ({sources[parent]})"
-        parent = parent.rpartition(".")[0]
-    return key
+    """How `key` was set: by the source of the key itself or of the nearest key above it, else only the key."""
+    above = key
+    while above and above not in sources:
+        above = above.rpartition(".")[0]
+    source = sources.get(above, "")
+    return source if key in source else f"{key} ({source})" if source else key

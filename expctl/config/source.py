@@ -4,39 +4,14 @@
 """
 
 import ast
-import importlib.util
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from functools import cached_property, lru_cache
+from functools import cached_property
 from pathlib import Path
 
 from expctl.config import signature
-from expctl.config.syntax import Import, Names, names_of, opaque, read
-
-
-@dataclass(frozen=True)
-class Module:
-    """A module by its full name; `file` is None where there is no Python source, `folder` where it has no submodules."""
-
-    name: str
-    file: Path | None
-    folder: Path | None
-    search: tuple[Path, ...]
-
-    @property
-    def names(self) -> Names:
-        try:
-            return read(self.file) if self.file else Names()
-        except (SyntaxError, UnicodeDecodeError):
-            return Names()
-
-    def submodule(self, name: str) -> "Module | None":
-        return _module_in(self.folder, name, f"{self.name}.{name}", self.search) if self.folder else None
-
-    def submodules(self) -> Iterator[str]:
-        for entry in sorted(self.folder.iterdir()) if self.folder else ():
-            if entry.suffix == ".py" and entry.stem != "__init__" or (entry / "__init__.py").is_file():
-                yield entry.stem
+from expctl.config.modules import Module, imported, top
+from expctl.config.syntax import Import, Names, names_of, opaque
 
 
 @dataclass(frozen=True, eq=False)
@@ -116,12 +91,15 @@ class Missing:
 
 def find(dotted: str, search: Iterable[Path] = ()) -> Definition | None:
     """The definition that `dotted` names, or None. `search` are folders of modules that are not installed."""
-    found = locate(dotted, search)
+    try:
+        found = locate(dotted, search)
+    except SyntaxError:
+        return None
     return found if isinstance(found, Definition) else None
 
 
 def locate(dotted: str, search: Iterable[Path] = ()) -> Definition | Missing:
-    """The definition that `dotted` names, or how far the path leads."""
+    """The definition that `dotted` names, or how far the path leads. Raises SyntaxError where a file is no Python."""
     first, *rest = dotted.split(".")
     here = top(first, tuple(search))
     if here is None:
@@ -134,24 +112,6 @@ def locate(dotted: str, search: Iterable[Path] = ()) -> Definition | Missing:
             return Missing(_path(here), name, _known(here))
         here = inner
     return here if isinstance(here, Definition) else Missing(here.name, "", _known(here))
-
-
-@lru_cache(maxsize=None)
-def top(name: str, search: tuple[Path, ...] = ()) -> Module | None:
-    """The module or package `name`: from a folder in `search`, else as installed."""
-    for folder in search:
-        module = _module_in(folder, name, name, search)
-        if module and module.file:
-            return module
-    try:
-        spec = importlib.util.find_spec(name)
-    except (ImportError, ValueError):
-        return None
-    if spec is None:
-        return next(filter(None, (_module_in(folder, name, name, search) for folder in search)), None)
-    folder = next(iter(spec.submodule_search_locations or ()), None)
-    file = Path(spec.origin) if spec.origin and spec.origin.endswith(".py") else None
-    return Module(name, file, Path(folder) if folder else None, search)
 
 
 def member(here: Module | Definition, name: str, seen: frozenset = frozenset()) -> Module | Definition | None:
@@ -184,36 +144,33 @@ def _bound(module: Module, name: str, binding: ast.AST | Import, seen: frozenset
         case ast.FunctionDef() | ast.AsyncFunctionDef():
             return Definition("function", name, module, binding)
         case Import():
-            source = _imported(module, binding)
+            source = imported(module, binding)
             return member(source, binding.name, seen) if source and binding.name else source
         case ast.Name() | ast.Attribute():
             return expression(module, binding, seen)
     return Definition("value", name, module, binding)
 
 
-def _imported(module: Module, statement: Import) -> Module | None:
-    """The module that an import statement in `module` names."""
-    parts = statement.module.split(".") if statement.module else []
-    if statement.level:
-        package = module.name.split(".") if module.folder else module.name.split(".")[:-1]
-        parts = package[: len(package) - statement.level + 1] + parts
-    here = top(parts[0], module.search) if parts else None
-    for part in parts[1:]:
-        here = here and here.submodule(part)
-    return here
-
-
 def _from_stars(module: Module, name: str, seen: frozenset) -> Module | Definition | None:
-    """`name` through `from x import *`. In a long list only modules named like it are read: transformers has 546."""
+    """`name` through `from x import *`."""
     stars = module.names.stars
-    if len(stars) > 50:
-        plain = name.lower()
-        stars = [star for star in stars if plain.startswith(star.module.lstrip("_").partition(".")[0].replace("_", ""))]
-    for star in stars:
-        source = None if name.startswith("_") else _imported(module, star)
+    if name.startswith("_"):
+        return None
+    for star in stars if len(stars) < 50 else _likely(module, stars, name):
+        source = imported(module, star)
         if source and (found := member(source, name, seen)):
             return found
     return None
+
+
+def _likely(module: Module, stars: list[Import], name: str) -> Iterator[Import]:
+    """Of a long list of star imports (transformers: 546) those named like `name`, then those that quote it."""
+    plain = name.lower().replace("_", "")
+    yield from (star for star in stars if plain.startswith(star.module.replace("_", "")))
+    quoted = f'"{name}"'.encode()  # as in `__all__`
+    for star in stars:
+        if any(quoted in file.read_bytes() for file in (module.file.parent / star.module).glob("*.py")):
+            yield star
 
 
 def _class_member(definition: Definition, name: str) -> Definition | None:
@@ -223,15 +180,6 @@ def _class_member(definition: Definition, name: str) -> Definition | None:
                 kind = "class" if isinstance(binding, ast.ClassDef) else "function"
                 return Definition(kind, f"{owner.name}.{name}", owner.module, binding, holder=owner)
     return None
-
-
-def _module_in(folder: Path, name: str, full: str, search: tuple[Path, ...]) -> Module | None:
-    inner = folder / name
-    if (inner / "__init__.py").is_file():
-        return Module(full, inner / "__init__.py", inner, search)
-    if (file := folder / f"{name}.py").is_file():
-        return Module(full, file, None, search)
-    return Module(full, None, inner, search) if inner.is_dir() else None
 
 
 def _path(here: Module | Definition) -> str:

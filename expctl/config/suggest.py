@@ -13,7 +13,7 @@ def nearest(name: str, known: Iterable[str], limit: int = 4) -> list[str]:
     Case and separators do not count (`LearningRate` is `learning_rate`); an abbreviation by initials (`lr`), a leading
     part (`temp`) and a part between separators (`batch_size`) count as close, besides plain misspelling.
     """
-    scored = sorted(((-closeness(name, other), other) for other in set(known)))
+    scored = sorted((-closeness(name, other), other) for other in set(known))
     found = [(-score, other) for score, other in scored if -score >= CUTOFF]
     # A name that is far behind the best one is noise, not help.
     return [other for score, other in found if score >= found[0][0] - 0.15][:limit]

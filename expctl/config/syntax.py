@@ -3,7 +3,7 @@
 import ast
 import re
 from dataclasses import dataclass, field
-from functools import lru_cache
+from functools import cache
 from pathlib import Path
 
 _FUNCTION = re.compile(r"(\s*)(?:async\s+)?def\s+(\w+)")
@@ -30,20 +30,23 @@ class Names:
     stars: list[Import] = field(default_factory=list)
 
 
-@lru_cache(maxsize=None)
+@cache
 def read(file: Path) -> Names:
     """The names that `file` binds. Raises SyntaxError where the file is no Python."""
     return names_of(parse(file).body)
 
 
-@lru_cache(maxsize=None)
+@cache
 def parse(file: Path) -> ast.Module:
-    """The syntax tree of `file` without the bodies of its functions, which are most of the time that parsing takes."""
-    source = file.read_text(encoding="utf-8")
+    """The syntax tree of `file` without the bodies of its functions, which take most of the time to parse."""
     try:
-        return ast.parse(skeleton(source))
-    except SyntaxError:  # a string whose text is indented less than the function around it
-        return ast.parse(source, filename=str(file))
+        source = file.read_text(encoding="utf-8")
+        try:
+            return ast.parse(skeleton(source))
+        except SyntaxError:  # a string whose text is indented less than the function around it
+            return ast.parse(source, filename=str(file))
+    except ValueError as error:  # no text in UTF-8, or a null byte in it
+        raise SyntaxError(str(error), (str(file), 1, None, None)) from error
 
 
 def skeleton(source: str) -> str:
@@ -103,8 +106,9 @@ def _bindings(statement: ast.stmt, names: Names):
             yield statement.name, statement
         case ast.Import():
             for alias in statement.names:
-                yield alias.asname or alias.name.partition(".")[0], Import(
-                    alias.name if alias.asname else alias.name.partition(".")[0]
+                yield (
+                    alias.asname or alias.name.partition(".")[0],
+                    Import(alias.name if alias.asname else alias.name.partition(".")[0]),
                 )
         case ast.ImportFrom():
             for alias in statement.names:

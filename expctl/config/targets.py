@@ -7,8 +7,9 @@ from importlib.machinery import PathFinder
 from pathlib import Path
 
 from expctl.config.fields import HYDRA_KEYS, check_value
+from expctl.config.modules import top
 from expctl.config.refusal import Refusal, set_by
-from expctl.config.source import Definition, Missing, locate, top
+from expctl.config.source import Definition, Missing, find, locate
 from expctl.config.suggest import nearest
 
 ALLOWED = ("expctl", "trl", "transformers", "peft", "torch.optim", "datasets", "accelerate")
@@ -61,12 +62,16 @@ def resolve(target: str, search: tuple[Path, ...] = (), where: str = "_target_")
             f"_target_ {target} is outside the allowed packages",
             where=where,
             nearest=_elsewhere(target, search),
-            do=f"take it from {', '.join(ALLOWED)} or a module in the working folder, or allow it: EXPCTL_ALLOW={first}",
+            do=f"take it from {', '.join(ALLOWED)} or a module in the working folder, or set EXPCTL_ALLOW={first}",
         )
-    found = locate(target, search)
+    try:
+        found = locate(target, search)
+    except SyntaxError as error:
+        what = f"_target_ {target}: {error.filename}, line {error.lineno}: {error.msg}"
+        raise Refusal(what, where=where, do="correct the file") from error
     trusted = _under(target, _allowed_by_environment())
     reached = found.reached if isinstance(found, Missing) else found.path
-    if reached and "." in target and not _permitted(reached, search) and not _is_above_allowed(reached, found):
+    if reached and not _permitted(reached, search):
         raise Refusal(
             f"_target_ {target} leads out of the allowed packages, to {_destination(found)}",
             where=where,
@@ -96,11 +101,10 @@ def _targets(node, key: str = "") -> Iterator[tuple[str, dict]]:
 def _first_name(target: str, where: str) -> str:
     """The first part of a dotted path. Raises Refusal where the target is none."""
     parts = target.split(".") if isinstance(target, str) else []
-    if len(parts) == 1 and parts[0].isidentifier():
-        known = [f"{package}.{target}" for package in ALLOWED if isinstance(locate(f"{package}.{target}"), Definition)]
-        raise Refusal(f"_target_ {target} is no dotted path", where=where, nearest=known, do="write package.module.Name")
-    if not parts or not all(part.isidentifier() for part in parts):
-        raise Refusal(f"_target_ {target!r} is no dotted path", where=where, do="write package.module.Name")
+    if len(parts) < 2 or not all(part.isidentifier() for part in parts):
+        known = [f"{package}.{name}" for name in parts for package in ALLOWED if find(f"{package}.{name}")]
+        what = f"_target_ {target} is no dotted path"
+        raise Refusal(what, where=where, nearest=known[:1], do="write package.module.Name")
     if any(part.startswith("__") for part in parts):
         raise Refusal(f"_target_ {target} reaches into Python's internals", where=where, do="name a class or function")
     return parts[0]
@@ -124,8 +128,9 @@ def _permitted(path: str, search: tuple[Path, ...]) -> bool:
 
 def _is_own(path: str, search: tuple[Path, ...]) -> bool:
     """Whether the module is a file or package of the user's own, in a folder of `search`."""
-    module = top(path.partition(".")[0], search)
-    return module is not None and _in_search(module.file or module.folder, search) and not _shadowed(module.name, search)
+    first = path.partition(".")[0]
+    module = top(first, search)
+    return module is not None and _in_search(module.file or module.folder, search) and not _shadowed(first, search)
 
 
 def _elsewhere(target: str, search: tuple[Path, ...]) -> list[str]:
@@ -133,7 +138,7 @@ def _elsewhere(target: str, search: tuple[Path, ...]) -> list[str]:
     first, _, rest = target.partition(".")
     own = [file.stem for folder in search for file in folder.glob("*.py")]
     paths = [f"{name}.{rest}" for name in nearest(first, [*ALLOWED, *own])]
-    return [path for path in paths if isinstance(locate(path, search), Definition)]
+    return [path for path in paths if find(path, search)]
 
 
 def _in_search(file: Path | None, search: tuple[Path, ...]) -> bool:
@@ -146,11 +151,6 @@ def _allowed_by_environment() -> tuple[str, ...]:
 
 def _under(path: str, prefixes: Iterable[str]) -> bool:
     return any(f"{path}.".startswith(f"{prefix}.") for prefix in prefixes)
-
-
-def _is_above_allowed(reached: str, found: Definition | Missing) -> bool:
-    """Whether the search ended on the way to an allowed prefix: at `torch`, looking for `torch.optim`."""
-    return isinstance(found, Missing) and any(prefix.startswith(f"{reached}.") for prefix in ALLOWED)
 
 
 def _destination(found: Definition | Missing) -> str:
