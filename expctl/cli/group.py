@@ -1,0 +1,221 @@
+"""`accelerate launch -m expctl ...`, `torchrun -m expctl ...`, `srun expctl ...`: this process is one rank of a group.
+
+Rank 0 alone composes, checks and claims, and tells the others through the group's store: one config, one run folder.
+"""
+
+import contextlib
+import json
+import os
+import re
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator, MutableMapping
+from dataclasses import dataclass, replace
+from datetime import timedelta
+from pathlib import Path
+from typing import Any, NoReturn, TextIO
+
+from expctl.cli.hydra_app import compose, is_multirun
+from expctl.cli.prepare import prepare
+from expctl.cli.refuse import refuse
+from expctl.config.experiment import Experiment
+from expctl.config.refusal import Refusal
+from expctl.launch.command import tracker_environment
+from expctl.launch.launch import EXIT_COMPLETED, EXIT_FAILED, Outcome, begin_attempt, settle
+from expctl.report.closing import print_closing, print_done_already
+from expctl.report.display import Display
+from expctl.runs.claim import Claim
+from expctl.runs.files import Run
+
+STORE_TIMEOUT = timedelta(minutes=5)
+LOOK_SECONDS = 0.2
+
+
+@dataclass(frozen=True)
+class Group:
+    """The place of this process among those that were launched together."""
+
+    rank: int
+    world: int
+    machines: int
+
+    @property
+    def processes_a_machine(self) -> int:
+        return self.world // self.machines
+
+
+def group_of_this_process() -> Group | None:
+    """The group that a launcher put this process in, or None for a process on its own."""
+    env = os.environ
+    if "RANK" not in env and int(env.get("SLURM_STEP_NUM_TASKS", 1)) > 1:
+        _adopt_slurm(env)
+    if "RANK" not in env or "WORLD_SIZE" not in env:
+        return None
+    world = int(env["WORLD_SIZE"])
+    machines = max(1, world // max(1, int(env.get("LOCAL_WORLD_SIZE", world))))
+    return Group(int(env["RANK"]), world, machines)
+
+
+def join_group(group: Group, words: list[str]) -> int:
+    """Take part in the run that rank 0 composes; the exit code where there is nothing to take part in."""
+    message, claimed = _lead(group, words) if group.rank == 0 else (None, None)
+    message = _share(group, message)
+    if "exit" in message:
+        return message["exit"]
+    os.environ |= message["environment"] | {"EXPCTL_WORLD_SIZE": str(group.world)}
+    run = Run(Path(message["folder"]))
+    terminal = _log_to(run)
+    if claimed is None:
+        from expctl.worker.main import work
+
+        work(run.folder)
+    _lead_to_the_end(run, claimed, terminal)
+
+
+def _lead(group: Group, words: list[str]) -> tuple[dict[str, Any], Claim | None]:
+    """Rank 0: compose, check, claim; what every rank needs, or the exit code when there is nothing to run."""
+    found: list[tuple[dict[str, Any], Claim | None]] = []
+
+    def verb(experiment: Experiment) -> None:
+        claimed = prepare(_sized(experiment, group))
+        if isinstance(claimed, Outcome):
+            found.append(({"exit": claimed.exit_code}, None))
+        elif claimed.done is not None:
+            print_done_already(claimed.run, claimed.done)
+            found.append(({"exit": EXIT_COMPLETED}, None))
+        else:
+            begin_attempt(claimed)
+            environment = tracker_environment(claimed.run, experiment.config["tracker"])
+            if experiment.config["hardware"]["use_cpu"]:
+                environment["ACCELERATE_USE_CPU"] = "true"
+            found.append(({"folder": str(claimed.run.folder), "environment": environment}, claimed))
+
+    try:
+        if is_multirun(words):
+            raise _no_sweep(group, words)
+        compose(words, verb)
+    except Refusal as refusal:
+        return {"exit": refuse([refusal])}, None
+    except BaseException:
+        _share(group, {"exit": EXIT_FAILED})
+        raise
+    # `--cfg job`, `--help` and the like print and run nothing.
+    return found[0] if found else ({"exit": EXIT_COMPLETED}, None)
+
+
+def _lead_to_the_end(run: Run, claimed: Claim, terminal: TextIO) -> NoReturn:
+    """Rank 0 is worker and parent at once: train, watch, settle the manifest."""
+    from expctl.worker.main import attempt
+    from expctl.worker.stop import StopRequest, die_with_parent
+
+    die_with_parent()
+    stop = StopRequest(run)
+    with Display(run, claimed.from_step, terminal) as display, watched(display):
+        code = attempt(run, stop)
+    failed = code == EXIT_FAILED
+    outcome = settle(claimed, code, "SIGTERM" if stop.asked and not failed else None)
+    with contextlib.redirect_stdout(terminal), contextlib.redirect_stderr(terminal):
+        print_closing(run, outcome.status, outcome.error)
+    terminal.flush()
+    os._exit(outcome.exit_code)
+
+
+@contextlib.contextmanager
+def watched(display: Display) -> Iterator[None]:
+    """Keep the display moving from a thread while this process trains."""
+    over = threading.Event()
+
+    def look() -> None:
+        while not over.wait(LOOK_SECONDS):
+            display.look()
+
+    thread = threading.Thread(target=look, daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        over.set()
+        thread.join()
+
+
+def _log_to(run: Run) -> TextIO:
+    """Send this rank's output to the run's log, as in a run of one's own; what is returned writes where it went before."""
+    sys.stdout.flush()
+    sys.stderr.flush()
+    terminal = os.fdopen(os.dup(1), "w")
+    log = os.open(run.log, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+    os.dup2(log, 1)
+    os.dup2(log, 2)
+    return terminal
+
+
+def _sized(experiment: Experiment, group: Group) -> Experiment:
+    """The experiment with the group's size; a hardware option that says another size is an error."""
+    hardware = experiment.config["hardware"]
+    size = {"num_processes": group.processes_a_machine, "num_machines": group.machines}
+    said = {key: hardware[key] for key in size}
+    chosen = experiment.choices.get("hardware")
+    typed = [word for word in experiment.overrides if word.startswith("hardware")]
+    if typed and said != size and hardware["num_processes"] * hardware["num_machines"] != group.world:
+        raise Refusal(
+            f"{group.world} processes were launched, but the config asks for "
+            f"{said['num_processes']} x {said['num_machines']} machine{'s' if said['num_machines'] > 1 else ''}",
+            where=", ".join(typed) or f"hardware={chosen}",
+            do=f"launch as many, or leave hardware out: it then takes the {group.world} that were launched",
+        )
+    return replace(experiment, config=experiment.config | {"hardware": hardware | size}, in_group=True)
+
+
+def _no_sweep(group: Group, words: list[str]) -> Refusal:
+    sweep = " ".join(words)
+    return Refusal(
+        f"a sweep inside a distributed launch: each of the {group.world} processes would run all of it",
+        where="-m (command line)",
+        do=f"expctl {sweep} hardware.num_processes={group.processes_a_machine}  (without the launcher)",
+    )
+
+
+def _adopt_slurm(env: MutableMapping[str, str]) -> None:
+    """What torch reads, from what srun sets: without it each task would train a model of its own."""
+    env["RANK"], env["LOCAL_RANK"] = env["SLURM_PROCID"], env["SLURM_LOCALID"]
+    env["WORLD_SIZE"] = env["SLURM_STEP_NUM_TASKS"]
+    env["LOCAL_WORLD_SIZE"] = str(int(env["WORLD_SIZE"]) // int(env.get("SLURM_STEP_NUM_NODES", 1)))
+    env.setdefault("MASTER_ADDR", _first_host(env.get("SLURM_STEP_NODELIST") or env.get("SLURM_NODELIST", "localhost")))
+    # The same on every task of a step, another for the next step.
+    number = int(env.get("SLURM_JOB_ID", 0)) * 16 + int(env.get("SLURM_STEP_ID", 0))
+    env.setdefault("MASTER_PORT", str(20000 + 2 * (number % 10000)))
+
+
+def _first_host(nodes: str) -> str:
+    """The first of a Slurm host list such as `node[03-05,9],login`."""
+    with contextlib.suppress(OSError, subprocess.SubprocessError):
+        shown = subprocess.run(["scontrol", "show", "hostnames", nodes], capture_output=True, text=True, timeout=10)
+        if shown.returncode == 0 and shown.stdout.strip():
+            return shown.stdout.split()[0]
+    found = re.match(r"([^\[,]+)(?:\[(\w+))?", nodes)
+    return found[1] + (found[2] or "") if found else "localhost"
+
+
+def _share(group: Group, message: dict[str, Any] | None) -> dict[str, Any]:
+    """Give rank 0's message to every rank, through the launcher's own store where it keeps one."""
+    from torch.distributed import PrefixStore, TCPStore
+
+    kept_by_launcher = os.environ.get("TORCHELASTIC_USE_AGENT_STORE") == "True"
+    port = int(os.environ["MASTER_PORT"]) + (0 if kept_by_launcher else 1)
+    store = TCPStore(
+        os.environ["MASTER_ADDR"],
+        port,
+        is_master=group.rank == 0 and not kept_by_launcher,
+        timeout=STORE_TIMEOUT,
+        wait_for_workers=False,
+    )
+    shared = PrefixStore(f"expctl/{os.environ.get('TORCHELASTIC_RESTART_COUNT', 0)}", store)
+    if message is not None:
+        shared.set("message", json.dumps(message))
+    answer = json.loads(shared.get("message"))
+    # Rank 0 may keep the store: it must not leave before all have read.
+    if shared.add("read", 1) == group.world:
+        shared.set("all", "read")
+    shared.wait(["all"])
+    return answer

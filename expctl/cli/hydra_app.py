@@ -1,0 +1,68 @@
+"""Compose with Hydra and hand each composed experiment to a verb. Hydra's own flags keep working."""
+
+import argparse
+import os
+import re
+import sys
+from collections.abc import Callable
+from typing import Any
+
+import hydra
+from omegaconf import DictConfig
+
+from expctl.config.experiment import Experiment, from_hydra, register_resolvers
+from expctl.config.hydra_errors import as_refusal
+from expctl.config.locate import ROOT_CONFIG, own_conf, search_user_conf
+from expctl.config.refusal import Refusal
+
+# Keys under these are checked against the signature of their `_target_`, so any of them can be set without Hydra's `+`.
+OPEN_GROUPS = ("args", "dataset", "model", "peft", "callbacks")
+
+
+def compose(words: list[str], verb: Callable[[Experiment], Any]) -> None:
+    """Compose the words' experiment, or each of a sweep, and call `verb` with it.
+
+    Raises:
+        Refusal: the words do not compose.
+    """
+    config_dirs, words = _take_config_dirs(words)
+    register_resolvers()
+    search_user_conf(config_dirs)
+    # Hydra prints and exits on an error of its own unless it is told to raise.
+    os.environ["HYDRA_FULL_ERROR"] = "1"
+    before, sys.argv = sys.argv, [sys.argv[0], *map(_open_key, words)]
+
+    def task(composed: DictConfig) -> Any:
+        return verb(from_hydra(composed))
+
+    try:
+        hydra.main(version_base="1.3", config_path=str(own_conf()), config_name=ROOT_CONFIG)(task)()
+    except Refusal:
+        raise
+    except Exception as error:
+        refusal = as_refusal(error, [word for word in words if not word.startswith("--")])
+        if refusal is None:
+            raise
+        raise refusal from error
+    finally:
+        sys.argv = before
+
+
+def is_multirun(words: list[str]) -> bool:
+    return any(word in ("-m", "--multirun") for word in words)
+
+
+def _open_key(word: str) -> str:
+    """`args.weight_decay=0.1` also where no config file mentions the field yet."""
+    return f"++{word}" if re.match(rf"({'|'.join(OPEN_GROUPS)})\.[\w.]+=", word) else word
+
+
+def _take_config_dirs(words: list[str]) -> tuple[list[str], list[str]]:
+    """`--config-dir DIR` is taken from Hydra, which would search it last, so that its options can replace ours."""
+    parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
+    parser.add_argument("--config-dir", "-cd", action="append", default=[])
+    known, rest = parser.parse_known_args(words)
+    for folder in known.config_dir:
+        if not os.path.isdir(folder):
+            raise Refusal(f"no folder '{folder}'", where=f"--config-dir {folder} (command line)")
+    return known.config_dir, rest

@@ -1,0 +1,49 @@
+"""`expctl`: pick the verb, and say what is wrong in a few lines."""
+
+import os
+import sys
+from importlib import import_module
+
+from expctl.cli.refuse import refuse
+from expctl.config.refusal import Refusal
+
+# Verb -> the module that is it; without a verb, the words are Hydra's and the experiment is run.
+VERBS = {"check": "expctl.cli.check", "list": "expctl.cli.list"}
+
+
+def main() -> None:
+    """The console script."""
+    raise SystemExit(run_words(sys.argv[1:]))
+
+
+def run_words(words: list[str]) -> int:
+    """Run one command; its exit code."""
+    try:
+        verb = words[0] if words and not words[0].startswith("-") and "=" not in words[0] else None
+        if verb is None:
+            return import_module("expctl.cli.run").main(words)
+        if verb not in VERBS:
+            raise _unknown_verb(verb)
+        return import_module(VERBS[verb]).main(words[1:])
+    except Refusal as refusal:
+        return refuse([refusal])
+    except KeyboardInterrupt:
+        return 130
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+
+
+def _unknown_verb(word: str) -> Refusal:
+    from expctl.config.suggest import nearest
+
+    return Refusal(
+        f"no command '{word}'",
+        where=f"{word} (command line)",
+        nearest=nearest(word, VERBS),
+        do="an experiment is described by overrides, group=option or key=value; see expctl --help",
+    )
+
+
+if __name__ == "__main__":
+    main()

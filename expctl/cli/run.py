@@ -1,0 +1,45 @@
+"""`expctl [overrides]`: check, claim, launch, and say what came of it."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from expctl.cli.group import group_of_this_process, join_group
+from expctl.cli.hydra_app import compose
+from expctl.cli.prepare import prepare
+from expctl.config.experiment import Experiment
+from expctl.launch.launch import EXIT_COMPLETED, Outcome, launch
+from expctl.report.closing import print_closing, print_done_already
+
+
+@dataclass
+class _Exit:
+    code: int = EXIT_COMPLETED
+
+
+def main(words: list[str]) -> int:
+    """Run one experiment, or a sweep; the exit code."""
+    group = group_of_this_process()
+    if group is not None:
+        return join_group(group, words)
+    worst = _Exit()
+
+    def verb(experiment: Experiment) -> Any:
+        outcome = run(experiment)
+        worst.code = worst.code or outcome.exit_code
+        return outcome.objective
+
+    compose(words, verb)
+    return worst.code
+
+
+def run(experiment: Experiment) -> Outcome:
+    """One experiment through the whole house."""
+    claimed = prepare(experiment)
+    if isinstance(claimed, Outcome):
+        return claimed
+    if claimed.done is not None:
+        print_done_already(claimed.run, claimed.done)
+        return Outcome.of_completed(claimed.run)
+    outcome = launch(claimed, experiment.config, experiment.folder)
+    print_closing(claimed.run, outcome.status, outcome.error)
+    return outcome

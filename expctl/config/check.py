@@ -1,0 +1,62 @@
+"""Everything that can be known to be wrong before weights are loaded. Half a second, nothing created."""
+
+import os
+from typing import Any
+
+from expctl.config.arithmetic import check_batches
+from expctl.config.experiment import Experiment
+from expctl.config.fields import check_fields
+from expctl.config.hardware import check_hardware
+from expctl.config.inputs import check_inputs
+from expctl.config.refusal import Refusal, set_by
+from expctl.config.shape import check_shape
+from expctl.config.targets import check_targets
+
+SECRET_NAMES = ("KEY", "TOKEN", "SECRET", "PASSWORD")
+
+
+def check(experiment: Experiment) -> list[Refusal]:
+    """What is wrong with an experiment; empty when it can be started.
+
+    Cheap and basic things first: a later check may rely on what an earlier one would have refused.
+    """
+    found = check_shape(experiment)
+    if found:
+        return found
+    found = check_targets(experiment.config, [experiment.folder], experiment.sources)
+    found += check_fields(experiment.config["args"], experiment.sources, [experiment.folder])
+    found += check_secrets(experiment)
+    found += check_hardware(experiment)
+    if found:
+        return found
+    return check_batches(experiment) + check_inputs(experiment)
+
+
+def check_secrets(experiment: Experiment) -> list[Refusal]:
+    """A key or token in the config would be written into the run's files."""
+    found = []
+    secrets = {
+        value: name
+        for name, value in os.environ.items()
+        if any(word in name.upper() for word in SECRET_NAMES) and len(value) >= 8
+    }
+    for key, value in _leaves(experiment.config):
+        is_token = key.rpartition(".")[2] in ("hub_token", "token", "api_key", "password") and value
+        if isinstance(value, str) and (is_token or value in secrets):
+            name = secrets.get(value, "HF_TOKEN" if "token" in key else "an environment variable")
+            found.append(
+                Refusal(
+                    f"'{key}' holds a secret, which would be written into the run's files",
+                    where=set_by(key, {}),
+                    do=f"leave it out; the libraries read {name} from the environment",
+                )
+            )
+    return found
+
+
+def _leaves(node: Any, prefix: str = "") -> list[tuple[str, Any]]:
+    if isinstance(node, dict):
+        return [leaf for key, value in node.items() for leaf in _leaves(value, f"{prefix}.{key}" if prefix else str(key))]
+    if isinstance(node, list):
+        return [leaf for number, value in enumerate(node) for leaf in _leaves(value, f"{prefix}[{number}]")]
+    return [(prefix, node)]

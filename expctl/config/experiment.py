@@ -1,0 +1,69 @@
+"""What Hydra composed, frozen: plain containers, everything resolved, and how each value was set."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from omegaconf import DictConfig, OmegaConf
+
+from expctl.launch import devices
+from expctl.places import cache_root
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """One composed experiment; the parent checks it, the worker builds from it."""
+
+    config: dict[str, Any]
+    choices: dict[str, str]
+    overrides: list[str]
+    folder: Path
+    sources: dict[str, str] = field(default_factory=dict)
+    # Launched by torchrun or srun: they, not expctl, have placed the processes.
+    in_group: bool = False
+
+    def label(self, group: str) -> str:
+        """The name of what was chosen in a group; a local path is called after its folder or file."""
+        choice = self.choices.get(group) or "none"
+        path = self.config.get(group, {}).get("path") if isinstance(self.config.get(group), dict) else None
+        if choice in ("local", "files") and path:
+            return Path(str(path)).stem.lower()
+        return choice
+
+
+def register_resolvers() -> None:
+    """Resolvers the config groups use: they answer for this machine, without torch."""
+    OmegaConf.register_new_resolver("expctl.no_gpu", lambda: devices.visible_gpus() == 0, replace=True)
+    OmegaConf.register_new_resolver(
+        "expctl.bf16_gpu", lambda: devices.visible_gpus() > 0 and devices.gpu_runs_bf16(), replace=True
+    )
+    OmegaConf.register_new_resolver("expctl.cache", lambda name: str(cache_root() / name), replace=True)
+
+
+def from_hydra(composed: DictConfig) -> Experiment:
+    """Freeze what Hydra composed for this job.
+
+    Raises:
+        omegaconf.errors.OmegaConfBaseException: an interpolation that leads nowhere, or a `???` left unset.
+    """
+    from hydra.core.hydra_config import HydraConfig
+
+    runtime = HydraConfig.get()
+    config = OmegaConf.to_container(composed, resolve=True, throw_on_missing=True)
+    typed = [word.removeprefix("++") for word in runtime.overrides.task]
+    return Experiment(
+        config=config,
+        choices={group: str(choice) for group, choice in runtime.runtime.choices.items() if "hydra" not in group},
+        overrides=typed,
+        folder=Path.cwd(),
+        sources=_sources(typed, config),
+    )
+
+
+def _sources(typed: list[str], config: dict[str, Any]) -> dict[str, str]:
+    """Dotted key -> the override that set it; a key that no override names came from a file."""
+    sources = {}
+    for override in typed:
+        key = override.lstrip("+~").split("=", 1)[0].replace("/", ".")
+        sources[key.split("@")[0]] = f"{override.lstrip('+')} (command line)"
+    return sources

@@ -1,0 +1,74 @@
+"""Does this machine have what the hardware group asks for?"""
+
+from expctl.config.experiment import Experiment
+from expctl.config.refusal import Refusal, set_by
+from expctl.launch import devices
+
+
+def check_hardware(experiment: Experiment) -> list[Refusal]:
+    """GPUs that are not there, more processes than devices, a number format that cannot run."""
+    hardware, args = experiment.config["hardware"], experiment.config["args"]
+    use_cpu = args.get("use_cpu", hardware["use_cpu"])
+    asked, gpus = hardware["num_processes"], devices.visible_gpus()
+    chosen = set_by("hardware", experiment.sources)
+    found = []
+    if use_cpu != hardware["use_cpu"]:
+        found.append(
+            Refusal(
+                f"args.use_cpu={str(use_cpu).lower()} contradicts hardware.use_cpu={str(hardware['use_cpu']).lower()}",
+                where=set_by("args.use_cpu", experiment.sources),
+                do="choose the devices by hardware=cpu or hardware=gpu",
+            )
+        )
+    elif use_cpu and hardware["sharding"]:
+        found.append(
+            Refusal(
+                "a model cannot be split over CPU processes: accelerate would silently copy it to each instead",
+                where=chosen,
+                do="hardware=cpu_2, or a machine with GPUs",
+            )
+        )
+    elif use_cpu and asked > devices.cores() and not experiment.in_group:
+        found.append(
+            Refusal(
+                f"{asked} processes on {devices.cores()} CPU cores",
+                where=set_by("hardware.num_processes", experiment.sources),
+                do=f"hardware.num_processes={devices.cores()} or fewer",
+            )
+        )
+    elif not use_cpu and gpus == 0:
+        found.append(
+            Refusal(
+                f"hardware={experiment.choices.get('hardware', 'gpu')} needs a GPU and this machine shows none",
+                where=chosen,
+                do="hardware=cpu or hardware=auto; is CUDA_VISIBLE_DEVICES empty?",
+            )
+        )
+    elif not use_cpu and asked > gpus and not experiment.in_group:
+        found.append(
+            Refusal(
+                f"{asked} processes on {gpus} GPU{'s' if gpus > 1 else ''}, one process needs one",
+                where=set_by("hardware.num_processes", experiment.sources),
+                do=f"hardware.num_processes={gpus}",
+            )
+        )
+    return found + _check_precision(experiment, bool(use_cpu))
+
+
+def _check_precision(experiment: Experiment, use_cpu: bool) -> list[Refusal]:
+    args, sources = experiment.config["args"], experiment.sources
+    bf16, fp16 = args.get("bf16"), args.get("fp16")
+    if bf16 and fp16:
+        return [Refusal("args.bf16 and args.fp16 are both true", where=set_by("args.fp16", sources), do="choose one")]
+    if fp16 and use_cpu:
+        return [Refusal("fp16 does not train on a CPU", where=set_by("args.fp16", sources), do="args.fp16=false")]
+    if bf16 and not use_cpu and not devices.gpu_runs_bf16():
+        capability = devices.compute_capability()
+        return [
+            Refusal(
+                f"bf16 needs compute capability 8.0 (Ampere or newer); this GPU has {capability}",
+                where=set_by("args.bf16", sources),
+                do="hardware.bf16=false hardware.fp16=true, or both false for float32",
+            )
+        ]
+    return []

@@ -1,0 +1,110 @@
+"""Hydra's and OmegaConf's complaints, said as refusals: what, where, the nearest right name, what to do."""
+
+import re
+from pathlib import Path
+
+import yaml
+from hydra.errors import ConfigCompositionException, HydraException, MissingConfigException, OverrideParseException
+from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
+
+from expctl.config.locate import own_conf, user_conf
+from expctl.config.refusal import Refusal
+from expctl.config.suggest import nearest
+
+
+def as_refusal(error: Exception, typed: list[str]) -> Refusal | None:
+    """The refusal that says what Hydra meant, or None when the error is not one of composition."""
+    if isinstance(error, MissingConfigException):
+        return _unknown_option(error, typed)
+    if isinstance(error, OverrideParseException):
+        return Refusal(
+            f"cannot read the override '{error.override}'",
+            where="command line",
+            do="write key=value; quote for the shell what holds spaces, commas or brackets: 'key=[1,2]'",
+        )
+    if isinstance(error, ConfigCompositionException):
+        return _unknown_key(error, typed)
+    if isinstance(error, MissingMandatoryValue):
+        key = error.full_key or str(error)
+        return Refusal(f"'{key}' has no value yet", where=key, do=f"set it: expctl ... {key}=VALUE")
+    if isinstance(error, OmegaConfBaseException):
+        return Refusal(_first_line(error), where=getattr(error, "full_key", None) or "the config files")
+    if isinstance(error, yaml.YAMLError):
+        mark = getattr(error, "problem_mark", None)
+        return Refusal(f"not valid YAML: {getattr(error, 'problem', error)}", where=f"{mark.name}, line {mark.line + 1}" if mark else "")
+    if isinstance(error, HydraException):
+        return Refusal(_first_line(error), where="command line")
+    return None
+
+
+def group_options(group: str) -> dict[str, Path]:
+    """Option name -> file, of a config group; a user's option hides ours of the same name."""
+    found: dict[str, Path] = {}
+    for root in filter(None, [own_conf(), user_conf()]):
+        found |= {file.stem: file for file in sorted((root / group).glob("*.yaml")) if not file.stem.startswith("_")}
+    return found
+
+
+def groups() -> list[str]:
+    """The config groups: folders of expctl's `conf/` and of the user's."""
+    roots = filter(None, [own_conf(), user_conf()])
+    return sorted({str(folder.relative_to(root)) for root in roots for folder in root.rglob("*") if folder.is_dir()})
+
+
+def _unknown_option(error: MissingConfigException, typed: list[str]) -> Refusal:
+    group, _, option = (error.missing_cfg_file or "").rpartition("/")
+    options = [name for name in error.options or [] if not name.startswith("_")]
+    if not group:
+        return Refusal(f"no config '{error.missing_cfg_file}'", where="command line", do="expctl list")
+    setter = next((o for o in typed if o.lstrip("+").startswith(f"{group}=")), f"{group}={option}")
+    return Refusal(
+        f"no option '{option}' in group '{group}'; it has {', '.join(options)}",
+        where=f"{setter} (command line)" if setter in typed else setter,
+        nearest=nearest(option, options),
+        do=f"expctl list {group}",
+    )
+
+
+def _unknown_key(error: ConfigCompositionException, typed: list[str]) -> Refusal:
+    message = str(error)
+    cause = error.__cause__
+    key = getattr(cause, "full_key", None) or (re.search(r"override '([^']+)'", message) or [None, None])[1]
+    if message.startswith("Ambiguous value"):
+        return Refusal(
+            _first_line(error).replace("Ambiguous value for argument", "several values in"),
+            where="command line",
+            do="a sweep needs -m (expctl -m ...); a list is written key=[value1,value2]",
+        )
+    if isinstance(cause, OmegaConfBaseException) and "is not in struct" not in str(cause):
+        return Refusal(_first_line(cause), where=str(key or message.splitlines()[0]))
+    if key is None:
+        return Refusal(_first_line(error), where="command line")
+    known = known_keys(key)
+    setter = next((o for o in typed if o.lstrip("+~").split("=")[0].startswith(key)), key)
+    last = key.rpartition(".")[2]
+    return Refusal(
+        f"no key '{key}'",
+        where=f"{setter} (command line)",
+        nearest=nearest(last, known),
+        do="expctl --cfg job shows every key; expctl list shows the groups",
+    )
+
+
+def known_keys(key: str) -> list[str]:
+    """Keys beside the one that was not found, read from the config files without composing again."""
+    parent = key.rpartition(".")[0]
+    if not parent:
+        return sorted({*groups(), "args", "seed", "name", "force"})
+    top, *rest = parent.split(".")
+    found: set[str] = set()
+    for file in (own_conf() / top).glob("*.yaml"):
+        node = yaml.safe_load(file.read_text()) or {}
+        node = node.get(top, node) if isinstance(node, dict) else {}
+        for part in rest:
+            node = node.get(part) or {} if isinstance(node, dict) else {}
+        found |= set(node) if isinstance(node, dict) else set()
+    return sorted(name for name in found if isinstance(name, str) and name != "defaults")
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__

@@ -1,0 +1,89 @@
+"""The keys of the root config and of the small groups that no `_target_` describes."""
+
+from typing import Any
+
+from expctl.config.experiment import Experiment
+from expctl.config.refusal import Refusal, set_by
+from expctl.config.suggest import nearest
+
+NUMBER, TEXT, FLAG, ANY = (int,), (str,), (bool,), (object,)
+OPTIONAL_TEXT = (str, type(None))
+
+ROOT = {
+    "algorithm": (dict,), "model": (dict,), "dataset": (dict,), "reward": (dict,), "hardware": (dict,), "peft": (dict, type(None)),
+    "tracker": (dict,), "callbacks": (dict,), "args": (dict,), "seed": NUMBER, "name": OPTIONAL_TEXT, "force": FLAG,
+}  # fmt: skip
+GROUPS = {
+    "algorithm": {"kind": TEXT, "objective": TEXT, "direction": TEXT, "trainer": (dict,)},
+    "reward": {"functions": (dict, type(None)), "weights": (list, dict, type(None))},
+    "hardware": {
+        "use_cpu": FLAG, "num_processes": NUMBER, "num_machines": NUMBER, "bf16": FLAG, "fp16": FLAG,
+        "sharding": (dict, type(None)),
+    },
+}  # fmt: skip
+TRACKER = {"report_to": TEXT, "project": OPTIONAL_TEXT, "mode": OPTIONAL_TEXT}
+TRACKERS = ("none", "wandb", "tensorboard")
+KINDS = ("prompts", "completions", "preferences")
+
+
+def check_shape(experiment: Experiment) -> list[Refusal]:
+    """Unknown, missing and mistyped keys of the root and of the groups without a `_target_`."""
+    config, sources = experiment.config, experiment.sources
+    found = _compare("", config, ROOT, sources)
+    for group, keys in GROUPS.items():
+        if isinstance(config.get(group), dict):
+            found += _compare(f"{group}.", config[group], keys, sources)
+    if found:
+        return found
+    tracker = {key: kind for key, kind in TRACKER.items() if key == "report_to" or key in config["tracker"]}
+    found += _compare("tracker.", config["tracker"], tracker, sources, known=list(TRACKER))
+    for key, value, allowed in (
+        ("algorithm.kind", config["algorithm"]["kind"], KINDS),
+        ("algorithm.direction", config["algorithm"]["direction"], ("maximize", "minimize")),
+        ("tracker.report_to", config["tracker"].get("report_to"), TRACKERS),
+    ):
+        if value not in allowed:
+            found.append(
+                Refusal(
+                    f"'{key}' is {value!r}; it can be {', '.join(allowed)}",
+                    where=set_by(key, sources),
+                    nearest=nearest(str(value), allowed),
+                )
+            )
+    for key in ("hardware.num_processes", "hardware.num_machines"):
+        if config["hardware"][key.split(".")[1]] < 1:
+            found.append(Refusal(f"'{key}' must be at least 1", where=set_by(key, sources)))
+    if config["seed"] < 0:
+        found.append(Refusal(f"'seed' is {config['seed']}; it cannot be negative", where=set_by("seed", sources)))
+    return found
+
+
+def _compare(
+    prefix: str, node: dict[str, Any], keys: dict[str, tuple], sources: dict[str, str], known: list[str] | None = None
+) -> list[Refusal]:
+    found = []
+    for name, value in node.items():
+        key = f"{prefix}{name}"
+        if name not in keys:
+            found.append(
+                Refusal(
+                    f"no key '{key}'",
+                    where=set_by(key, sources),
+                    nearest=nearest(str(name), known or keys),
+                    do="expctl --cfg job shows every key",
+                )
+            )
+        elif not isinstance(value, keys[name]) or (isinstance(value, bool) and bool not in keys[name]):
+            wanted = " or ".join(_called(kind) for kind in keys[name])
+            found.append(Refusal(f"'{key}' is {value!r}; it must be {wanted}", where=set_by(key, sources)))
+    for name in keys:
+        if name not in node:
+            found.append(Refusal(f"'{prefix}{name}' is missing", where=prefix.rstrip(".") or "the root config"))
+    return found
+
+
+def _called(kind: type) -> str:
+    return {
+        dict: "a mapping", list: "a list", str: "a text", int: "a whole number", bool: "true or false",
+        type(None): "null",
+    }[kind]  # fmt: skip

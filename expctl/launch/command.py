@@ -1,0 +1,66 @@
+"""From the hardware group to the command that runs the workers."""
+
+import os
+import sys
+from pathlib import Path
+from typing import Any
+
+from expctl.launch.devices import cores
+from expctl.runs.files import Run, write_yaml
+
+
+def worker_command(run: Run, hardware: dict[str, Any]) -> list[str]:
+    """One process: the worker itself. Several: `accelerate launch` with a config file that stays with the run."""
+    if hardware["num_processes"] == 1 and hardware["num_machines"] == 1 and not hardware["sharding"]:
+        return [sys.executable, "-m", "expctl.worker", str(run.folder)]
+    write_yaml(run.accelerate, accelerate_config(hardware))
+    launcher = [sys.executable, "-m", "accelerate.commands.launch", "--config_file", str(run.accelerate)]
+    return [*launcher, "-m", "expctl.worker", str(run.folder)]
+
+
+def accelerate_config(hardware: dict[str, Any]) -> dict[str, Any]:
+    """The file that `accelerate launch` reads.
+
+    MULTI_GPU also for processes on the CPU: accelerate's own MULTI_CPU starts a single one, and `ACCELERATE_USE_CPU`
+    (see `worker_environment`) makes MULTI_GPU mean gloo.
+    """
+    config = {
+        "compute_environment": "LOCAL_MACHINE",
+        "distributed_type": "FSDP" if hardware["sharding"] else "MULTI_GPU",
+        "num_processes": hardware["num_processes"] * hardware["num_machines"],
+        "num_machines": hardware["num_machines"],
+        "machine_rank": int(os.environ.get("EXPCTL_MACHINE_RANK", 0)),
+        "main_process_port": 0,
+        "mixed_precision": "bf16" if hardware["bf16"] else "fp16" if hardware["fp16"] else "no",
+        "use_cpu": False,
+    }
+    if hardware["sharding"]:
+        config["fsdp_config"] = hardware["sharding"]
+    return config
+
+
+def worker_environment(run: Run, config: dict[str, Any], folder: Path) -> dict[str, str]:
+    """The environment of the workers: the user's own, plus where to record and how to share the cores."""
+    environment = dict(os.environ)
+    paths = [str(folder), environment.get("PYTHONPATH", "")]
+    environment["PYTHONPATH"] = os.pathsep.join(filter(None, paths))
+    environment["PYTHONUNBUFFERED"] = "1"
+    environment.setdefault("TOKENIZERS_PARALLELISM", "false")
+    # What a job had time to save when it was told to stop must not be cut off by the launcher's own patience.
+    environment.setdefault("TORCH_ELASTIC_SHUTDOWN_TIMEOUT", "120")
+    environment["EXPCTL_WORLD_SIZE"] = str(config["hardware"]["num_processes"] * config["hardware"]["num_machines"])
+    if config["hardware"]["use_cpu"]:
+        environment["ACCELERATE_USE_CPU"] = "true"
+        share = max(1, cores() // config["hardware"]["num_processes"])
+        environment.setdefault("OMP_NUM_THREADS", str(share))
+    return environment | tracker_environment(run, config["tracker"])
+
+
+def tracker_environment(run: Run, tracker: dict[str, Any]) -> dict[str, str]:
+    """Where trackers put their files; an online one keeps the user's own settings."""
+    if tracker["report_to"] == "tensorboard":
+        return {"TENSORBOARD_LOGGING_DIR": str(run.folder / "tensorboard")}
+    if tracker["report_to"] == "wandb":
+        named = {"WANDB_PROJECT": tracker.get("project"), "WANDB_MODE": tracker.get("mode")}
+        return {"WANDB_DIR": str(run.folder)} | {key: value for key, value in named.items() if value}
+    return {}

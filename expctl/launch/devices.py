@@ -1,0 +1,46 @@
+"""Which devices this machine has, asked without torch."""
+
+import os
+import re
+import subprocess
+from functools import cache
+from pathlib import Path
+
+
+def visible_gpus(dev: Path = Path("/dev")) -> int:
+    """Number of NVIDIA GPUs a process started here would see (`CUDA_VISIBLE_DEVICES` respected)."""
+    present = sum(bool(re.fullmatch(r"nvidia\d+", node.name)) for node in dev.glob("nvidia*"))
+    chosen = os.environ.get("CUDA_VISIBLE_DEVICES")
+    if chosen is None:
+        return present
+    # CUDA stops at the first name that is no device.
+    named = [name.strip() for name in chosen.split(",") if name.strip()]
+    usable = 0
+    for name in named:
+        if name == "-1" or (name.isdigit() and int(name) >= present):
+            break
+        usable += 1
+    return min(usable, present)
+
+
+@cache
+def compute_capability() -> float | None:
+    """The lowest CUDA compute capability of the machine's GPUs, or None where it cannot be asked."""
+    try:
+        answer = subprocess.run(
+            ["nvidia-smi", "--query-gpu=compute_cap", "--format=csv,noheader"], capture_output=True, text=True, timeout=10
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        return None
+    values = re.findall(r"\d+\.\d+", answer.stdout)
+    return min(map(float, values)) if values else None
+
+
+def gpu_runs_bf16() -> bool:
+    """bfloat16 needs compute capability 8.0 (Ampere); a GPU that does not say is taken to have it."""
+    return (compute_capability() or 8.0) >= 8.0
+
+
+def cores() -> int:
+    """CPU cores this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -1,0 +1,80 @@
+"""Launch a claimed run, watch it, and write down what became of it."""
+
+import signal
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from expctl.launch.command import worker_command, worker_environment
+from expctl.launch.process import Workers
+from expctl.report.display import Display
+from expctl.runs import manifest, provenance
+from expctl.runs.claim import Claim
+from expctl.runs.files import Run, read_json
+
+EXIT_COMPLETED, EXIT_FAILED, EXIT_INTERRUPTED = 0, 1, 75
+LOOK_SECONDS = 0.1
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of one experiment; `objective` is what a sweep optimises."""
+
+    exit_code: int
+    status: str = "refused"
+    error: str | None = None
+    objective: float | None = None
+
+    @classmethod
+    def of_completed(cls, run: Run) -> "Outcome":
+        return cls(EXIT_COMPLETED, manifest.COMPLETED, objective=(read_json(run.summary) or {}).get("objective"))
+
+
+def launch(claimed: Claim, experiment_config: dict[str, Any], folder: Path) -> Outcome:
+    """Run the workers to their end under the signal layer and settle the manifest."""
+    run = claimed.run
+    begin_attempt(claimed)
+    environment = worker_environment(run, experiment_config, folder)
+    with Workers(worker_command(run, experiment_config["hardware"]), environment, run) as workers:
+        with Display(run, claimed.from_step) as display:
+            code = workers.wait(LOOK_SECONDS, display.look)
+        received = workers.received
+    return settle(claimed, code, received)
+
+
+def begin_attempt(claimed: Claim) -> None:
+    """Clear what an earlier attempt said and write the manifest's new one."""
+    for stale in (claimed.run.outcome, claimed.run.progress):
+        stale.unlink(missing_ok=True)
+    manifest.start_attempt(claimed.run, claimed.from_step, provenance.versions())
+
+
+def settle(claimed: Claim, code: int, received: str | None) -> Outcome:
+    """Judge by what the worker wrote, not by a launcher's exit code, and end the attempt in the manifest."""
+    run = claimed.run
+    said = read_json(run.outcome) or {}
+    status = said.get("status")
+    error = said.get("error")
+    if status is None or (status == manifest.COMPLETED and not run.summary.exists()):
+        status = manifest.INTERRUPTED if received else manifest.FAILED
+        error = None if received else _died(code)
+    if status == manifest.FAILED and received:
+        # Told to stop, a rank may break off in the middle of talking to another.
+        status = manifest.INTERRUPTED
+    exit_code = {manifest.COMPLETED: EXIT_COMPLETED, manifest.INTERRUPTED: EXIT_INTERRUPTED}.get(status, EXIT_FAILED)
+    step = (read_json(run.progress) or {}).get("step")
+    manifest.end_attempt(run, status, to_step=step, exit_code=exit_code, signal=received, error=error)
+    if claimed.held:
+        claimed.held.close()
+    if status == manifest.COMPLETED:
+        return Outcome.of_completed(run)
+    return Outcome(exit_code, status, error=error)
+
+
+def _died(code: int) -> str:
+    """Why a worker ended that said nothing itself."""
+    if code < 0:
+        name = signal.Signals(-code).name
+        hint = " (out of memory?)" if name == "SIGKILL" else ""
+        return f"the worker was killed by {name}{hint}"
+    return f"the worker ended with exit code {code} and no word"

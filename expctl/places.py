@@ -1,0 +1,16 @@
+"""Folders outside a run: where runs are kept, and what may be remembered between runs."""
+
+import os
+from pathlib import Path
+
+
+def outputs_root(folder: Path | None = None) -> Path:
+    """Where runs live: `$EXPCTL_OUTPUTS`, or `outputs/` of the working folder."""
+    chosen = os.environ.get("EXPCTL_OUTPUTS")
+    return Path(chosen).resolve() if chosen else (folder or Path.cwd()) / "outputs"
+
+
+def cache_root() -> Path:
+    """Converted weights and remembered digests: `$EXPCTL_CACHE`, or `expctl` under the user's cache folder."""
+    chosen = os.environ.get("EXPCTL_CACHE")
+    return Path(chosen) if chosen else Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "expctl"

@@ -1,0 +1,63 @@
+"""The last words of a run: what changed, where it is, what to do next."""
+
+import sys
+from typing import Any
+
+from expctl.report.names import evaluation_rows
+from expctl.runs import manifest, provenance
+from expctl.runs.checkpoints import last_complete
+from expctl.runs.files import Run, read_json
+
+
+def print_closing(run: Run, status: str, error: str | None) -> None:
+    """The table of a completed run, or why it is none and how to carry on."""
+    if status == manifest.COMPLETED:
+        print_summary(run)
+        return
+    checkpoint = last_complete(run.checkpoints)
+    again = f"from {checkpoint.name}" if checkpoint else "from the beginning (no checkpoint yet)"
+    if status == manifest.INTERRUPTED:
+        print(f"expctl: interrupted; the same command carries on {again}\n  run      {run.folder}", file=sys.stderr)
+        return
+    print(f"expctl: the run failed: {error}\n  log      {run.log}\n  then     the same command carries on {again}", file=sys.stderr)
+
+
+def print_done_already(run: Run, done: dict[str, Any]) -> None:
+    """An experiment that has been run: its summary, and what has changed since."""
+    print(f"this experiment was completed {done['ended']}; force=true runs it again")
+    changed = provenance.drift(done.get("versions") or {})
+    if changed:
+        print(f"note: it was made by other versions: {', '.join(changed)}")
+    print_summary(run)
+
+
+def print_summary(run: Run) -> None:
+    """What was evaluated before and after, and where everything lies."""
+    from rich.console import Console
+    from rich.table import Table
+
+    summary = read_json(run.summary) or {}
+    console = Console(highlight=False, width=None if sys.stdout.isatty() else 100)
+    rows = evaluation_rows(summary.get("before") or {}, summary.get("after") or {})
+    if rows:
+        table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
+        for title, justify in (("held-out", "left"), ("before", "right"), ("after", "right"), ("change", "right")):
+            table.add_column(title, justify=justify)
+        for name, before, after in rows:
+            table.add_row(name, *_cells(before, after))
+        console.print()
+        console.print(table)
+        console.print()
+    seconds = summary.get("seconds") or {}
+    objective = summary.get("objective")
+    shown = f"{objective:.4g}" if isinstance(objective, int | float) else "none"
+    console.print(f"{summary.get('objective_name')} = {shown} after {summary.get('steps')} steps in {seconds.get('total', 0):.0f} s")
+    console.print(f"model      {run.model}", soft_wrap=True)
+    console.print(f"metrics    {run.metrics}", soft_wrap=True)
+
+
+def _cells(before: float | None, after: float) -> tuple[str, str, str]:
+    if before is None:
+        return "", f"{after:.3f}", ""
+    relative = f" ({(after - before) / abs(before):+.0%})" if before else ""
+    return f"{before:.3f}", f"{after:.3f}", f"{after - before:+.3f}{relative}"

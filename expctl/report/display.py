@@ -1,0 +1,106 @@
+"""Live progress of a run: a line that moves in a terminal, plain lines where the output is none."""
+
+import sys
+import time
+from types import TracebackType
+from typing import Any, TextIO
+
+from expctl.report.names import short_metrics
+from expctl.runs.files import Run, read_json
+
+PLAIN_SECONDS = 10.0
+
+
+class Display:
+    """Shows what the worker reports in the run's progress file. Call `look` often; it draws only what changed."""
+
+    def __init__(self, run: Run, from_step: int = 0, out: TextIO | None = None):
+        self._run = run
+        self._out = out or sys.stdout
+        self._live = _Live(self._out) if self._out.isatty() else None
+        self._seen: dict[str, Any] = {}
+        self._first: tuple[float, int] | None = None
+        self._printed_at, self._printed_step = 0.0, -1
+        self._began = time.monotonic()
+        carried = f", carrying on from step {from_step}" if from_step else ""
+        self._say(f"run  {run.folder}{carried}")
+
+    def __enter__(self) -> "Display":
+        return self
+
+    def __exit__(self, kind: type | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self.look()
+        if self._live:
+            self._live.end()
+
+    def look(self) -> None:
+        """Read the progress file and show what is new."""
+        state = read_json(self._run.progress)
+        if state is None:
+            return
+        if state["phase"] != self._seen.get("phase"):
+            self._say(f"{time.monotonic() - self._began:6.1f} s  {state['phase']}")
+            self._first = None
+        if state["phase"] == "training" and state["of"]:
+            if self._first is None:
+                self._first = (state["at"], state["step"])
+            self._show_step(state)
+        self._seen = state
+
+    def _show_step(self, state: dict[str, Any]) -> None:
+        text = self._step_line(state)
+        if self._live:
+            self._live.draw(text, state["step"] / state["of"])
+            return
+        step, of = state["step"], state["of"]
+        due = time.monotonic() - self._printed_at > PLAIN_SECONDS or step - self._printed_step >= max(1, of / 10)
+        if step != self._printed_step and (due or step == of):
+            self._say(f"{time.monotonic() - self._began:6.1f} s  {text}")
+            self._printed_at, self._printed_step = time.monotonic(), step
+
+    def _step_line(self, state: dict[str, Any]) -> str:
+        words = [f"step {state['step']}/{state['of']}"]
+        words += [f"{name} {value}" for name, value in short_metrics(state["metrics"])]
+        at, step = self._first
+        if state["step"] > step:
+            pace = (state["at"] - at) / (state["step"] - step)
+            words += [f"{pace:.2f} s/step", f"{_clock(pace * (state['of'] - state['step']))} left"]
+        return "  ".join(words)
+
+    def _say(self, text: str) -> None:
+        if self._live:
+            self._live.say(text)
+        else:
+            print(text, file=self._out, flush=True)
+
+
+class _Live:
+    """One line at the foot of a terminal that is drawn again and again."""
+
+    def __init__(self, out: TextIO):
+        from rich.console import Console
+        from rich.live import Live
+
+        self._console = Console(file=out, highlight=False)
+        self._live = Live(console=self._console, refresh_per_second=8, transient=True)
+        self._live.start()
+
+    def draw(self, text: str, share: float) -> None:
+        from rich.progress_bar import ProgressBar
+        from rich.table import Table
+
+        row = Table.grid(padding=(0, 1))
+        row.add_row(ProgressBar(total=1.0, completed=share, width=24), text)
+        self._live.update(row)
+
+    def say(self, text: str) -> None:
+        self._live.console.print(text, highlight=False, soft_wrap=True)
+
+    def end(self) -> None:
+        self._live.stop()
+
+
+def _clock(seconds: float) -> str:
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"

@@ -1,0 +1,81 @@
+"""Make an experiment's run one's own: a new one, one to carry on, or one that is done already."""
+
+import shlex
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, Any
+
+from expctl.config.experiment import Experiment
+from expctl.places import outputs_root
+from expctl.runs import lock, manifest, provenance
+from expctl.runs.checkpoints import last_complete, step_of
+from expctl.runs.files import Run, write_yaml
+from expctl.runs.identity import config_hash, run_id
+
+
+@dataclass
+class Claim:
+    """A run and what is to be done with it. `held` keeps the lock; `done` is the manifest of a completed run."""
+
+    run: Run
+    held: IO[str] | None = None
+    done: dict[str, Any] | None = None
+    checkpoint: Path | None = None
+
+    @property
+    def from_step(self) -> int:
+        return step_of(self.checkpoint) if self.checkpoint else 0
+
+
+def claim(experiment: Experiment) -> Claim:
+    """Create the run's folder, or take over the one that the same experiment left.
+
+    Raises:
+        expctl.runs.lock.Locked: the run is alive elsewhere.
+        OSError: the folder cannot be written.
+    """
+    hashed = config_hash(experiment)
+    run = Run(outputs_root(experiment.folder) / run_id(experiment, hashed))
+    found = manifest.read(run) if run.folder.is_dir() else None
+    if found and found["status"] == manifest.COMPLETED and not experiment.config["force"]:
+        return Claim(run, done=found)
+    run.folder.mkdir(parents=True, exist_ok=True)
+    held = lock.take(run.lock)
+    if found and experiment.config["force"]:
+        held.close()
+        _set_aside(run)
+        run.folder.mkdir(parents=True)
+        held = lock.take(run.lock)
+        found = None
+    if not found:
+        _describe(run, experiment, hashed)
+    checkpoint = last_complete(run.checkpoints)
+    return Claim(run, held=held, checkpoint=checkpoint)
+
+
+def _describe(run: Run, experiment: Experiment, hashed: str) -> None:
+    write_yaml(run.config, experiment.config)
+    write_yaml(run.overrides, experiment.overrides)
+    manifest.create(
+        run,
+        name=experiment.config["name"],
+        config_hash=hashed,
+        command=shlex.join(["expctl", *experiment.overrides]),
+        overrides=experiment.overrides,
+        choices=experiment.choices,
+        folder=str(experiment.folder),
+        git=provenance.git(experiment.folder),
+        versions=provenance.versions(),
+        host=provenance.host(),
+        hardware=experiment.config["hardware"],
+    )
+
+
+def _set_aside(run: Run) -> None:
+    """Move an earlier attempt to `outputs/replaced/`, under the first free number."""
+    replaced = run.folder.parent / "replaced"
+    replaced.mkdir(exist_ok=True)
+    number = 1
+    while (replaced / f"{run.run_id}-{number}").exists():
+        number += 1
+    run.folder.rename(replaced / f"{run.run_id}-{number}")

@@ -1,0 +1,54 @@
+"""`run.json`: the only source of truth for what became of a run."""
+
+from datetime import datetime, timezone
+from typing import Any
+
+from expctl.runs.files import Run, read_json, write_json
+from expctl.runs.lock import is_held
+
+COMPLETED, FAILED, INTERRUPTED, RUNNING, CREATED = "completed", "failed", "interrupted", "running", "created"
+
+
+def now() -> str:
+    return datetime.now(timezone.utc).isoformat(timespec="seconds")
+
+
+def create(run: Run, **fields: Any) -> None:
+    """Write the manifest of a run that has not started yet."""
+    manifest = {"run_id": run.run_id, "status": CREATED} | fields
+    write_json(run.manifest, manifest | {"started": None, "ended": None, "attempts": [], "error": None})
+
+
+def read(run: Run) -> dict[str, Any] | None:
+    """The manifest with the status as it truly is: a run whose process is gone is interrupted, not running."""
+    manifest = read_json(run.manifest)
+    if not isinstance(manifest, dict) or "status" not in manifest:
+        return None
+    if manifest["status"] in (CREATED, RUNNING) and not is_held(run.lock):
+        # Its process is gone without settling; a worker that failed has left word.
+        said = read_json(run.outcome) or {}
+        failed = said.get("status") == FAILED
+        manifest |= {"status": FAILED if failed else INTERRUPTED, "error": said.get("error") if failed else None}
+    return manifest
+
+
+def start_attempt(run: Run, from_step: int, versions: dict[str, str | None]) -> None:
+    """created | interrupted | failed -> running. An attempt that was never ended had its process killed."""
+    manifest = read_json(run.manifest)
+    for attempt in manifest["attempts"]:
+        if attempt["ended"] is None:
+            attempt |= {"ended": now(), "exit": None, "signal": "killed"}
+    begun = {"started": now(), "ended": None, "from_step": from_step, "to_step": None, "exit": None, "signal": None}
+    manifest["attempts"].append(begun)
+    manifest |= {"status": RUNNING, "started": manifest["started"] or begun["started"], "ended": None}
+    manifest |= {"error": None, "versions": versions}
+    write_json(run.manifest, manifest)
+
+
+def end_attempt(
+    run: Run, status: str, *, to_step: int | None, exit_code: int, signal: str | None = None, error: str | None = None
+) -> None:
+    """running -> completed | failed | interrupted."""
+    manifest = read_json(run.manifest)
+    manifest["attempts"][-1] |= {"ended": now(), "to_step": to_step, "exit": exit_code, "signal": signal}
+    write_json(run.manifest, manifest | {"status": status, "ended": now(), "error": error})

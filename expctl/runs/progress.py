@@ -1,0 +1,33 @@
+"""What a worker is doing right now, for whoever watches: one small file, rewritten as things move."""
+
+import json
+import os
+import time
+from pathlib import Path
+from typing import Any
+
+
+class Progress:
+    """Writer of a run's `.progress.json`. Silent on every rank but the first."""
+
+    def __init__(self, path: Path, *, silent: bool = False):
+        self._path = path
+        self._silent = silent
+        self._state: dict[str, Any] = {"phase": "starting", "step": 0, "of": None, "metrics": {}}
+
+    def phase(self, name: str) -> None:
+        """Enter a phase, for example `training`."""
+        self._state["phase"] = name
+        self._write()
+
+    def step(self, step: int, of: int, metrics: dict[str, float]) -> None:
+        """Report an optimizer step out of all and the latest metrics."""
+        self._state |= {"step": step, "of": of, "metrics": self._state["metrics"] | metrics}
+        self._write()
+
+    def _write(self) -> None:
+        if self._silent:
+            return
+        aside = self._path.with_suffix(".tmp")
+        aside.write_text(json.dumps(self._state | {"at": time.time()}), encoding="utf-8")
+        os.replace(aside, self._path)

@@ -1,0 +1,66 @@
+"""From the resolved config to a trainer, every part through its `_target_`."""
+
+import os
+from typing import Any
+
+from hydra.utils import instantiate
+from transformers import Trainer, set_seed
+from transformers.utils import logging as transformers_logging
+
+from expctl import models
+from expctl.data.conversation import fit_to_tokenizer
+from expctl.runs.files import Run
+from expctl.runs.progress import Progress
+from expctl.worker.record import Record, StopWhenTold
+from expctl.worker.rewards import guarded
+from expctl.worker.stop import StopRequest
+from expctl.worker.trackers import start_tracker
+
+
+def trainer(config: dict[str, Any], run: Run, progress: Progress, stop: StopRequest) -> Trainer:
+    """The trainer of one experiment, ready to train.
+
+    Raises:
+        RuntimeError: this rank is in a group of another size than was launched.
+    """
+    # Before the first weight is made: adapters and new layers are drawn from it.
+    set_seed(config["seed"])
+    transformers_logging.disable_progress_bar()
+    arguments = build(config["args"], output_dir=str(run.checkpoints))
+    _assert_world_size(arguments.world_size)
+    loader = {key: value for key, value in config["dataset"].items() if key != "reward"}
+    train_dataset, eval_dataset = build(loader)
+    model, tokenizer = models.load(**config["model"])
+    if arguments.process_index == 0:
+        start_tracker(config, run)
+    parts = {
+        "model": model,
+        "args": arguments,
+        "train_dataset": fit_to_tokenizer(train_dataset, tokenizer),
+        "eval_dataset": fit_to_tokenizer(eval_dataset, tokenizer),
+        "processing_class": tokenizer,
+        "callbacks": [
+            Record(run, progress), StopWhenTold(stop), *(build(node) for node in config["callbacks"].values())
+        ],
+    }  # fmt: skip
+    if config["peft"]:
+        parts["peft_config"] = build(config["peft"])
+    if config["algorithm"]["kind"] == "prompts":
+        functions = config["reward"]["functions"]
+        parts["reward_funcs"] = [guarded(build(node), name) for name, node in functions.items()]
+    return build(config["algorithm"]["trainer"], _partial_=True)(**parts)
+
+
+def build(node: dict[str, Any], **extra: Any) -> Any:
+    """Instantiate a config node; plain containers, never OmegaConf's, reach the constructors."""
+    return instantiate(node, _convert_="all", **extra)
+
+
+def _assert_world_size(joined: int) -> None:
+    """Processes that did not find each other would each train a model of their own and report success."""
+    launched = int(os.environ.get("EXPCTL_WORLD_SIZE", joined))
+    if joined != launched:
+        raise RuntimeError(
+            f"{launched} processes were launched but this one is in a group of {joined}: they did not find each other. "
+            "Was `accelerate launch` told --cpu (it then starts one process)? Is RANK/WORLD_SIZE/MASTER_ADDR set?"
+        )

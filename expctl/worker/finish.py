@@ -1,0 +1,83 @@
+"""What a completed run leaves: the model with its card, and the summary, written last."""
+
+from typing import Any
+
+from transformers import Trainer
+
+from expctl.runs.files import Run, read_json, read_metrics, write_json, write_whole
+
+CARD = """---
+library_name: transformers
+tags: [expctl, {algorithm}]
+---
+
+# {run_id}
+
+Trained with [TRL](https://huggingface.co/docs/trl) by expctl. The same experiment again:
+
+```
+{command}
+```
+
+| | before | after |
+|---|---|---|
+{rows}
+
+Started from `{model}`; seed {seed}. Versions: {versions}.
+"""
+
+
+def save_model(trainer: Trainer, run: Run) -> None:
+    """Write the final weights (or the adapter) and the tokenizer; on every rank, since sharded weights need all."""
+    trainer.save_model(str(run.model))
+
+
+def write_summary(
+    trainer: Trainer,
+    run: Run,
+    config: dict[str, Any],
+    before: dict[str, float],
+    after: dict[str, float],
+    seconds: dict[str, float],
+) -> None:
+    """Write the model card, then `summary.json`: final and evaluation metrics and the objective."""
+    last = _last_training_row(run)
+    name = config["algorithm"]["objective"]
+    _write_card(run, config, before, after)
+    write_json(
+        run.summary,
+        {
+            "objective": after.get(name, last.get(name)),
+            "objective_name": name,
+            "direction": config["algorithm"]["direction"],
+            "steps": trainer.state.global_step,
+            "before": before,
+            "after": after,
+            "train": last,
+            "seconds": {key: round(value, 3) for key, value in seconds.items()},
+        },
+    )
+
+
+def _last_training_row(run: Run) -> dict[str, float]:
+    rows = [row for row in read_metrics(run.metrics) if "loss" in row]
+    return {key: value for key, value in rows[-1].items() if key != "step"} if rows else {}
+
+
+def _write_card(run: Run, config: dict[str, Any], before: dict[str, float], after: dict[str, float]) -> None:
+    manifest = read_json(run.manifest) or {}
+    kept = [key for key in after if isinstance(after[key], float) and "runtime" not in key and "per_second" not in key]
+    rows = "\n".join(f"| {key} | {before.get(key, float('nan')):.4g} | {after[key]:.4g} |" for key in kept)
+    versions = ", ".join(f"{name} {number}" for name, number in (manifest.get("versions") or {}).items() if number)
+    write_whole(
+        run.model / "README.md",
+        CARD.format(
+            algorithm=manifest.get("choices", {}).get("algorithm", "training"),
+            run_id=run.run_id,
+            command=manifest.get("command", "expctl"),
+            rows=rows,
+            model=config["model"]["path"],
+            seed=config["seed"],
+            versions=versions,
+        ),
+    )
