@@ -11,8 +11,8 @@ import difflib
 import torch
 import trl
 
-from .token_advantages import TokenAdvantages
-from .trainer_hooks import LossInputs, loss_mask
+from expctl.algorithms.token_advantages import TokenAdvantages
+from expctl.algorithms.trainer_hooks import LossInputs, ScoredRollout, loss_mask
 
 LEVELS = ("token", "sequence", "sequence_token")
 REFUSED_LOSSES = {
@@ -32,7 +32,7 @@ def check_ratio_level(args) -> None:
     if level == "sequence_token" and args.loss_type in REFUSED_LOSSES:
         raise ValueError(
             f"importance_sampling_level='sequence_token' does not go with loss_type={args.loss_type!r}: "
-            f"{REFUSED_LOSSES[args.loss_type]}. Use importance_sampling_level='token', or loss_type='grpo' (the paper's)."
+            f"{REFUSED_LOSSES[args.loss_type]}. Set importance_sampling_level='token' or loss_type='grpo', the paper's."
         )
 
 
@@ -73,7 +73,7 @@ def sequence_log_ratio(logps: torch.Tensor, old_logps: torch.Tensor, mask: torch
     return ((logps - old_logps) * mask).sum(1, keepdim=True) / mask.sum(1, keepdim=True).clamp(min=1)
 
 
-class GRPOTrainer(SequenceTokenRatio, TokenAdvantages, trl.GRPOTrainer):
+class GRPOTrainer(ScoredRollout, SequenceTokenRatio, TokenAdvantages, trl.GRPOTrainer):
     """TRL's `GRPOTrainer` with the level "sequence_token" and with advantages for each token.
 
     Every argument is TRL's; `token_advantages` (see `TokenAdvantages`) is new. The paper's setting is

@@ -17,12 +17,20 @@ from collections.abc import Callable
 
 import torch
 
-from .trainer_hooks import ScoredRollout, loss_mask
+from expctl.algorithms.trainer_hooks import loss_mask
+
+# Names of a source's own keywords, and what upstream keeps from reward functions.
+RESERVED = (
+    *("prompt", "completion", "prompts", "completions", "completion_ids"),
+    *("mask", "rewards", "advantages", "tokenizer"),
+)
 
 
-class TokenAdvantages(ScoredRollout):
+class TokenAdvantages:
     """Gives a `GRPOTrainer` the constructor argument `token_advantages`: a source, its dotted path, or None.
 
+    In the bases of a trainer `ScoredRollout` comes before everything that changes rewards, this after everything that
+    drops or replaces rows: a source sees every completion that this rank sampled, and its credit travels with the row.
     Works at the levels "token" and "sequence_token" of the importance ratio. TRL's "sequence" would collapse the credit
     into `mean_t A_t * mean_t grad log pi_t`, so it is refused.
 
@@ -54,9 +62,9 @@ class TokenAdvantages(ScoredRollout):
     def _credited(self, batch: dict) -> torch.Tensor:
         """Ask the source, check what it returned, and log how much the credit varies inside a completion."""
         rollout, mask, advantages = self._rollout, loss_mask(batch), batch["advantages"]
-        rewards = self._local_rewards(len(advantages))
-        reserved = ("prompt", "completion", "completion_ids", "completions", "mask", "rewards", "advantages", "tokenizer")
-        columns = {key: [row[key] for row in rollout.inputs] for key in rollout.inputs[0] if key not in reserved}
+        first = self.accelerator.process_index * len(advantages)
+        rewards = rollout.rewards[first : first + len(advantages)]
+        columns = {key: [row[key] for row in rollout.inputs] for key in rollout.inputs[0] if key not in RESERVED}
         credit = self.token_advantages(
             prompts=rollout.prompts,
             completions=rollout.completions,
@@ -98,7 +106,7 @@ class DiscountedCredit:
     """Length-discounted credit: `A_it = gamma**(tokens of i still to come after t) * A_i`.
 
     The return-to-go of a reward at the end of the completion: the decision that ended it gets all of the credit, one
-    n tokens earlier `gamma**n`, so that long detours earn and cost little. `gamma=1` is the group advantage on every token.
+    n tokens earlier `gamma**n`, so that long detours earn and cost little. `gamma=1` is the group advantage everywhere.
 
     Raises:
         ValueError: unless 0 < gamma <= 1.
@@ -122,8 +130,8 @@ class StepCredit:
     With equal step rewards nothing moves. A process reward model is one `step_rewards` among others.
 
     Args:
-        step_rewards: `f(steps, **columns) -> list[list[float]]`; `steps[i]` are the texts of the steps of completion i, special
-            tokens left out, tool tokens left out; `columns` as for a source. One finite number a step.
+        step_rewards: `f(steps, **columns) -> list[list[float]]`, or its dotted path; `steps[i]` are the texts of the
+            steps of completion i without special and tool tokens, `columns` as for a source. One number a step.
         separator: what ends a step, by default a newline.
         weight: advantage for one unit of step reward.
 

@@ -10,10 +10,10 @@ import torch
 
 @dataclass
 class Rollout:
-    """What the reward functions saw and said, kept until the rows of the batch have been credited.
+    """What the reward functions saw and said.
 
     `inputs`, `prompts` and `completions` are this rank's B rows; `rewards` are all ranks' raw rewards,
-    `(N, number of reward functions)` in rank order, NaN where a function returned None.
+    `(N, number of reward functions)` in rank order, NaN where a function returned None or the row was filtered out.
     """
 
     inputs: list[dict]
@@ -23,7 +23,10 @@ class Rollout:
 
 
 class ScoredRollout:
-    """Keeps the last `_calculate_rewards` call as `self._rollout` (see `Rollout`)."""
+    """Keeps the last `_calculate_rewards` call as `self._rollout` (see `Rollout`).
+
+    First in the bases of a trainer: upstream's own call, after everything that changes rewards, is the last one.
+    """
 
     _rollout: Rollout | None = None
 
@@ -31,11 +34,6 @@ class ScoredRollout:
         rewards = super()._calculate_rewards(inputs, prompts, completions, completion_ids_list)
         self._rollout = Rollout(inputs, prompts, completions, rewards)
         return rewards
-
-    def _local_rewards(self, rows: int) -> torch.Tensor:
-        """This rank's slice `(rows, number of reward functions)` of the gathered rewards."""
-        start = self.accelerator.process_index * rows
-        return self._rollout.rewards[start : start + rows]
 
 
 class LossInputs:

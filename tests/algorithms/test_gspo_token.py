@@ -52,7 +52,7 @@ def shared_trainer(tmp_path_factory):
 
 @pytest.fixture
 def loss_of(shared_trainer, monkeypatch):
-    """`loss_of(level, logps, inputs, **settings) -> (loss, metrics)`: TRL's real loss on given float64 log-probabilities."""
+    """`loss_of(level, logps, inputs, **settings) -> (loss, metrics)`: TRL's own loss on given log-probabilities."""
     trainer, original = shared_trainer, dict(vars(shared_trainer))
     original_args = dict(vars(trainer.args))
 
@@ -109,7 +109,7 @@ def gradient(loss, logps):
 
 
 def equation_13(logps, old, mask, advantages, low, high, ratio_numerator=None):
-    """Written from the paper, sequence by sequence and token by token. `ratio_numerator` stands for the live pi(y_it)."""
+    """Written from the paper, token by token. `ratio_numerator` stands for the live log pi(y_it)."""
     live = logps if ratio_numerator is None else ratio_numerator
     total = 0.0
     for i in range(len(logps)):
@@ -271,7 +271,7 @@ def test_padding_and_tool_tokens_outside_the_mask_change_nothing(loss_of):
     for name, filler in {"old_per_token_logps": noisy * 2, "advantages": noisy, "completion_ids": noisy.long()}.items():
         wide[name] = torch.cat([filler, inputs[name], filler], dim=1)
     ones, zeros = torch.ones(ROWS, 2, dtype=torch.long), torch.zeros(ROWS, 2, dtype=torch.long)
-    wide["completion_mask"] = torch.cat([ones, inputs["completion_mask"], zeros], dim=1)  # two tool tokens, two of padding
+    wide["completion_mask"] = torch.cat([ones, inputs["completion_mask"], zeros], dim=1)  # two tool tokens, two pads
     wide["tool_mask"] = torch.cat([zeros, torch.ones_like(inputs["completion_mask"]), ones], dim=1)
     found = gradient(loss_of("sequence_token", wide_logps, wide)[0], wide_logps)
     assert found[:, :2].abs().sum() == 0 and found[:, -2:].abs().sum() == 0

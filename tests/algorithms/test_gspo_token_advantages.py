@@ -75,7 +75,8 @@ def test_the_source_is_called_once_a_rollout_and_not_in_evaluation(tmp_path):
 
 def test_constant_credit_trains_bit_for_bit_like_no_source(tmp_path):
     weights = []
-    for source in (None, DiscountedCredit(gamma=1.0), StepCredit(lambda steps, **_: [[0.7] * len(row) for row in steps])):
+    equal_steps = StepCredit(lambda steps, **_: [[0.7] * len(row) for row in steps])
+    for source in (None, DiscountedCredit(gamma=1.0), equal_steps):
         trainer = make_trainer(tmp_path, source, steps_per_generation=2, learning_rate=1e-2, max_steps=4)
         trainer.train()
         weights.append([parameter.detach().clone() for parameter in trainer.model.parameters()])

@@ -42,7 +42,7 @@ def tiny_prompts(count: int = 24) -> Dataset:
 
 
 def scripted_rollout(prompts, trainer):
-    """Completions that depend on the prompt, the place in the group and the step only: no sampling, any rank the same."""
+    """Completions that depend on prompt, place in the group and step only: no sampling, the same on any rank."""
     tokenizer, step = trainer.processing_class, trainer.state.global_step
     group = trainer.num_generations
     first_row = trainer.accelerator.process_index * len(prompts)
