@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 from fastdigest import TDigest
 
-from expctl.algorithms.filters import GroupFilter, GroupScores, resolve_filter
+from expctl.algorithms.filters import GroupFilter, GroupScores, resolve_scorer
 
 
 class AdaptiveDifficulty:
@@ -46,9 +46,7 @@ class AdaptiveDifficulty:
         warmup_steps: int = 10,
         max_centroids: int = 1000,
     ):
-        self.filter = resolve_filter(filter)
-        if hasattr(self.filter, "remains"):
-            raise ValueError(f"{type(self.filter).__name__} decides how many to keep; AdaptiveDifficulty does so too")
+        self.filter = resolve_scorer(filter, "AdaptiveDifficulty")
         self.remains_by_quartile = (very_hard, hard, medium, easy)
         self.warmup_steps = warmup_steps
         self.steps = 0

@@ -72,7 +72,7 @@ class KeepContrast:
     """Another filter's scores, with the guard of `TokenEfficiency` against a kept set without contrast."""
 
     def __init__(self, filter: "str | GroupFilter" = "shortest"):
-        self.filter = resolve_filter(filter)
+        self.filter = resolve_scorer(filter, "KeepContrast")
 
     def __call__(self, group_completions, group_rewards, *, num_remains, **kwargs) -> GroupScores:
         scores = self.filter(group_completions, group_rewards, num_remains=num_remains, **kwargs)
@@ -85,18 +85,18 @@ class WeightedFilters:
     Ranks (0 worst to 1 best, mid-rank on ties), because `-|o|` and `R/|o|` have no common scale to add up on.
 
     Args:
-        filters: names, dotted paths or callables. Filters that decide k belong outside: see `AdaptiveDifficulty`.
+        filters: names, dotted paths or callables. A filter that decides k belongs outside: see `AdaptiveDifficulty`.
         weights: one a filter; equal when not given.
+
+    Raises:
+        ValueError: if there is not one weight a filter, or if one of the filters decides k.
     """
 
     def __init__(self, filters: "Sequence[str | GroupFilter]", weights: Sequence[float] | None = None):
-        self.filters = [resolve_filter(filter) for filter in filters]
+        self.filters = [resolve_scorer(filter, "WeightedFilters") for filter in filters]
         self.weights = [1.0] * len(self.filters) if weights is None else [float(weight) for weight in weights]
         if len(self.weights) != len(self.filters):
             raise ValueError(f"WeightedFilters got {len(self.filters)} filters but {len(self.weights)} weights")
-        for filter in self.filters:
-            if hasattr(filter, "remains"):
-                raise ValueError(f"{type(filter).__name__} decides how many to keep: put it around WeightedFilters")
 
     def __call__(self, group_completions, group_rewards, **kwargs) -> GroupScores:
         total = [[0.0] * len(rewards) for rewards in group_rewards]
@@ -150,6 +150,26 @@ def resolve_filter(filter: "str | GroupFilter") -> GroupFilter:
     if not callable(found):
         raise ValueError(f"a group filter must be callable, but {filter!r} is {type(found).__name__}")
     return found
+
+
+def resolve_scorer(filter: "str | GroupFilter", around: str) -> GroupFilter:
+    """`resolve_filter` for the inside of another filter, `around`: it scores, and leaves k to what is outside.
+
+    Raises:
+        ValueError: as `resolve_filter`, and if the filter decides k itself.
+    """
+    found = resolve_filter(filter)
+    if hasattr(found, "remains"):
+        inner = type(found).__name__
+        raise ValueError(f"{inner} decides how many are kept, so it must be outermost: put {around} inside of {inner}.")
+    return found
+
+
+def memories(filter: GroupFilter) -> list:
+    """The filter and those inside of it (`filter`, `filters`) that have a memory to be saved, in a fixed order."""
+    inner = getattr(filter, "filters", None) or [getattr(filter, "filter", None)]
+    own = [filter] if hasattr(filter, "load_state_dict") else []
+    return own + [memory for part in inner if part is not None for memory in memories(part)]
 
 
 def _import_filter(name: str) -> GroupFilter:

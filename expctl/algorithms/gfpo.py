@@ -26,9 +26,16 @@ import torch
 from transformers.trainer_utils import PREFIX_CHECKPOINT_DIR
 from trl import GRPOConfig, GRPOTrainer
 
-from expctl.algorithms.filters import NAMED_FILTERS, resolve_filter
+from expctl.algorithms.filters import NAMED_FILTERS, memories, resolve_filter
 from expctl.algorithms.gfpo_rows import score_rows, share_rows
-from expctl.algorithms.gfpo_selection import Selection, kept_metrics, sampled_metrics, select, with_extra_fields
+from expctl.algorithms.gfpo_selection import (
+    Selection,
+    kept_metrics,
+    ratio_metrics,
+    sampled_metrics,
+    select,
+    with_extra_fields,
+)
 
 STATE_FILE = "gfpo_state.json"
 ROW_MEAN_LOSSES = ("grpo", "sapo", "dr_grpo", "luspo")
@@ -153,6 +160,9 @@ class GroupFiltering:
             batch["rows_per_kept"] = torch.tensor(rows_per_kept)
         mask = batch["completion_mask"] * batch.get("tool_mask", 1)
         batch["num_items_in_batch"] = self.accelerator.gather(mask.sum()).sum()
+        if "importance_sampling_ratio" in batch:
+            for name, value in ratio_metrics(batch, mask, self.accelerator).items():
+                self._metrics["train"][f"sampling/importance_sampling_ratio/{name}"][-1:] = [value]
         return batch
 
     def compute_loss(self, model, inputs, *args, **kwargs):
@@ -171,7 +181,7 @@ class GroupFiltering:
         for name, value in kept_metrics(self._selection, self.reward_weights).items():
             metrics[name].append(value)
         for name, value in sampled_metrics(self._selection, self.reward_func_names, self.reward_weights).items():
-            metrics[name][-1] = value
+            metrics[name][-1:] = [value]
         for name, rewards in zip(self.reward_func_names, self._selection.rewards_per_func.T.tolist(), strict=True):
             logged = self._logs["rewards"][name]
             for _ in rewards:
@@ -180,18 +190,20 @@ class GroupFiltering:
 
     def _save_checkpoint(self, model, trial):
         super()._save_checkpoint(model, trial)
-        if hasattr(self.group_filter, "state_dict") and self.args.should_save:
+        if memories(self.group_filter) and self.args.should_save:
             folder = Path(self._get_output_dir(trial=trial)) / f"{PREFIX_CHECKPOINT_DIR}-{self.state.global_step}"
-            (folder / STATE_FILE).write_text(json.dumps(self.group_filter.state_dict()))
+            states = [memory.state_dict() for memory in memories(self.group_filter)]
+            (folder / STATE_FILE).write_text(json.dumps(states))
 
     def _load_optimizer_and_scheduler(self, checkpoint):
         super()._load_optimizer_and_scheduler(checkpoint)
-        if checkpoint is not None and hasattr(self.group_filter, "load_state_dict"):
+        if checkpoint is not None and memories(self.group_filter):
             file = Path(checkpoint) / STATE_FILE
             if not file.exists():
                 name = type(self.group_filter).__name__
                 raise FileNotFoundError(f"{file} is missing: {name} has a memory and cannot carry on without it")
-            self.group_filter.load_state_dict(json.loads(file.read_text()))
+            for memory, state in zip(memories(self.group_filter), json.loads(file.read_text()), strict=True):
+                memory.load_state_dict(state)
 
 
 class GFPOTrainer(GroupFiltering, GRPOTrainer):

@@ -71,7 +71,9 @@ def share_rows(batch: dict, kept: torch.Tensor, *, accelerator, micro_batches: i
     rows = unpack(batch)
     shared = _exchange([rows[i] for i in mine], counts, shares, rank)
     shared += [_filler(rows[0])] * (rows_per_rank - len(shared))
-    return pack(shared, device=accelerator.device, **padding), rows_per_rank * world_size / total
+    packed = pack(shared, device=accelerator.device, **padding)
+    # what belongs to the whole batch is no part of a row
+    return {**batch, **packed}, rows_per_rank * world_size / total
 
 
 def _exchange(rows: list[Row], counts: list[int], shares: list[int], rank: int) -> list[Row]:

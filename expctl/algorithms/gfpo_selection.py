@@ -156,7 +156,7 @@ def sampled_metrics(selection: Selection, names: list[str], weights: torch.Tenso
     """The reward metrics under GRPO's own names, over *all* sampled completions.
 
     Upstream computes them from what it is given, the kept ones, and a reward that the filter has picked cannot be
-    compared with GRPO's.
+    compared with GRPO's. `frac_reward_zero_std` is left alone: it tells what the advantages saw.
     """
     rewards = weighted_rewards(selection.rewards_per_func, weights)
     values = {"reward": rewards.nanmean().item(), "reward_std": nanstd(rewards).item()}
@@ -164,6 +164,25 @@ def sampled_metrics(selection: Selection, names: list[str], weights: torch.Tenso
         values[f"rewards/{name}/mean"] = column.nanmean().item()
         values[f"rewards/{name}/std"] = nanstd(column).item()
     return values
+
+
+def ratio_metrics(batch: dict, mask: torch.Tensor, accelerator) -> dict[str, float]:
+    """Mean, smallest and largest vLLM importance ratio of the kept rows, over ranks.
+
+    Upstream counts the rejected ones too, at the neutral 1 that a missing log-probability stands for.
+    """
+    ratio = batch["importance_sampling_ratio"]
+    counted = batch["sample_index"].unsqueeze(1) >= 0 if ratio.size(1) == 1 else mask.bool()
+    ratio = ratio[counted].float()
+    sums = accelerator.gather(torch.stack([ratio.sum(), ratio.new_tensor(float(ratio.numel()))])).view(-1, 2).sum(0)
+    neutral = ratio.new_ones(1)  # for a rank that holds nothing but fillers
+    extremes = torch.stack([(ratio if ratio.numel() else neutral).amin(), (ratio if ratio.numel() else neutral).amax()])
+    extremes = accelerator.gather(extremes).view(-1, 2)
+    return {
+        "mean": (sums[0] / sums[1].clamp(min=1)).item(),
+        "min": extremes[:, 0].amin().item(),
+        "max": extremes[:, 1].amax().item(),
+    }
 
 
 def _without_contrast(rewards: torch.Tensor, num_generations: int) -> float:

@@ -1,0 +1,69 @@
+"""A GFPO trainer on the tiny policy, fed with scripted completions, and ways to look at the rows it would train on."""
+
+import torch
+from tiny_policy import scripted_rollout, tiny_prompts, tiny_tokenizer
+
+from expctl.algorithms.gfpo import GFPOConfig, GFPOTrainer
+from expctl.algorithms.rows import unpack
+
+DEFAULTS = {
+    "per_device_train_batch_size": 16,
+    "num_generations": 4,
+    "max_completion_length": 8,
+    "max_steps": 2,
+    "learning_rate": 1e-2,
+    "lr_scheduler_type": "constant",
+    "optim": "sgd",
+    "max_grad_norm": 0.0,
+    "logging_steps": 1,
+    "save_strategy": "no",
+    "report_to": "none",
+    "disable_tqdm": True,
+    "use_cpu": True,
+    "bf16": False,
+    "gradient_checkpointing": False,
+}
+
+
+def varied_reward(completions, completion_ids, **kwargs):
+    """Between -1 and 1, of the tokens alone: most completions of a group differ in it."""
+    return [float(sum(ids) * 7 % 11 - 5) / 5 for ids in completion_ids]
+
+
+def build_trainer(policy, output_dir, *, trainer=GFPOTrainer, config=GFPOConfig, keywords=None, **args):
+    """`trainer(policy, ...)` with `config(**DEFAULTS | args)`; `keywords` and `group_filter_func` go to the trainer."""
+    keywords = {
+        "reward_funcs": varied_reward,
+        "train_dataset": tiny_prompts(),
+        "processing_class": tiny_tokenizer(),
+        "rollout_func": scripted_rollout,
+        **(keywords or {}),
+    }
+    if "group_filter_func" in args:
+        keywords["group_filter_func"] = args.pop("group_filter_func")
+    torch.manual_seed(0)
+    built = trainer(model=policy, args=config(output_dir=str(output_dir), **(DEFAULTS | args)), **keywords)
+    built.model.train()
+    return built
+
+
+def examples(trainer) -> list[dict]:
+    """The first generation batch of the trainer's own dataset, every prompt G times."""
+    prompts = trainer.train_dataset["prompt"]
+    rows = trainer.args.generation_batch_size
+    return [{"prompt": prompts[i // trainer.num_generations]} for i in range(rows)]
+
+
+def scored(trainer, inputs=None) -> dict:
+    """The batch that the trainer would train on."""
+    trainer.current_gradient_accumulation_steps = trainer.args.gradient_accumulation_steps
+    return trainer._generate_and_score_completions(inputs or examples(trainer))
+
+
+def real_rows(batch) -> list[dict]:
+    """The rows of a batch without fillers."""
+    return [row for row in unpack(batch) if int(row.get("sample_index", 0)) >= 0]
+
+
+def weights(trainer) -> dict[str, torch.Tensor]:
+    return {name: value.detach().clone() for name, value in trainer.model.named_parameters()}
