@@ -4,6 +4,7 @@ import os
 import sys
 from collections.abc import Iterable, Iterator
 from importlib.machinery import PathFinder
+from itertools import islice
 from pathlib import Path
 
 from expctl.config.fields import HYDRA_KEYS, check_value
@@ -102,9 +103,10 @@ def _first_name(target: str, where: str) -> str:
     """The first part of a dotted path. Raises Refusal where the target is none."""
     parts = target.split(".") if isinstance(target, str) else []
     if len(parts) < 2 or not all(part.isidentifier() for part in parts):
-        known = [f"{package}.{name}" for name in parts for package in ALLOWED if find(f"{package}.{name}")]
+        bare = parts[0] if len(parts) == 1 else ""
+        known = (f"{package}.{bare}" for package in ALLOWED if bare and find(f"{package}.{bare}"))
         what = f"_target_ {target} is no dotted path"
-        raise Refusal(what, where=where, nearest=known[:1], do="write package.module.Name")
+        raise Refusal(what, where=where, nearest=islice(known, 1), do="write package.module.Name")
     if any(part.startswith("__") for part in parts):
         raise Refusal(f"_target_ {target} reaches into Python's internals", where=where, do="name a class or function")
     return parts[0]
