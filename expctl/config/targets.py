@@ -82,8 +82,11 @@ def resolve(target: str, search: tuple[Path, ...] = (), where: str = "_target_")
         if trusted:
             return None
         raise _not_found(target, found, where)
-    if not _is_own(found.path, search) and not trusted and _is_dangerous(found):
-        raise Refusal(f"_target_ {target} runs other code than a training", where=where, do="name another target")
+    if not trusted and not _is_own(found.path, search):
+        if found.kind == "value":
+            raise Refusal(f"_target_ {target} is neither class nor function", where=where, do="name one that is")
+        if found.path in LOADERS or not MACHINERY.isdisjoint(found.module.name.split(".")):
+            raise Refusal(f"_target_ {target} runs other code than a training", where=where, do="name another target")
     return found
 
 
@@ -157,10 +160,6 @@ def _under(path: str, prefixes: Iterable[str]) -> bool:
 
 def _destination(found: Definition | Missing) -> str:
     return found.path if isinstance(found, Definition) else f"{found.reached}.{found.name}".rstrip(".")
-
-
-def _is_dangerous(found: Definition) -> bool:
-    return found.kind == "value" or found.path in LOADERS or not MACHINERY.isdisjoint(found.module.name.split("."))
 
 
 def _not_found(target: str, found: Missing, where: str) -> Refusal:

@@ -10,7 +10,6 @@ import textwrap
 import pytest
 
 from expctl.config.source import Missing, find, locate
-from expctl.config.syntax import names_of, skeleton
 
 CONFIGS = ["GRPOConfig", "SFTConfig", "DPOConfig", "KTOConfig", "RLOOConfig", "RewardConfig"]
 
@@ -214,43 +213,3 @@ def test_a_file_that_is_no_python_is_told_with_its_line(write, tmp_path):
     assert caught.value.lineno == 2
     assert caught.value.filename == str(tmp_path / "broken.py")
     assert find("broken.f", [tmp_path]) is None
-
-
-@pytest.mark.parametrize("module", ["trl.trainer.grpo_trainer", "transformers.training_args", "torch.optim.adamw"])
-def test_leaving_function_bodies_out_changes_no_name_and_no_signature(module):
-    import ast
-
-    source = find(f"{module}.{ {'trl': 'GRPOTrainer', 'tra': 'TrainingArguments', 'tor': 'AdamW'}[module[:3]] }").file
-    text = source.read_text()
-    assert outline(ast.parse(skeleton(text))) == outline(ast.parse(text))
-
-
-@pytest.mark.parametrize(
-    "text",
-    [
-        "def f(): return 1\nclass A:\n    x = 1\n",
-        "def f(\n    a=')',\n):\n    return 1\nx = 2\n",
-        "def f(a):  # (an open bracket\n    if a:\n\n        return 1\n    # end\nx = 2\n",
-        "class A:\n    async def f(self) -> int:\n        return 1\n    x: int = 2\n",
-        "if x:\n    def f():\n        pass\nelse:\n    y = 1\n",
-    ],
-)
-def test_leaving_function_bodies_out_of_odd_code_changes_no_name(text):
-    import ast
-
-    assert outline(ast.parse(skeleton(text))) == outline(ast.parse(text))
-
-
-def outline(tree):
-    """Names, lines and signatures of a module and its classes."""
-    import ast
-
-    found = {}
-    for name, bindings in names_of(tree.body).bound.items():
-        for node in bindings:
-            found[name] = (type(node).__name__, getattr(node, "lineno", 0))
-            if isinstance(node, ast.ClassDef):
-                found[name] += (outline(node),)
-            if isinstance(node, ast.FunctionDef):
-                found[name] += (ast.dump(node.args),)
-    return found

@@ -94,6 +94,7 @@ def test_a_definition_in_an_allowed_place_passes(target, folder):
         "torch.optim.optimizer.torch.load",
         "trl.GRPOConfig.__init__.__globals__",
         "trl.__loader__",
+        "transformers.models.auto.modeling_auto.MODEL_MAPPING_NAMES",
         "accelerate.launchers.notebook_launcher",
         "accelerate.commands.launch.simple_launcher",
         "transformers.dynamic_module_utils.get_class_from_dynamic_module",
