@@ -14,11 +14,11 @@ from collections.abc import Mapping
 from copy import deepcopy
 
 import torch
+import trl
 from accelerate.utils import extract_model_from_parallel
 from torch import nn
 from torch.distributed.tensor import DTensor
 from transformers.utils import is_peft_available
-from trl import GRPOTrainer
 
 SHARDED = (
     "BEMA: {what} splits the parameters over the ranks, and BEMA reads and writes whole parameters. Use plain data "
@@ -71,7 +71,7 @@ def refuse_before_load(callback, trainer, arguments: Mapping) -> None:
             "BEMA: update_ref_model=True and args.sync_ref_model=True both write the reference model. "
             "Set args.sync_ref_model=false."
         )
-    if isinstance(trainer, GRPOTrainer) and setting("beta", 0.0) == 0.0:
+    if isinstance(trainer, trl.GRPOTrainer) and setting("beta", 0.0) == 0.0:
         raise ValueError(
             "BEMA: update_ref_model=True needs a reference model, and with args.beta=0 GRPO has none. "
             "Set args.beta above 0 (the KL coefficient), or update_ref_model=False."
