@@ -19,7 +19,7 @@ def policy_folder(tmp_path_factory):
 
 @pytest.fixture
 def gfpo(policy_folder, tmp_path):
-    """`gfpo(group_filter_func=..., trainer=..., config=..., **args)`: a trainer of the tiny policy, see `build_trainer`."""
+    """`gfpo(group_filter_func=..., trainer=..., config=..., **args)` builds a trainer, see `build_trainer`."""
 
     def build(**keywords):
         return build_trainer(policy_folder, keywords.pop("output_dir", tmp_path / "run"), **keywords)

@@ -2,8 +2,9 @@
 
 import torch
 from tiny_policy import scripted_rollout, tiny_prompts, tiny_tokenizer
+from trl import GRPOTrainer
 
-from expctl.algorithms.gfpo import GFPOConfig, GFPOTrainer
+from expctl.algorithms.gfpo import GFPOConfig, GFPOTrainer, GroupFiltering
 from expctl.algorithms.rows import unpack
 
 DEFAULTS = {
@@ -67,3 +68,35 @@ def real_rows(batch) -> list[dict]:
 
 def weights(trainer) -> dict[str, torch.Tensor]:
     return {name: value.detach().clone() for name, value in trainer.model.named_parameters()}
+
+
+class TablePolicy:
+    """Log-probabilities from a float64 table of next-token logits, which no padding and no rounding disturbs.
+
+    Stands where `GRPOTrainer` runs the model; everything above it is the trainer's own.
+    """
+
+    def __init__(self, *args, **kwargs):
+        super().__init__(*args, **kwargs)
+        random = torch.Generator().manual_seed(0)
+        size = self.model.config.vocab_size
+        self.reference = torch.randn(size, size, generator=random, dtype=torch.float64)
+        self.table = self.reference.clone().requires_grad_()
+
+    def move(self, size: float):
+        """Leave the policy that sampled."""
+        random = torch.Generator().manual_seed(1)
+        with torch.no_grad():
+            self.table += size * torch.randn(self.table.shape, generator=random, dtype=torch.float64)
+
+    def _get_per_token_logps_and_entropies(self, model, input_ids, attention_mask, logits_to_keep, *args, **kwargs):
+        table = (self.reference if model is self.ref_model else self.table).log_softmax(-1)
+        rows = table[input_ids[:, :-1]]
+        logps = rows.gather(2, input_ids[:, 1:].unsqueeze(2)).squeeze(2)
+        entropies = -(rows.exp() * rows).sum(2)
+        seen = attention_mask[:, -logits_to_keep:]
+        return logps[:, -logits_to_keep:] * seen, entropies[:, -logits_to_keep:] * seen, None
+
+
+class TableGFPOTrainer(GroupFiltering, TablePolicy, GRPOTrainer):
+    pass

@@ -19,8 +19,11 @@ from expctl.algorithms.filters import (
 NAN = math.nan
 
 
+FEW_REWARDS = st.sampled_from([-1.0, 0.0, 0.25, 1.0, NAN])
+
+
 @st.composite
-def groups(draw, rewards=st.sampled_from([-1.0, 0.0, 0.25, 1.0, NAN])):
+def groups(draw, rewards=FEW_REWARDS):
     """One group: G rewards, lengths with ties, and a k."""
     size = draw(st.integers(2, 12))
     return (
