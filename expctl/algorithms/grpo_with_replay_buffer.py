@@ -7,10 +7,10 @@ the dynamic sampling of DAPO (2503.14476), RePO (2506.09340) and ExGRPO (2510.02
 
 from dataclasses import dataclass
 
-from trl import GRPOConfig
-from trl import GRPOTrainer as StableGRPOTrainer
+from trl import GRPOConfig, GRPOTrainer
 
 from expctl.algorithms.replay import GroupReplay
+from expctl.algorithms.rollout_checkpoint import RolloutCheckpoint
 from expctl.algorithms.trainer_hooks import ScoredRollout
 
 CORRECTIONS = ("mask", "truncate")
@@ -74,7 +74,7 @@ class GRPOWithReplayBufferConfig(GRPOConfig):
             )
 
 
-class GRPOWithReplayBufferTrainer(ScoredRollout, GroupReplay, StableGRPOTrainer):
+class GRPOWithReplayBufferTrainer(RolloutCheckpoint, ScoredRollout, GroupReplay, GRPOTrainer):
     """TRL's `GRPOTrainer` with replay of whole groups (see `GroupReplay`); every constructor argument is TRL's.
 
     Example:

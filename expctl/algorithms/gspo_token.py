@@ -11,6 +11,7 @@ import difflib
 import torch
 import trl
 
+from expctl.algorithms.rollout_checkpoint import RolloutCheckpoint
 from expctl.algorithms.token_advantages import TokenAdvantages
 from expctl.algorithms.trainer_hooks import LossInputs, ScoredRollout, loss_mask
 
@@ -73,7 +74,7 @@ def sequence_log_ratio(logps: torch.Tensor, old_logps: torch.Tensor, mask: torch
     return ((logps - old_logps) * mask).sum(1, keepdim=True) / mask.sum(1, keepdim=True).clamp(min=1)
 
 
-class GRPOTrainer(ScoredRollout, SequenceTokenRatio, TokenAdvantages, trl.GRPOTrainer):
+class GRPOTrainer(RolloutCheckpoint, ScoredRollout, SequenceTokenRatio, TokenAdvantages, trl.GRPOTrainer):
     """TRL's `GRPOTrainer` with the level "sequence_token" and with advantages for each token.
 
     Every argument is TRL's; `token_advantages` (see `TokenAdvantages`) is new. The paper's setting is

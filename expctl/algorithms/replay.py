@@ -6,13 +6,13 @@ from contextlib import nullcontext
 
 import torch
 from accelerate.utils import gather_object
-from transformers.trainer_utils import PREFIX_CHECKPOINT_DIR
 from trl.models.utils import disable_gradient_checkpointing
 from trl.trainer.utils import use_adapter
 
 from expctl.algorithms.group_contrast import SampledGroup, batch_scale, sampled_groups
 from expctl.algorithms.replay_buffer import ReplayBuffer, StoredGroup, compact, expand, layout
 from expctl.algorithms.replay_correction import correct_replayed
+from expctl.algorithms.rollout_checkpoint import checkpoint_folder
 from expctl.algorithms.rows import Row, pack, select_rows, unpack
 from expctl.algorithms.trainer_hooks import LossInputs, loss_mask
 
@@ -163,6 +163,7 @@ class GroupReplay(LossInputs):
 
     def _remember(self, groups: list[SampledGroup], batch: dict, scale: float) -> None:
         """Copy the rows of the groups that are worth storing, before anything is trained on."""
+        self._clear_pending()
         self._pending = [group for group in groups if self.replay_buffer.would_keep(group.contrast)]
         self._pending_step = self.state.global_step
         wanted = {position for group in self._pending for position in group.positions}
@@ -227,7 +228,7 @@ class GroupReplay(LossInputs):
         self._store_pending()
         if self.args.should_save and self.args.replay_buffer_size > 0:
             # Before the rest: the trainer's own state comes last, so a checkpoint that has it has the buffer too.
-            folder = os.path.join(self._get_output_dir(trial), f"{PREFIX_CHECKPOINT_DIR}-{self.state.global_step}")
+            folder = checkpoint_folder(self, trial)
             os.makedirs(folder, exist_ok=True)
             self.replay_buffer.save(os.path.join(folder, BUFFER_FILE))
         super()._save_checkpoint(model, trial)

@@ -1,11 +1,11 @@
 """A bounded store of whole rollout groups, and the draw from it."""
 
-import os
 from collections.abc import Callable
 from dataclasses import dataclass, fields
 
 import torch
 
+from expctl.algorithms.rollout_checkpoint import write_state
 from expctl.algorithms.rows import Row
 
 FORMAT = 1
@@ -129,8 +129,7 @@ class ReplayBuffer:
                 for key in sorted({key for group in self.groups for row in group.rows for key in row})
             },
         }
-        torch.save(state, f"{path}.part")
-        os.replace(f"{path}.part", path)
+        write_state(state, path)
 
     def load(self, path: str) -> None:
         """Take the place of the buffer that was saved; what exceeds this one's bounds is evicted.

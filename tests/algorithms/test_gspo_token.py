@@ -25,6 +25,7 @@ def make_trainer(folder, token_advantages=None, model=None, **options):
         max_completion_length=8,
         report_to="none",
         use_cpu=True,
+        bf16=False,
         save_strategy="no",
         logging_steps=1,
         max_steps=options.pop("max_steps", 2),
