@@ -2,7 +2,6 @@
 
 import json
 import logging
-import os
 from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
@@ -79,6 +78,7 @@ class BEMACallback(TrainerCallback):
         self._live: dict[str, nn.Parameter] = {}
         self._reference: dict[str, nn.Parameter] = {}
         self._reference_step = None
+        self._saved_step = None
         self._swapped = False
 
     def bind(self, trainer) -> None:
@@ -100,7 +100,8 @@ class BEMACallback(TrainerCallback):
         self._policy = unwrap(model)
         self._live = {name: p for name, p in self._policy.named_parameters() if p.requires_grad}
         self._reference = reference_parameters(self._trainer) if self.update_ref_model else {}
-        self._main, self.started, self._reference_step = state.is_world_process_zero, False, None
+        self._main, self.started = state.is_world_process_zero, False
+        self._reference_step = self._saved_step = None
         first = self.ref_model_update_after or self.ref_model_update_freq
         if self.update_ref_model and state.is_world_process_zero and first > state.max_steps:
             logger.warning(
@@ -122,19 +123,21 @@ class BEMACallback(TrainerCallback):
             self._write_reference(step)
 
     def on_save(self, args, state, control, **kwargs):
-        if not state.is_world_process_zero or args.save_only_model:
+        if state.is_world_process_zero and not args.save_only_model:
+            self.save(Path(args.output_dir, f"{PREFIX_CHECKPOINT_DIR}-{state.global_step}"), state.global_step)
+
+    def save(self, folder: Path, step: int) -> None:
+        """Write the state after `step` into a checkpoint's folder, once; on rank 0."""
+        if self._saved_step == step:
             return
-        folder = Path(args.output_dir, f"{PREFIX_CHECKPOINT_DIR}-{state.global_step}")
         tensors = dict(self.weights.state_dict()) if self.started else {}
         if self._reference_step is not None:
             tensors |= {f"reference.{name}": self._reference[name].detach() for name in self._live}
         record = {"started": self.started, "reference_step": self._reference_step, "schedule": asdict(self.schedule)}
-        partial = folder / f"{TENSORS_FILE}.partial"
-        save_file({key: tensor.contiguous() for key, tensor in tensors.items()}, partial)
-        os.replace(partial, folder / TENSORS_FILE)
-        partial = folder / f"{STATE_FILE}.partial"
-        partial.write_text(json.dumps(record, indent=1))
-        os.replace(partial, folder / STATE_FILE)
+        folder.mkdir(parents=True, exist_ok=True)
+        save_file({key: tensor.contiguous() for key, tensor in tensors.items()}, folder / TENSORS_FILE)
+        (folder / STATE_FILE).write_text(json.dumps(record, indent=1))
+        self._saved_step = step
 
     def on_train_end(self, args, state, control, processing_class=None, **kwargs):
         if not state.is_world_process_zero:

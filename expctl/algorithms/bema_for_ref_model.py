@@ -9,8 +9,10 @@ trainer, the reference model, evaluation and a checkpoint to resume, is brought 
 
 import inspect
 from contextlib import nullcontext
+from pathlib import Path
 
 import trl
+from transformers.trainer_utils import PREFIX_CHECKPOINT_DIR
 
 from expctl.algorithms.bema_callback import BEMACallback
 from expctl.algorithms.bema_reference import refuse_before_load
@@ -41,6 +43,14 @@ class BEMATrainerMixin:
         callback = _only_bema_callback(self.callback_handler.callbacks)
         with callback.swapped_in() if callback and callback.evaluate_with_bema else nullcontext():
             return super().evaluate(*args, **kwargs)
+
+    def _save_checkpoint(self, model, trial):
+        callback = _only_bema_callback(self.callback_handler.callbacks)
+        if callback is not None and self.args.should_save and not self.args.save_only_model:
+            # First, so that a checkpoint with its trainer_state.json, which comes last, is complete.
+            folder = Path(self._get_output_dir(trial=trial), f"{PREFIX_CHECKPOINT_DIR}-{self.state.global_step}")
+            callback.save(folder, self.state.global_step)
+        super()._save_checkpoint(model, trial)
 
     def _bind_bema(self):
         callback = _only_bema_callback(self.callback_handler.callbacks)

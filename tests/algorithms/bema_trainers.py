@@ -52,8 +52,9 @@ def dpo(folder, output_dir, callback, variant="full", trainer=DPOTrainer, **opti
 
 
 def grpo(folder, output_dir, callback, variant="full", trainer=GRPOTrainer, **options):
+    config = options.pop("config", GRPOConfig)
     options = {"beta": 0.1, "num_generations": 4, "max_completion_length": 8} | options
-    return _build(trainer, GRPOConfig, folder, output_dir, callback, variant, options, train_dataset=tiny_prompts(),
+    return _build(trainer, config, folder, output_dir, callback, variant, options, train_dataset=tiny_prompts(),
                   reward_funcs=distinct_characters, rollout_func=scripted_rollout)  # fmt: skip
 
 
@@ -62,7 +63,7 @@ def distinct_characters(completions, **_):
 
 
 def _build(trainer, config, folder, output_dir, callback, variant, options, **constructor):
-    for name in ("model", "ref_model", "peft_config"):
+    for name in ("model", "ref_model", "peft_config", "group_filter_func"):
         if name in options:
             constructor[name] = options.pop(name)
     if variant == "lora":

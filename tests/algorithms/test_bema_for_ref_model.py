@@ -7,16 +7,18 @@ from pathlib import Path
 import pytest
 import torch
 import trl
-from bema_trainers import VARIANTS, dpo, dpo_tokens, grpo, lora, losses, reference_of, snapshot, tiny_preferences
+from bema_trainers import VARIANTS, dpo, grpo, losses, reference_of, snapshot, tiny_preferences
 from datasets import Dataset
-from peft import AutoPeftModelForCausalLM, LoraConfig, get_peft_model
+from peft import AutoPeftModelForCausalLM
 from safetensors.torch import load_file
 from tiny_policy import tiny_model, tiny_tokenizer
-from transformers import AutoModelForCausalLM, Qwen3ForCausalLM, TrainerCallback
+from transformers import AutoModelForCausalLM, Qwen3ForCausalLM, TrainerCallback, TrainerState
 
 from expctl.algorithms.bema_for_ref_model import BEMACallback, BEMATrainerMixin, DPOTrainer, GRPOTrainer
+from expctl.algorithms.gfpo import GFPOConfig, GFPOTrainer
 
 EVERY_STEP = {"update_freq": 1, "update_ref_model": True, "ref_model_update_freq": 1}
+ABSENT = {"model": "no/such-model"}  # loading would fail with an OSError
 HARD_COPY = EVERY_STEP | {"ema_power": 0, "bias_power": 0}
 EVERY_TWO = {"update_freq": 2, "update_ref_model": True, "ref_model_update_freq": 2}
 
@@ -129,6 +131,18 @@ def test_a_moved_reference_is_back_before_the_first_resumed_step(policy_folder, 
     assert not all(torch.equal(tensor, start[name]) for name, tensor in look.reference.items())
 
 
+def test_a_checkpoint_that_looks_complete_has_the_bema_state(policy_folder, tmp_path, monkeypatch):
+    save_to_json, seen = TrainerState.save_to_json, []
+
+    def save(state, path):
+        seen.extend(file.name for file in Path(path).parent.glob("bema_state.*"))
+        save_to_json(state, path)
+
+    monkeypatch.setattr(TrainerState, "save_to_json", save)  # trainer_state.json is the last file of a checkpoint
+    dpo(policy_folder, tmp_path, BEMACallback(1), max_steps=1, save_steps=1).train()
+    assert sorted(seen) == ["bema_state.json", "bema_state.safetensors"]
+
+
 def test_evaluation_sees_the_averaged_weights_and_training_does_not(policy_folder, tmp_path):
     runs = {}
     for evaluate_with_bema in (False, True):
@@ -181,39 +195,25 @@ def test_bf16_policies_have_fp32_averages_and_a_bf16_reference(policy_folder, tm
         assert torch.equal(reference, callback.weights.bema[name].bfloat16())
 
 
-def test_the_reference_adapter_starts_as_the_base_model_and_without_dropout(policy_folder, tmp_path):
-    trainer = dpo(policy_folder, tmp_path, BEMACallback(**EVERY_TWO), "lora", disable_dropout=False)
-    model, tokens = trainer.model.train(), dpo_tokens()
-    with torch.no_grad():
-        model.set_adapter("ref")
-        adapter = model(tokens).logits
-        with model.disable_adapter():
-            base = model(tokens).logits
-        for name, parameter in model.named_parameters():
-            if ".ref." in name:
-                parameter.add_(1.0)
-        moved = [model(tokens).logits for _ in range(2)]
-    assert torch.equal(adapter, base) and torch.equal(*moved)
-
-
-def test_a_trained_embedding_adapter_is_copied_into_the_reference(policy_folder, tmp_path):
-    model = get_peft_model(tiny_model(), lora(target_modules=["embed_tokens"]))
-    for name, parameter in model.named_parameters():
-        if "lora" in name:
-            parameter.data.normal_()
-    tokens = dpo_tokens()
-    before = model(tokens).logits
-    trainer = dpo(policy_folder, tmp_path, BEMACallback(**EVERY_TWO), model=model)
-    trainer.model.set_adapter("ref")
-    assert torch.equal(trainer.model(tokens).logits, before)
-
-
 def test_a_callback_that_is_added_later_is_bound_as_well(policy_folder, tmp_path):
     callback = BEMACallback(**HARD_COPY)
     trainer = dpo(policy_folder, tmp_path, None, "lora", max_steps=2)
     trainer.add_callback(callback)
     trainer.train()
     assert [entry["rewards/margins"] for entry in losses(trainer)] == [0.0, 0.0]
+
+
+def test_gfpo_takes_the_mixin(policy_folder, tmp_path):
+    class WithReference(BEMATrainerMixin, GFPOTrainer):
+        pass
+
+    options = {"trainer": WithReference, "config": GFPOConfig, "num_remains_in_group": 2, "disable_dropout": True}
+    callback = BEMACallback(**HARD_COPY)
+    trainer = grpo(policy_folder, tmp_path, callback, "lora", **options, group_filter_func="shortest")
+    trainer.train()
+    assert [entry["kl"] for entry in losses(trainer)] == [0.0, 0.0]
+    with pytest.raises(ValueError, match=r"args\.beta"):
+        grpo(None, tmp_path, callback, **ABSENT, **options, beta=0.0)
 
 
 def test_any_other_trainer_takes_the_mixin(policy_folder, tmp_path):
@@ -234,65 +234,6 @@ def test_any_other_trainer_takes_the_mixin(policy_folder, tmp_path):
     with callback.swapped_in():
         averaged = trl.SFTTrainer.evaluate(trainer)["eval_loss"]
     assert trainer.evaluate()["eval_loss"] == averaged
-
-
-ABSENT = {"model": "no/such-model"}  # loading would fail with an OSError
-
-
-@pytest.mark.parametrize(
-    ("make", "callback", "options", "message"),
-    [
-        (dpo, EVERY_STEP, {"precompute_ref_log_probs": True}, "precompute_ref_log_probs"),
-        (dpo, EVERY_STEP, {"sync_ref_model": True}, "sync_ref_model"),
-        (dpo, EVERY_STEP, {"peft_config": lora(), "ref_model": "placeholder"}, "Leave ref_model out"),
-        (dpo, EVERY_STEP, {"peft_config": "IA3"}, "LoRA adapters, not with IA3Config"),
-        (dpo, {}, {"fsdp": "full_shard"}, "FSDP"),
-        (grpo, EVERY_STEP, {"beta": 0.0}, "args.beta"),
-        (grpo, {"evaluate_with_bema": True}, {"use_vllm": True}, "vLLM"),
-    ],
-)
-def test_what_cannot_work_is_refused_by_name_before_a_weight_is_loaded(tmp_path, make, callback, options, message):
-    if options.get("peft_config") == "IA3":
-        from peft import IA3Config
-
-        options = {"peft_config": IA3Config(target_modules=["q_proj"], feedforward_modules=[])}
-    with pytest.raises(ValueError, match=message):
-        make(None, tmp_path, BEMACallback(**callback), **ABSENT | options)
-
-
-def test_two_bema_callbacks_are_refused(policy_folder, tmp_path):
-    with pytest.raises(ValueError, match="Keep one"):
-        dpo(policy_folder, tmp_path, [BEMACallback(), BEMACallback()])
-
-
-def test_a_reference_of_another_architecture_is_refused_when_the_trainer_is_made(policy_folder, tmp_path):
-    other = tiny_model().config
-    other.num_hidden_layers = 1
-    for policy, reference in [(tiny_model(), Qwen3ForCausalLM(other)), (Qwen3ForCausalLM(other), tiny_model())]:
-        with pytest.raises(ValueError, match=r"layers\.1\..*architecture"):
-            dpo(policy_folder, tmp_path, BEMACallback(**EVERY_STEP), model=policy, ref_model=reference)
-
-
-@pytest.mark.parametrize("start", [False, "pissa"])
-def test_a_new_adapter_that_does_not_start_at_zero_is_refused(policy_folder, tmp_path, start):
-    config = LoraConfig(r=2, target_modules=["q_proj"], init_lora_weights=start)
-    with pytest.raises(ValueError, match=f"init_lora_weights={start!r}"):
-        dpo(policy_folder, tmp_path, BEMACallback(**EVERY_STEP), peft_config=config)
-
-
-def test_trained_weights_outside_the_adapter_are_refused(policy_folder, tmp_path):
-    trainer = dpo(policy_folder, tmp_path, None, "lora")
-    trainer.model.get_base_model().lm_head.weight.requires_grad_(True)
-    trainer.add_callback(BEMACallback(**EVERY_STEP))
-    with pytest.raises(ValueError, match="lm_head.weight.*no part of the adapter"):
-        trainer.train()
-
-
-@pytest.mark.parametrize("option", ["update_ref_model", "evaluate_with_bema"])
-def test_trls_own_trainers_are_refused_where_they_would_ignore_the_option(policy_folder, tmp_path, option):
-    trainer = dpo(policy_folder, tmp_path, BEMACallback(**{option: True}), trainer=trl.DPOTrainer)
-    with pytest.raises(ValueError, match=f"{option}=True needs a trainer"):
-        trainer.train()
 
 
 def test_trls_own_trainers_keep_the_average_and_resume_it(policy_folder, tmp_path):

@@ -1,14 +1,21 @@
-"""Two gloo ranks: one holds the average, both get the reference and the weights to evaluate, and they resume."""
+"""Two gloo ranks: one holds the average, both get the reference and the weights to evaluate, and they resume.
+
+Weights that are split over the ranks (FSDP 2, tensor parallelism: DTensor) are refused.
+"""
 
 from pathlib import Path
 from types import SimpleNamespace
 
+import pytest
 import torch
 import torch.distributed as dist
 import torch.multiprocessing as mp
 from bema_cases import Weights, follow, train_state
+from torch.distributed.device_mesh import init_device_mesh
+from torch.distributed.tensor import Shard, distribute_tensor
 
 from expctl.algorithms.bema_callback import BEMACallback
+from expctl.algorithms.bema_reference import refuse_sharded
 
 STEPS, SAVED_AT = 10, 5
 OPTIONS = {"update_freq": 2, "update_after": 1}
@@ -42,6 +49,10 @@ def one_rank(rank: int, folder: str):
     results = {"whole": run(Path(folder), rank)}
     dist.barrier()  # the checkpoint of rank 0 is complete
     results["resumed"] = run(Path(folder), rank, first=SAVED_AT)
+    mesh = init_device_mesh("cpu", (2,))
+    sharded = distribute_tensor(torch.zeros(4), mesh, [Shard(0)])
+    with pytest.raises(ValueError, match="splits the parameters over the ranks"):
+        refuse_sharded({"theta": sharded})
     torch.save(results, Path(folder, f"rank-{rank}.pt"))
     dist.destroy_process_group()
 
