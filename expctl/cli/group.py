@@ -69,8 +69,8 @@ def join_group(group: Group, words: list[str]) -> int:
     if claimed is None:
         from expctl.worker.main import work
 
-        work(run.folder)
-    _lead_to_the_end(run, claimed, terminal)
+        return work(run.folder)
+    return _lead_to_the_end(run, claimed, terminal)
 
 
 def _lead(group: Group, words: list[str]) -> tuple[dict[str, Any], Claim | None]:
@@ -140,7 +140,7 @@ def watched(display: Display) -> Iterator[None]:
 
 
 def _log_to(run: Run) -> TextIO:
-    """Send this rank's output to the run's log, as in a run of one's own; what is returned writes where it went before."""
+    """Send this rank's output to the run's log; what is returned writes where it went before."""
     sys.stdout.flush()
     sys.stderr.flush()
     terminal = os.fdopen(os.dup(1), "w")

@@ -12,11 +12,12 @@ from omegaconf import DictConfig
 
 from expctl.config.experiment import Experiment, from_hydra, register_resolvers
 from expctl.config.hydra_errors import as_refusal
-from expctl.config.locate import ROOT_CONFIG, own_conf, search_user_conf
+from expctl.config.locate import ROOT_CONFIG, own_conf
 from expctl.config.refusal import Refusal
+from expctl.config.search_path import search_user_conf
 
 # Keys under these are checked against the signature of their `_target_`, so any of them can be set without Hydra's `+`.
-OPEN_GROUPS = ("args", "dataset", "model", "peft", "callbacks")
+OPEN_GROUPS = ("args", "dataset", "reward", "peft", "callbacks")
 
 
 def compose(words: list[str], verb: Callable[[Experiment], Any]) -> None:
@@ -30,13 +31,25 @@ def compose(words: list[str], verb: Callable[[Experiment], Any]) -> None:
     search_user_conf(config_dirs)
     # Hydra prints and exits on an error of its own unless it is told to raise.
     os.environ["HYDRA_FULL_ERROR"] = "1"
-    before, sys.argv = sys.argv, [sys.argv[0], *map(_open_key, words)]
+    # Said out loud, `--run` spares Hydra a first composition to find out what it is to do.
+    plain = ["--run"] if not any(word.startswith("-") for word in words) else []
+    before, sys.argv = sys.argv, [sys.argv[0], *plain, *map(_open_key, words)]
+
+    # Hydra announces an exception of a job in words of its own: keep it from Hydra's eyes, raise it afterwards.
+    raised: list[BaseException] = []
 
     def task(composed: DictConfig) -> Any:
-        return verb(from_hydra(composed))
+        if raised:
+            return None
+        try:
+            return verb(from_hydra(composed))
+        except BaseException as error:
+            raised.append(error)
 
     try:
         hydra.main(version_base="1.3", config_path=str(own_conf()), config_name=ROOT_CONFIG)(task)()
+        if raised:
+            raise raised[0]
     except Refusal:
         raise
     except Exception as error:

@@ -3,7 +3,7 @@
 import re
 from pathlib import Path
 
-from expctl.config.hydra_errors import group_options, groups
+from expctl.config.groups import group_options, groups
 from expctl.config.locate import own_conf
 from expctl.config.refusal import Refusal
 from expctl.config.suggest import nearest
@@ -19,7 +19,9 @@ def main(words: list[str]) -> int:
     for group in words:
         options = group_options(group)
         if not options:
-            raise Refusal(f"no group '{group}'", where="command line", nearest=nearest(group, groups()), do="expctl list")
+            raise Refusal(
+                f"no group '{group}'", where="command line", nearest=nearest(group, groups()), do="expctl list"
+            )
         width = max(map(len, options)) + 2
         for name, file in options.items():
             own = "" if own_conf() in file.parents else f"  ({file})"

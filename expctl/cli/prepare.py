@@ -16,7 +16,7 @@ def prepare(experiment: Experiment) -> Claim | Outcome:
         return Outcome(refuse(refusals))
     try:
         return claim(experiment)
-    except lock.Locked as held:
+    except lock.LockedError as held:
         where = f"process {held.holder.get('pid')} on {held.holder.get('host')}"
         refusal = Refusal("this experiment is running already", where=where, do="wait for it, or change a setting")
     except OSError as error:

@@ -76,7 +76,9 @@ def _check_generation_batch(values: _Fields, generations: int, world: int, exper
     else:
         steps = steps or values["gradient_accumulation_steps"] or 1
         batch = rows * world * steps
-        shown = f"{rows} rows a device x {world} process{'es' if world > 1 else ''} x {steps} steps a generation = {batch}"
+        shown = (
+            f"{rows} rows a device x {world} process{'es' if world > 1 else ''} x {steps} steps a generation = {batch}"
+        )
     if batch % generations == 0:
         return []
     unit = next(n for n in range(1, generations + 1) if n * world * (steps or 1) % generations == 0)

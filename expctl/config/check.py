@@ -24,7 +24,8 @@ def check(experiment: Experiment) -> list[Refusal]:
     if found:
         return found
     found = check_targets(experiment.config, [experiment.folder], experiment.sources)
-    found += check_fields(experiment.config["args"], experiment.sources, [experiment.folder])
+    trainer = experiment.config["algorithm"]["trainer"].get("_target_")
+    found += check_fields(experiment.config["args"], experiment.sources, [experiment.folder], trainer)
     found += check_secrets(experiment)
     found += check_hardware(experiment)
     if found:
@@ -56,7 +57,9 @@ def check_secrets(experiment: Experiment) -> list[Refusal]:
 
 def _leaves(node: Any, prefix: str = "") -> list[tuple[str, Any]]:
     if isinstance(node, dict):
-        return [leaf for key, value in node.items() for leaf in _leaves(value, f"{prefix}.{key}" if prefix else str(key))]
+        return [
+            leaf for key, value in node.items() for leaf in _leaves(value, f"{prefix}.{key}" if prefix else str(key))
+        ]
     if isinstance(node, list):
         return [leaf for number, value in enumerate(node) for leaf in _leaves(value, f"{prefix}[{number}]")]
     return [(prefix, node)]

@@ -50,6 +50,9 @@ def from_hydra(composed: DictConfig) -> Experiment:
 
     runtime = HydraConfig.get()
     config = OmegaConf.to_container(composed, resolve=True, throw_on_missing=True)
+    own_rewards = config["dataset"].pop("reward", None) if isinstance(config.get("dataset"), dict) else None
+    if isinstance(config.get("reward"), dict) and not config["reward"].get("functions"):
+        config["reward"]["functions"] = own_rewards or {}
     typed = [word.removeprefix("++") for word in runtime.overrides.task]
     return Experiment(
         config=config,

@@ -1,13 +1,13 @@
 """Hydra's and OmegaConf's complaints, said as refusals: what, where, the nearest right name, what to do."""
 
 import re
-from pathlib import Path
 
 import yaml
 from hydra.errors import ConfigCompositionException, HydraException, MissingConfigException, OverrideParseException
 from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
 
-from expctl.config.locate import own_conf, user_conf
+from expctl.config.groups import groups
+from expctl.config.locate import own_conf
 from expctl.config.refusal import Refusal
 from expctl.config.suggest import nearest
 
@@ -31,24 +31,11 @@ def as_refusal(error: Exception, typed: list[str]) -> Refusal | None:
         return Refusal(_first_line(error), where=getattr(error, "full_key", None) or "the config files")
     if isinstance(error, yaml.YAMLError):
         mark = getattr(error, "problem_mark", None)
-        return Refusal(f"not valid YAML: {getattr(error, 'problem', error)}", where=f"{mark.name}, line {mark.line + 1}" if mark else "")
+        where = f"{mark.name}, line {mark.line + 1}" if mark else ""
+        return Refusal(f"not valid YAML: {getattr(error, 'problem', error)}", where=where)
     if isinstance(error, HydraException):
         return Refusal(_first_line(error), where="command line")
     return None
-
-
-def group_options(group: str) -> dict[str, Path]:
-    """Option name -> file, of a config group; a user's option hides ours of the same name."""
-    found: dict[str, Path] = {}
-    for root in filter(None, [own_conf(), user_conf()]):
-        found |= {file.stem: file for file in sorted((root / group).glob("*.yaml")) if not file.stem.startswith("_")}
-    return found
-
-
-def groups() -> list[str]:
-    """The config groups: folders of expctl's `conf/` and of the user's."""
-    roots = filter(None, [own_conf(), user_conf()])
-    return sorted({str(folder.relative_to(root)) for root in roots for folder in root.rglob("*") if folder.is_dir()})
 
 
 def _unknown_option(error: MissingConfigException, typed: list[str]) -> Refusal:

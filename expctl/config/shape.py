@@ -10,16 +10,21 @@ NUMBER, TEXT, FLAG, ANY = (int,), (str,), (bool,), (object,)
 OPTIONAL_TEXT = (str, type(None))
 
 ROOT = {
-    "algorithm": (dict,), "model": (dict,), "dataset": (dict,), "reward": (dict,), "hardware": (dict,), "peft": (dict, type(None)),
-    "tracker": (dict,), "callbacks": (dict,), "args": (dict,), "seed": NUMBER, "name": OPTIONAL_TEXT, "force": FLAG,
+    "algorithm": (dict,), "model": (dict,), "dataset": (dict,), "reward": (dict,), "hardware": (dict,),
+    "peft": (dict, type(None)), "tracker": (dict,), "callbacks": (dict,), "args": (dict,), "seed": NUMBER, "name": OPTIONAL_TEXT, "force": FLAG,
 }  # fmt: skip
 GROUPS = {
     "algorithm": {"kind": TEXT, "objective": TEXT, "direction": TEXT, "trainer": (dict,)},
-    "reward": {"functions": (dict, type(None)), "weights": (list, dict, type(None))},
+    "reward": {"functions": (dict,), "weights": (dict, type(None))},
     "hardware": {
         "use_cpu": FLAG, "num_processes": NUMBER, "num_machines": NUMBER, "bf16": FLAG, "fp16": FLAG,
         "sharding": (dict, type(None)),
     },
+}  # fmt: skip
+# The loader's own, and those of transformers' from_pretrained that change what is loaded.
+MODEL = {
+    "path": TEXT, "dtype": TEXT, "attn_implementation": OPTIONAL_TEXT, "revision": TEXT, "trust_remote_code": FLAG,
+    "subfolder": TEXT, "quantization_config": (dict,), "variant": TEXT, "cache_dir": TEXT, "code_revision": TEXT,
 }  # fmt: skip
 TRACKER = {"report_to": TEXT, "project": OPTIONAL_TEXT, "mode": OPTIONAL_TEXT}
 TRACKERS = ("none", "wandb", "tensorboard")
@@ -35,6 +40,8 @@ def check_shape(experiment: Experiment) -> list[Refusal]:
             found += _compare(f"{group}.", config[group], keys, sources)
     if found:
         return found
+    model = {key: kind for key, kind in MODEL.items() if key == "path" or key in config["model"]}
+    found += _compare("model.", config["model"], model, sources, known=list(MODEL))
     tracker = {key: kind for key, kind in TRACKER.items() if key == "report_to" or key in config["tracker"]}
     found += _compare("tracker.", config["tracker"], tracker, sources, known=list(TRACKER))
     for key, value, allowed in (
@@ -53,6 +60,11 @@ def check_shape(experiment: Experiment) -> list[Refusal]:
     for key in ("hardware.num_processes", "hardware.num_machines"):
         if config["hardware"][key.split(".")[1]] < 1:
             found.append(Refusal(f"'{key}' must be at least 1", where=set_by(key, sources)))
+    unknown = set(config["reward"]["weights"] or {}) - set(config["reward"]["functions"])
+    for name in sorted(unknown):
+        key = f"reward.weights.{name}"
+        rewards = config["reward"]["functions"]
+        found.append(Refusal(f"'{key}' weighs no reward", where=set_by(key, sources), nearest=nearest(name, rewards)))
     if config["seed"] < 0:
         found.append(Refusal(f"'seed' is {config['seed']}; it cannot be negative", where=set_by("seed", sources)))
     return found

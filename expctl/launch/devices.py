@@ -28,7 +28,10 @@ def compute_capability() -> float | None:
     """The lowest CUDA compute capability of the machine's GPUs, or None where it cannot be asked."""
     try:
         answer = subprocess.run(
-            ["nvidia-smi", "--query-gpu=compute_cap", "--format=csv,noheader"], capture_output=True, text=True, timeout=10
+            ["nvidia-smi", "--query-gpu=compute_cap", "--format=csv,noheader"],
+            capture_output=True,
+            text=True,
+            timeout=10,
         )
     except (OSError, subprocess.TimeoutExpired):
         return None

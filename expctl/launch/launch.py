@@ -35,7 +35,7 @@ def launch(claimed: Claim, experiment_config: dict[str, Any], folder: Path) -> O
     run = claimed.run
     begin_attempt(claimed)
     environment = worker_environment(run, experiment_config, folder)
-    with Workers(worker_command(run, experiment_config["hardware"]), environment, run) as workers:
+    with Workers(worker_command(run, experiment_config["hardware"]), environment, run, folder) as workers:
         with Display(run, claimed.from_step) as display:
             code = workers.wait(LOOK_SECONDS, display.look)
         received = workers.received

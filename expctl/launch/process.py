@@ -21,13 +21,14 @@ class Workers:
     stops them at once. Use as a context manager: the parent's own handlers are put back at the end.
     """
 
-    def __init__(self, command: list[str], environment: dict[str, str], run: Run):
+    def __init__(self, command: list[str], environment: dict[str, str], run: Run, folder: Path):
         self.received: str | None = None
         self._log = run.log.open("ab")
         self._before: dict[int, Callable | int | None] = {}
         self.process = subprocess.Popen(
             command,
             env=environment,
+            cwd=folder,
             stdin=subprocess.DEVNULL,
             stdout=self._log,
             stderr=subprocess.STDOUT,

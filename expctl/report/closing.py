@@ -19,7 +19,10 @@ def print_closing(run: Run, status: str, error: str | None) -> None:
     if status == manifest.INTERRUPTED:
         print(f"expctl: interrupted; the same command carries on {again}\n  run      {run.folder}", file=sys.stderr)
         return
-    print(f"expctl: the run failed: {error}\n  log      {run.log}\n  then     the same command carries on {again}", file=sys.stderr)
+    print(
+        f"expctl: the run failed: {error}\n  log      {run.log}\n  then     the same command carries on {again}",
+        file=sys.stderr,
+    )
 
 
 def print_done_already(run: Run, done: dict[str, Any]) -> None:
@@ -51,7 +54,8 @@ def print_summary(run: Run) -> None:
     seconds = summary.get("seconds") or {}
     objective = summary.get("objective")
     shown = f"{objective:.4g}" if isinstance(objective, int | float) else "none"
-    console.print(f"{summary.get('objective_name')} = {shown} after {summary.get('steps')} steps in {seconds.get('total', 0):.0f} s")
+    steps, took = summary.get("steps"), seconds.get("total", 0)
+    console.print(f"{summary.get('objective_name')} = {shown} after {steps} steps in {took:.0f} s")
     console.print(f"model      {run.model}", soft_wrap=True)
     console.print(f"metrics    {run.metrics}", soft_wrap=True)
 

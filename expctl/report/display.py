@@ -39,6 +39,8 @@ class Display:
         if state is None:
             return
         if state["phase"] != self._seen.get("phase"):
+            if self._seen.get("phase") == "training" and state["of"]:
+                self._show_step(state)
             self._say(f"{time.monotonic() - self._began:6.1f} s  {state['phase']}")
             self._first = None
         if state["phase"] == "training" and state["of"]:

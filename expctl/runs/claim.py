@@ -31,7 +31,7 @@ def claim(experiment: Experiment) -> Claim:
     """Create the run's folder, or take over the one that the same experiment left.
 
     Raises:
-        expctl.runs.lock.Locked: the run is alive elsewhere.
+        expctl.runs.lock.LockedError: the run is alive elsewhere.
         OSError: the folder cannot be written.
     """
     hashed = config_hash(experiment)

@@ -12,7 +12,15 @@ from expctl.runs.files import read_json, write_json
 
 # What cannot change the result.
 WITHOUT = ("tracker", "force", "name")
-ARGS_WITHOUT = ("report_to", "run_name", "output_dir", "disable_tqdm", "log_level", "logging_steps", "logging_first_step")
+ARGS_WITHOUT = (
+    "report_to",
+    "run_name",
+    "output_dir",
+    "disable_tqdm",
+    "log_level",
+    "logging_steps",
+    "logging_first_step",
+)
 
 
 def config_hash(experiment: Experiment) -> str:
@@ -43,6 +51,8 @@ def user_sources(config: Any, folder: Path) -> list[Path]:
     files: set[Path] = set()
     for target in _dotted_paths(config):
         top = target.split(".")[0]
+        if top == "expctl":  # its version is in the manifest
+            continue
         if (folder / f"{top}.py").is_file():
             files.add(folder / f"{top}.py")
         elif (folder / top / "__init__.py").is_file():

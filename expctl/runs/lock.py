@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import IO
 
 
-class Locked(Exception):
+class LockedError(Exception):
     """The run belongs to a process that is alive; `holder` says which (`host`, `pid`)."""
 
     def __init__(self, holder: dict[str, str | int]):
@@ -20,7 +20,7 @@ def take(path: Path) -> IO[str]:
     """Hold the lock as long as the returned file stays open.
 
     Raises:
-        Locked: another living process holds it.
+        LockedError: another living process holds it.
     """
     file = path.open("a+", encoding="utf-8")
     try:
@@ -29,7 +29,7 @@ def take(path: Path) -> IO[str]:
         file.seek(0)
         text = file.read()
         file.close()
-        raise Locked(json.loads(text) if text.startswith("{") else {}) from None
+        raise LockedError(json.loads(text) if text.startswith("{") else {}) from None
     file.truncate(0)
     file.write(json.dumps({"host": socket.gethostname(), "pid": os.getpid()}))
     file.flush()

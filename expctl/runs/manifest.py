@@ -1,6 +1,6 @@
 """`run.json`: the only source of truth for what became of a run."""
 
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from typing import Any
 
 from expctl.runs.files import Run, read_json, write_json
@@ -10,7 +10,7 @@ COMPLETED, FAILED, INTERRUPTED, RUNNING, CREATED = "completed", "failed", "inter
 
 
 def now() -> str:
-    return datetime.now(timezone.utc).isoformat(timespec="seconds")
+    return datetime.now(UTC).isoformat(timespec="seconds")
 
 
 def create(run: Run, **fields: Any) -> None:

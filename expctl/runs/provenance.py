@@ -45,4 +45,8 @@ def host() -> str:
 def drift(recorded: dict[str, str | None]) -> list[str]:
     """`package was -> is`, for each decisive package whose version is no longer the recorded one."""
     now = versions()
-    return [f"{name} {recorded[name]} -> {now[name]}" for name in DECISIVE if name in recorded and recorded[name] != now[name]]
+    return [
+        f"{name} {recorded[name]} -> {now[name]}"
+        for name in DECISIVE
+        if name in recorded and recorded[name] != now[name]
+    ]

@@ -12,7 +12,7 @@ from expctl.data.conversation import fit_to_tokenizer
 from expctl.runs.files import Run
 from expctl.runs.progress import Progress
 from expctl.worker.record import Record, StopWhenTold
-from expctl.worker.rewards import guarded
+from expctl.worker.rewards import reward_function
 from expctl.worker.stop import StopRequest
 from expctl.worker.trackers import start_tracker
 
@@ -26,10 +26,9 @@ def trainer(config: dict[str, Any], run: Run, progress: Progress, stop: StopRequ
     # Before the first weight is made: adapters and new layers are drawn from it.
     set_seed(config["seed"])
     transformers_logging.disable_progress_bar()
-    arguments = build(config["args"], output_dir=str(run.checkpoints))
+    arguments = build(config["args"], output_dir=str(run.checkpoints), **reward_weights(config["reward"]))
     _assert_world_size(arguments.world_size)
-    loader = {key: value for key, value in config["dataset"].items() if key != "reward"}
-    train_dataset, eval_dataset = build(loader)
+    train_dataset, eval_dataset = build(config["dataset"])
     model, tokenizer = models.load(**config["model"])
     if arguments.process_index == 0:
         start_tracker(config, run)
@@ -47,13 +46,20 @@ def trainer(config: dict[str, Any], run: Run, progress: Progress, stop: StopRequ
         parts["peft_config"] = build(config["peft"])
     if config["algorithm"]["kind"] == "prompts":
         functions = config["reward"]["functions"]
-        parts["reward_funcs"] = [guarded(build(node), name) for name, node in functions.items()]
+        parts["reward_funcs"] = [reward_function(node, name) for name, node in functions.items()]
     return build(config["algorithm"]["trainer"], _partial_=True)(**parts)
 
 
 def build(node: dict[str, Any], **extra: Any) -> Any:
     """Instantiate a config node; plain containers, never OmegaConf's, reach the constructors."""
     return instantiate(node, _convert_="all", **extra)
+
+
+def reward_weights(reward: dict[str, Any]) -> dict[str, list[float]]:
+    """`reward_weights` of the trainer's arguments, in the order of the functions; empty where none are set."""
+    if not reward["weights"]:
+        return {}
+    return {"reward_weights": [float(reward["weights"].get(name, 1.0)) for name in reward["functions"]]}
 
 
 def _assert_world_size(joined: int) -> None:

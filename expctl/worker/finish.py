@@ -47,7 +47,7 @@ def write_summary(
     write_json(
         run.summary,
         {
-            "objective": after.get(name, last.get(name)),
+            "objective": after.get(name, last.get(name.removeprefix("eval_"))),
             "objective_name": name,
             "direction": config["algorithm"]["direction"],
             "steps": trainer.state.global_step,

@@ -84,7 +84,9 @@ def train(run: Run, stop: StopRequest, progress: Progress) -> str:
 
 def _evaluated_before(run: Run) -> dict[str, float]:
     """The evaluation before training that an earlier attempt recorded, at step 0."""
-    rows = [row for row in read_metrics(run.metrics) if row.get("step") == 0 and any(k.startswith("eval_") for k in row)]
+    rows = [
+        row for row in read_metrics(run.metrics) if row.get("step") == 0 and any(k.startswith("eval_") for k in row)
+    ]
     return {key: value for key, value in rows[0].items() if key != "step"} if rows else {}
 
 

@@ -28,7 +28,8 @@ class Record(TrainerCallback):
     def on_log(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, logs: dict | None = None, **_: Any
     ) -> None:
-        if not state.is_world_process_zero or not logs:
+        # The trainer's own closing words (train_runtime, ...) are no step; they stand in the summary.
+        if not state.is_world_process_zero or not logs or "train_runtime" in logs:
             return
         numbers = {key: finite(value) for key, value in logs.items() if isinstance(value, int | float)}
         with self._run.metrics.open("a", encoding="utf-8") as file:

@@ -4,6 +4,7 @@ import inspect
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from hydra.utils import get_object, instantiate
 from torch import nn
 
 
@@ -11,13 +12,16 @@ class RewardError(Exception):
     """A reward function raised, or returned something else than one number (or None) a completion."""
 
 
-def guarded(reward: Any, name: str) -> Any:
-    """The reward under its name in the config, its values checked.
+def reward_function(node: dict[str, Any], name: str) -> Any:
+    """The reward that a config node names, under its name in the config and with its values checked.
 
-    Reward models (a module or a hub id) and asynchronous functions are passed on as they are: TRL runs them itself.
+    A function is called by TRL, not here, whether or not the node says `_partial_`. Reward models (a module or a hub
+    id) and asynchronous functions are passed on as they are: TRL runs them itself.
     """
-    call = reward if inspect.isfunction(reward) else getattr(reward, "func", getattr(reward, "__call__", None))
-    if isinstance(reward, nn.Module | str) or inspect.iscoroutinefunction(call):
+    target = get_object(node["_target_"])
+    extra = {"_partial_": True} if inspect.isfunction(target) else {}
+    reward = instantiate(node, _convert_="all", **extra)
+    if isinstance(reward, nn.Module | str) or inspect.iscoroutinefunction(target):
         return reward
     return GuardedReward(reward, name)
 
@@ -47,8 +51,8 @@ class GuardedReward:
             values = list(rewards)
         except TypeError:
             raise RewardError(
-                f"reward '{self.__name__}' returned {type(rewards).__name__}, not a list of {len(completions)} numbers; "
-                f"the first completion was {_shown(completions[0])}"
+                f"reward '{self.__name__}' returned {type(rewards).__name__}, not a list of {len(completions)} "
+                f"numbers; the first completion was {_shown(completions[0])}"
             ) from None
         if len(values) != len(completions):
             raise RewardError(

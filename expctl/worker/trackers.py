@@ -30,7 +30,9 @@ def _start_wandb(config: dict[str, Any], run: Run) -> None:
     mode = config["tracker"]["mode"] or ("online" if _has_key() else "offline")
     if mode == "online":
         try:
-            wandb.init(**chosen, resume="allow", mode=mode, settings=wandb.Settings(init_timeout=REACH_SECONDS, silent=True))
+            wandb.init(
+                **chosen, resume="allow", mode=mode, settings=wandb.Settings(init_timeout=REACH_SECONDS, silent=True)
+            )
             return
         except Exception as error:  # wandb raises its own, requests' and plain errors, all meaning: not now
             logger.warning("wandb cannot be reached (%s); recording offline into %s", error, run.folder)

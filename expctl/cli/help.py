@@ -1,0 +1,35 @@
+"""`expctl --help`."""
+
+from expctl.config.groups import group_options, groups
+
+TEXT = """expctl: post-training experiments from small YAML groups.
+
+  expctl [overrides]               run one experiment (alone: GFPO, embedded model and data, no network)
+  expctl -m [overrides]            run a sweep, e.g. expctl -m algorithm=grpo,gfpo seed=0,1,2
+  expctl check [-m] [overrides]    check everything that can be checked without loading weights
+  expctl list [GROUP]              the options of a group, one line each
+
+Examples:
+  expctl algorithm=grpo args.learning_rate=1e-5
+  expctl algorithm=gfpo model=smollm2_135m dataset=reasoning_gym args.max_steps=10
+  expctl hardware=cpu_2
+  accelerate launch --num_processes 8 -m expctl model=qwen3_0_6b dataset=gsm8k
+
+Groups (choose with group=option; expctl list GROUP explains the options):
+{groups}
+
+Any key of the composed config can be overridden; args.* are the trainer's own fields.
+  expctl --cfg job                 the composed config
+  expctl --config-dir DIR ...      groups of your own, before ours (conf/ of the working folder is found by itself)
+  expctl --hydra-help              Hydra's other flags: --info, --shell-completion, ...
+
+Environment: EXPCTL_OUTPUTS (where runs go), EXPCTL_CACHE, EXPCTL_ALLOW (more packages for _target_), EXPCTL_DEBUG=1.
+Exit codes: 0 completed, 1 the run failed, 2 refused (nothing was created), 75 interrupted, the same command carries on.
+"""
+
+
+def print_help() -> int:
+    """Print the help of the whole command."""
+    rows = (f"  {group:<11} {', '.join(group_options(group))}" for group in groups())
+    print(TEXT.format(groups="\n".join(rows)), end="")
+    return 0
