@@ -1,0 +1,50 @@
+"""Refuse a dataset that cannot work before anything is started. Torch-free and without `datasets`: milliseconds."""
+
+from typing import Any
+
+from expctl.data import gsm8k_location, peek
+from expctl.data.columns import check_columns, check_kind
+
+
+def check_dataset(options: dict[str, Any]) -> None:
+    """Check what can be known from names and the first row of a file; a user's own loader is left to itself.
+
+    Args:
+        options: the resolved `dataset` group: `_target_` and the loader's keywords.
+
+    Raises:
+        FileNotFoundError, ValueError: the data are not there, or cannot be what the algorithm eats.
+    """
+    check = _CHECKS.get(options.get("_target_", ""))
+    if check:
+        check(options)
+
+
+def _files(options: dict[str, Any]) -> None:
+    if not options.get("path"):
+        raise ValueError("dataset=files needs a file: dataset.path=<file> (JSONL, JSON, CSV, TSV or Parquet).")
+    for key in ("path", "eval_path"):
+        path = options.get(key)
+        if path is None:
+            continue
+        where = f"dataset.{key}={path}"
+        existing = peek.columns_of(path, key=f"dataset.{key}")
+        if peek.is_empty(path, key=f"dataset.{key}"):
+            raise ValueError(f"{where} is empty: it has no row to train or evaluate on.")
+        check_columns(existing, kind=options["kind"], columns=dict(options.get("columns") or {}), where=where)
+
+
+def _gsm8k(options: dict[str, Any]) -> None:
+    check_kind(options["kind"], "gsm8k", ("prompts", "completions"))
+    gsm8k_location.find(options.get("path") or gsm8k_location.HUB_ID)
+
+
+def _reasoning_gym(options: dict[str, Any]) -> None:
+    check_kind(options["kind"], "reasoning_gym", ("prompts", "completions"))
+
+
+_CHECKS = {
+    "expctl.data.files.load": _files,
+    "expctl.data.gsm8k.load": _gsm8k,
+    "expctl.data.reasoning_gym.load": _reasoning_gym,
+}

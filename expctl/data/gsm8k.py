@@ -1,0 +1,80 @@
+"""GSM8K: 7473 grade-school word problems to train on and 1319 to test on (Cobbe et al., arXiv 2110.14168)."""
+
+import re
+
+import datasets
+from datasets import Dataset
+
+from expctl.data.columns import check_kind
+from expctl.data.files import hold_out, read_file
+from expctl.data.gsm8k_location import HUB_ID, SPLITS, find, split_file
+
+KINDS = ("prompts", "completions")
+_CALCULATOR = re.compile(r"<<.*?>>")  # notes such as <<48/2=24>>, meant for a calculator and not for a reader
+
+
+def load(
+    *,
+    kind: str,
+    seed: int,
+    path: str = HUB_ID,
+    train_size: int | None = None,
+    eval_size: int | None = 128,
+    instruction: str = "Think step by step, and end with #### and the number.",
+) -> tuple[Dataset, Dataset]:
+    """Load GSM8K as conversational prompts.
+
+    Args:
+        kind: "prompts" (columns `prompt`, `answer`: the number as written) or "completions" (`prompt`, `completion`).
+        seed: chooses the rows where fewer than all are asked for.
+        path: hub id, a folder with files that begin with `train` and `test`, or one file (rows of it are held out).
+        train_size: number of training rows; None is all of them.
+        eval_size: number of rows to evaluate on; None is all of the test set.
+        instruction: stands below each question and says in which form the answer is expected.
+
+    Raises:
+        FileNotFoundError: neither on this machine nor on a hub that can be reached.
+        ValueError: an unsupported kind, or files that are not GSM8K's.
+    """
+    check_kind(kind, "gsm8k", KINDS)
+    splits = _splits(path, eval_size, seed)
+    return tuple(
+        _format(_subset(table, size, seed), kind, instruction, path)
+        for table, size in zip(splits, (train_size, eval_size), strict=True)
+    )
+
+
+def _splits(path: str, eval_size: int | None, seed: int) -> tuple[Dataset, Dataset]:
+    place = find(path)
+    if place is None:
+        both = datasets.load_dataset(path, "main")
+        return both["train"], both["test"]
+    if place.is_file():
+        return hold_out(read_file(place, key="dataset.path"), eval_size, seed, where=f"dataset.path={path}")
+    train, test = (read_file(split_file(place, name), key="dataset.path") for name in SPLITS)
+    return train, test
+
+
+def _subset(table: Dataset, size: int | None, seed: int) -> Dataset:
+    if size is None or size >= len(table):
+        return table
+    return table.shuffle(seed=seed).select(range(size))
+
+
+def _format(table: Dataset, kind: str, instruction: str, path: str) -> Dataset:
+    if not {"question", "answer"} <= set(table.column_names):
+        raise ValueError(
+            f"dataset.path={path} is not GSM8K: it has the columns {', '.join(table.column_names)}, and not "
+            "'question' and 'answer'. For other data use dataset=files."
+        )
+
+    def convert(row: dict) -> dict:
+        prompt = [{"role": "user", "content": f"{row['question']}\n{instruction}".strip()}]
+        if kind == "completions":
+            return {
+                "prompt": prompt,
+                "completion": [{"role": "assistant", "content": _CALCULATOR.sub("", row["answer"])}],
+            }
+        return {"prompt": prompt, "answer": row["answer"].rpartition("####")[2].strip()}
+
+    return table.map(convert, remove_columns=table.column_names, keep_in_memory=True)

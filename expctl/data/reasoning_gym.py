@@ -1,0 +1,121 @@
+"""Generated tasks whose answers a program checks: `reasoning-gym`, without a network.
+
+Source: Stojanovski et al., "Reasoning Gym: Reasoning Environments for Reinforcement Learning with Verifiable
+Rewards", arXiv 2505.24760.
+"""
+
+import difflib
+import json
+
+import reasoning_gym
+from datasets import Dataset
+
+from expctl.data.columns import check_kind
+
+KINDS = ("prompts", "completions")
+# A task draws with replacement; so many draws a question, then it has too few different ones.
+MOST_DRAWS_A_QUESTION = 4
+
+
+def load(
+    *,
+    kind: str,
+    seed: int,
+    task: str,
+    train_size: int = 1024,
+    eval_size: int = 64,
+    instruction: str = "Give the final answer between <answer> and </answer>.",
+    examples: int = 0,
+    options: dict | None = None,
+) -> tuple[Dataset, Dataset]:
+    """Generate one task; no question of the evaluation set is in the training set.
+
+    Args:
+        kind: "prompts" (columns `prompt`, `answer`, `task`, `entry`) or "completions" (`prompt`, `completion`).
+        seed: of the generator.
+        task: a name of reasoning-gym's, e.g. `chain_sum`.
+        train_size: number of training questions.
+        eval_size: number of held-out questions.
+        instruction: stands below each question and says in which form the answer is expected.
+        examples: solved questions that come before each question as turns of the conversation; the same for all, and
+            in neither set. They show a small model the form, without which it gets no reward to learn from.
+        options: fields of the task's own config, e.g. `{"max_terms": 3}`.
+
+    Returns:
+        Conversational prompts. `entry` is the task's own record as JSON: what its scorer needs.
+
+    Raises:
+        ValueError: unknown task or option, one that cannot be scored from a table, or too few different questions.
+    """
+    check_kind(kind, "reasoning_gym", KINDS)
+    wanted = examples + eval_size + train_size
+    generator = _generator(task, seed, wanted * MOST_DRAWS_A_QUESTION, dict(options or {}))
+    entries = _different(generator, wanted)
+    if len(entries) < wanted:
+        raise ValueError(
+            f"dataset.task={task} has too few different questions: {len(entries)} in {len(generator)} draws, and "
+            f"train_size + eval_size + examples is {wanted}. Ask for fewer, or make it harder (dataset.options)."
+        )
+    _check_scorer(task, generator, entries[0])
+    shown = [turn for entry in entries[:examples] for turn in (_question(entry, instruction), _solution(entry, task))]
+    rows = [_row(entry, task, kind, [*shown, _question(entry, instruction)]) for entry in entries[examples:]]
+    return Dataset.from_list(rows[eval_size:]), Dataset.from_list(rows[:eval_size])
+
+
+def _generator(task: str, seed: int, size: int, options: dict):
+    names = sorted(reasoning_gym.factory.DATASETS)
+    if task not in names:
+        nearest = difflib.get_close_matches(task, names, n=3, cutoff=0.4)
+        raise ValueError(
+            f"dataset.task={task}: reasoning-gym has no such task. Nearest: {', '.join(nearest) or names}."
+        )
+    try:
+        return reasoning_gym.create_dataset(task, seed=seed, size=size, **options)
+    except (TypeError, AssertionError, ValueError) as error:
+        known = sorted(vars(reasoning_gym.factory.DATASETS[task][1]()).keys() - {"seed", "size"})
+        raise ValueError(
+            f"dataset.options={options} do not fit task {task}: {error}\nIt takes: {', '.join(known)}."
+        ) from error
+
+
+def _different(generator, wanted: int) -> list[dict]:
+    """The first `wanted` entries with different questions, or fewer where the task has no more."""
+    entries: dict[str, dict] = {}
+    for index in range(len(generator)):
+        entry = generator[index]
+        entries.setdefault(entry["question"], entry)
+        if len(entries) == wanted:
+            break
+    return list(entries.values())
+
+
+def _check_scorer(task: str, generator, entry: dict) -> None:
+    """A few tasks keep objects in their entries that a table cannot: their scorer would refuse every right answer."""
+    answer = entry["answer"]
+    if answer is not None and generator.score_answer(answer, entry) != generator.score_answer(
+        answer, _through_json(entry)
+    ):
+        raise ValueError(f"dataset.task={task} cannot be scored: its entries hold objects that a table cannot.")
+
+
+def _through_json(entry: dict) -> dict:
+    return json.loads(json.dumps(entry, default=str))
+
+
+def _question(entry: dict, instruction: str) -> dict:
+    return {"role": "user", "content": f"{entry['question'].strip()}\n{instruction}".strip()}
+
+
+def _solution(entry: dict, task: str) -> dict:
+    if entry["answer"] is None:
+        raise ValueError(
+            f"dataset.task={task} knows no answers, only how to check them: it has no 'completions' and no examples "
+            "(dataset.examples=0)."
+        )
+    return {"role": "assistant", "content": f"<answer>{entry['answer']}</answer>"}
+
+
+def _row(entry: dict, task: str, kind: str, prompt: list[dict]) -> dict:
+    if kind == "completions":
+        return {"prompt": prompt, "completion": [_solution(entry, task)]}
+    return {"prompt": prompt, "answer": entry["answer"] or "", "task": task, "entry": json.dumps(entry, default=str)}

@@ -1,0 +1,31 @@
+"""Penalty for long completions: nothing up to a free length, then more and more up to a limit."""
+
+import math
+
+
+def length_penalty(
+    completions: list, completion_ids: list[list[int]], *, free: int, limit: int, shape: str = "linear", **kwargs
+) -> list[float]:
+    """0.0 up to `free` tokens, -1.0 from `limit` tokens on, and between them a soft fall.
+
+    "linear" is the soft overlong punishment of DAPO (Yu et al., arXiv 2503.14476, eq. 13, `limit` there L_max and
+    `limit - free` the L_cache); "cosine" falls along half a cosine, as the length reward of Yeo et al.
+    (arXiv 2502.03373, eq. 1), and so has no kink at either end.
+
+    Args:
+        completions: one completion a row; only their number matters.
+        completion_ids: the token ids of each completion, from TRL.
+        free: tokens that cost nothing.
+        limit: tokens from which on the penalty is whole; `args.max_completion_length` or less.
+        shape: "linear" or "cosine".
+        **kwargs: what else TRL passes to a reward function; ignored.
+
+    Raises:
+        ValueError: `free` is not below `limit`, or an unknown shape.
+    """
+    if not 0 <= free < limit:
+        raise ValueError(f"length_penalty: free={free} and limit={limit} tokens; 0 <= free < limit is needed.")
+    if shape not in ("linear", "cosine"):
+        raise ValueError(f"length_penalty: shape={shape} is unknown; linear or cosine.")
+    over = [min(1.0, max(0.0, (len(ids) - free) / (limit - free))) for ids in completion_ids]
+    return [-part if shape == "linear" else (math.cos(math.pi * part) - 1.0) / 2.0 for part in over]
