@@ -6,12 +6,13 @@ from expctl.config.experiment import Experiment
 from expctl.config.refusal import Refusal, set_by
 from expctl.config.suggest import nearest
 
-NUMBER, TEXT, FLAG, ANY = (int,), (str,), (bool,), (object,)
+NUMBER, TEXT, FLAG = (int,), (str,), (bool,)
 OPTIONAL_TEXT = (str, type(None))
 
 ROOT = {
     "algorithm": (dict,), "model": (dict,), "dataset": (dict,), "reward": (dict,), "hardware": (dict,),
-    "peft": (dict, type(None)), "tracker": (dict,), "callbacks": (dict,), "args": (dict,), "seed": NUMBER, "name": OPTIONAL_TEXT, "force": FLAG,
+    "peft": (dict, type(None)), "tracker": (dict,), "callbacks": (dict,), "args": (dict,),
+    "seed": NUMBER, "name": OPTIONAL_TEXT, "force": FLAG,
 }  # fmt: skip
 GROUPS = {
     "algorithm": {"kind": TEXT, "objective": TEXT, "direction": TEXT, "trainer": (dict,)},

@@ -101,9 +101,7 @@ def _check_cells(table: Dataset, name: str, where: str) -> None:
     column = table.data.column(name)
     if pyarrow.types.is_string(column.type) or pyarrow.types.is_large_string(column.type):
         lengths = compute.utf8_length(column)
-    elif pyarrow.types.is_list(column.type) and {"role", "content"} <= {
-        field.name for field in column.type.value_field.flatten()
-    }:
+    elif _is_conversation(column.type):
         lengths = compute.list_value_length(column)
     else:
         raise ValueError(
@@ -115,3 +113,10 @@ def _check_cells(table: Dataset, name: str, where: str) -> None:
         raise ValueError(
             f"{where}: column '{name}' is empty in row {row + 1} of {len(table)}; fill it or take the row out."
         )
+
+
+def _is_conversation(column_type: pyarrow.DataType) -> bool:
+    lists = pyarrow.types.is_list(column_type) or pyarrow.types.is_large_list(column_type)
+    if not lists or not pyarrow.types.is_struct(column_type.value_type):
+        return False
+    return {"role", "content"} <= {field.name for field in column_type.value_type}

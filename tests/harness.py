@@ -1,0 +1,92 @@
+"""Run the installed command as a person runs it, and look at what it leaves."""
+
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+REPOSITORY = Path(__file__).resolve().parent.parent
+COMMAND = str(Path(sys.executable).with_name("expctl"))
+
+# The smallest training: no completions are sampled.
+SFT = ["algorithm=sft", "args.max_steps=4", "args.do_eval=false", "args.per_device_train_batch_size=4"]
+GFPO = ["args.max_steps=2", "args.do_eval=false", "args.per_device_train_batch_size=16", "args.num_generations=8",
+        "args.num_remains_in_group=4"]  # fmt: skip
+
+
+def clean_environment(**extra: str) -> dict[str, str]:
+    """The environment without what a launcher, a tracker or another test left in it."""
+    left_out = ("WANDB", "SLURM", "RANK", "LOCAL_RANK", "WORLD_SIZE", "MASTER", "TORCHELASTIC", "ACCELERATE", "EXPCTL")
+    kept = {key: value for key, value in os.environ.items() if not key.startswith(left_out)}
+    return kept | {"HF_HUB_OFFLINE": "1", "OMP_NUM_THREADS": "1"} | extra
+
+
+def run(*command: str, cwd: Path, timeout: float = 280, **environment: str) -> subprocess.CompletedProcess:
+    """Run a command to its end; output and errors as text."""
+    return subprocess.run(
+        command, cwd=cwd, env=clean_environment(**environment), capture_output=True, text=True, timeout=timeout
+    )
+
+
+def expctl(*words: str, cwd: Path, timeout: float = 280, **environment: str) -> subprocess.CompletedProcess:
+    return run(COMMAND, *words, cwd=cwd, timeout=timeout, **environment)
+
+
+def start(*words: str, cwd: Path, **environment: str) -> subprocess.Popen:
+    """Start `expctl` and leave it running."""
+    return subprocess.Popen(
+        [COMMAND, *words], cwd=cwd, env=clean_environment(**environment), text=True,
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+    )  # fmt: skip
+
+
+def runs(cwd: Path) -> list[Path]:
+    """The folders of the runs that a working folder holds."""
+    return sorted(path.parent for path in (cwd / "outputs").glob("*/run.json"))
+
+
+def only_run(cwd: Path) -> Path:
+    found = runs(cwd)
+    assert len(found) == 1, [folder.name for folder in found]
+    return found[0]
+
+
+def manifest(folder: Path) -> dict:
+    return json.loads((folder / "run.json").read_text())
+
+
+def metrics(folder: Path) -> list[dict]:
+    return [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
+
+
+def wait_for(condition: Callable[[], object], seconds: float = 120) -> None:
+    """Wait until something holds; the time is a limit for a broken program, not a claim about speed."""
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end, "it never happened"
+        time.sleep(0.05)
+
+
+def alive(pid: int) -> bool:
+    """Whether a process is there and is no zombie."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except OSError:
+        return False
+
+
+def processes_of(folder: Path) -> list[int]:
+    """Ids of the living processes whose command line names a run's folder."""
+    found = []
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdigit():
+            try:
+                words = (entry / "cmdline").read_bytes()
+            except OSError:
+                continue
+            if str(folder).encode() in words and alive(int(entry.name)):
+                found.append(int(entry.name))
+    return found
