@@ -108,7 +108,7 @@ def test_the_dapo_loss_and_its_gradient_are_equation_2(float64, filtered, beta):
 
 
 class UnevenK(Shortest):
-    """7 rows of 16 in all, which no number of micro-batches but 7 divides."""
+    """9 rows of 16 in all, which neither two nor four micro-batches can share evenly."""
 
     def remains(self, group_rewards):
         return [2, 3, 2, 2][: len(group_rewards)]
@@ -177,8 +177,16 @@ def test_a_filler_does_not_touch_the_entropy_bonus(float64):
     torch.testing.assert_close(bonus[0], bonus[1], atol=1e-12, rtol=1e-9)
 
 
-def test_a_filler_is_as_short_as_can_be(gfpo):
-    trainer = gfpo(group_filter_func=UnevenK(), per_device_train_batch_size=8, gradient_accumulation_steps=2)
+class UnevenLongest(UnevenK):
+    """Keeps completions of every length, the first one too, which fillers are made of."""
+
+    def __call__(self, *args, **kwargs):
+        return [[-score for score in scores] for scores in super().__call__(*args, **kwargs)]
+
+
+@pytest.mark.parametrize("group_filter", [UnevenK(), UnevenLongest()])
+def test_a_filler_is_masked_and_as_short_as_can_be(gfpo, group_filter):
+    trainer = gfpo(group_filter_func=group_filter, per_device_train_batch_size=8, gradient_accumulation_steps=2)
     batch = scored(trainer)
     longest = max(len(row["completion_ids"]) for row in real_rows(batch))
     assert batch["completion_ids"].size(1) == longest
