@@ -5,7 +5,7 @@ from types import SimpleNamespace
 import pytest
 import torch
 import trl
-from bema_trainers import dpo, dpo_tokens, grpo, lora
+from bema_trainers import dpo, dpo_tokens, grpo, lora, reference_of
 from peft import IA3Config, LoraConfig, get_peft_model
 from tiny_policy import tiny_model
 from transformers import Qwen3ForCausalLM
@@ -30,6 +30,24 @@ def test_the_reference_adapter_starts_as_the_base_model_and_without_dropout(poli
                 parameter.add_(1.0)
         moved = [model(tokens).logits for _ in range(2)]
     assert torch.equal(adapter, base) and torch.equal(*moved)
+
+
+def test_bf16_policies_have_fp32_averages_and_a_bf16_reference(policy_folder, tmp_path):
+    callback = BEMACallback(**EVERY_STEP)
+    models = {"model": tiny_model().bfloat16(), "ref_model": tiny_model().bfloat16()}
+    trainer = dpo(policy_folder, tmp_path, callback, max_steps=2, **models)
+    trainer.train()
+    for name, reference in reference_of(trainer).items():
+        assert callback.weights.bema[name].dtype == torch.float32 and reference.dtype == torch.bfloat16
+        assert torch.equal(reference, callback.weights.bema[name].bfloat16())
+
+
+def test_adding_the_reference_adapter_draws_no_random_number(policy_folder, tmp_path):
+    states = []
+    for callback in (None, BEMACallback(**EVERY_STEP)):
+        dpo(policy_folder, tmp_path, callback, "lora")
+        states.append(torch.get_rng_state())
+    assert torch.equal(*states)
 
 
 def test_a_trained_embedding_adapter_is_copied_into_the_reference(policy_folder, tmp_path):
