@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, fields
+from functools import cached_property
 
 import torch
 
@@ -33,12 +34,12 @@ class StoredGroup:
     uses: int = 0
     serial: int = -1
 
-    @property
+    @cached_property
     def layout(self) -> dict[str, int]:
         """Number of dimensions of every field of its rows."""
         return {key: value.ndim for key, value in self.rows[0].items()}
 
-    @property
+    @cached_property
     def nbytes(self) -> int:
         return self.rewards.nbytes + sum(value.nbytes for row in self.rows for value in row.values())
 
