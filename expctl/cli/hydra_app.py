@@ -17,7 +17,7 @@ from expctl.config.refusal import Refusal
 from expctl.config.search_path import search_user_conf
 
 # Keys under these are checked against the signature of their `_target_`, so any of them can be set without Hydra's `+`.
-OPEN_GROUPS = ("args", "dataset", "reward", "peft", "callbacks")
+OPEN_GROUPS = ("args", "dataset", "reward", "peft", "callbacks", "algorithm.trainer")
 
 
 def compose(words: list[str], verb: Callable[[Experiment], Any]) -> None:
@@ -67,7 +67,7 @@ def is_multirun(words: list[str]) -> bool:
 
 def _open_key(word: str) -> str:
     """`args.weight_decay=0.1` also where no config file mentions the field yet."""
-    return f"++{word}" if re.match(rf"({'|'.join(OPEN_GROUPS)})\.[\w.]+=", word) else word
+    return f"++{word}" if re.match(rf"({'|'.join(map(re.escape, OPEN_GROUPS))})\.[\w.]+=", word) else word
 
 
 def _take_config_dirs(words: list[str]) -> tuple[list[str], list[str]]:

@@ -1,13 +1,17 @@
 """Trackers: started so that a service out of reach, or a missing key, never costs a training."""
 
 import logging
+import netrc
 import os
+import sys
+import threading
 from typing import Any
 
 from expctl.runs.files import Run
 
 logger = logging.getLogger(__name__)
 REACH_SECONDS = 20
+FINISH_SECONDS = 60
 
 
 def start_tracker(config: dict[str, Any], run: Run) -> None:
@@ -46,17 +50,18 @@ def _has_key() -> bool:
     if os.environ.get("WANDB_API_KEY"):
         return True
     try:
-        import netrc
-
         return netrc.netrc().authenticators("api.wandb.ai") is not None
     except (OSError, netrc.NetrcParseError):
         return False
 
 
 def close_trackers() -> None:
-    """Flush a tracker before the process leaves; a service out of reach is given up on."""
-    import sys
-
+    """Flush a tracker before the process leaves; one whose service no longer answers is given up on."""
     wandb = sys.modules.get("wandb")
-    if wandb is not None and wandb.run is not None:
-        wandb.finish(quiet=True)
+    if wandb is None or wandb.run is None:
+        return
+    closing = threading.Thread(target=wandb.finish, daemon=True)
+    closing.start()
+    closing.join(FINISH_SECONDS)
+    if closing.is_alive():
+        logger.warning("wandb did not finish within %d s; its own files in the run's folder are whole", FINISH_SECONDS)

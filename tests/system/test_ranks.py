@@ -1,0 +1,103 @@
+"""Several processes are one run: one folder, one config, gradients averaged, and a size that was asked for."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from harness import COMMAND, GFPO, clean_environment, expctl, manifest, metrics, only_run, run, runs
+from safetensors.torch import load_file
+
+# Full precision, one epoch's order, no dropout in the model: what remains is the arithmetic of averaging.
+SUPERVISED = ["algorithm=sft", "args.max_steps=5", "args.do_eval=false", "args.learning_rate=1e-2"]
+LAUNCHERS = {
+    "torchrun": ["-m", "torch.distributed.run", "--nproc_per_node", "2"],
+    "accelerate": ["-m", "accelerate.commands.launch", "--multi_gpu", "--num_processes", "2", "--num_machines", "1",
+                   "--mixed_precision", "no", "--dynamo_backend", "no", "--main_process_port", "0"],
+}  # fmt: skip
+
+
+def test_two_ranks_with_half_the_batch_each_give_the_weights_of_one_rank_with_the_whole(tmp_path):
+    weights = {}
+    for hardware, rows in (("cpu", 8), ("cpu_2", 4)):
+        folder = tmp_path / hardware
+        folder.mkdir()
+        done = expctl(*SUPERVISED, f"hardware={hardware}", f"args.per_device_train_batch_size={rows}", cwd=folder)
+        assert done.returncode == 0, done.stderr
+        assert [row["step"] for row in metrics(only_run(folder)) if "loss" in row] == [1, 2, 3, 4, 5]
+        weights[hardware] = load_file(only_run(folder) / "model" / "model.safetensors")
+    started_from = load_file(Path(__file__).parents[2] / "expctl" / "models" / "tiny" / "model.safetensors")
+    moved = 0.0
+    for name, weight in weights["cpu"].items():
+        torch.testing.assert_close(weights["cpu_2"][name], weight, rtol=1e-4, atol=2e-5)
+        if name in started_from:
+            moved = max(moved, (weight.float() - started_from[name].float()).abs().max().item())
+    assert moved > 1e-3, "training changed nothing, so equal weights prove nothing"
+
+
+def test_two_ranks_share_one_run_directory_and_say_how_they_were_launched(tmp_path):
+    done = expctl(*GFPO, "hardware=cpu_2", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert (only_run(tmp_path) / "accelerate.yaml").exists()
+    assert manifest(only_run(tmp_path))["hardware"]["num_processes"] == 2
+
+
+@pytest.mark.parametrize("launcher", LAUNCHERS)
+def test_a_launcher_makes_one_group_with_one_run_and_one_config(launcher, tmp_path):
+    done = run(sys.executable, *LAUNCHERS[launcher], "-m", "expctl", *GFPO, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    told = manifest(only_run(tmp_path))
+    assert told["status"] == "completed"
+    assert told["hardware"] | {"num_processes": 2, "num_machines": 1} == told["hardware"]
+    assert [row["step"] for row in metrics(only_run(tmp_path))] == [1, 2]
+    assert done.stdout.count("run  ") == 1
+
+
+def test_srun_tasks_find_each_other(tmp_path):
+    tasks = [
+        subprocess.Popen(
+            [COMMAND, *GFPO], cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+            env=clean_environment(
+                SLURM_STEP_NUM_TASKS="2", SLURM_PROCID=str(rank), SLURM_LOCALID=str(rank), SLURM_STEP_NUM_NODES="1",
+                SLURM_STEP_NODELIST="localhost", SLURM_JOB_ID=str(os.getpid() % 9000), SLURM_STEP_ID="0",
+            ),
+        )
+        for rank in range(2)
+    ]  # fmt: skip
+    for task in tasks:
+        out, error = task.communicate(timeout=200)
+        assert task.returncode == 0, out + error
+    assert manifest(only_run(tmp_path))["hardware"]["num_processes"] == 2
+
+
+def test_a_sweep_inside_a_launch_is_refused_with_what_to_type(tmp_path):
+    done = run(sys.executable, *LAUNCHERS["torchrun"], "-m", "expctl", "-m", "seed=1,2", cwd=tmp_path)
+    assert done.returncode != 0
+    assert done.stderr.count("a sweep inside a distributed launch") == 1
+    assert "expctl -m seed=1,2 hardware.num_processes=2" in done.stderr
+    assert runs(tmp_path) == []
+
+
+def test_a_size_that_differs_from_what_was_launched_is_an_error(tmp_path):
+    done = run(sys.executable, *LAUNCHERS["torchrun"], "-m", "expctl", "hardware=cpu", *GFPO, cwd=tmp_path)
+    assert done.returncode != 0
+    assert done.stderr.count("2 processes were launched") == 1
+    assert runs(tmp_path) == []
+
+
+def test_bad_input_to_a_group_is_said_once(tmp_path):
+    done = run(sys.executable, *LAUNCHERS["torchrun"], "-m", "expctl", "algorithm=gfop", cwd=tmp_path)
+    assert done.returncode != 0
+    assert done.stderr.count("no option 'gfop'") == 1
+    assert runs(tmp_path) == []
+
+
+def test_ranks_that_do_not_find_each_other_never_train_alone(tmp_path):
+    """A worker that was launched as one of two but joined a group of one stops."""
+    done = expctl(*GFPO, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    alone = run(sys.executable, "-m", "expctl.worker", str(only_run(tmp_path)), cwd=tmp_path, EXPCTL_WORLD_SIZE="2")
+    assert alone.returncode == 1
+    assert "2 processes were launched" in (alone.stdout + alone.stderr)
