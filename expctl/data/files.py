@@ -9,7 +9,7 @@ from pyarrow import compute
 
 from expctl.data.columns import KINDS, check_columns
 from expctl.data.conversation import to_conversation
-from expctl.data.peek import FORMATS, data_file
+from expctl.data.peek import FORMATS, data_file, is_empty
 
 MOST_HELD_OUT_BY_DEFAULT = 64
 
@@ -54,15 +54,12 @@ def read_file(path: str | Path, *, key: str) -> Dataset:
     """One data file as it is. Raises FileNotFoundError or ValueError, which begin with `key` and `path`."""
     file = data_file(str(path), key=key)
     options = {"sep": "\t"} if file.suffix == ".tsv" else {}
-    if file.stat().st_size == 0:
-        raise ValueError(f"{key}={path} is empty.")
+    if is_empty(str(file), key=key):
+        raise ValueError(f"{key}={path} is empty: it has no row.")
     try:
-        table = datasets.load_dataset(FORMATS[file.suffix], data_files=str(file), split="train", **options)
+        return datasets.load_dataset(FORMATS[file.suffix], data_files=str(file), split="train", **options)
     except datasets.exceptions.DatasetGenerationError as error:
         raise ValueError(f"{key}={path} cannot be read: {error.__cause__ or error}") from error
-    if len(table) == 0:
-        raise ValueError(f"{key}={path} has no row.")
-    return table
 
 
 def hold_out(table: Dataset, eval_size: int | float | None, seed: int, *, where: str) -> tuple[Dataset, Dataset]:

@@ -5,7 +5,8 @@ import re
 from expctl.rewards.completions import text_of
 
 # The three forms that the datasets here ask for; each marks one answer.
-ANY_FORM = r"<answer>[^<>]+</answer>|\\boxed\{.+?\}|####[ \t]*[^\s#]+"
+_NESTED = r"(?:[^{}]|\{[^{}]*\})+"  # a fraction in a box has braces of its own
+ANY_FORM = rf"<answer>[^<>]+</answer>|\\boxed\{{{_NESTED}\}}|####[ \t]*[^\s#]+"
 
 
 def one_answer(completions: list, *, pattern: str = ANY_FORM, **kwargs) -> list[float]:

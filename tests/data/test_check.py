@@ -1,0 +1,76 @@
+"""What the parent refuses of a dataset, with the words that it needs."""
+
+import json
+
+import pytest
+
+from expctl.data.check import check_dataset
+
+FILES = {"_target_": "expctl.data.files.load", "kind": "prompts", "seed": 0}
+GSM8K = {"_target_": "expctl.data.gsm8k.load", "kind": "prompts", "seed": 0, "path": "openai/gsm8k"}
+
+
+@pytest.fixture
+def questions(tmp_path) -> str:
+    file = tmp_path / "train.jsonl"
+    file.write_text(json.dumps({"question": "2+3", "solution": "5"}) + "\n")
+    return str(file)
+
+
+def test_a_file_with_mapped_columns_passes(questions):
+    check_dataset({**FILES, "path": questions, "columns": {"prompt": "question", "answer": "solution"}})
+
+
+def test_a_missing_column_is_named_with_those_that_exist_and_what_to_type(questions):
+    with pytest.raises(ValueError) as refusal:
+        check_dataset({**FILES, "path": questions})
+    message = str(refusal.value)
+    assert (
+        f"dataset.path={questions} has no column 'prompt', which prompts need. It has: question, solution." in message
+    )
+    assert "dataset.columns.prompt=" in message
+
+
+def test_a_misspelt_mapping_names_the_nearest_column(questions):
+    columns = {"prompt": "qestion"}
+    with pytest.raises(
+        ValueError, match=r"no column 'qestion', which dataset\.columns\.prompt names(.|\n)*Did you mean 'question'"
+    ):
+        check_dataset({**FILES, "path": questions, "columns": columns})
+
+
+@pytest.mark.parametrize(("kind", "missing"), [("completions", "completion"), ("preferences", "chosen")])
+def test_each_kind_needs_its_own_columns(questions, kind, missing):
+    with pytest.raises(ValueError, match=f"no column '{missing}', which {kind} need"):
+        check_dataset({**FILES, "kind": kind, "path": questions, "columns": {"prompt": "question"}})
+
+
+def test_an_empty_file_and_a_missing_evaluation_file_are_refused_under_their_own_keys(questions, tmp_path):
+    empty = tmp_path / "empty.jsonl"
+    empty.touch()
+    with pytest.raises(ValueError, match=r"dataset\.path=.*empty\.jsonl is empty"):
+        check_dataset({**FILES, "path": str(empty)})
+    with pytest.raises(FileNotFoundError, match=r"dataset\.eval_path=none\.jsonl: no such file"):
+        check_dataset({**FILES, "path": questions, "columns": {"prompt": "question"}, "eval_path": "none.jsonl"})
+
+
+def test_files_without_a_path_say_how_to_give_one():
+    with pytest.raises(ValueError, match=r"dataset\.path=<file>"):
+        check_dataset({**FILES, "path": None})
+
+
+def test_gsm8k_that_cannot_be_had_says_what_to_do(tmp_path, monkeypatch):
+    monkeypatch.setenv("HF_HUB_CACHE", str(tmp_path))
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    with pytest.raises(FileNotFoundError, match=r"HF_HUB_OFFLINE is set\.\n.*hf download openai/gsm8k"):
+        check_dataset(GSM8K)
+
+
+@pytest.mark.parametrize("name", ["gsm8k", "reasoning_gym"])
+def test_a_kind_that_a_dataset_cannot_give_is_refused_with_those_it_can(name):
+    with pytest.raises(ValueError, match=f"dataset {name} has no 'preferences'.*it has prompts, completions"):
+        check_dataset({"_target_": f"expctl.data.{name}.load", "kind": "preferences"})
+
+
+def test_a_loader_of_the_users_own_is_left_to_itself():
+    check_dataset({"_target_": "my_package.load", "kind": "anything"})

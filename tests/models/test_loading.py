@@ -1,0 +1,85 @@
+"""What `load` hands to a trainer."""
+
+import pytest
+import torch
+from transformers import AutoTokenizer
+
+from expctl import models
+
+
+@pytest.fixture
+def resaved(tmp_path):
+    """A copy of the embedded model whose tokenizer a test may change."""
+
+    def save(**tokenizer_changes) -> str:
+        model, tokenizer = models.load("embedded:tiny")
+        for name, value in tokenizer_changes.items():
+            setattr(tokenizer, name, value)
+        model.save_pretrained(tmp_path)
+        tokenizer.save_pretrained(tmp_path)
+        return str(tmp_path)
+
+    return save
+
+
+@pytest.mark.parametrize("name", ["float32", "bfloat16", "float16"])
+def test_weights_come_in_the_dtype_asked_for(name):
+    model, _ = models.load("embedded:tiny", dtype=name)
+    assert {parameter.dtype for parameter in model.parameters()} == {getattr(torch, name)}
+
+
+def test_auto_takes_the_dtype_that_the_weights_were_saved_in(tmp_path):
+    model, tokenizer = models.load("embedded:tiny", dtype="bfloat16")
+    model.save_pretrained(tmp_path)
+    tokenizer.save_pretrained(tmp_path)
+    assert models.load(str(tmp_path), dtype="auto")[0].dtype == torch.bfloat16
+    assert models.load(str(tmp_path))[0].dtype == torch.float32
+
+
+def test_an_unknown_dtype_is_refused_with_the_known_ones():
+    with pytest.raises(ValueError, match=r"model\.dtype=fp16: unknown; one of auto, float32, bfloat16, float16"):
+        models.load("embedded:tiny", dtype="fp16")
+
+
+def test_the_attention_asked_for_is_used():
+    assert models.load("embedded:tiny", attn_implementation="eager")[0].config._attn_implementation == "eager"
+
+
+def test_a_tokenizer_without_a_pad_token_pads_with_its_end(resaved):
+    folder = resaved(pad_token=None)
+    assert AutoTokenizer.from_pretrained(folder).pad_token is None
+    model, tokenizer = models.load(folder)
+    assert tokenizer.pad_token == tokenizer.eos_token
+    assert model.config.pad_token_id == model.generation_config.pad_token_id == tokenizer.eos_token_id
+
+
+def test_a_pad_token_that_is_there_stays(resaved):
+    _, tokenizer = models.load(resaved())
+    assert tokenizer.pad_token not in (None, tokenizer.eos_token)
+
+
+def test_a_tokenizer_that_can_neither_pad_nor_end_is_refused(resaved):
+    with pytest.raises(ValueError, match="neither a pad nor an end"):
+        models.load(resaved(pad_token=None, eos_token=None))
+
+
+def test_prompts_of_different_length_generate_as_each_does_alone():
+    # Padding on the right would put padding between the prompt and its completion.
+    model, tokenizer = models.load("embedded:tiny")
+    model.eval()
+    texts = ["37+58=", "1+2="]
+
+    def complete(prompts: list[str]) -> list[str]:
+        batch = tokenizer(prompts, return_tensors="pt", padding=True)
+        batch.pop("token_type_ids", None)
+        ids = model.generate(**batch, max_new_tokens=12, do_sample=False)
+        return tokenizer.batch_decode(ids[:, batch["input_ids"].shape[1] :], skip_special_tokens=True)
+
+    assert complete(texts) == [complete([text])[0] for text in texts]
+
+
+def test_what_was_loaded_can_be_saved_and_loaded_again(resaved):
+    folder = resaved()
+    model, _ = models.load(folder)
+    original, _ = models.load("embedded:tiny")
+    assert all(torch.equal(*pair) for pair in zip(model.parameters(), original.parameters(), strict=True))

@@ -1,0 +1,45 @@
+"""The length penalty is free up to a length, whole from a limit on, and falls softly between."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from expctl.rewards.length import length_penalty
+
+
+def penalties(lengths: list[int], **options) -> list[float]:
+    return length_penalty(["x"] * len(lengths), completion_ids=[[0] * length for length in lengths], **options)
+
+
+@pytest.mark.parametrize("shape", ["linear", "cosine"])
+def test_ends_and_middle_of_the_fall(shape):
+    assert penalties([0, 10, 20, 30, 99], free=10, limit=30, shape=shape) == pytest.approx([0, 0, -0.5, -1, -1])
+
+
+def test_linear_is_the_soft_overlong_punishment_of_dapo():
+    # Equation 13: (L_max - L_cache - length) / L_cache, with L_max = 30 and L_cache = 20.
+    assert penalties([14, 25], free=10, limit=30) == pytest.approx([(30 - 20 - 14) / 20, (30 - 20 - 25) / 20])
+
+
+def test_cosine_starts_flatter_and_ends_flatter_than_linear():
+    linear, cosine = (penalties([12, 28], free=10, limit=30, shape=shape) for shape in ("linear", "cosine"))
+    assert cosine[0] > linear[0]
+    assert cosine[1] < linear[1]
+
+
+@given(st.lists(st.integers(0, 60), min_size=2, max_size=8), st.sampled_from(["linear", "cosine"]))
+def test_longer_is_never_better(lengths, shape):
+    fall = penalties(sorted(lengths), free=10, limit=30, shape=shape)
+    assert fall == sorted(fall, reverse=True)
+    assert all(-1.0 <= penalty <= 0.0 for penalty in fall)
+
+
+@pytest.mark.parametrize(("free", "limit"), [(30, 30), (40, 30), (-1, 30)])
+def test_a_free_length_that_is_not_below_the_limit_is_refused(free, limit):
+    with pytest.raises(ValueError, match=f"free={free} and limit={limit}"):
+        penalties([5], free=free, limit=limit)
+
+
+def test_an_unknown_shape_is_refused_with_the_known_ones():
+    with pytest.raises(ValueError, match="shape=quadratic is unknown; linear or cosine"):
+        penalties([5], free=1, limit=2, shape="quadratic")
