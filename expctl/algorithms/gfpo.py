@@ -18,15 +18,12 @@ What happens to the rejected completions is `GFPOConfig.filtered`:
   and the KL and entropy terms act on all G.
 """
 
-import json
 from dataclasses import dataclass, field
-from pathlib import Path
 
 import torch
-from transformers.trainer_utils import PREFIX_CHECKPOINT_DIR
 from trl import GRPOConfig, GRPOTrainer
 
-from expctl.algorithms.filters import NAMED_FILTERS, memories, resolve_filter
+from expctl.algorithms.filters import NAMED_FILTERS, load_memory, resolve_filter, save_memory
 from expctl.algorithms.gfpo_rows import score_rows, share_rows
 from expctl.algorithms.gfpo_selection import (
     Selection,
@@ -36,8 +33,8 @@ from expctl.algorithms.gfpo_selection import (
     select,
     with_extra_fields,
 )
+from expctl.algorithms.rollout_checkpoint import RolloutCheckpoint, checkpoint_folder
 
-STATE_FILE = "gfpo_state.json"
 ROW_MEAN_LOSSES = ("grpo", "sapo", "dr_grpo", "luspo")
 
 
@@ -189,24 +186,18 @@ class GroupFiltering:
             logged.extend(rewards)
 
     def _save_checkpoint(self, model, trial):
+        if self.args.should_save:
+            # Before the rest: the trainer's own state comes last, so a checkpoint that has it has this too.
+            save_memory(self.group_filter, checkpoint_folder(self, trial))
         super()._save_checkpoint(model, trial)
-        if memories(self.group_filter) and self.args.should_save:
-            folder = Path(self._get_output_dir(trial=trial)) / f"{PREFIX_CHECKPOINT_DIR}-{self.state.global_step}"
-            states = [memory.state_dict() for memory in memories(self.group_filter)]
-            (folder / STATE_FILE).write_text(json.dumps(states))
 
     def _load_optimizer_and_scheduler(self, checkpoint):
         super()._load_optimizer_and_scheduler(checkpoint)
-        if checkpoint is not None and memories(self.group_filter):
-            file = Path(checkpoint) / STATE_FILE
-            if not file.exists():
-                name = type(self.group_filter).__name__
-                raise FileNotFoundError(f"{file} is missing: {name} has a memory and cannot carry on without it")
-            for memory, state in zip(memories(self.group_filter), json.loads(file.read_text()), strict=True):
-                memory.load_state_dict(state)
+        if checkpoint is not None:
+            load_memory(self.group_filter, checkpoint)
 
 
-class GFPOTrainer(GroupFiltering, GRPOTrainer):
+class GFPOTrainer(RolloutCheckpoint, GroupFiltering, GRPOTrainer):
     """`GRPOTrainer` that trains on the best `args.num_remains_in_group` completions of each group.
 
     Takes every argument of `GRPOTrainer`, with a `GFPOConfig`, and one more:

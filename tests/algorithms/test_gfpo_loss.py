@@ -287,28 +287,34 @@ def test_vllm_corrections_of_kept_rows_are_those_of_the_whole_batch(gfpo, mode):
     assert trainer.compute_loss(trainer.model, batch).isfinite()
 
 
-def test_an_interrupted_adaptive_run_ends_as_the_one_that_was_not(gfpo, tmp_path):
-    """The digest is in the checkpoint; without it the same step would keep other completions."""
+def adaptive_run(gfpo, folder, **keywords):
+    adaptive = AdaptiveDifficulty("token_efficiency", 4, 4, 3, 2, warmup_steps=1)
+    args = {"per_device_train_batch_size": 8, "optim": "adamw_torch", "max_steps": 6} | keywords
+    return gfpo(output_dir=folder, group_filter_func=adaptive, save_strategy="steps", save_steps=3, **args)
 
-    def run(folder, **keywords):
-        adaptive = AdaptiveDifficulty("token_efficiency", 4, 4, 3, 2, warmup_steps=1)
-        return gfpo(
-            output_dir=folder, group_filter_func=adaptive, save_strategy="steps", save_steps=3, max_steps=6,
-            per_device_train_batch_size=8, optim="adamw_torch", **keywords,
-        )  # fmt: skip
 
-    uninterrupted = run(tmp_path / "whole")
+@pytest.mark.parametrize(
+    "schedule", [{}, {"steps_per_generation": 2}, {"num_iterations": 2, "steps_per_generation": 4}]
+)
+def test_an_interrupted_adaptive_run_ends_as_the_one_that_was_not(gfpo, tmp_path, schedule):
+    """To the last bit, at the boundary of two rollouts and in the middle of one."""
+    uninterrupted = adaptive_run(gfpo, tmp_path / "whole", **schedule)
     uninterrupted.train()
-    resumed = run(tmp_path / "other")
+    resumed = adaptive_run(gfpo, tmp_path / "other", **schedule)
     resumed.train(resume_from_checkpoint=str(tmp_path / "whole" / "checkpoint-3"))
     for name, value in weights(uninterrupted).items():
         assert torch.equal(value, weights(resumed)[name])
     assert resumed.group_filter.state_dict() == uninterrupted.group_filter.state_dict()
-    assert resumed.group_filter.steps == 6
+    assert resumed.group_filter.steps > 0
 
-    (tmp_path / "whole" / "checkpoint-3" / "gfpo_state.json").unlink()
-    with pytest.raises(FileNotFoundError, match="AdaptiveDifficulty has a memory"):
-        run(tmp_path / "third").train(resume_from_checkpoint=str(tmp_path / "whole" / "checkpoint-3"))
+
+def test_a_checkpoint_without_the_filters_memory_is_resumed_with_a_warning(gfpo, tmp_path, caplog):
+    adaptive_run(gfpo, tmp_path, max_steps=3).train()
+    (tmp_path / "checkpoint-3" / "gfpo_state.json").unlink()
+    resumed = adaptive_run(gfpo, tmp_path)
+    resumed.train(resume_from_checkpoint=str(tmp_path / "checkpoint-3"))
+    assert "gfpo_state.json is missing: AdaptiveDifficulty" in caplog.text
+    assert resumed.group_filter.steps == 3
 
 
 def test_a_completion_of_one_token_survives(gfpo):
