@@ -1,10 +1,13 @@
 """A replay trainer with scripted rewards, shared by the tests of replay."""
 
+import torch
+import trl
 from tiny_policy import scripted_rollout, tiny_model, tiny_prompts, tiny_tokenizer
 from transformers import Qwen3ForCausalLM
 from trl import GRPOConfig
 
 from expctl.algorithms.grpo_with_replay_buffer import GRPOWithReplayBufferConfig, GRPOWithReplayBufferTrainer
+from expctl.algorithms.rows import unpack
 
 GROUP = 4
 # The same generation batch of two groups, trained on in two steps and twice.
@@ -85,3 +88,40 @@ def gradients(trainer, batch):
     trainer.model.zero_grad()
     loss(trainer, batch).backward()
     return [parameter.grad.clone() for parameter in trainer.model.parameters() if parameter.grad is not None]
+
+
+def rows_of(batch, field="completion_ids"):
+    return [row[field].tolist() for row in unpack(batch)]
+
+
+def store(trainer, step=None):
+    """Roll out, take one loss on the batch so that its log-probabilities are known, and put it into the buffer."""
+    batch = rollout(trainer, step)
+    loss(trainer, batch)
+    trainer._store_pending()
+    return batch
+
+
+def loss_inputs(trainer, batch):
+    """What TRL's own loss is given, once everything has been revised."""
+    seen, original = {}, trl.GRPOTrainer._compute_loss
+
+    def spy(self, model, inputs):
+        try:
+            return original(self, model, inputs)
+        finally:
+            seen.update(inputs)
+
+    trl.GRPOTrainer._compute_loss = spy
+    try:
+        loss(trainer, batch)
+    finally:
+        trl.GRPOTrainer._compute_loss = original
+    return seen
+
+
+def move(trainer, size=0.3):
+    generator = torch.Generator().manual_seed(3)
+    with torch.no_grad():
+        for parameter in trainer.model.parameters():
+            parameter += size * torch.randn(parameter.shape, generator=generator)

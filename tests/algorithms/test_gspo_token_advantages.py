@@ -2,9 +2,9 @@
 
 import pytest
 import torch
+from gspo_setup import make_trainer
 from hypothesis import given
 from hypothesis import strategies as st
-from test_gspo_token import make_trainer
 from tiny_policy import NEWLINE, tiny_tokenizer
 
 from expctl.algorithms.token_advantages import DiscountedCredit, StepCredit
