@@ -4,6 +4,7 @@ import torch
 from tiny_policy import scripted_rollout, tiny_prompts, tiny_tokenizer
 from trl import GRPOTrainer
 
+from expctl.algorithms.filters import Shortest
 from expctl.algorithms.gfpo import GFPOConfig, GFPOTrainer, GroupFiltering
 from expctl.algorithms.rows import unpack
 
@@ -100,3 +101,10 @@ class TablePolicy:
 
 class TableGFPOTrainer(GroupFiltering, TablePolicy, GRPOTrainer):
     pass
+
+
+class UnevenK(Shortest):
+    """9 rows of 16 in all, which neither two nor four micro-batches can share evenly."""
+
+    def remains(self, group_rewards):
+        return [2, 3, 2, 2][: len(group_rewards)]
