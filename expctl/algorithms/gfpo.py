@@ -8,14 +8,16 @@ GRPO's with the advantage replaced by
 where S are the k of the G completions that the group filter scores highest, and mean and standard deviation run over
 S alone. Nothing else of GRPO changes, so nothing else is overridden: once the rewards of the rejected completions are
 NaN, the stock trainer's own nan-aware arithmetic yields exactly this advantage for every `scale_rewards` and
-`multi_objective_aggregation`.
+`multi_objective_aggregation` (with TRL's unbiased standard deviation plus 1e-4, where the paper has the biased one).
 
 What happens to the rejected completions is `GFPOConfig.filtered`:
 
 - `"drop"` (default): they leave before any log-probability is computed, so scoring and training cost k/G. Every
   normalisation of the loss (`num_items_in_batch`, means over rows) then runs over the kept completions.
-- `"mask"`: they stay with advantage 0. This is the paper's equation to the letter: its denominator runs over all G,
-  and the KL and entropy terms act on all G.
+- `"mask"`: they stay with advantage 0. This is the paper's equation: its denominator runs over all G, and the KL and
+  entropy terms act on all G.
+
+`filters.py` says which are liked best, `gfpo_selection.py` picks them, `gfpo_rows.py` shares them out over ranks.
 """
 
 from dataclasses import dataclass, field
