@@ -1,9 +1,14 @@
 """Refuse a dataset that cannot work before anything is started. Torch-free and without `datasets`: milliseconds."""
 
+import importlib.util
+import re
+from pathlib import Path
 from typing import Any
 
 from expctl.data import gsm8k_location, peek
-from expctl.data.columns import check_columns, check_kind
+from expctl.data.columns import check_columns, check_kind, check_task
+
+_REGISTERED = re.compile(r'^(?:DATASET_NAME = |register_dataset\(\s*)"(\w+)"', re.MULTILINE)
 
 
 def check_dataset(options: dict[str, Any]) -> None:
@@ -41,6 +46,16 @@ def _gsm8k(options: dict[str, Any]) -> None:
 
 def _reasoning_gym(options: dict[str, Any]) -> None:
     check_kind(options["kind"], "reasoning_gym", ("prompts", "completions"))
+    package = importlib.util.find_spec("reasoning_gym")
+    if package is None:
+        raise ValueError("dataset=reasoning_gym needs the package reasoning-gym: pip install 'expctl[reasoning_gym]'.")
+    check_task(options.get("task", ""), _task_names(Path(package.origin).parent))
+
+
+def _task_names(package: Path) -> list[str]:
+    """The tasks that reasoning-gym registers, read from its source: importing it takes more than a second."""
+    sources = (file.read_text(encoding="utf-8") for file in package.rglob("*.py"))
+    return sorted({name for source in sources for name in _REGISTERED.findall(source)})
 
 
 _CHECKS = {

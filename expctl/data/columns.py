@@ -1,4 +1,4 @@
-"""Which columns a kind of dataset needs, and where they are in a user's file. Torch-free, for parent and worker."""
+"""What parent and worker both refuse of a dataset: a kind it has not, a column, a task. Torch-free."""
 
 import difflib
 
@@ -14,6 +14,15 @@ def check_kind(kind: str, dataset: str, supported: tuple[str, ...]) -> None:
     if kind not in supported:
         raise ValueError(
             f"dataset {dataset} has no {kind!r}, which the algorithm needs; it has {', '.join(supported)}."
+        )
+
+
+def check_task(task: str, names: list[str]) -> None:
+    """Raise ValueError where reasoning-gym has no such task."""
+    if task not in names:
+        nearest = difflib.get_close_matches(task, names, n=3, cutoff=0.4)
+        raise ValueError(
+            f"dataset.task={task}: reasoning-gym has no such task. Nearest: {', '.join(nearest or names)}."
         )
 
 

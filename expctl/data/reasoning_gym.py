@@ -4,13 +4,12 @@ Source: Stojanovski et al., "Reasoning Gym: Reasoning Environments for Reinforce
 Rewards", arXiv 2505.24760.
 """
 
-import difflib
 import json
 
 import reasoning_gym
 from datasets import Dataset
 
-from expctl.data.columns import check_kind
+from expctl.data.columns import check_kind, check_task
 
 KINDS = ("prompts", "completions")
 # A task draws with replacement; so many draws a question, then it has too few different ones.
@@ -63,12 +62,7 @@ def load(
 
 
 def _generator(task: str, seed: int, size: int, options: dict):
-    names = sorted(reasoning_gym.factory.DATASETS)
-    if task not in names:
-        nearest = difflib.get_close_matches(task, names, n=3, cutoff=0.4)
-        raise ValueError(
-            f"dataset.task={task}: reasoning-gym has no such task. Nearest: {', '.join(nearest) or names}."
-        )
+    check_task(task, sorted(reasoning_gym.factory.DATASETS))
     try:
         return reasoning_gym.create_dataset(task, seed=seed, size=size, **options)
     except (TypeError, AssertionError, ValueError) as error:

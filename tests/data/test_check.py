@@ -3,6 +3,7 @@
 import json
 
 import pytest
+import reasoning_gym
 
 from expctl.data.check import check_dataset
 
@@ -70,6 +71,20 @@ def test_gsm8k_that_cannot_be_had_says_what_to_do(tmp_path, monkeypatch):
 def test_a_kind_that_a_dataset_cannot_give_is_refused_with_those_it_can(name):
     with pytest.raises(ValueError, match=f"dataset {name} has no 'preferences'.*it has prompts, completions"):
         check_dataset({"_target_": f"expctl.data.{name}.load", "kind": "preferences"})
+
+
+@pytest.mark.parametrize("task", sorted(reasoning_gym.factory.DATASETS))
+def test_every_task_that_reasoning_gym_registers_passes_and_none_that_is_misspelt(task):
+    options = {"_target_": "expctl.data.reasoning_gym.load", "kind": "prompts"}
+    check_dataset({**options, "task": task})
+    with pytest.raises(ValueError, match=rf"dataset\.task={task}x: .*Nearest: .*{task}"):
+        check_dataset({**options, "task": f"{task}x"})
+
+
+def test_a_missing_reasoning_gym_says_what_to_install(monkeypatch):
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    with pytest.raises(ValueError, match=r"pip install 'expctl\[reasoning_gym\]'"):
+        check_dataset({"_target_": "expctl.data.reasoning_gym.load", "kind": "prompts", "task": "gcd"})
 
 
 def test_a_loader_of_the_users_own_is_left_to_itself():
