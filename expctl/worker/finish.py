@@ -54,9 +54,15 @@ def write_summary(
             "before": before,
             "after": after,
             "train": last,
+            "train_runtime": train_runtime(trainer),
             "seconds": {key: round(value, 3) for key, value in seconds.items()},
         },
     )
+
+
+def train_runtime(trainer: Trainer) -> float | None:
+    """Seconds in the training loop of this attempt, as the trainer itself measured them."""
+    return next((row["train_runtime"] for row in reversed(trainer.state.log_history) if "train_runtime" in row), None)
 
 
 def _last_training_row(run: Run) -> dict[str, float]:

@@ -21,7 +21,10 @@ def reward_function(node: dict[str, Any], name: str) -> Any:
     target = get_object(node["_target_"])
     extra = {"_partial_": True} if inspect.isfunction(target) else {}
     reward = instantiate(node, _convert_="all", **extra)
-    if isinstance(reward, nn.Module | str) or inspect.iscoroutinefunction(target):
+    if isinstance(reward, nn.Module | str):
+        return reward
+    if inspect.iscoroutinefunction(target):
+        reward.__name__ = name
         return reward
     return GuardedReward(reward, name)
 

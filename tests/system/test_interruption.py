@@ -88,7 +88,9 @@ def test_a_rank_that_dies_takes_the_group_down_with_it(tmp_path):
     process = start(*LONG, "hardware=cpu_2", cwd=tmp_path)
     wait_for(begun(tmp_path))
     run = only_run(tmp_path)
-    ranks = [pid for pid in processes_of(run) if b"expctl.worker" in command_line(pid) and b"launch" not in command_line(pid)]
+    ranks = [
+        pid for pid in processes_of(run) if b"expctl.worker" in command_line(pid) and b"launch" not in command_line(pid)
+    ]
     os.kill(max(ranks), signal.SIGKILL)
     _, error = process.communicate(timeout=90)
     assert process.returncode == 1, error

@@ -83,7 +83,9 @@ def test_an_empty_dataset_is_refused(tmp_path):
 
 def test_a_secret_of_the_environment_never_reaches_a_file(tmp_path):
     (tmp_path / "conf" / "tracker").mkdir(parents=True)
-    (tmp_path / "conf" / "tracker" / "mine.yaml").write_text("report_to: wandb\nproject: ${oc.env:MY_API_KEY}\nmode: null\n")
+    (tmp_path / "conf" / "tracker" / "mine.yaml").write_text(
+        "report_to: wandb\nproject: ${oc.env:MY_API_KEY}\nmode: null\n"
+    )
     done = expctl("tracker=mine", cwd=tmp_path, MY_API_KEY="0123456789abcdef")
     assert done.returncode == 2
     assert "secret" in done.stderr and "0123456789abcdef" not in done.stderr

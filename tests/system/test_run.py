@@ -103,7 +103,12 @@ def test_force_runs_again_and_keeps_the_earlier_attempt_aside(tmp_path):
 
 @pytest.mark.parametrize("algorithm", ["grpo", "sft", "dpo"])
 def test_an_algorithm_named_without_a_dataset_trains_on_an_embedded_one_of_its_kind(algorithm, tmp_path):
-    words = [f"algorithm={algorithm}", "args.max_steps=2", "dataset.eval_size=16", "args.per_device_train_batch_size=16"]
+    words = [
+        f"algorithm={algorithm}",
+        "args.max_steps=2",
+        "dataset.eval_size=16",
+        "args.per_device_train_batch_size=16",
+    ]
     done = expctl(*words, cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     assert json.loads((only_run(tmp_path) / "summary.json").read_text())["objective"] is not None

@@ -1,0 +1,155 @@
+#!/usr/bin/env python
+"""Measure what expctl costs, side by side in one call: ratios and medians, never a test's business.
+
+scripts/bench.py startup     the parent alone: --help, --cfg job, list, and each kind of refusal
+scripts/bench.py overhead    a run through expctl beside the same training as a hand-written TRL script
+"""
+
+import argparse
+import json
+import os
+import shutil
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+COMMAND = str(Path(sys.executable).with_name("expctl"))
+STARTUP = {
+    "--help": ["--help"],
+    "--cfg job": ["--cfg", "job"],
+    "list algorithm": ["list", "algorithm"],
+    "check": ["check"],
+    "refused: option": ["algorithm=gfop"],
+    "refused: field": ["args.learning_rat=1"],
+    "refused: type": ["args.learning_rate=fast"],
+    "refused: groups": ["args.per_device_train_batch_size=10"],
+    "refused: target": ["+callbacks.bad._target_=os.system"],
+    "refused: device": ["hardware=gpu"],
+    "refused: file": ["dataset=files", "dataset.path=nowhere.jsonl"],
+    "refused: model": ["model.path=nobody/nothing-1b"],
+}
+
+# The training that `overhead` times, written by hand as TRL's documentation does it. It times its own steps.
+BY_HAND = """
+import json, sys, time
+from datasets import load_dataset
+from transformers import AutoModelForCausalLM, AutoTokenizer, TrainerCallback
+from trl import SFTConfig, SFTTrainer
+
+folder, rows, steps, batch, out = sys.argv[1:]
+tokenizer = AutoTokenizer.from_pretrained(folder)
+model = AutoModelForCausalLM.from_pretrained(folder, dtype="float32")
+args = SFTConfig(
+    output_dir=out, max_steps=int(steps), per_device_train_batch_size=int(batch), learning_rate=1e-3, use_cpu=True,
+    bf16=False, report_to="none", logging_steps=1, save_strategy="no", disable_tqdm=True, seed=0,
+    gradient_checkpointing=False,
+)
+trainer = SFTTrainer(
+    model=model, args=args, processing_class=tokenizer,
+    train_dataset=load_dataset("json", data_files=rows, split="train"),
+)
+trainer.train()
+trainer.save_model(out + "/model")
+json.dump(trainer.state.log_history, open(out + "/history.json", "w"))
+"""
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("what", choices=["startup", "overhead"])
+    parser.add_argument("--repeat", type=int, default=5, help="runs of each; the median counts")
+    chosen = parser.parse_args()
+    with tempfile.TemporaryDirectory() as folder:
+        {"startup": startup, "overhead": overhead}[chosen.what](Path(folder), chosen.repeat)
+
+
+def startup(folder: Path, repeat: int) -> None:
+    """Whole process, key press to prompt. One untimed call warms the file cache."""
+    rows = []
+    for name, words in STARTUP.items():
+        timed(words, folder)
+        seconds = [timed(words, folder) for _ in range(repeat)]
+        rows.append((name, f"{statistics.median(seconds):.3f}", f"{min(seconds):.3f}", f"{max(seconds):.3f}"))
+    table(("command", "median s", "min", "max"), rows)
+
+
+def timed(words: list[str], folder: Path) -> float:
+    began = time.perf_counter()
+    subprocess.run([COMMAND, *words], cwd=folder, env=quiet(), capture_output=True)
+    return time.perf_counter() - began
+
+
+def overhead(folder: Path, repeat: int) -> None:
+    """The same model, data, order and steps both ways, alternating; evaluation off, final model saved by both."""
+    steps, batch = 100, 8
+    rows = training_rows(folder)
+    script = folder / "by_hand.py"
+    script.write_text(BY_HAND)
+    model = Path(__import__("expctl").__file__).parent / "models" / "tiny"
+    whole: dict[str, list[float]] = {"by hand": [], "expctl": []}
+    step: dict[str, list[float]] = {"by hand": [], "expctl": []}
+    for number in range(repeat):
+        out = folder / f"by_hand_{number}"
+        whole["by hand"].append(
+            clock([sys.executable, str(script), str(model), str(rows), str(steps), str(batch), str(out)], folder)
+        )
+        step["by hand"].append(training_seconds(json.loads((out / "history.json").read_text())) / steps)
+        shutil.rmtree(folder / "outputs", ignore_errors=True)
+        whole["expctl"].append(
+            clock(
+                [COMMAND, "algorithm=sft", "hardware=cpu", "dataset=files", f"dataset.path={rows}",
+                 f"args.max_steps={steps}", f"args.per_device_train_batch_size={batch}", "args.learning_rate=1e-3", "args.do_eval=false",
+                 "args.save_strategy='no'"],
+                folder,
+            )
+        )  # fmt: skip
+        (summary,) = (folder / "outputs").glob("*/summary.json")
+        step["expctl"].append(json.loads(summary.read_text())["train_runtime"] / steps)
+    medians = {name: statistics.median(seconds) for name, seconds in whole.items()}
+    steps_at = {name: statistics.median(seconds) for name, seconds in step.items()}
+    table(
+        ("", "whole, median s", "a step, median ms"),
+        [(name, f"{medians[name]:.2f}", f"{1000 * steps_at[name]:.2f}") for name in whole]
+        + [("expctl - by hand", f"{medians['expctl'] - medians['by hand']:+.2f}", ""),
+           ("expctl / by hand", "", f"{steps_at['expctl'] / steps_at['by hand']:.3f}")],
+    )  # fmt: skip
+
+
+def training_rows(folder: Path) -> Path:
+    """The embedded prompts and completions as a file that both read."""
+    from expctl.data.arithmetic import load
+
+    train, _ = load(kind="completions", seed=0, train_size=1024, eval_size=16)
+    train.to_json(folder / "rows.jsonl")
+    return folder / "rows.jsonl"
+
+
+def training_seconds(history: list[dict]) -> float:
+    return next(row["train_runtime"] for row in history if "train_runtime" in row)
+
+
+def clock(command: list[str], folder: Path) -> float:
+    began = time.perf_counter()
+    done = subprocess.run(command, cwd=folder, env=quiet(), capture_output=True, text=True)
+    if done.returncode != 0:
+        sys.exit(done.stdout + done.stderr)
+    return time.perf_counter() - began
+
+
+def quiet() -> dict[str, str]:
+    return os.environ | {"HF_HUB_OFFLINE": "1", "CUDA_VISIBLE_DEVICES": "", "WANDB_MODE": "offline"}
+
+
+def table(head: tuple[str, ...], rows: list[tuple[str, ...]]) -> None:
+    """Print rows in columns, numbers to the right."""
+    widths = [max(len(row[column]) for row in [head, *rows]) for column in range(len(head))]
+    for row in [head, *rows]:
+        cells = [row[0].ljust(widths[0]), *(cell.rjust(width) for cell, width in zip(row[1:], widths[1:], strict=True))]
+        print("  ".join(cells))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,92 @@
+"""Files of a run are whole or absent, and damage to one misleads nobody."""
+
+import json
+import multiprocessing
+
+from expctl.runs import lock, manifest
+from expctl.runs.checkpoints import last_complete, step_of
+from expctl.runs.files import Run, read_json, read_metrics, write_json
+
+
+def test_a_reader_never_sees_half_a_file(tmp_path):
+    path = tmp_path / "run.json"
+    contents = [{"n": n, "filler": "x" * 50_000} for n in range(2)]
+    write_json(path, contents[0])
+    reader = multiprocessing.get_context("spawn").Process(target=_read_many, args=(path,))
+    reader.start()
+    while reader.is_alive():
+        for content in contents:
+            write_json(path, content)
+    assert reader.exitcode == 0
+    assert [file.name for file in tmp_path.iterdir()] == ["run.json"]
+
+
+def _read_many(path):
+    for _ in range(2000):
+        assert len(json.loads(path.read_text())["filler"]) == 50_000
+
+
+def test_a_damaged_or_foreign_file_reads_as_nothing(tmp_path):
+    path = tmp_path / "x.json"
+    assert read_json(path) is None
+    path.write_text('{"half": ')
+    assert read_json(path) is None
+    path.write_bytes(b"\xff\xfe\x00")
+    assert read_json(path) is None
+
+
+def test_a_last_line_that_was_cut_short_is_left_out(tmp_path):
+    path = tmp_path / "metrics.jsonl"
+    path.write_text('{"step": 1, "loss": 2.0}\n{"step": 2, "lo')
+    assert read_metrics(path) == [{"step": 1, "loss": 2.0}]
+
+
+def test_the_last_complete_checkpoint_is_the_one_with_its_last_file(tmp_path):
+    for step, complete in ((5, True), (20, True), (100, False)):
+        (tmp_path / f"checkpoint-{step}").mkdir()
+        if complete:
+            (tmp_path / f"checkpoint-{step}" / "trainer_state.json").write_text("{}")
+    (tmp_path / "checkpoint-best").mkdir()
+    assert step_of(last_complete(tmp_path)) == 20
+
+
+def created(tmp_path):
+    run = Run(tmp_path)
+    manifest.create(run, command="expctl")
+    return run
+
+
+def test_a_status_goes_from_created_to_running_to_completed(tmp_path):
+    run = created(tmp_path)
+    held = lock.take(run.lock)
+    assert manifest.read(run)["status"] == "created"
+    manifest.start_attempt(run, 0, {"trl": "1"})
+    assert manifest.read(run)["status"] == "running"
+    manifest.end_attempt(run, "completed", to_step=3, exit_code=0)
+    held.close()
+    assert manifest.read(run)["status"] == "completed"
+
+
+def test_a_running_run_without_a_living_holder_is_interrupted_and_says_so_in_its_next_attempt(tmp_path):
+    run = created(tmp_path)
+    held = lock.take(run.lock)
+    manifest.start_attempt(run, 0, {})
+    held.close()
+    assert manifest.read(run)["status"] == "interrupted"
+    held = lock.take(run.lock)
+    manifest.start_attempt(run, 7, {})
+    attempts = manifest.read(run)["attempts"]
+    assert [attempt["from_step"] for attempt in attempts] == [0, 7]
+    assert attempts[0]["signal"] == "killed" and attempts[0]["ended"]
+    held.close()
+
+
+def test_a_lock_has_one_holder_who_can_be_named(tmp_path):
+    held = lock.take(tmp_path / ".lock")
+    try:
+        lock.take(tmp_path / ".lock")
+        raise AssertionError("two holders")
+    except lock.LockedError as locked:
+        assert locked.holder["pid"] and locked.holder["host"]
+    held.close()
+    lock.take(tmp_path / ".lock").close()
