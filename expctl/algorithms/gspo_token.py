@@ -42,6 +42,7 @@ class SequenceTokenRatio(LossInputs):
 
     TRL's loss stays at level "token". It is given old log-probabilities `sg[logp_t] - log s_i`, so the ratio it forms,
     `exp(logp_t - old_t)`, is s_it; loss type, clip range, KL, entropy bonus and every metric are TRL's own.
+    The mean of `logp_t - old_t`, which off-policy sequence masking reads, is the true one.
     A token's clip metric then says whether its sequence was clipped. `|y_i|` counts the tokens of the loss mask.
 
     Raises:
@@ -62,8 +63,6 @@ class SequenceTokenRatio(LossInputs):
             return
         old = inputs.get("old_per_token_logps")
         old = logps if old is None else old
-        # Off-policy sequence masking asks how far the policy has moved: it must go on seeing the true ones.
-        inputs.setdefault("sampling_per_token_logps", old)
         # The clip range is about 3e-4: a half-precision difference of log-probabilities could not resolve it.
         logps = logps.to(torch.promote_types(logps.dtype, torch.float32))
         inputs["old_per_token_logps"] = logps - sequence_log_ratio(logps, old, loss_mask(inputs))

@@ -80,14 +80,15 @@ def test_a_sequence_above_the_clip_range_with_positive_advantage_has_exactly_zer
 
 
 def test_half_precision_log_probabilities_still_resolve_the_papers_clip_range(loss_of):
-    logps, inputs = make_inputs(13)
-    logps = (logps.detach() * 4).bfloat16().requires_grad_()
-    inputs["advantages"] = torch.ones(ROWS)
-    inputs["old_per_token_logps"] = logps.detach().float() - 1e-3 * inputs["completion_mask"]
-    loss, metrics = loss_of("sequence_token", logps, inputs, epsilon=3e-4, epsilon_high=4e-4)
-    assert metrics["clip_ratio/high_mean"] == 1.0
-    inputs["old_per_token_logps"] = logps.detach().float() - 1e-4 * inputs["completion_mask"]
+    # One step of bfloat16 in one of six tokens: the sequence has moved by 6.5e-4, each single token by 0 or 4e-3.
+    inputs = make_inputs(13)[1] | {"completion_mask": torch.ones(ROWS, TOKENS, dtype=torch.long)}
+    logps = torch.full((ROWS, TOKENS), -0.5, dtype=torch.bfloat16).requires_grad_()
+    old = logps.detach().clone()
+    old[:, 0] -= 2**-8
+    inputs |= {"advantages": torch.ones(ROWS), "old_per_token_logps": old}
     _, metrics = loss_of("sequence_token", logps, inputs, epsilon=3e-4, epsilon_high=4e-4)
+    assert metrics["clip_ratio/high_mean"] == 1.0
+    _, metrics = loss_of("sequence_token", logps, inputs, epsilon=3e-4, epsilon_high=8e-4)
     assert metrics["clip_ratio/high_mean"] == 0.0
 
 

@@ -10,14 +10,14 @@ import trl
 from expctl.algorithms.replay_correction import correct_replayed
 
 
-def correction_case(kind, advantages, now, then, replayed, **settings):
+def correction_case(kind, advantages, now, then, replayed, fresh_is_current=True, **settings):
     settings = {"replay_mask_threshold": 0.5, "replay_weight_cap": 2.0} | settings
     args = SimpleNamespace(replay_correction=kind, **settings)
     inputs = {
         "advantages": torch.tensor(advantages, dtype=torch.float64),
         "completion_mask": torch.ones(now.shape, dtype=torch.long),
         "replayed": torch.tensor(replayed),
-        "old_is_current": ~torch.tensor(replayed),
+        "old_is_current": ~torch.tensor(replayed) & fresh_is_current,
         "old_per_token_logps": then,
     }
     sums = correct_replayed(inputs, now, args, trl.GRPOTrainer.get_off_policy_mask)
@@ -47,6 +47,15 @@ def test_advantages_of_single_tokens_are_corrected_token_by_token():
     then, now = torch.zeros(1, 2, dtype=torch.float64), torch.full((1, 2), -1.0, dtype=torch.float64)
     inputs, _ = correction_case("mask", [[-1.0, 2.0]], now, then, [True])
     assert inputs["advantages"].tolist() == [[0.0, 2.0]]
+
+
+@pytest.mark.parametrize("kind", ["mask", "truncate"])
+def test_fresh_rows_that_have_old_log_probabilities_of_their_own_are_left_as_they_are(kind):
+    then, now = torch.zeros(2, 3, dtype=torch.float64), torch.full((2, 3), -1.0, dtype=torch.float64)
+    inputs, sums = correction_case(kind, [-1.0, -1.0], now, then, [True, False], fresh_is_current=False)
+    assert inputs["advantages"][0] > -0.1 and inputs["advantages"][1] == -1.0
+    assert torch.equal(inputs["old_per_token_logps"][1], then[1])
+    assert sums[3] == 1
 
 
 @pytest.mark.parametrize("rows", [1, 4])

@@ -82,6 +82,11 @@ def test_equal_rewards_have_no_contrast_whatever_rounding_makes_of_their_mean(va
     assert contrast(torch.full((size, 1), value), ONE, "sum_then_normalize") == 0.0
 
 
+def test_rewards_that_differ_by_rounding_only_have_no_contrast():
+    assert contrast(torch.tensor([[0.3], [0.1 + 0.2 + 3e-8]]), ONE, "sum_then_normalize") == 0.0
+    assert contrast(torch.tensor([[0.3], [0.31]]), ONE, "sum_then_normalize") > 0.0
+
+
 def test_a_group_with_one_scored_row_or_none_has_no_contrast():
     for values in ([math.nan, math.nan], [math.nan, 3.0]):
         assert contrast(torch.tensor(values).unsqueeze(1), ONE, "sum_then_normalize") == 0.0
