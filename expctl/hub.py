@@ -6,8 +6,6 @@
 import os
 import socket
 import threading
-import urllib.parse
-import urllib.request
 from pathlib import Path
 
 _TRUE = {"1", "ON", "YES", "TRUE"}  # as huggingface_hub reads its own variables
@@ -47,6 +45,9 @@ def offline_reason(timeout: float = 2.0) -> str | None:
     for name in ("HF_HUB_OFFLINE", "TRANSFORMERS_OFFLINE", "HF_DATASETS_OFFLINE"):
         if os.environ.get(name, "").upper() in _TRUE:
             return f"{name} is set"
+    import urllib.parse
+    import urllib.request
+
     endpoint = os.environ.get("HF_ENDPOINT") or "https://huggingface.co"
     # Behind a proxy only the proxy can be reached, and it stands for the hub.
     scheme = urllib.parse.urlsplit(endpoint).scheme or "https"
