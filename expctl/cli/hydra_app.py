@@ -19,6 +19,8 @@ from expctl.config.search_path import search_user_conf
 
 # Keys under these are checked against the signature of their `_target_`, so any of them can be set without Hydra's `+`.
 OPEN_GROUPS = ("args", "dataset", "reward", "peft", "callbacks", "algorithm.trainer")
+# What is laid over the algorithm. The root config lists them, unset, so Hydra would refuse the `+` of an addition.
+PARTS = ("algorithm/ratio=", "algorithm/replay=", "algorithm/reference=")
 
 
 def compose(words: list[str], verb: Callable[[Experiment], Any]) -> None:
@@ -69,7 +71,9 @@ def is_multirun(words: list[str]) -> bool:
 
 
 def _open_key(word: str) -> str:
-    """`args.weight_decay=0.1` also where no config file mentions the field yet."""
+    """`args.weight_decay=0.1` also where no config file mentions the field yet; a part with or without `+`."""
+    if word.removeprefix("+").startswith(PARTS):
+        return word.removeprefix("+")
     return f"++{word}" if re.match(rf"({'|'.join(map(re.escape, OPEN_GROUPS))})\.[\w.]+=", word) else word
 
 

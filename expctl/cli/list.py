@@ -13,8 +13,9 @@ def main(words: list[str]) -> int:
     """Print the groups, or the options of one with the first sentence of their files."""
     if not words or words[0] in ("-h", "--help"):
         print("Groups (expctl list GROUP shows the options):")
+        width = max(map(len, groups()))
         for group in groups():
-            print(f"  {group:<12} {', '.join(group_options(group))}")
+            print(f"  {group:<{width}}  {', '.join(group_options(group))}")
         return 0
     for group in words:
         options = group_options(group)

@@ -23,8 +23,10 @@ class Experiment:
     in_group: bool = False
 
     def label(self, group: str) -> str:
-        """The name of what was chosen in a group; a local path is called after its folder or file."""
-        choice = self.choices.get(group) or "none"
+        """The name of what was chosen in a group and in those below it; a local path is called after its file."""
+        below = {name: option for name, option in self.choices.items() if name.startswith(f"{group}/")}
+        parts = [name.rpartition("/")[2] if option == "on" else option for name, option in below.items()]
+        choice = "_".join([self.choices.get(group) or "none", *parts])
         path = self.config.get(group, {}).get("path") if isinstance(self.config.get(group), dict) else None
         if choice in ("local", "files") and path:
             return Path(str(path)).stem.lower()
@@ -56,11 +58,17 @@ def from_hydra(composed: DictConfig) -> Experiment:
     typed = [word.removeprefix("++") for word in runtime.overrides.task]
     return Experiment(
         config=config,
-        choices={group: str(choice) for group, choice in runtime.runtime.choices.items() if "hydra" not in group},
+        choices={group: str(choice) for group, choice in _chosen(runtime)},
         overrides=typed,
         folder=Path.cwd(),
         sources=_sources(typed, config),
     )
+
+
+def _chosen(runtime: DictConfig) -> list[tuple[str, str]]:
+    """Group and option, by name; a group that is left unset has none."""
+    chosen = runtime.runtime.choices
+    return sorted((group, option) for group, option in chosen.items() if "hydra" not in group and option is not None)
 
 
 def _sources(typed: list[str], config: dict[str, Any]) -> dict[str, str]:

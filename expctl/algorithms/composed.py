@@ -1,0 +1,58 @@
+"""Filtering, replay, the ratio of sequences, the credit of tokens and a moving reference, in one trainer.
+
+Each part is neutral until it is configured, to the last bit, so that `ComposedTrainer` is whichever of the simpler
+trainers its arguments describe: `GFPOTrainer`, `gspo_token.GRPOTrainer`, `GRPOWithReplayBufferTrainer`,
+`bema_for_ref_model.GRPOTrainer`, or several of them at once.
+
+The order of the bases is part of the meaning. A sampled batch passes them from right to left: tokens get their credit,
+rejected completions leave, then whole groups are replaced; so what is stored and replayed are kept completions with
+their credit, and a group is wasted when those that were *kept* have no variance.
+"""
+
+from dataclasses import dataclass
+
+from trl import GRPOTrainer
+
+from expctl.algorithms.bema_for_ref_model import BEMATrainerMixin
+from expctl.algorithms.gfpo import GFPOConfig, GroupFiltering
+from expctl.algorithms.grpo_with_replay_buffer import GRPOWithReplayBufferConfig
+from expctl.algorithms.gspo_token import SequenceTokenRatio
+from expctl.algorithms.replay import GroupReplay
+from expctl.algorithms.rollout_checkpoint import RolloutCheckpoint
+from expctl.algorithms.token_advantages import TokenAdvantages
+from expctl.algorithms.trainer_hooks import ScoredRollout
+
+
+@dataclass
+class ComposedConfig(GFPOConfig, GRPOWithReplayBufferConfig):
+    """The fields of all parts; the defaults are GRPO's.
+
+    Args:
+        replay_buffer_size: groups stored at most; 0, here the default, is no replay.
+    """
+
+    replay_buffer_size: int = 0
+
+
+class ComposedTrainer(
+    BEMATrainerMixin,
+    RolloutCheckpoint,
+    ScoredRollout,
+    GroupReplay,
+    SequenceTokenRatio,
+    GroupFiltering,
+    TokenAdvantages,
+    GRPOTrainer,
+):
+    """TRL's `GRPOTrainer` with every part of `expctl.algorithms`.
+
+    Args besides those of `GRPOTrainer`:
+        args: a `ComposedConfig`.
+        group_filter_func: see `GFPOTrainer`; needs `args.num_remains_in_group`, or a filter that decides k.
+        token_advantages: see `TokenAdvantages`; needs the level "token" or "sequence_token".
+        callbacks: with a `BEMACallback` the reference model may move (see `bema_for_ref_model`).
+    """
+
+    def __init__(self, model, reward_funcs=None, args=None, *positional, **keywords):
+        args = ComposedConfig() if args is None else args
+        super().__init__(model, reward_funcs, args, *positional, **keywords)
