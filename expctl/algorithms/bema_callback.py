@@ -13,8 +13,9 @@ from torch import nn
 from transformers import TrainerCallback
 from transformers.trainer_utils import PREFIX_CHECKPOINT_DIR
 
-from expctl.algorithms.bema import BEMASchedule, BEMAWeights
+from expctl.algorithms.bema import BEMAWeights
 from expctl.algorithms.bema_reference import is_peft, prepare_reference, reference_parameters, refuse_sharded, unwrap
+from expctl.algorithms.bema_schedule import BEMASchedule, check_reference_updates
 
 logger = logging.getLogger(__name__)
 TENSORS_FILE, STATE_FILE = "bema_state.safetensors", "bema_state.json"
@@ -69,7 +70,7 @@ class BEMACallback(TrainerCallback):
         self.ref_model_update_after = ref_model_update_after
         self.evaluate_with_bema = evaluate_with_bema
         if update_ref_model:
-            self._refuse_misaligned()
+            check_reference_updates(self.schedule, ref_model_update_freq, ref_model_update_after)
         self.resume_from_checkpoint: str | None = None
         self.started = False  # on every rank, while `weights` are filled on rank 0 alone
         self._trainer = None
@@ -218,23 +219,3 @@ class BEMACallback(TrainerCallback):
                     self._reference[name].data.copy_(file.get_tensor(key))
         if self._reference_step is not None and self.update_ref_model:
             self._write_frozen_reference()
-
-    def _refuse_misaligned(self):
-        phi, tau = self.schedule.update_freq, self.schedule.update_after
-        every, after = self.ref_model_update_freq, self.ref_model_update_after
-        if every < 1 or after < 0:
-            raise ValueError(
-                f"BEMA: ref_model_update_freq={every} must be at least 1, ref_model_update_after={after} at least 0."
-            )
-        if every % phi:
-            raise ValueError(
-                f"BEMA: ref_model_update_freq={every} is not a multiple of update_freq={phi}, so the reference "
-                f"would get stale averages. Set ref_model_update_freq={max(1, round(every / phi)) * phi}."
-            )
-        first = after or every
-        if first < tau or (first - tau) % phi:
-            raise ValueError(
-                f"BEMA: the reference is first written at step {first}, and BEMA is fresh at update_after={tau} "
-                f"and every update_freq={phi} steps from there. Set ref_model_update_after="
-                f"{tau + max(0, round((first - tau) / phi)) * phi}."
-            )

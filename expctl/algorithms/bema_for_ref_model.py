@@ -25,7 +25,7 @@ class BEMATrainerMixin:
 
     def __init__(self, *args, **kwargs):
         given = inspect.signature(super().__init__).bind_partial(*args, **kwargs).arguments
-        given = {**given, **given.get("kwargs", {})}
+        given = given | kwargs
         callback = _only_bema_callback(given.get("callbacks") or [])
         if callback is not None:
             refuse_before_load(callback, self, given)

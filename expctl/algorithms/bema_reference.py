@@ -20,10 +20,7 @@ from torch import nn
 from torch.distributed.tensor import DTensor
 from transformers.utils import is_peft_available
 
-SHARDED = (
-    "BEMA: {what} splits the parameters over the ranks, and BEMA reads and writes whole parameters. Use plain data "
-    "parallelism or DeepSpeed ZeRO 1 or 2, or train without BEMACallback."
-)
+from expctl.algorithms.limits import check_bema, sharded
 
 
 def unwrap(model: nn.Module) -> nn.Module:
@@ -46,36 +43,13 @@ def refuse_before_load(callback, trainer, arguments: Mapping) -> None:
         ValueError: names the two settings that exclude each other and what to change.
     """
     args = arguments.get("args")
-
-    def setting(name, default=None):
-        return getattr(args, name, default)
-
-    if setting("fsdp") or os.environ.get("ACCELERATE_USE_FSDP", "").lower() in ("1", "true"):
-        raise ValueError(SHARDED.format(what="FSDP"))
-    if getattr(setting("deepspeed_plugin"), "zero_stage", 0) == 3:
-        raise ValueError(SHARDED.format(what="DeepSpeed ZeRO stage 3"))
-    if callback.evaluate_with_bema and setting("use_vllm"):
-        raise ValueError(
-            "BEMA: evaluate_with_bema=True and args.use_vllm=True exclude each other: vLLM generates with the "
-            "weights it was given in training, not with the averaged ones. Set one of them to false."
-        )
+    check_bema(callback, args, grpo=isinstance(trainer, trl.GRPOTrainer))
+    if os.environ.get("ACCELERATE_USE_FSDP", "").lower() in ("1", "true"):
+        raise sharded("FSDP")
+    if getattr(getattr(args, "deepspeed_plugin", None), "zero_stage", 0) == 3:
+        raise sharded("DeepSpeed ZeRO stage 3")
     if not callback.update_ref_model:
         return
-    if setting("precompute_ref_log_probs"):
-        raise ValueError(
-            "BEMA: update_ref_model=True moves the reference model, but args.precompute_ref_log_probs=True "
-            "freezes its log-probabilities before training. Set args.precompute_ref_log_probs=false."
-        )
-    if setting("sync_ref_model"):
-        raise ValueError(
-            "BEMA: update_ref_model=True and args.sync_ref_model=True both write the reference model. "
-            "Set args.sync_ref_model=false."
-        )
-    if isinstance(trainer, trl.GRPOTrainer) and setting("beta", 0.0) == 0.0:
-        raise ValueError(
-            "BEMA: update_ref_model=True needs a reference model, and with args.beta=0 GRPO has none. "
-            "Set args.beta above 0 (the KL coefficient), or update_ref_model=False."
-        )
     peft_config = arguments.get("peft_config")
     if arguments.get("ref_model") is not None and (peft_config is not None or is_peft(arguments.get("model"))):
         raise ValueError(
@@ -90,7 +64,7 @@ def refuse_sharded(parameters: Mapping[str, torch.Tensor]) -> None:
     """Refuse parameters of which this rank holds a part (FSDP 1 and 2, tensor parallelism, ZeRO 3)."""
     for name, parameter in parameters.items():
         if isinstance(parameter, DTensor) or hasattr(parameter, "ds_id") or "_flat_param" in name:
-            raise ValueError(SHARDED.format(what=f"the wrapper of {name!r}"))
+            raise sharded(f"the wrapper of {name!r}")
 
 
 def prepare_reference(trainer) -> None:

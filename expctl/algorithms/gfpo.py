@@ -35,6 +35,7 @@ from expctl.algorithms.gfpo_selection import (
     select,
     with_extra_fields,
 )
+from expctl.algorithms.limits import FILTERED, check_group_filter, check_kept
 from expctl.algorithms.rollout_checkpoint import RolloutCheckpoint, checkpoint_folder
 
 ROW_MEAN_LOSSES = ("grpo", "sapo", "dr_grpo", "luspo")
@@ -59,20 +60,13 @@ class GFPOConfig(GRPOConfig):
         metadata={
             "help": "What becomes of the rejected completions: 'drop' (compute k/G) or 'mask' (kept in the batch with "
             "advantage 0: the paper's denominator over all G).",
-            "choices": ["drop", "mask"],
+            "choices": list(FILTERED),
         },
     )
 
     def __post_init__(self):
         super().__post_init__()
-        k = self.num_remains_in_group
-        if k is not None and not 2 <= k <= self.num_generations:
-            raise ValueError(
-                f"num_remains_in_group ({k}) must be between 2 and num_generations ({self.num_generations}): an "
-                "advantage compares at least two completions, and no more can be kept than are generated."
-            )
-        if self.filtered not in ("drop", "mask"):
-            raise ValueError(f"filtered must be 'drop' or 'mask', not {self.filtered!r}")
+        check_kept(self)
 
 
 class GroupFiltering:
@@ -85,7 +79,7 @@ class GroupFiltering:
 
     def __init__(self, model, reward_funcs=None, args=None, *rest, group_filter_func=None, **kwargs):
         self.group_filter = None if group_filter_func is None else resolve_filter(group_filter_func)
-        check(args, self.group_filter)
+        check_group_filter(args, self.group_filter, NAMED_FILTERS)
         self._sampled_inputs: list[dict] | None = None
         self._rewards_per_func: torch.Tensor | None = None
         self._selection: Selection | None = None
@@ -215,25 +209,3 @@ class GFPOTrainer(RolloutCheckpoint, GroupFiltering, GRPOTrainer):
         "title": "Sample More to Think Less: Group Filtered Policy Optimization for Concise Reasoning",
         "id": "2508.09726",
     }
-
-
-def check(args: GRPOConfig | None, group_filter) -> None:
-    """Refuse a configuration and a group filter that cannot work together, before anything is loaded.
-
-    Raises:
-        ValueError: if something is to be filtered and there is no filter, if both the configuration and the filter
-            set k, or if the filter's own k does not fit `num_generations`.
-    """
-    k = getattr(args, "num_remains_in_group", None)
-    if group_filter is None:
-        if k is not None and k < args.num_generations:
-            raise ValueError(
-                f"num_remains_in_group={k} keeps {k} of {args.num_generations} completions, but nothing says which: "
-                f"set group_filter_func to one of {', '.join(NAMED_FILTERS)}, a dotted path or a callable."
-            )
-    elif hasattr(group_filter, "remains"):
-        name = type(group_filter).__name__
-        if k is not None:
-            raise ValueError(f"{name} decides how many completions are kept: set num_remains_in_group=null, not {k}.")
-        if hasattr(group_filter, "check"):
-            group_filter.check(args.num_generations)

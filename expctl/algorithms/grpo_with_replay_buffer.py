@@ -9,11 +9,10 @@ from dataclasses import dataclass
 
 from trl import GRPOConfig, GRPOTrainer
 
+from expctl.algorithms.limits import check_replay
 from expctl.algorithms.replay import GroupReplay
 from expctl.algorithms.rollout_checkpoint import RolloutCheckpoint
 from expctl.algorithms.trainer_hooks import ScoredRollout
-
-CORRECTIONS = ("mask", "truncate")
 
 
 @dataclass
@@ -51,27 +50,7 @@ class GRPOWithReplayBufferConfig(GRPOConfig):
 
     def __post_init__(self):
         super().__post_init__()
-        least = {
-            "replay_buffer_size": 0,
-            "replay_buffer_max_bytes": 0,
-            "replay_warmup_steps": 0,
-            "replay_max_age": 1,
-            "replay_max_uses": 1,
-        }
-        for name, bound in least.items():
-            if getattr(self, name) < bound:
-                raise ValueError(f"{name}={getattr(self, name)} must be at least {bound}.")
-        if not 0.0 < self.replay_max_fraction <= 1.0:
-            raise ValueError(
-                f"replay_max_fraction={self.replay_max_fraction} must lie in (0, 1]; replay_buffer_size=0 is no replay."
-            )
-        for name in ("replay_mask_threshold", "replay_weight_cap"):
-            if getattr(self, name) <= 0.0:
-                raise ValueError(f"{name}={getattr(self, name)} must be above 0.")
-        if self.replay_correction not in CORRECTIONS:
-            raise ValueError(
-                f"replay_correction={self.replay_correction!r} is not known. Known: {', '.join(CORRECTIONS)}."
-            )
+        check_replay(self)
 
 
 class GRPOWithReplayBufferTrainer(RolloutCheckpoint, ScoredRollout, GroupReplay, GRPOTrainer):

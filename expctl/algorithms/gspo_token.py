@@ -6,35 +6,13 @@ Its value is GSPO's s_i, its gradient is that of token t alone, so the advantage
 With the same advantage on every token it is GSPO.
 """
 
-import difflib
-
 import torch
 import trl
 
+from expctl.algorithms.limits import check_ratio_level
 from expctl.algorithms.rollout_checkpoint import RolloutCheckpoint
 from expctl.algorithms.token_advantages import TokenAdvantages
 from expctl.algorithms.trainer_hooks import LossInputs, ScoredRollout, loss_mask
-
-LEVELS = ("token", "sequence", "sequence_token")
-REFUSED_LOSSES = {
-    "vespo": "VESPO weights every sequence itself (a gamma weight of its product of token ratios), so the level "
-    "would change nothing",
-}
-
-
-def check_ratio_level(args) -> None:
-    """Raise ValueError where `args.importance_sampling_level` is unknown or means nothing for `args.loss_type`."""
-    level = args.importance_sampling_level
-    if level not in LEVELS:
-        nearest = difflib.get_close_matches(str(level), LEVELS, n=1, cutoff=0.0)[0]
-        raise ValueError(
-            f"importance_sampling_level={level!r} is not known. Nearest: {nearest!r}. Known: {', '.join(LEVELS)}."
-        )
-    if level == "sequence_token" and args.loss_type in REFUSED_LOSSES:
-        raise ValueError(
-            f"importance_sampling_level='sequence_token' does not go with loss_type={args.loss_type!r}: "
-            f"{REFUSED_LOSSES[args.loss_type]}. Set importance_sampling_level='token' or loss_type='grpo', the paper's."
-        )
 
 
 class SequenceTokenRatio(LossInputs):

@@ -17,6 +17,7 @@ from collections.abc import Callable
 
 import torch
 
+from expctl.algorithms.limits import check_token_advantages
 from expctl.algorithms.trainer_hooks import loss_mask
 
 # Names of a source's own keywords, and what upstream keeps from reward functions.
@@ -45,11 +46,8 @@ class TokenAdvantages:
             token_advantages = pkgutil.resolve_name(token_advantages)
         if token_advantages is not None and not callable(token_advantages):
             raise TypeError(f"token_advantages must be callable or a dotted path, not {token_advantages!r}.")
-        if token_advantages is not None and args is not None and args.importance_sampling_level == "sequence":
-            raise ValueError(
-                "token_advantages does not go with importance_sampling_level='sequence': the credit of single tokens "
-                "would be averaged away. Use importance_sampling_level='sequence_token' (GSPO-token) or 'token'."
-            )
+        if args is not None:
+            check_token_advantages(args, token_advantages)
         super().__init__(model, reward_funcs, args, *positional, **keywords)
         self.token_advantages = token_advantages
 

@@ -8,8 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tiny_policy import tiny_model
 
-from expctl.algorithms.bema import BEMASchedule
 from expctl.algorithms.bema_callback import BEMACallback
+from expctl.algorithms.bema_schedule import BEMASchedule
 
 EVERY_STEP = {"update_freq": 1}
 

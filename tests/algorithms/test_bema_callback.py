@@ -9,8 +9,9 @@ from bema_cases import Weights, expected_bema, follow, train_state, walk
 from tiny_policy import tiny_model
 from torch import nn
 
-from expctl.algorithms.bema import BEMASchedule, BEMAWeights
+from expctl.algorithms.bema import BEMAWeights
 from expctl.algorithms.bema_callback import BEMACallback
+from expctl.algorithms.bema_schedule import BEMASchedule
 
 
 def test_until_tau_bema_is_the_live_weights_and_theta_0_is_taken_at_tau():
@@ -140,7 +141,7 @@ def test_a_state_of_other_parameters_is_refused():
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"time": "papr"}, "did you mean 'paper'"),
+        ({"time": "papr"}, "Nearest: 'paper'"),
         ({"update_freq": 0}, "update_freq=0"),
         ({"update_after": -1}, "update_after=-1"),
         ({"min_ema_multiplier": 1.5}, "min_ema_multiplier=1.5"),

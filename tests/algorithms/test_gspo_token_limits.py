@@ -9,7 +9,8 @@ from gspo_setup import LOSSES, ROWS, TOKENS, gradient, loss_of, make_inputs, mak
 from tiny_policy import tiny_model
 from trl import GRPOConfig
 
-from expctl.algorithms.gspo_token import GRPOTrainer, check_ratio_level, sequence_log_ratio
+from expctl.algorithms.gspo_token import GRPOTrainer, sequence_log_ratio
+from expctl.algorithms.limits import check_ratio_level
 
 # Limits
 
