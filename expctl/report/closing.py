@@ -5,7 +5,7 @@ from typing import Any
 
 from expctl.report.names import evaluation_rows
 from expctl.runs import manifest, provenance
-from expctl.runs.checkpoints import last_complete
+from expctl.runs.checkpoints import complete, step_of
 from expctl.runs.files import Run, read_json
 
 
@@ -14,7 +14,7 @@ def print_closing(run: Run, status: str, error: str | None) -> None:
     if status == manifest.COMPLETED:
         print_summary(run)
         return
-    checkpoint = last_complete(run.checkpoints)
+    checkpoint = max(complete(run.checkpoints), key=step_of, default=None)
     again = f"from {checkpoint.name}" if checkpoint else "from the beginning (no checkpoint yet)"
     if status == manifest.INTERRUPTED:
         print(f"expctl: interrupted; the same command carries on {again}\n  run      {run.folder}", file=sys.stderr)

@@ -1,9 +1,16 @@
-"""The checkpoints of a run that one can carry on from."""
+"""The checkpoints of a run that one can carry on from: sealed when written, checked before use."""
 
+import logging
 import re
+import zlib
 from pathlib import Path
 
-from expctl.runs.files import read_json
+from expctl.runs.files import read_json, write_json
+
+SEAL = "complete.json"
+CHUNK = 1 << 22
+
+logger = logging.getLogger(__name__)
 
 
 def step_of(checkpoint: Path) -> int:
@@ -11,11 +18,52 @@ def step_of(checkpoint: Path) -> int:
     return int(checkpoint.name.rpartition("-")[2])
 
 
-def last_complete(folder: Path) -> Path | None:
-    """The latest `checkpoint-N` that was written to its end.
+def seal(checkpoint: Path) -> None:
+    """Write down size and checksum of every file; a checkpoint with this list was written to its end."""
+    files = {str(file.relative_to(checkpoint)): [file.stat().st_size, _checksum(file)] for file in _files(checkpoint)}
+    write_json(checkpoint / SEAL, files)
 
-    transformers writes `trainer_state.json` after the weights and the optimizer; a folder without it was cut short.
-    """
+
+def complete(folder: Path) -> list[Path]:
+    """The sealed checkpoints of a folder, in no order."""
     found = [path for path in folder.glob("checkpoint-*") if re.fullmatch(r"checkpoint-\d+", path.name)]
-    complete = [path for path in found if read_json(path / "trainer_state.json") is not None]
-    return max(complete, key=step_of, default=None)
+    return [path for path in found if (path / SEAL).is_file()]
+
+
+def last_complete(folder: Path) -> Path | None:
+    """The latest checkpoint whose files are what was written; a damaged one is passed over with a warning."""
+    for checkpoint in sorted(complete(folder), key=step_of, reverse=True):
+        wrong = damage(checkpoint)
+        if wrong is None:
+            return checkpoint
+        logger.warning("%s is damaged (%s): going back to the one before", checkpoint, wrong)
+    return None
+
+
+def damage(checkpoint: Path) -> str | None:
+    """The first file that is not what was sealed, and how; None when all are."""
+    sealed = read_json(checkpoint / SEAL)
+    if not isinstance(sealed, dict):
+        return f"{SEAL} cannot be read"
+    for name, (size, checksum) in sealed.items():
+        file = checkpoint / name
+        if not file.is_file():
+            return f"{name} is missing"
+        if file.stat().st_size != size:
+            return f"{name} has {file.stat().st_size} bytes of {size}"
+        if _checksum(file) != checksum:
+            return f"{name} has other content"
+    return None
+
+
+def _files(checkpoint: Path) -> list[Path]:
+    return sorted(file for file in checkpoint.rglob("*") if file.is_file() and file.name != SEAL)
+
+
+def _checksum(file: Path) -> int:
+    """CRC-32 of the content: enough against truncation and bit rot, and faster than the disk."""
+    value = 0
+    with file.open("rb") as opened:
+        while chunk := opened.read(CHUNK):
+            value = zlib.crc32(chunk, value)
+    return value

@@ -11,6 +11,7 @@ from expctl import models
 from expctl.data.conversation import fit_to_tokenizer
 from expctl.runs.files import Run
 from expctl.runs.progress import Progress
+from expctl.worker.checkpoint import keep_checkpoints_whole
 from expctl.worker.record import Record, StopWhenTold
 from expctl.worker.rewards import reward_function
 from expctl.worker.stop import StopRequest
@@ -47,7 +48,9 @@ def trainer(config: dict[str, Any], run: Run, progress: Progress, stop: StopRequ
     if config["algorithm"]["kind"] == "prompts":
         functions = config["reward"]["functions"]
         parts["reward_funcs"] = [reward_function(node, name) for name, node in functions.items()]
-    return build(config["algorithm"]["trainer"], _partial_=True)(**parts)
+    made = build(config["algorithm"]["trainer"], _partial_=True)(**parts)
+    keep_checkpoints_whole(made, run.checkpoints)
+    return made
 
 
 def build(node: dict[str, Any], **extra: Any) -> Any:

@@ -9,8 +9,7 @@ from typing import NoReturn
 
 import yaml
 
-from expctl.runs.checkpoints import last_complete
-from expctl.runs.files import Run, read_metrics, write_json
+from expctl.runs.files import Run, read_json, read_metrics, write_json
 from expctl.runs.progress import Progress
 from expctl.worker.stop import StopRequest, die_with_parent
 
@@ -53,7 +52,7 @@ def train(run: Run, stop: StopRequest, progress: Progress) -> str:
 
     config = yaml.safe_load(run.config.read_text(encoding="utf-8"))
     progress.phase("loading model and data")
-    checkpoint = last_complete(run.checkpoints)
+    checkpoint = carried_on_from(run)
     trainer = build.trainer(config, run, progress, stop)
     evaluate = bool(config["args"].get("do_eval")) and trainer.eval_dataset is not None
 
@@ -80,6 +79,12 @@ def train(run: Run, stop: StopRequest, progress: Progress) -> str:
         finish.write_summary(trainer, run, config, before, after, seconds)
         close_trackers()
     return "completed"
+
+
+def carried_on_from(run: Run) -> Path | None:
+    """The checkpoint that whoever claimed the run found whole, and wrote into the manifest for every rank."""
+    step = read_json(run.manifest)["attempts"][-1]["from_step"]
+    return run.checkpoints / f"checkpoint-{step}" if step else None
 
 
 def _evaluated_before(run: Run) -> dict[str, float]:

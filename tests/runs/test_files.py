@@ -4,7 +4,6 @@ import json
 import multiprocessing
 
 from expctl.runs import lock, manifest
-from expctl.runs.checkpoints import last_complete, step_of
 from expctl.runs.files import Run, read_json, read_metrics, write_json
 
 
@@ -39,15 +38,6 @@ def test_a_last_line_that_was_cut_short_is_left_out(tmp_path):
     path = tmp_path / "metrics.jsonl"
     path.write_text('{"step": 1, "loss": 2.0}\n{"step": 2, "lo')
     assert read_metrics(path) == [{"step": 1, "loss": 2.0}]
-
-
-def test_the_last_complete_checkpoint_is_the_one_with_its_last_file(tmp_path):
-    for step, complete in ((5, True), (20, True), (100, False)):
-        (tmp_path / f"checkpoint-{step}").mkdir()
-        if complete:
-            (tmp_path / f"checkpoint-{step}" / "trainer_state.json").write_text("{}")
-    (tmp_path / "checkpoint-best").mkdir()
-    assert step_of(last_complete(tmp_path)) == 20
 
 
 def created(tmp_path):
