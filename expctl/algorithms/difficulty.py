@@ -6,10 +6,12 @@ completions, easy ones fewer: what is easy can be shortened, what is hard needs 
 
 import math
 from collections.abc import Sequence
+from types import SimpleNamespace
 
 from fastdigest import TDigest
 
 from expctl.algorithms.filters import GroupFilter, GroupScores, resolve_scorer
+from expctl.algorithms.limits import check_quartiles
 
 
 class AdaptiveDifficulty:
@@ -47,7 +49,7 @@ class AdaptiveDifficulty:
         max_centroids: int = 1000,
     ):
         self.filter = resolve_scorer(filter, "AdaptiveDifficulty")
-        self.remains_by_quartile = (very_hard, hard, medium, easy)
+        self.remains_by_quartile = {"very_hard": very_hard, "hard": hard, "medium": medium, "easy": easy}
         self.warmup_steps = warmup_steps
         self.steps = 0
         self.digest = TDigest(max_centroids)
@@ -57,13 +59,7 @@ class AdaptiveDifficulty:
 
     def check(self, num_generations: int) -> None:
         """Raise ValueError if one of the four k does not fit groups of `num_generations`."""
-        names = ("very_hard", "hard", "medium", "easy")
-        for name, k in zip(names, self.remains_by_quartile, strict=True):
-            if not 2 <= k <= num_generations:
-                raise ValueError(
-                    f"AdaptiveDifficulty keeps {name}={k} completions, but num_generations is {num_generations}: "
-                    f"set {', '.join(names)} between 2 and {num_generations} (the paper: 8, 8, 6, 4 of 16)."
-                )
+        check_quartiles(SimpleNamespace(**self.remains_by_quartile), num_generations)
 
     def remains(self, group_rewards: Sequence[Sequence[float]]) -> list[int]:
         """k of each group; learns the difficulty of all of them first."""
@@ -72,9 +68,10 @@ class AdaptiveDifficulty:
         if scored:
             self.digest.batch_update(scored)
         self.steps += 1
+        ks = list(self.remains_by_quartile.values())
         if self.steps <= self.warmup_steps:
-            return [self.remains_by_quartile[0]] * len(means)
-        return [self.remains_by_quartile[0 if math.isnan(mean) else self.quartile(mean)] for mean in means]
+            return [ks[0]] * len(means)
+        return [ks[0 if math.isnan(mean) else self.quartile(mean)] for mean in means]
 
     def quartile(self, mean_reward: float) -> int:
         """0 (very hard) to 3 (easy): the quarter of all prompts seen that a mean reward falls into."""

@@ -78,6 +78,20 @@ def check_group_filter(args, group_filter, names) -> None:
             group_filter.check(args.num_generations)
 
 
+def check_quartiles(args, num_generations: int) -> None:
+    """The four k of `AdaptiveDifficulty`."""
+    names = ("very_hard", "hard", "medium", "easy")
+    for name in names:
+        k = getattr(args, name)
+        if not 2 <= k <= num_generations:
+            raise Excluded(
+                f"AdaptiveDifficulty keeps {name}={k} completions, but num_generations is {num_generations}",
+                f"Set {', '.join(names)} between 2 and {num_generations} (the paper: 8, 8, 6, 4 of 16)",
+                name,
+                "num_generations",
+            )
+
+
 def check_ratio_level(args, known: tuple[str, ...] = LEVELS) -> None:
     """`importance_sampling_level`, one of the `known`, with `loss_type`."""
     level = args.importance_sampling_level

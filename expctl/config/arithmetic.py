@@ -1,17 +1,13 @@
 """Batch sizes, groups and processes have to divide; say the arithmetic before a trainer's constructor does."""
 
-import ast
-from typing import Any
-
 from expctl.config.experiment import Experiment
 from expctl.config.refusal import Refusal, set_by
-from expctl.config.signature import Field
-from expctl.config.source import find
+from expctl.config.values import FieldValues
 
 
 def check_batches(experiment: Experiment) -> list[Refusal]:
     """Refuse group arithmetic that cannot work (GRPO and what is built on it)."""
-    values = _Fields(experiment)
+    values = FieldValues(experiment.config["args"], [experiment.folder])
     if "num_generations" not in values:
         return []
     found = []
@@ -26,34 +22,10 @@ def check_batches(experiment: Experiment) -> list[Refusal]:
         )
         return found
     found += _check_generation_batch(values, generations, world, experiment)
-    found += _check_evaluation_batch(values, generations, world, experiment)
-    return found + _check_kept(values, generations, experiment)
+    return found + _check_evaluation_batch(values, generations, world, experiment)
 
 
-class _Fields:
-    """Values of `args`, with the config class's own defaults where a key is not set."""
-
-    def __init__(self, experiment: Experiment):
-        self._set = experiment.config["args"]
-        definition = find(self._set["_target_"], [experiment.folder])
-        self._defaults = {name: _literal(field) for name, field in definition.fields.items()} if definition else {}
-
-    def __contains__(self, name: str) -> bool:
-        return name in self._set or name in self._defaults
-
-    def __getitem__(self, name: str) -> Any:
-        return self._set.get(name, self._defaults.get(name))
-
-
-def _literal(field: Field) -> Any:
-    """A default as its source writes it; None where it is no plain value."""
-    try:
-        return ast.literal_eval(field.default) if field.default is not None else None
-    except ValueError:
-        return None
-
-
-def _check_generation_batch(values: _Fields, generations: int, world: int, experiment: Experiment) -> list[Refusal]:
+def _check_generation_batch(values: FieldValues, generations: int, world: int, experiment: Experiment) -> list[Refusal]:
     rows = values["per_device_train_batch_size"]
     batch, steps = values["generation_batch_size"], values["steps_per_generation"]
     if batch is not None and steps is not None:
@@ -95,7 +67,7 @@ def _check_generation_batch(values: _Fields, generations: int, world: int, exper
     ]
 
 
-def _check_evaluation_batch(values: _Fields, generations: int, world: int, experiment: Experiment) -> list[Refusal]:
+def _check_evaluation_batch(values: FieldValues, generations: int, world: int, experiment: Experiment) -> list[Refusal]:
     group = values["num_generations_eval"] or generations
     rows = (values["per_device_eval_batch_size"] or 8) * world
     if not values["do_eval"] or rows % group == 0:
@@ -106,21 +78,5 @@ def _check_evaluation_batch(values: _Fields, generations: int, world: int, exper
             f"({rows // world} a device x {world} process{'es' if world > 1 else ''})",
             where=set_by("args.per_device_eval_batch_size", experiment.sources),
             do=f"args.per_device_eval_batch_size={group} or a multiple of it, or args.num_generations_eval=1",
-        )
-    ]
-
-
-def _check_kept(values: _Fields, generations: int, experiment: Experiment) -> list[Refusal]:
-    if "num_remains_in_group" not in values or values["num_remains_in_group"] is None:
-        return []
-    kept = values["num_remains_in_group"]
-    if 2 <= kept <= generations:
-        return []
-    wrong = f"above num_generations = {generations}" if kept > generations else "less than 2, which has no contrast"
-    return [
-        Refusal(
-            f"num_remains_in_group = {kept} is {wrong}: a filter keeps 2 to {generations} of {generations} completions",
-            where=set_by("args.num_remains_in_group", experiment.sources),
-            do=f"args.num_remains_in_group={max(2, generations // 2)} keeps half of each group",
         )
     ]

@@ -4,10 +4,14 @@ import os
 from typing import Any
 
 from expctl.config.arithmetic import check_batches
+from expctl.config.combinations import check_combinations, check_ratio
+from expctl.config.combinations_bema import check_bema
 from expctl.config.experiment import Experiment
 from expctl.config.fields import check_fields
+from expctl.config.functions import check_functions
 from expctl.config.hardware import check_hardware
 from expctl.config.inputs import check_inputs
+from expctl.config.parts import check_parts
 from expctl.config.refusal import Refusal, set_by
 from expctl.config.shape import check_shape
 from expctl.config.targets import check_targets
@@ -20,17 +24,21 @@ def check(experiment: Experiment) -> list[Refusal]:
 
     Cheap and basic things first: a later check may rely on what an earlier one would have refused.
     """
-    found = check_shape(experiment)
+    found = check_shape(experiment) or check_parts(experiment)
     if found:
         return found
     found = check_targets(experiment.config, [experiment.folder], experiment.sources)
     trainer = experiment.config["algorithm"]["trainer"].get("_target_")
-    found += check_fields(experiment.config["args"], experiment.sources, [experiment.folder], trainer)
+    found += check_functions(experiment)
+    found += check_ratio(experiment) or check_fields(
+        experiment.config["args"], experiment.sources, [experiment.folder], trainer
+    )
     found += check_secrets(experiment)
     found += check_hardware(experiment)
     if found:
         return found
-    return check_batches(experiment) + check_inputs(experiment)
+    found = check_batches(experiment) + check_combinations(experiment) + check_bema(experiment)
+    return found + check_inputs(experiment)
 
 
 def check_secrets(experiment: Experiment) -> list[Refusal]:

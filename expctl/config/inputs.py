@@ -1,17 +1,14 @@
 """Is what the experiment reads there: model, data, columns, a reward?"""
 
 from expctl import models
-from expctl.algorithms.filters import NAMED_FILTERS
 from expctl.config.experiment import Experiment
 from expctl.config.refusal import Refusal, set_by
-from expctl.config.suggest import nearest
-from expctl.config.targets import resolve
 from expctl.data.check import check_dataset
 
 
 def check_inputs(experiment: Experiment) -> list[Refusal]:
     """Refuse a model that cannot be found, data that do not fit the algorithm, and prompts without a reward."""
-    checks = (_check_model, _check_dataset, _check_reward, _check_filter)
+    checks = (_check_model, _check_dataset, _check_reward)
     return [refusal for check in checks for refusal in check(experiment)]
 
 
@@ -52,25 +49,3 @@ def _check_dataset(experiment: Experiment) -> list[Refusal]:
     except (FileNotFoundError, ValueError) as error:
         return [Refusal(str(error), where=set_by("dataset", experiment.sources))]
     return []
-
-
-def _check_filter(experiment: Experiment) -> list[Refusal]:
-    """A group filter that is called by its name or by a dotted path; one with a `_target_` was checked as such."""
-    name = experiment.config["algorithm"]["trainer"].get("group_filter_func")
-    if not isinstance(name, str) or name in NAMED_FILTERS:
-        return []
-    where = set_by("algorithm.trainer.group_filter_func", experiment.sources)
-    if "." in name:
-        try:
-            resolve(name, [experiment.folder.resolve()], where)
-        except Refusal as refusal:
-            return [refusal]
-        return []
-    return [
-        Refusal(
-            f"no group filter '{name}'; there are {', '.join(NAMED_FILTERS)}",
-            where=where,
-            nearest=nearest(name, NAMED_FILTERS),
-            do="a filter of your own is a dotted path, my_module.my_filter",
-        )
-    ]

@@ -30,8 +30,17 @@ REFUSED = {
     "evaluation batch that groups do not fill": (
         ["args.per_device_eval_batch_size=10", "args.num_generations_eval=4"], ["evaluation", "10", "4"]),
     "more kept than sampled": (
-        ["args.num_generations=8", "args.num_remains_in_group=9"], ["num_remains_in_group = 9", "num_generations = 8"]),
-    "one kept": (["args.num_remains_in_group=1"], ["num_remains_in_group = 1", "contrast"]),
+        ["args.num_generations=8", "args.num_remains_in_group=9"], ["num_remains_in_group (9)", "num_generations (8)"]),
+    "one kept": (["args.num_remains_in_group=1"], ["num_remains_in_group (1)", "at least two"]),
+    "adaptive filter beside a k": (
+        ["algorithm.trainer.group_filter_func=adaptive_difficulty"], ["AdaptiveDifficulty decides", "=null", "set by"]),
+    "ratio of sequences without the trainer for it": (
+        ["args.importance_sampling_level=sequence_token"], ["GFPOTrainer", "algorithm/ratio=sequence_token"]),
+    "replay over pairs": (["algorithm=dpo", "+algorithm/replay=on"], ["algorithm/replay=on", "not with dpo"]),
+    "moving reference without a penalty": (
+        ["+algorithm/reference=bema", "args.beta=0"], ["update_ref_model", "args.beta=0 (command line)"]),
+    "token advantages outside the allowed packages": (
+        ["algorithm=gspo_token", "algorithm.trainer.token_advantages=os.system"], ["os.system"]),
     "unknown filter": (["algorithm.trainer.group_filter_func=shortst"], ["shortst", "shortest"]),
     "target outside the allowed packages": (["+callbacks.bad._target_=os.system"], ["os.system"]),
     "target that is not there": (["args._target_=trl.GRPOConfi"], ["trl.GRPOConfi", "GRPOConfig"]),
