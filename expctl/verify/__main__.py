@@ -1,0 +1,53 @@
+"""`python -m expctl.verify ALGORITHM ...`: carry the proofs out, one JSON object a line as each is done."""
+
+import json
+import os
+import sys
+import tempfile
+from collections.abc import Iterator
+from importlib import import_module
+
+import torch
+
+from expctl.algorithms import fingerprints
+from expctl.algorithms.upstream import ALGORITHMS
+from expctl.verify.proof import Disproved, Proof, verdict
+
+
+def proofs(algorithm: str) -> Iterator[Proof]:
+    """The fingerprints of an algorithm, then its own proofs."""
+
+    def upstream() -> float:
+        changed = fingerprints.check(algorithm)
+        if changed:
+            raise Disproved(*changed)
+        return 0.0
+
+    yield Proof("upstream", "what is overridden in TRL and transformers is what was tested", upstream)
+    yield from import_module(f"expctl.verify.{algorithm}").PROOFS
+
+
+def prove(algorithms: list[str], say) -> None:
+    """Say how many proofs there are, then each verdict."""
+    listed = [(algorithm, proof) for algorithm in algorithms for proof in proofs(algorithm)]
+    say({"proofs": len(listed)})
+    with tempfile.TemporaryDirectory() as folder:
+        tempfile.tempdir = folder  # every folder a proof makes goes with this one
+        for algorithm, proof in listed:
+            say(verdict(algorithm, proof).as_dict())
+
+
+def main() -> None:
+    """Trainers write what they like to the standard output, so the verdicts keep it to themselves."""
+    lines = os.fdopen(os.dup(1), "w")
+    os.dup2(2, 1)
+    torch.set_num_threads(1)  # the model is so small that a second thread only waits for the first
+
+    def say(content: dict) -> None:
+        print(json.dumps(content), file=lines, flush=True)
+
+    prove(sys.argv[1:] or list(ALGORITHMS), say)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,158 @@
+"""Proofs of GFPO (arXiv 2508.09726)."""
+
+import math
+import random
+
+import torch
+import trl
+from torch import Tensor
+
+from expctl.algorithms.difficulty import AdaptiveDifficulty
+from expctl.algorithms.filters import Shortest, TokenEfficiency, best
+from expctl.algorithms.gfpo import GFPOConfig, GFPOTrainer
+from expctl.verify.proof import Disproved, Proof
+from expctl.verify.setup import (
+    G,
+    difference,
+    graded,
+    gradient,
+    grpo,
+    interrupted,
+    loss_and_gradient,
+    move,
+    relative,
+    sample,
+    substantial,
+    token_logps,
+    trained,
+)
+
+K = 3
+
+
+def trainer(reward=graded, k: int | None = K, group_filter="shortest", **settings) -> GFPOTrainer:
+    keywords = {"group_filter_func": group_filter}
+    return grpo(GFPOTrainer, GFPOConfig, reward=reward, keywords=keywords, num_remains_in_group=k, **settings)
+
+
+def keeping_all_is_grpo() -> float:
+    ours = trained(trainer(k=G))
+    return difference(ours, trained(grpo(trl.GRPOTrainer, trl.GRPOConfig)))
+
+
+def advantages_of_equation_2() -> float:
+    """The kept set is exact; the advantages, computed in single precision, are compared with Python's own floats."""
+    seen = []
+
+    def reward(completions, completion_ids, answer, **_):
+        seen[:] = zip(map(len, completion_ids), rewards := graded(completions, answer), strict=True)
+        return rewards
+
+    batch = sample(trainer(reward, filtered="mask"))
+    expected = []
+    for start in range(0, len(seen), G):
+        lengths, rewards = zip(*seen[start : start + G], strict=True)
+        kept = sorted(range(G), key=lambda i: (lengths[i], i))[:K]  # noqa: B023
+        mean = sum(rewards[i] for i in kept) / K
+        deviation = math.sqrt(sum((rewards[i] - mean) ** 2 for i in kept) / (K - 1))
+        expected += [(rewards[i] - mean) / (deviation + 1e-4) if i in kept else 0.0 for i in range(G)]
+    expected = substantial(torch.tensor(expected, dtype=torch.float64), "every kept reward is the same")
+    if not torch.equal(batch["advantages"] == 0, expected == 0):
+        raise Disproved("other completions are kept than the k shortest of each group")
+    return difference([batch["advantages"]], [expected])
+
+
+def equation_2(model, batch: dict[str, Tensor], low: float, high: float) -> Tensor:
+    """The paper's objective without KL and entropy, as a loss: a sum over the kept, a denominator over all G."""
+    logps, mask = token_logps(model, batch), batch["completion_mask"]
+    ratio = (logps - batch["old_per_token_logps"]).exp()
+    advantages = batch["advantages"].unsqueeze(1)
+    unclipped, clipped = ratio * advantages, ratio.clamp(1 - low, 1 + high) * advantages
+    substantial(((clipped < unclipped) * mask).double(), "no token is clipped")
+    surrogate = torch.minimum(unclipped, clipped)
+    return -(surrogate * mask).sum() / mask.sum()
+
+
+def loss_of_equation_2() -> float:
+    ours = trainer(filtered="mask", double=True, num_iterations=2)
+    batch = sample(ours)
+    move(ours.model, 0.1)
+    reference = equation_2(ours.model, batch, ours.epsilon_low, ours.epsilon_high)
+    return relative(loss_and_gradient(ours, batch), (reference.detach(), gradient(reference, ours.model)))
+
+
+def drop_and_mask_agree() -> float:
+    dropping, masking = (trainer(filtered=filtered, double=True, num_iterations=2) for filtered in ("drop", "mask"))
+    dropped, masked = sample(dropping), sample(masking)
+    if len(dropped["prompt_ids"]) != 2 * K:
+        raise Disproved(f"{len(dropped['prompt_ids'])} rows are left of two groups of which {K} are kept each")
+    dropped["num_items_in_batch"] = masked["num_items_in_batch"]
+    move(dropping.model)
+    move(masking.model)
+    return relative(loss_and_gradient(dropping, dropped), loss_and_gradient(masking, masked))
+
+
+def random_groups(count: int = 400):
+    """Lengths with ties, and rewards of every kind: all different, right or wrong, all equal."""
+    dice = random.Random(0)
+    for _ in range(count):
+        lengths = [dice.randint(1, 12) for _ in range(G)]
+        kind = dice.choice((lambda: dice.uniform(-1, 1), lambda: float(dice.random() < 0.7), lambda: 1.0))
+        yield lengths, [kind() for _ in range(G)], dice.randint(2, G)
+
+
+def filters_are_what_they_say() -> float:
+    """Number of groups in which a filter keeps something else than a plain sort of lengths and rewards."""
+    wrong = 0
+    for lengths, rewards, k in random_groups():
+        call = {"group_completion_lengths": [lengths], "num_remains": [k]}
+        shortest = sorted(range(G), key=lambda i: (lengths[i], i))[:k]  # noqa: B023
+        efficient = sorted(range(G), key=lambda i: (-rewards[i] / lengths[i], i))  # noqa: B023
+        others = [i for i in efficient[k:] if rewards[i] != rewards[efficient[0]]]
+        if len({rewards[i] for i in efficient[:k]}) == 1 and others:
+            efficient[k - 1] = others[0]  # a kept set without contrast gives up its last
+        for group_filter, expected in ((Shortest(), shortest), (TokenEfficiency(), efficient[:k])):
+            (scores,) = group_filter([[""] * G], [rewards], **call)
+            wrong += best(scores, rewards, k) != sorted(expected)
+    return wrong
+
+
+def adaptive_k_is_the_quartile() -> float:
+    """Share of prompts whose k is not that of their exact mid-rank among all prompts seen, 600 in batches of 20."""
+    dice = random.Random(1)
+    adaptive, seen, wrong = AdaptiveDifficulty(warmup_steps=0), [], 0
+    for _ in range(30):
+        groups = [[float(dice.random() < skill) for _ in range(G)] for skill in (dice.random() for _ in range(20))]
+        means = [sum(group) / G for group in groups]
+        seen += means
+        ranks = [(sum(s < mean for s in seen) + seen.count(mean) / 2) / len(seen) for mean in means]
+        expected = [(8, 8, 6, 4)[min(int(4 * rank), 3)] for rank in ranks]
+        wrong += sum(k != right for k, right in zip(adaptive.remains(groups), expected, strict=True))
+    return wrong / len(seen)
+
+
+def resumed_is_uninterrupted() -> float:
+    """Saved while half of a rollout is still to be trained on, with a filter that remembers."""
+    settings = {"per_device_train_batch_size": G, "steps_per_generation": 2, "max_steps": 3, "save_strategy": "steps"}
+
+    def make(folder):
+        adaptive = AdaptiveDifficulty(very_hard=5, hard=4, medium=3, easy=2, warmup_steps=0)
+        return trainer(k=None, group_filter=adaptive, output_dir=folder, save_steps=1, **settings)
+
+    def seen(run):
+        return [torch.tensor(run.group_filter.steps)]
+
+    return interrupted(make, 1, seen)
+
+
+PROOFS = (
+    Proof("k = G is GRPO", "keeping all G trains as TRL's GRPO does: weights and losses, 2 steps", keeping_all_is_grpo),
+    Proof("kept set, advantages", "the k best are kept; A is Eq. 2's over them, 0 elsewhere", advantages_of_equation_2,
+          at_most=1e-5),
+    Proof("loss of Eq. 2", "masked: loss and gradient are Eq. 2's, denominator over all G", loss_of_equation_2, 1e-5),
+    Proof("drop = mask", "dropping changes nothing but the denominator (dapo)", drop_and_mask_agree, 1e-5),
+    Proof("filters", "shortest, token_efficiency keep what a plain sort keeps, ties too", filters_are_what_they_say),
+    Proof("adaptive k", "k follows the exact quartile of the prompt's mean reward", adaptive_k_is_the_quartile, 0.01),
+    Proof("resumed", "a run resumed in the middle of a rollout ends where the uninterrupted one does",
+          resumed_is_uninterrupted),
+)  # fmt: skip

@@ -1,0 +1,156 @@
+"""Proofs of GRPO with a replay buffer."""
+
+import tempfile
+from pathlib import Path
+
+import torch
+import trl
+from torch import Tensor
+
+from expctl.algorithms.grpo_with_replay_buffer import GRPOWithReplayBufferConfig, GRPOWithReplayBufferTrainer
+from expctl.algorithms.replay_buffer import ReplayBuffer
+from expctl.verify.proof import Disproved, Proof
+from expctl.verify.setup import (
+    G,
+    difference,
+    graded,
+    grpo,
+    interrupted,
+    loss_and_gradient,
+    relative,
+    sample,
+    substantial,
+    token_logps,
+    trained,
+)
+
+
+class Teaching:
+    """Rewards by rollout and group: `graded` where a group is to teach something, 1 for all where it is not."""
+
+    __name__ = "teaching"
+
+    def __init__(self, *rollouts: tuple[bool, bool]):
+        self.rollouts, self.calls = rollouts, 0
+
+    def __call__(self, completions, answer, **_):
+        teaches = self.rollouts[min(self.calls, len(self.rollouts) - 1)]
+        self.calls += 1
+        rewards = graded(completions, answer)
+        return [reward if teaches[i // G] else 1.0 for i, reward in enumerate(rewards)]
+
+
+def trainer(*rollouts: tuple[bool, bool], **settings) -> GRPOWithReplayBufferTrainer:
+    reward = Teaching(*rollouts) if rollouts else graded
+    return grpo(GRPOWithReplayBufferTrainer, GRPOWithReplayBufferConfig, reward=reward, **settings)
+
+
+def without_a_stored_group_is_grpo() -> float:
+    """Size 0 with a group that teaches nothing, and a buffer that no group has to be drawn from."""
+    worst = 0.0
+    for rollouts, size in (((True, False), 0), ((True, True), 64)):
+        ours = trained(trainer(rollouts, replay_buffer_size=size))
+        worst = max(worst, difference(ours, trained(grpo(trl.GRPOTrainer, trl.GRPOConfig, reward=Teaching(rollouts)))))
+    return worst
+
+
+def stored_and_replayed() -> tuple[GRPOWithReplayBufferTrainer, dict[str, Tensor], dict[str, Tensor]]:
+    """A batch whose first group teaches, and at the same weights one whose groups do not, with that group replayed."""
+    ours = trainer((True, False), (False, False))
+    first = sample(ours)
+    loss_and_gradient(ours, first)  # its log-probabilities are what is stored
+    ours._store_pending()
+    if len(ours.replay_buffer) != 1:
+        raise Disproved(f"{len(ours.replay_buffer)} groups are stored of one that teaches and one that does not")
+    return ours, first, sample(ours)
+
+
+def ratio_of_a_group_just_stored() -> float:
+    """Greatest distance from one of the importance ratios of the replayed rows, by a forward pass of our own."""
+    ours, _, batch = stored_and_replayed()
+    replayed = batch["replayed"]
+    if int(replayed.sum()) != G:
+        raise Disproved(f"{int(replayed.sum())} rows are replayed, not the {G} of one group")
+    with torch.no_grad():
+        log_ratio = token_logps(ours.model, batch) - batch["old_per_token_logps"]
+    return ((log_ratio.exp() - 1) * batch["completion_mask"])[replayed].abs().max().item()
+
+
+def gradient_of_a_group_just_stored() -> float:
+    """The other group of both batches has no advantage, so the gradients differ by the number of tokens alone."""
+    ours, first, batch = stored_and_replayed()
+    batch["num_items_in_batch"] = first["num_items_in_batch"]
+    return relative(loss_and_gradient(ours, batch)[1:], loss_and_gradient(ours, first)[1:])
+
+
+def only_wasted_groups_give_way() -> float:
+    """Number of groups that were replaced and taught something, or were to be replaced and were not."""
+    ours = trainer((True, True), (True, False), (False, True), (True, True))
+    loss_and_gradient(ours, sample(ours))
+    found = []
+    for _ in range(3):
+        batch = sample(ours)
+        rows = batch.get("replayed", torch.zeros(2 * G, dtype=torch.bool))
+        found += [rows[:G].tolist(), rows[G:].tolist()]
+    expected = [[replaced] * G for replaced in (False, True, True, False, False, False)]
+    return sum(one != other for one, other in zip(found, expected, strict=True))
+
+
+def buffer_survives_a_checkpoint() -> float:
+    """Greatest difference of what is drawn from a buffer and from its copy on disk; of all fields, in four draws."""
+    ours = trainer((True, True))
+    for _ in range(3):
+        loss_and_gradient(ours, sample(ours))
+    ours._store_pending()
+    buffer, path = ours.replay_buffer, Path(tempfile.mkdtemp(), "buffer.pt")
+    buffer.save(str(path))
+    copy = ReplayBuffer(buffer.capacity, buffer.max_bytes, buffer.max_age, buffer.max_uses, seed=12345)
+    copy.load(str(path))
+    worst = 0.0
+    for step in range(4):
+        for one, other in zip(buffer.draw(2, step), copy.draw(2, step), strict=True):
+            if (one.priority, one.step, one.uses, one.serial) != (other.priority, other.step, other.uses, other.serial):
+                raise Disproved("another group is drawn from the copy")
+            for row, loaded in zip(one.rows, other.rows, strict=True):
+                substantial(row["old_per_token_logps"], "the stored log-probabilities are zero")
+                worst = max(worst, difference(map(torch.as_tensor, row.values()), [loaded[key] for key in row]))
+    return worst
+
+
+def resumed_is_uninterrupted() -> float:
+    """Saved with a full buffer that the rest of the run draws from, while half of a rollout is to be trained on."""
+    settings = {"per_device_train_batch_size": G, "steps_per_generation": 2, "max_steps": 5, "save_strategy": "steps"}
+
+    class ByPrompt:
+        """The first group of a rollout always teaches, the second never does; a resumed run's calls count anew."""
+
+        __name__ = "by_prompt"
+
+        def __call__(self, completions, answer, **_):
+            return graded(completions[:G], answer[:G]) + [1.0] * G
+
+    def make(folder):
+        kind, config = GRPOWithReplayBufferTrainer, GRPOWithReplayBufferConfig
+        return grpo(kind, config, reward=ByPrompt(), output_dir=folder, save_steps=1, **settings)
+
+    def stored(run):
+        buffer = run.replay_buffer
+        if not any(group.uses for group in buffer.groups):
+            raise Disproved("nothing was compared: no group was replayed")
+        yield torch.tensor([(group.priority, group.step, group.uses) for group in buffer.groups])
+
+    return interrupted(make, 3, stored)
+
+
+PROOFS = (
+    Proof("empty replay is GRPO", "size 0, or nothing to replace: weights and losses are TRL's GRPO's, 2 steps",
+          without_a_stored_group_is_grpo),
+    Proof("ratio 1", "a group just stored, replayed at the same weights, has ratio 1", ratio_of_a_group_just_stored,
+          1e-5),
+    Proof("same gradient", "and the gradient that it had when it was fresh", gradient_of_a_group_just_stored, 1e-5),
+    Proof("what gives way", "a group is replaced if its rewards are all equal, whole, and no other is",
+          only_wasted_groups_give_way),
+    Proof("buffer on disk", "insert, save, load, draw: the same groups, the same rows", buffer_survives_a_checkpoint),
+    Proof("resumed", "a run resumed in the middle of a rollout ends where the uninterrupted one does, buffer and all",
+          resumed_is_uninterrupted),
+)  # fmt: skip

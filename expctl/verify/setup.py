@@ -1,0 +1,163 @@
+"""What the proofs stand on: the embedded model and data, trainers in a folder of their own, and ways to compare."""
+
+import tempfile
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from transformers import PreTrainedModel, set_seed
+
+from expctl import models
+from expctl.data import arithmetic
+from expctl.rewards.arithmetic import accuracy
+from expctl.verify.proof import Disproved
+
+# A generation batch of two groups; short completions, so that a proof takes a second.
+G = 8
+GRPO_SETTINGS = {
+    "num_generations": G,
+    "per_device_train_batch_size": 2 * G,
+    "max_completion_length": 28,
+    "beta": 0.0,
+    "loss_type": "dapo",
+}
+SETTINGS = {
+    "max_steps": 2,
+    "learning_rate": 1e-3,
+    "lr_scheduler_type": "constant",
+    "logging_steps": 1,
+    "save_strategy": "no",
+    "report_to": "none",
+    "use_cpu": True,
+    "bf16": False,
+    "fp16": False,
+    "gradient_checkpointing": False,
+    "disable_tqdm": True,
+}
+
+
+def build(trainer: type, config: type, kind: str, settings: dict[str, Any], double: bool = False, **keywords: Any):
+    """`trainer` on the embedded model and data.
+
+    `double` makes the policy float64, so that a float64 reference differs only by what upstream itself rounds: TRL
+    computes the log-probabilities of the last layer in single precision, about 1e-6 of them.
+    """
+    set_seed(0)
+    model, tokenizer = models.load("embedded:tiny")
+    train_dataset, _ = arithmetic.load(kind=kind, seed=0, train_size=64, eval_size=8)
+    if "output_dir" not in settings:
+        settings = settings | {"output_dir": tempfile.mkdtemp()}  # inside of the folder that `prove` cleans up
+    built = trainer(
+        model=model.double() if double else model,
+        args=config(**SETTINGS | settings),
+        train_dataset=train_dataset,
+        processing_class=tokenizer,
+        **keywords,
+    )
+    built.model.train()
+    set_seed(0)
+    return built
+
+
+def grpo(trainer: type, config: type, *, reward=None, double: bool = False, keywords: dict | None = None, **settings):
+    """A trainer of the GRPO family with two groups of `G` completions a batch."""
+    settings = GRPO_SETTINGS | settings
+    built = build(trainer, config, "prompts", settings, double, reward_funcs=reward or graded, **(keywords or {}))
+    built.current_gradient_accumulation_steps = 1
+    return built
+
+
+def graded(completions: list[str], answer: list[str], **_: Any) -> list[float]:
+    """The accuracy of the embedded task, and a tenth for each of up to nine points that depend on the text alone."""
+    right = accuracy(completions, answer)
+    return [one + sum(map(ord, text)) % 10 / 10 for one, text in zip(right, completions, strict=True)]
+
+
+def sample(trainer) -> dict[str, Tensor]:
+    """The batch that the trainer would train on: two prompts, `G` completions each, sampled by the policy."""
+    set_seed(0)
+    prompts = [trainer.train_dataset[i] for i in range(2) for _ in range(G)]
+    return trainer._generate_and_score_completions(prompts)
+
+
+def move(model: nn.Module, size: float = 0.02) -> None:
+    """Leave the policy that sampled."""
+    generator = torch.Generator().manual_seed(1)
+    with torch.no_grad():
+        for parameter in model.parameters():
+            noise = torch.randn(parameter.shape, generator=generator, dtype=torch.float64)
+            parameter += (size * parameter.std() * noise).to(parameter)
+
+
+def token_logps(model: PreTrainedModel, batch: dict[str, Tensor]) -> Tensor:
+    """`(B, T)`: log-probabilities of the completion tokens, by a plain forward pass and a plain log-softmax."""
+    ids = torch.cat([batch["prompt_ids"], batch["completion_ids"]], dim=1)
+    attention = torch.cat([batch["prompt_mask"], batch["completion_mask"]], dim=1)
+    logits = model(input_ids=ids, attention_mask=attention).logits[:, :-1]
+    chosen = logits.log_softmax(-1).gather(2, ids[:, 1:].unsqueeze(2)).squeeze(2)
+    return chosen[:, -batch["completion_ids"].size(1) :]
+
+
+def loss_and_gradient(trainer, batch: dict[str, Tensor]) -> tuple[Tensor, Tensor]:
+    """The trainer's own loss of a batch, and its gradient as one vector."""
+    loss = trainer.compute_loss(trainer.model, batch)
+    return loss.detach(), gradient(loss, trainer.model)
+
+
+def gradient(loss: Tensor, model: nn.Module) -> Tensor:
+    parameters = [parameter for parameter in model.parameters() if parameter.requires_grad]
+    parts = torch.autograd.grad(loss, parameters)
+    return torch.cat([part.flatten() for part in parts])
+
+
+def vector(model: nn.Module) -> Tensor:
+    """All weights of a model as one vector."""
+    return torch.cat([parameter.detach().flatten() for parameter in model.parameters()])
+
+
+def trained(trainer) -> tuple[Tensor, Tensor]:
+    """The weights after training, and the logged losses."""
+    before = vector(trainer.model)
+    trainer.train()
+    after = vector(trainer.model)
+    substantial(after - before, "training did not move the weights")
+    return after, torch.tensor([row["loss"] for row in trainer.state.log_history if "loss" in row])
+
+
+def interrupted(make: Callable[[str], Any], save_step: int, state: Callable[[Any], Iterable[Tensor]]) -> float:
+    """How far a run that is resumed from the checkpoint of `save_step` ends from the one that never stopped.
+
+    Args:
+        make: a trainer that saves at `save_step` into the folder it is given; called once a run.
+        state: what is compared at the end, besides weights and the losses after the checkpoint.
+    """
+    ends, whole = [], tempfile.mkdtemp()
+    for folder, resume in ((whole, None), (tempfile.mkdtemp(), str(Path(whole, f"checkpoint-{save_step}")))):
+        run = make(folder)
+        run.train(resume_from_checkpoint=resume)
+        rows = [row for row in run.state.log_history if "loss" in row and row["step"] > save_step]
+        losses = substantial(torch.tensor([row["loss"] for row in rows]), "no step follows the checkpoint")
+        ends.append([vector(run.model), losses, *state(run)])
+    return difference(*ends)
+
+
+def substantial(value: Tensor, otherwise: str) -> Tensor:
+    """The value, unless it is zero or no number: two of those are equal without anything having been compared."""
+    if not value.isfinite().all() or value.abs().max() < 1e-6:
+        raise Disproved(f"nothing was compared: {otherwise}")
+    return value
+
+
+def difference(ours: Iterable[Tensor], theirs: Iterable[Tensor]) -> float:
+    """The greatest absolute difference; 0.0 where all values are equal to the last bit, NaN where one is none."""
+    return max((one.double() - other.double()).abs().max().item() for one, other in zip(ours, theirs, strict=True))
+
+
+def relative(ours: Iterable[Tensor], theirs: Iterable[Tensor]) -> float:
+    """The greatest difference of each pair, in units of the greatest value of the second."""
+    return max(
+        ((one - other).abs().max() / substantial(other, "the reference is zero").abs().max()).item()
+        for one, other in zip(ours, theirs, strict=True)
+    )
