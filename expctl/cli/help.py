@@ -8,6 +8,7 @@ TEXT = """expctl: post-training experiments from small YAML groups.
   expctl -m [overrides]            run a sweep, e.g. expctl -m algorithm=grpo,gfpo seed=0,1,2
   expctl check [-m] [overrides]    check everything that can be checked without loading weights
   expctl list [GROUP]              the options of a group, one line each
+  expctl verify [ALGORITHM ...]    prove the algorithms on the versions installed here
 
 Examples:
   expctl algorithm=grpo args.learning_rate=1e-5
