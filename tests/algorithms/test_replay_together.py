@@ -1,10 +1,7 @@
 """Replay together with filtering, the ratio of sequences and the credit of tokens."""
 
-from dataclasses import dataclass
-
 import pytest
 import torch
-import trl
 from replay_setup import (
     EQUAL,
     GROUP,
@@ -17,37 +14,26 @@ from replay_setup import (
 )
 from tiny_policy import scripted_rollout, tiny_model, tiny_prompts, tiny_tokenizer
 
-from expctl.algorithms.gfpo import GFPOConfig, GroupFiltering
-from expctl.algorithms.grpo_with_replay_buffer import GRPOWithReplayBufferConfig
-from expctl.algorithms.gspo_token import SequenceTokenRatio
-from expctl.algorithms.replay import GroupReplay
-from expctl.algorithms.rollout_checkpoint import RolloutCheckpoint
+from expctl.algorithms.composed import ComposedConfig, ComposedTrainer
 from expctl.algorithms.rows import unpack
-from expctl.algorithms.token_advantages import DiscountedCredit, TokenAdvantages
-from expctl.algorithms.trainer_hooks import ScoredRollout
+from expctl.algorithms.token_advantages import DiscountedCredit
 
 GRADED = [0.0, 1.0, 2.0, 3.0]
-
-
-class EverythingTrainer(
-    RolloutCheckpoint, ScoredRollout, GroupReplay, SequenceTokenRatio, GroupFiltering, TokenAdvantages, trl.GRPOTrainer
-):
-    pass
-
-
-@dataclass
-class EverythingConfig(GFPOConfig, GRPOWithReplayBufferConfig):
-    pass
 
 
 def everything(folder, script, **options):
     settings = {"per_device_train_batch_size": 2 * GROUP, "num_generations": GROUP, "num_remains_in_group": 2}
     settings |= {"report_to": "none", "use_cpu": True, "bf16": False, "disable_tqdm": True, "save_strategy": "no"}
-    settings |= {"importance_sampling_level": "sequence_token", "loss_type": "grpo", "max_completion_length": 8}
-    return EverythingTrainer(
+    settings |= {
+        "importance_sampling_level": "sequence_token",
+        "loss_type": "grpo",
+        "replay_buffer_size": 64,
+        "max_completion_length": 8,
+    }
+    return ComposedTrainer(
         tiny_model(),
         script,
-        EverythingConfig(output_dir=str(folder), **settings | options),
+        ComposedConfig(output_dir=str(folder), **settings | options),
         tiny_prompts(),
         processing_class=tiny_tokenizer(),
         rollout_func=scripted_rollout,
