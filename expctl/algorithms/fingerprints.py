@@ -103,10 +103,14 @@ def _sentences(upstream: dict[str, tuple[Upstream, ...]]) -> list[str]:
             names += [PARTS[part].algorithm] if PARTS[part].algorithm not in names else []
     found = {one: fingerprint(one) for one in users}
     return [
-        f"{_changed(one, found[one], tested)}; {' and '.join(names)} not proven on it"
+        f"{_changed(one, found[one], tested)}; {_listed(names)} not proven on it"
         for one, names in users.items()
         if found[one] != tested["fingerprints"].get(str(one))
     ]
+
+
+def _listed(names: list[str]) -> str:
+    return " and ".join(filter(None, (", ".join(names[:-1]), names[-1])))
 
 
 def _changed(one: Upstream, now: str | None, tested: dict) -> str:

@@ -6,7 +6,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from contextlib import nullcontext
 from typing import Any, TextIO
 
 from expctl.algorithms.upstream import ALGORITHMS
@@ -31,13 +31,10 @@ def main(words: list[str]) -> int:
         raise Refusal(f"no option '{unknown[0]}'", where="command line", do="expctl verify [--json] [ALGORITHM ...]")
     algorithms = list(dict.fromkeys(map(_algorithm, (word for word in words if word != "--json")))) or [*ALGORITHMS]
     began, verdicts, broken = time.monotonic(), [], ""
-    with Verdicts(open(os.devnull, "w") if "--json" in words else sys.stdout) as shown:
-        try:
-            for verdict in prove(algorithms):
-                verdicts.append(verdict)
-                shown.show(verdict)
-        except RuntimeError as error:
-            broken = str(error)
+    try:
+        verdicts = _proven(algorithms, show="--json" not in words)
+    except BrokenOff as error:
+        verdicts, broken = error.verdicts, str(error)
     proven = not broken and all(verdict["passed"] for verdict in verdicts)
     seconds = round(time.monotonic() - began, 1)
     if "--json" in words:
@@ -48,28 +45,38 @@ def main(words: list[str]) -> int:
     return EXIT_PROVEN if proven else EXIT_NOT_PROVEN
 
 
-def prove(algorithms: list[str]) -> Iterator[dict[str, Any]]:
-    """The verdicts of `python -m expctl.verify`, each as soon as it is there.
+class BrokenOff(Exception):  # noqa: N818 - what is left of the proofs
+    """The process of the proofs ended before all of them; `verdicts` are those that it had come to."""
 
-    Raises:
-        RuntimeError: the process ended before all of them.
-    """
+    def __init__(self, what: str, verdicts: list[dict[str, Any]]):
+        super().__init__(what)
+        self.verdicts = verdicts
+
+
+def _proven(algorithms: list[str], show: bool) -> list[dict[str, Any]]:
+    """All verdicts of `python -m expctl.verify`, shown as they come. Raises BrokenOff."""
     environment = {key: value for key, value in os.environ.items() if not key.startswith(OF_A_LAUNCHER)} | QUIET
+    command = [sys.executable, "-m", "expctl.verify", *algorithms]
+    verdicts: list[dict[str, Any]] = []
     with tempfile.TemporaryFile("w+") as log:
-        command = [sys.executable, "-m", "expctl.verify", *algorithms]
         child = subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=log, text=True)
         try:
-            first = child.stdout.readline()
-            announced, said = json.loads(first)["proofs"] if first else None, 0
-            for line in child.stdout:
-                said += 1
-                yield json.loads(line)
+            announced = json.loads(child.stdout.readline() or '{"proofs": null}')["proofs"]
+            with Verdicts() if show and announced else nullcontext() as shown:
+                if shown:
+                    shown.begin(announced)
+                for line in child.stdout:
+                    verdicts.append(json.loads(line))
+                    if shown:
+                        shown.show(verdicts[-1])
             code = child.wait()
         finally:
             child.kill()
             child.wait()
-        if code != 0 or said != announced:
-            raise RuntimeError(f"the proofs broke off after {said} with exit code {code}:\n{_last_lines(log)}")
+        if code != 0 or announced is None or len(verdicts) != len(announced):
+            what = f"the proofs broke off after {len(verdicts)}, exit code {code}:\n{_last_lines(log)}"
+            raise BrokenOff(what, verdicts)
+    return verdicts
 
 
 def _algorithm(word: str) -> str:

@@ -1,18 +1,19 @@
-"""The table of `expctl verify`, filled as the proofs finish."""
+"""The table of `expctl verify`, a row as each proof is done."""
 
 import sys
 from types import TracebackType
 from typing import Any, TextIO
 
-TITLES = ("algorithm", "proof", "what holds", "measured", "must be", "")
+ROW = "{:<4}  {:<11}  {:<21}  {:>8} {:<8}  {}"
 
 
 class Verdicts:
-    """Shows verdicts: a table that grows in a terminal, a line each where the output is none."""
+    """Shows verdicts as they come; in a terminal in colour, with the proof that is running at the foot."""
 
     def __init__(self, out: TextIO | None = None):
         self._out = out or sys.stdout
-        self._live = _LiveTable(self._out) if self._out.isatty() else None
+        self._live = _Terminal(self._out) if self._out.isatty() else None
+        self._waiting: list[list[str]] = []
 
     def __enter__(self) -> "Verdicts":
         return self
@@ -21,17 +22,29 @@ class Verdicts:
         if self._live:
             self._live.end()
 
+    def begin(self, names: list[list[str]]) -> None:
+        """The (algorithm, proof) of all verdicts that will follow."""
+        self._waiting = list(names)
+        self._say(ROW.format("", "algorithm", "proof", "measured", "must be", "what holds").rstrip(), "bold")
+        self._show_running()
+
     def show(self, verdict: dict[str, Any]) -> None:
         """One more verdict, as `python -m expctl.verify` says it."""
+        word, style = ("ok", "green") if verdict["passed"] else ("FAIL", "bold red")
+        names = verdict["algorithm"], verdict["name"]
+        self._say(ROW.format(word, *names, number(verdict["measured"]), verdict["bound"], verdict["statement"]), style)
+        self._waiting = self._waiting[1:]
+        self._show_running()
+
+    def _say(self, row: str, style: str) -> None:
         if self._live:
-            self._live.add(verdict)
-            return
-        algorithm, proof, statement, measured, bound, word = _cells(verdict)
-        print(
-            f"{word:<4}  {algorithm:<11}  {proof:<21}  {measured:>8} {bound:<8}  {statement}",
-            file=self._out,
-            flush=True,
-        )
+            self._live.say(row, style)
+        else:
+            print(row, file=self._out, flush=True)
+
+    def _show_running(self) -> None:
+        if self._live:
+            self._live.run(": ".join(self._waiting[0]) if self._waiting else "")
 
 
 def failures(verdicts: list[dict[str, Any]]) -> list[str]:
@@ -39,43 +52,35 @@ def failures(verdicts: list[dict[str, Any]]) -> list[str]:
     lines = []
     for verdict in verdicts:
         if not verdict["passed"]:
-            reasons = verdict["why"] or [f"measured {_number(verdict['measured'])}, must be {verdict['bound']}"]
+            reasons = verdict["why"] or [f"measured {number(verdict['measured'])}, must be {verdict['bound']}"]
             lines += [f"{verdict['algorithm']}: {verdict['name']}: {reason}" for reason in reasons]
     return lines
 
 
-def _cells(verdict: dict[str, Any]) -> tuple[str, ...]:
-    return (
-        verdict["algorithm"],
-        verdict["name"],
-        verdict["statement"],
-        _number(verdict["measured"]),
-        verdict["bound"],
-        "ok" if verdict["passed"] else "FAIL",
-    )
-
-
-def _number(measured: float | None) -> str:
+def number(measured: float | None) -> str:
     return "none" if measured is None else f"{measured:.2g}"
 
 
-class _LiveTable:
+class _Terminal:
     def __init__(self, out: TextIO):
         from rich.console import Console
         from rich.live import Live
-        from rich.table import Table
 
-        self._table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
-        for title, justify in zip(TITLES, ("left", "left", "left", "right", "left", "left"), strict=True):
-            self._table.add_column(title, justify=justify, no_wrap=title != "what holds")
-        # The foot of a table that is taller than the window is what has just been proven.
-        self._live = Live(self._table, console=Console(file=out, highlight=False), vertical_overflow="visible")
+        self._console = Console(file=out, highlight=False)
+        self._live = Live(console=self._console, refresh_per_second=8, transient=True)
         self._live.start()
 
-    def add(self, verdict: dict[str, Any]) -> None:
-        *cells, word = _cells(verdict)
-        self._table.add_row(*cells, f"[green]{word}[/]" if verdict["passed"] else f"[bold red]{word}[/]")
-        self._live.refresh()
+    def say(self, row: str, style: str) -> None:
+        from rich.text import Text
+
+        text = Text(row, no_wrap=True, overflow="ellipsis")
+        text.stylize(style, 0, None if style == "bold" else 4)
+        self._live.console.print(text)
+
+    def run(self, name: str) -> None:
+        from rich.spinner import Spinner
+
+        self._live.update(Spinner("dots", text=name) if name else "")
 
     def end(self) -> None:
         self._live.stop()

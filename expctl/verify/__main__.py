@@ -28,9 +28,9 @@ def proofs(algorithm: str) -> Iterator[Proof]:
 
 
 def prove(algorithms: list[str], say) -> None:
-    """Say how many proofs there are, then each verdict."""
+    """Say which proofs there are, then each verdict."""
     listed = [(algorithm, proof) for algorithm in algorithms for proof in proofs(algorithm)]
-    say({"proofs": len(listed)})
+    say({"proofs": [[algorithm, proof.name] for algorithm, proof in listed]})
     with tempfile.TemporaryDirectory() as folder:
         tempfile.tempdir = folder  # every folder a proof makes goes with this one
         for algorithm, proof in listed:
