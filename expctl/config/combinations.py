@@ -82,8 +82,10 @@ def check_ratio(experiment: Experiment) -> list[Refusal]:
         return []
     if RATIO in case.parts:
         return case.held_to(lambda: limits.check_ratio_level(case.args))
-    if case.args["importance_sampling_level"] != "sequence_token" or not case.is_ours:
+    if GRPO not in case.parts or not case.is_ours:
         return []
+    if case.args["importance_sampling_level"] != "sequence_token":
+        return case.held_to(lambda: limits.check_ratio_level(case.args, known=limits.LEVELS[:2]))
     return [
         Refusal(
             f"importance_sampling_level='sequence_token' is GSPO-token's, and {case.trainer['_target_']} has no such "
