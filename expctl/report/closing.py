@@ -10,7 +10,8 @@ from expctl.runs.files import Run, read_json
 
 
 def print_closing(run: Run, status: str, error: str | None) -> None:
-    """The table of a completed run, or why it is none and how to carry on."""
+    """The table of a completed run, or why it is none and how to carry on; before it what the run warned of."""
+    _print_warnings(run)
     if status == manifest.COMPLETED:
         print_summary(run)
         return
@@ -31,6 +32,7 @@ def print_done_already(run: Run, done: dict[str, Any]) -> None:
     changed = provenance.drift(done.get("versions") or {})
     if changed:
         print(f"note: it was made by other versions: {', '.join(changed)}")
+    _print_warnings(run)
     print_summary(run)
 
 
@@ -58,6 +60,14 @@ def print_summary(run: Run) -> None:
     console.print(f"{summary.get('objective_name')} = {shown} after {steps} steps in {took:.0f} s")
     console.print(f"model      {run.model}", soft_wrap=True)
     console.print(f"metrics    {run.metrics}", soft_wrap=True)
+
+
+def _print_warnings(run: Run) -> None:
+    warnings = (read_json(run.manifest) or {}).get("warnings") or []
+    for warning in warnings:
+        print(f"warning: {warning}", file=sys.stderr)
+    if warnings:
+        print("         expctl verify proves what still holds", file=sys.stderr)
 
 
 def _cells(before: float | None, after: float) -> tuple[str, str, str]:

@@ -52,3 +52,10 @@ def end_attempt(
     manifest = read_json(run.manifest)
     manifest["attempts"][-1] |= {"ended": now(), "to_step": to_step, "exit": exit_code, "signal": signal}
     write_json(run.manifest, manifest | {"status": status, "ended": now(), "error": error})
+
+
+def note_warnings(run: Run, warnings: list[str]) -> None:
+    """Record what a reader of the results should know; takes the place of what an earlier attempt noted."""
+    manifest = read_json(run.manifest)
+    if manifest.get("warnings", []) != warnings:
+        write_json(run.manifest, manifest | {"warnings": warnings})

@@ -1,5 +1,6 @@
 """From the resolved config to a trainer, every part through its `_target_`."""
 
+import logging
 import os
 from typing import Any
 
@@ -8,7 +9,9 @@ from transformers import Trainer, set_seed
 from transformers.utils import logging as transformers_logging
 
 from expctl import models
+from expctl.algorithms import fingerprints
 from expctl.data.conversation import fit_to_tokenizer
+from expctl.runs import manifest
 from expctl.runs.files import Run
 from expctl.runs.progress import Progress
 from expctl.worker.checkpoint import keep_checkpoints_whole
@@ -16,6 +19,8 @@ from expctl.worker.record import Record, StopWhenTold
 from expctl.worker.rewards import reward_function
 from expctl.worker.stop import StopRequest
 from expctl.worker.trackers import start_tracker
+
+logger = logging.getLogger(__name__)
 
 
 def trainer(config: dict[str, Any], run: Run, progress: Progress, stop: StopRequest) -> Trainer:
@@ -50,6 +55,8 @@ def trainer(config: dict[str, Any], run: Run, progress: Progress, stop: StopRequ
         parts["reward_funcs"] = [reward_function(node, name) for name, node in functions.items()]
     made = build(config["algorithm"]["trainer"], _partial_=True)(**parts)
     keep_checkpoints_whole(made, run.checkpoints)
+    if arguments.process_index == 0:
+        _warn_of_changes(made, run)
     return made
 
 
@@ -63,6 +70,14 @@ def reward_weights(reward: dict[str, Any]) -> dict[str, list[float]]:
     if not reward["weights"]:
         return {}
     return {"reward_weights": [float(reward["weights"].get(name, 1.0)) for name in reward["functions"]]}
+
+
+def _warn_of_changes(trainer: Trainer, run: Run) -> None:
+    """Say in the log and in the manifest what has changed upstream since the trainer's algorithms were tested."""
+    changes = fingerprints.warnings_for(type(trainer), *map(type, trainer.callback_handler.callbacks))
+    for change in changes:
+        logger.warning(change)
+    manifest.note_warnings(run, changes)
 
 
 def _assert_world_size(joined: int) -> None:
