@@ -19,7 +19,7 @@ GROUPS = {
     "reward": {"functions": (dict,), "weights": (dict, type(None))},
     "hardware": {
         "use_cpu": FLAG, "num_processes": NUMBER, "num_machines": NUMBER, "bf16": FLAG, "fp16": FLAG,
-        "sharding": (dict, type(None)),
+        "sharding": (dict, type(None)), "threads": (int, type(None)),
     },
 }  # fmt: skip
 # The loader's own, and those of transformers' from_pretrained that change what is loaded.

@@ -51,8 +51,9 @@ def worker_environment(run: Run, config: dict[str, Any], folder: Path) -> dict[s
     environment["EXPCTL_WORLD_SIZE"] = str(config["hardware"]["num_processes"] * config["hardware"]["num_machines"])
     if config["hardware"]["use_cpu"]:
         environment["ACCELERATE_USE_CPU"] = "true"
-        share = max(1, cores() // config["hardware"]["num_processes"])
-        environment.setdefault("OMP_NUM_THREADS", str(share))
+        environment.setdefault("OMP_NUM_THREADS", str(max(1, cores() // config["hardware"]["num_processes"])))
+    if config["hardware"]["threads"]:
+        environment["OMP_NUM_THREADS"] = str(config["hardware"]["threads"])
     return environment | tracker_environment(run, config["tracker"])
 
 

@@ -8,7 +8,15 @@ from accelerate.commands.config.config_args import ClusterConfig
 from expctl.launch.command import accelerate_config, worker_command, worker_environment
 from expctl.runs.files import Run
 
-CPU = {"use_cpu": True, "num_processes": 1, "num_machines": 1, "bf16": False, "fp16": False, "sharding": None}
+CPU = {
+    "use_cpu": True,
+    "num_processes": 1,
+    "num_machines": 1,
+    "bf16": False,
+    "fp16": False,
+    "sharding": None,
+    "threads": None,
+}
 FSDP2 = {"fsdp_version": 2, "fsdp_auto_wrap_policy": "TRANSFORMER_BASED_WRAP"}
 
 

@@ -25,7 +25,15 @@ def test_visible_gpus_follow_cuda_visible_devices(visible, count, two_gpus, monk
 
 
 def gpu_experiment(tmp_path, **hardware):
-    chosen = {"use_cpu": False, "num_processes": 1, "num_machines": 1, "bf16": True, "fp16": False, "sharding": None}
+    chosen = {
+        "use_cpu": False,
+        "num_processes": 1,
+        "num_machines": 1,
+        "bf16": True,
+        "fp16": False,
+        "sharding": None,
+        "threads": None,
+    }
     config = {"hardware": chosen | hardware, "args": {"use_cpu": False, "bf16": True, "fp16": False}}
     return Experiment(config, {"hardware": "gpu"}, [], tmp_path)
 

@@ -1,0 +1,33 @@
+"""A real model without a hub: SmolLM2 out of a PyPI package, trained a step with its chat template, loaded back."""
+
+import json
+import sys
+
+import pytest
+from harness import REPOSITORY, expctl, only_run, run
+
+
+@pytest.mark.timeout(900)
+@pytest.mark.xdist_group("real_model")
+def test_smollm2_is_converted_trained_and_loads_back(tmp_path):
+    home = {"HOME": str(tmp_path / "home")}
+    missing = expctl("check", "model=smollm2_135m", "dataset=reasoning_gym", cwd=tmp_path, **home)
+    assert missing.returncode == 2 and "make_smollm2.py" in missing.stderr
+    made = run(sys.executable, str(REPOSITORY / "scripts" / "make_smollm2.py"), cwd=tmp_path, timeout=600, **home)
+    assert made.returncode == 0, made.stdout + made.stderr
+    words = ["algorithm=gfpo", "model=smollm2_135m", "dataset=reasoning_gym", "args.max_steps=1", "args.do_eval=false",
+             "args.save_steps=1"]  # fmt: skip
+    done = expctl(*words, cwd=tmp_path, timeout=600, **home)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    folder = only_run(tmp_path)
+    for saved in (folder / "checkpoints" / "checkpoint-1", folder / "model"):
+        tokenizer = AutoTokenizer.from_pretrained(saved)
+        model = AutoModelForCausalLM.from_pretrained(saved)
+        assert model.num_parameters() > 130e6
+        prompt = tokenizer.apply_chat_template([{"role": "user", "content": "Say hello."}], tokenize=False)
+        assert "<|im_start|>user" in prompt
+    row = json.loads((folder / "metrics.jsonl").read_text().splitlines()[0])
+    assert row["gfpo/kept_length"] <= row["gfpo/sampled_length"]
