@@ -3,10 +3,13 @@
 The rewards are scripted by step, so that two trainers meet the same groups: some wasted, some not.
 """
 
+import json
+
 import pytest
 import torch
 from bema_trainers import losses
 from replay_setup import EQUAL, GROUP, REUSE, STRONG, Script, loss_inputs, move, rollout, store
+from test_replay_ranks import start
 from test_replay_resume import assert_same_buffer, assert_same_run
 from tiny_policy import scripted_rollout, tiny_prompts, tiny_tokenizer
 
@@ -153,7 +156,8 @@ def test_the_ratio_is_that_of_the_whole_sequence_on_fresh_and_replayed_rows_alik
 
 
 @pytest.mark.parametrize(
-    ("schedule", "interrupted_at"), [({}, 3), (REUSE, 3), (REUSE, 5), ({"steps_per_generation": 4, "per_device_train_batch_size": 2}, 5)]
+    ("schedule", "interrupted_at"),
+    [({}, 3), (REUSE, 3), (REUSE, 5), ({"steps_per_generation": 4, "per_device_train_batch_size": 2}, 5)],
 )
 def test_an_interrupted_run_of_all_parts_ends_as_the_one_that_was_not(
     policy_folder, tmp_path, schedule, interrupted_at
@@ -173,3 +177,26 @@ def test_an_interrupted_run_of_all_parts_ends_as_the_one_that_was_not(
         assert torch.equal(one, two)
     assert sum(entry.get("replay/rescued", 0) for entry in losses(whole)) > 0
     assert_same_buffer(whole.replay_buffer, resumed.replay_buffer)
+
+
+def test_two_ranks_keep_replay_and_learn_what_one_does(tmp_path):
+    """Groups straddle the ranks, and the rows of replayed ones travel."""
+    reports = {}
+    for world_size in (1, 2):
+        folder = tmp_path / str(world_size)
+        processes = start(folder, world_size, "composed_rank.py")
+        outputs = [process.communicate(timeout=240)[0] for process in processes]
+        assert all(process.returncode == 0 for process in processes), "\n".join(output[-3000:] for output in outputs)
+        reports[world_size] = [json.loads((folder / f"rank_{rank}.json").read_text()) for rank in range(world_size)]
+    (one,), two = reports[1], reports[2]
+    assert [report["processes"] for report in two] == [2, 2]
+    assert sum(row["replayed"] for rollout in one["rollouts"] for row in rollout["rows"]) > 0
+    for expected, found in zip(one["rollouts"], two[0]["rollouts"], strict=True):
+        assert len(found["rows"]) == 30 and found["tokens"] == expected["tokens"]
+        for field in ("prompt", "completion", "replayed"):
+            assert [row[field] for row in found["rows"]] == [row[field] for row in expected["rows"]]
+        for a, b in zip(expected["rows"], found["rows"], strict=True):
+            assert b["advantage"] == pytest.approx(a["advantage"], abs=1e-5)
+    for report in two:
+        assert report["buffer"] == one["buffer"] and one["buffer"]
+        assert report["weights"] == pytest.approx(one["weights"], rel=1e-3, abs=2e-2)

@@ -21,7 +21,7 @@ def free_port() -> int:
         return probe.getsockname()[1]
 
 
-def start(folder, world_size) -> list[subprocess.Popen]:
+def start(folder, world_size, script="replay_rank.py") -> list[subprocess.Popen]:
     folder.mkdir()
     saved_tiny_model(folder / "model")
     common = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(free_port()), "WORLD_SIZE": str(world_size)}
@@ -29,7 +29,7 @@ def start(folder, world_size) -> list[subprocess.Popen]:
     paths = os.pathsep.join([str(HERE), str(HERE.parents[1]), os.environ.get("PYTHONPATH", "")])
     return [
         subprocess.Popen(
-            [sys.executable, str(HERE / "replay_rank.py"), str(folder), str(world_size)],
+            [sys.executable, str(HERE / script), str(folder), str(world_size)],
             env=os.environ | common | {"RANK": str(rank), "LOCAL_RANK": str(rank), "PYTHONPATH": paths},
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
