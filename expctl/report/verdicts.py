@@ -80,7 +80,7 @@ class _Terminal:
     def run(self, name: str) -> None:
         from rich.spinner import Spinner
 
-        self._live.update(Spinner("dots", text=name) if name else "")
+        self._live.update(Spinner("dots", text=name) if name else "", refresh=True)
 
     def end(self) -> None:
         self._live.stop()
