@@ -114,6 +114,18 @@ def test_an_algorithm_named_without_a_dataset_trains_on_an_embedded_one_of_its_k
     assert json.loads((only_run(tmp_path) / "summary.json").read_text())["objective"] is not None
 
 
+def test_parts_laid_over_an_algorithm_work_in_one_run_that_is_called_after_them(tmp_path):
+    words = ["+algorithm/ratio=sequence_token", "algorithm/replay=on", "+algorithm/reference=bema"]
+    settings = ["callbacks.bema.update_freq=1", "callbacks.bema.ref_model_update_freq=1", "args.steps_per_generation=2"]
+    done = expctl(*GFPO, *words, *settings, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    run = only_run(tmp_path)
+    assert run.name.startswith("gfpo_sequence_token_bema_replay-tiny-arithmetic-s0-")
+    seen = {key for row in metrics(run) for key in row}
+    assert {"gfpo/kept_length", "replay/wasted", "kl"} <= seen
+    assert (run / "checkpoints" / "bema" / "model.safetensors").is_file()
+
+
 def test_lora_trains_and_saves_an_adapter(tmp_path):
     done = expctl("algorithm=sft", "peft=lora", "peft.r=4", "args.max_steps=2", "args.do_eval=false", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
