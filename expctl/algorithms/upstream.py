@@ -162,4 +162,5 @@ ALGORITHMS = {
     "gspo_token": ("SequenceTokenRatio", "TokenAdvantages", "RolloutCheckpoint"),
     "grpo_replay": ("GroupReplay", "RolloutCheckpoint"),
     "dpo_bema": ("BEMATrainerMixin", "BEMACallback"),
+    "composed": tuple(PARTS),
 }

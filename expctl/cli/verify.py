@@ -17,7 +17,7 @@ from expctl.runs.provenance import DECISIVE, versions
 
 EXIT_PROVEN, EXIT_NOT_PROVEN = 0, 1
 # What else people call them; `gspo` is proven with GSPO-token, which equals it where both are defined.
-ALSO = {"gspo": "gspo_token", "replay": "grpo_replay", "grpo_with_replay_buffer": "grpo_replay", "bema": "dpo_bema"}
+ALSO = {"gspo": "gspo_token", "replay": "grpo_replay", "bema": "dpo_bema", "together": "composed"}
 # Several threads, a GPU, a launcher's group or a network would only make the small numbers come later or otherwise.
 QUIET = {"OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": "", "TOKENIZERS_PARALLELISM": "false"}
 QUIET |= {"HF_HUB_OFFLINE": "1", "HF_HUB_DISABLE_TELEMETRY": "1"}

@@ -40,6 +40,11 @@ class Teaching:
         return [reward if teaches[i // G] else 1.0 for i, reward in enumerate(rewards)]
 
 
+def first_group_teaches(completions: list[str], answer: list[str], **_) -> list[float]:
+    """As `Teaching((True, False))`, and without counting its calls: a resumed run starts to count anew."""
+    return graded(completions[:G], answer[:G]) + [1.0] * G
+
+
 def trainer(*rollouts: tuple[bool, bool], **settings) -> GRPOWithReplayBufferTrainer:
     reward = Teaching(*rollouts) if rollouts else graded
     return grpo(GRPOWithReplayBufferTrainer, GRPOWithReplayBufferConfig, reward=reward, **settings)
@@ -121,17 +126,9 @@ def resumed_is_uninterrupted() -> float:
     """Saved with a full buffer that the rest of the run draws from, while half of a rollout is to be trained on."""
     settings = {"per_device_train_batch_size": G, "steps_per_generation": 2, "max_steps": 5, "save_strategy": "steps"}
 
-    class ByPrompt:
-        """The first group of a rollout always teaches, the second never does; a resumed run's calls count anew."""
-
-        __name__ = "by_prompt"
-
-        def __call__(self, completions, answer, **_):
-            return graded(completions[:G], answer[:G]) + [1.0] * G
-
     def make(folder):
         kind, config = GRPOWithReplayBufferTrainer, GRPOWithReplayBufferConfig
-        return grpo(kind, config, reward=ByPrompt(), output_dir=folder, save_steps=1, **settings)
+        return grpo(kind, config, reward=first_group_teaches, output_dir=folder, save_steps=1, **settings)
 
     def stored(run):
         buffer = run.replay_buffer

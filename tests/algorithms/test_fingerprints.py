@@ -15,6 +15,7 @@ import trl
 from transformers import Trainer
 
 from expctl.algorithms import bema_for_ref_model, grpo, grpo_with_replay_buffer, gspo_token
+from expctl.algorithms.composed import ComposedTrainer
 from expctl.algorithms.fingerprints import RECORD, check, current, meaning, warnings_for
 from expctl.algorithms.gfpo import GFPOTrainer
 from expctl.algorithms.upstream import ALGORITHMS, LINEAGES, PARTS
@@ -39,9 +40,9 @@ def changed(tmp_path):
             metadata.parent.mkdir()
             metadata.write_text(f"Metadata-Version: 2.1\nName: trl\nVersion: {as_version}\n")
         code = (
-            "import json, sys; from expctl.algorithms.fingerprints import check; print(json.dumps([check(sys.argv[1]),"
+            "import json, sys; from expctl.algorithms.fingerprints import check; "
+            "print(json.dumps([check(sys.argv[1]), 'torch' in sys.modules or 'trl' in sys.modules]))"
         )
-        code += " 'torch' in sys.modules or 'trl' in sys.modules]))"
         environment = os.environ | {"PYTHONPATH": f"{tmp_path}{os.pathsep}{REPOSITORY}"}
         done = subprocess.run([sys.executable, "-c", code, algorithm], env=environment, capture_output=True, text=True)
         assert done.returncode == 0, done.stderr
@@ -122,8 +123,8 @@ def test_everything_listed_is_found_and_is_what_was_recorded():
 
 def test_every_overridden_method_of_a_trainer_is_listed():
     """A method that a mixin of ours defines and upstream has too is an override, and must be in the list."""
-    trainers = [GFPOTrainer, gspo_token.GRPOTrainer, grpo_with_replay_buffer.GRPOWithReplayBufferTrainer,
-                grpo.GRPOTrainer, bema_for_ref_model.DPOTrainer, bema_for_ref_model.GRPOTrainer]  # fmt: skip
+    trainers = [GFPOTrainer, gspo_token.GRPOTrainer, grpo_with_replay_buffer.GRPOWithReplayBufferTrainer]
+    trainers += [bema_for_ref_model.DPOTrainer, bema_for_ref_model.GRPOTrainer, grpo.GRPOTrainer, ComposedTrainer]
     for trainer in trainers:
         upstream = trl.DPOTrainer if issubclass(trainer, trl.DPOTrainer) else trl.GRPOTrainer
         ours = [each for each in trainer.__mro__ if each.__module__.startswith("expctl.algorithms.")]
@@ -141,15 +142,15 @@ def test_every_overridden_method_of_a_trainer_is_listed():
         ((type("Mine", (GFPOTrainer,), {}),), {"GFPO", "exact resumption"}),
         ((bema_for_ref_model.DPOTrainer,), {"BEMA"}),
         ((trl.SFTTrainer, bema_for_ref_model.BEMACallback), {"BEMA"}),
+        ((ComposedTrainer,), {"GFPO", "GSPO-token", "GRPO with replay", "BEMA", "exact resumption"}),
         ((trl.GRPOTrainer, dict), set()),
     ],
 )
 def test_a_class_is_warned_about_what_it_derives_from(monkeypatch, classes, algorithms):
     monkeypatch.setattr("expctl.algorithms.fingerprints.fingerprint", lambda one: "another")
     sentences = warnings_for(*classes)
-    assert {name for s in sentences for name in s.rpartition("; ")[2][: -len(" not proven on it")].split(" and ")} == (
-        algorithms
-    )
+    ends = [sentence.rpartition("; ")[2].removesuffix(" not proven on it") for sentence in sentences]
+    assert {name for end in ends for name in end.replace(", ", " and ").split(" and ")} == algorithms
     if classes == (bema_for_ref_model.DPOTrainer,):
         assert not any("GRPOTrainer" in sentence for sentence in sentences)
 

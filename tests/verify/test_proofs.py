@@ -11,6 +11,7 @@ import trl
 from expctl.algorithms import (
     bema_callback,
     bema_schedule,
+    composed,
     difficulty,
     filters,
     gfpo,
@@ -118,6 +119,10 @@ BROKEN = [
     ("dpo_bema", "recurrence", bema_schedule.BEMASchedule, "alpha", after(lambda alpha: alpha * 1.01)),
     ("dpo_bema", "save and restore", bema_callback.BEMAWeights, "load_state_dict",
      instead(lambda self, tensors, parameters: self.start(parameters))),
+    ("composed", "nothing set is GRPO", composed.ComposedTrainer, "compute_loss", after(lambda loss: loss * 1.0001)),
+    ("composed", "one part set", composed.ComposedTrainer, "compute_loss", after(lambda loss: loss * 1.0001)),
+    ("composed", "all parts, resumed", replay_buffer.ReplayBuffer, "load", instead(lambda self, path: None)),
+    ("composed", "all parts, resumed", *LOAD),
     ("dpo_bema", "hard copy", *STALE_REFERENCE),
     ("dpo_bema", "moving reference", *STALE_REFERENCE),
 ]  # fmt: skip
@@ -147,6 +152,16 @@ def test_a_changed_upstream_disproves_by_name(monkeypatch):
     monkeypatch.setattr("expctl.algorithms.fingerprints.check", lambda algorithm: [sentence])
     found = verdict("gfpo", next(proofs("gfpo")))
     assert (found.name, found.passed, found.why) == ("upstream", False, [sentence])
+
+
+def test_an_upstream_that_cannot_be_imported_from_is_a_failed_proof_like_others(monkeypatch):
+    def import_module(name):
+        raise ImportError("cannot import name 'GRPOTrainer' from 'trl'")
+
+    monkeypatch.setattr("expctl.verify.__main__.import_module", import_module)
+    upstream, other = (verdict("gfpo", proof) for proof in proofs("gfpo"))
+    assert upstream.name == "upstream" and not other.passed
+    assert other.why == ["ImportError: cannot import name 'GRPOTrainer' from 'trl'"]
 
 
 @pytest.mark.parametrize(
