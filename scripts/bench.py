@@ -3,6 +3,7 @@
 
 scripts/bench.py startup     the parent alone: --help, --cfg job, list, and each kind of refusal
 scripts/bench.py overhead    a run through expctl beside the same training as a hand-written TRL script
+scripts/bench.py gfpo        steps of GFPO, replay and BEMA beside GRPO's, in one process
 """
 
 import argparse
@@ -59,9 +60,14 @@ json.dump(trainer.state.log_history, open(out + "/history.json", "w"))
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("what", choices=["startup", "overhead"])
+    parser.add_argument("what", choices=["startup", "overhead", "gfpo"])
     parser.add_argument("--repeat", type=int, default=5, help="runs of each; the median counts")
     chosen = parser.parse_args()
+    if chosen.what == "gfpo":
+        from bench_algorithms import gfpo
+
+        table(("", "step ms", "without sampling ms", "ratio to grpo's"), gfpo(chosen.repeat))
+        return
     with tempfile.TemporaryDirectory() as folder:
         {"startup": startup, "overhead": overhead}[chosen.what](Path(folder), chosen.repeat)
 
@@ -98,14 +104,9 @@ def overhead(folder: Path, repeat: int) -> None:
         )
         step["by hand"].append(training_seconds(json.loads((out / "history.json").read_text())) / steps)
         shutil.rmtree(folder / "outputs", ignore_errors=True)
-        whole["expctl"].append(
-            clock(
-                [COMMAND, "algorithm=sft", "hardware=cpu", "dataset=files", f"dataset.path={rows}",
-                 f"args.max_steps={steps}", f"args.per_device_train_batch_size={batch}", "args.learning_rate=1e-3", "args.do_eval=false",
-                 "args.save_strategy='no'"],
-                folder,
-            )
-        )  # fmt: skip
+        words = ["algorithm=sft", "hardware=cpu", "dataset=files", f"dataset.path={rows}", f"args.max_steps={steps}"]
+        words += [f"args.per_device_train_batch_size={batch}", "args.learning_rate=1e-3", "args.do_eval=false"]
+        whole["expctl"].append(clock([COMMAND, *words, "args.save_strategy='no'"], folder))
         (summary,) = (folder / "outputs").glob("*/summary.json")
         step["expctl"].append(json.loads(summary.read_text())["train_runtime"] / steps)
     medians = {name: statistics.median(seconds) for name, seconds in whole.items()}
