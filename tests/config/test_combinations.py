@@ -147,7 +147,8 @@ REFUSED = {
         "dpo_bema", {"args.sync_ref_model": True}, "both write", "args.sync_ref_model", "sync_ref_model=false"),
     "moving reference without a penalty": ("moving", {"args.beta": 0.0}, "GRPO has none", "args.beta", "above 0"),
     "reference between averages": (
-        "dpo_bema", {f"{BEMA}.update_freq": 7}, "not a multiple", f"{BEMA}.ref_model_update_freq", "=7"),
+        "dpo_bema", {f"{BEMA}.update_freq": 7, f"{BEMA}.ref_model_update_freq": 10}, "not a multiple",
+        f"{BEMA}.ref_model_update_freq", "=7"),
     "averages that extrapolate": (
         "dpo_bema", {f"{BEMA}.lag": 0, f"{BEMA}.multiplier": 0.01}, "extrapolate", f"{BEMA}.lag", "lag=1"),
     "time convention": ("dpo_bema", {f"{BEMA}.time": "papr"}, "no", f"{BEMA}.time", "paper"),
