@@ -39,14 +39,14 @@ def test_the_shipped_model_is_small_enough_to_ride_in_the_package(model):
 def test_it_answers_held_out_sums_well_and_leaves_something_to_learn(sampled, tokenizer):
     held_out, completion_ids = sampled
     rewards = accuracy(tokenizer.batch_decode(completion_ids, skip_special_tokens=True), held_out["answer"])
-    assert 0.78 < sum(rewards) / len(rewards) < 0.90
+    assert 0.68 < sum(rewards) / len(rewards) < 0.82
 
 
 def test_its_chains_of_thought_are_long_of_varying_length_and_end(sampled, tokenizer):
     _, completion_ids = sampled
     assert (completion_ids == tokenizer.eos_token_id).any(dim=1).float().mean() > 0.98
     lengths = (completion_ids != tokenizer.pad_token_id).sum(dim=1).float()
-    assert 32 < lengths.mean() < 44
+    assert 38 < lengths.mean() < 47
     assert lengths.std() > 8
 
 
