@@ -1,7 +1,6 @@
 """What cannot work together is refused when the config is checked: what it is, where it was set, what to do."""
 
 import copy
-import textwrap
 from dataclasses import replace
 
 import pytest
@@ -221,32 +220,6 @@ def test_a_part_over_an_algorithm_without_completions_is_refused(refused, compos
     choices = composed("dpo").choices | {part: "any"}
     (refusal,) = refused("dpo", choices=choices)
     assert f"{part}=any" in refusal.what and "not with dpo" in refusal.what
-
-
-def test_a_part_that_would_replace_a_trainer_of_the_users_own_is_refused(tmp_path, monkeypatch):
-    (tmp_path / "mine.py").write_text(
-        "from expctl.algorithms.composed import ComposedTrainer\n\n\nclass Mine(ComposedTrainer):\n    pass\n"
-    )
-    (tmp_path / "conf" / "algorithm").mkdir(parents=True)
-    (tmp_path / "conf" / "algorithm" / "mine.yaml").write_text(
-        textwrap.dedent(
-            """
-            # @package _global_
-            # Mine.
-            defaults: [grpo, _self_]
-            algorithm: {trainer: {_target_: mine.Mine}}
-            args: {_target_: expctl.algorithms.composed.ComposedConfig}
-            """
-        ).lstrip()
-    )
-    monkeypatch.chdir(tmp_path)
-    found = []
-    words = ["algorithm=mine", "algorithm/replay=on", "hardware=cpu"]
-    compose(words, lambda experiment: found.append(check(experiment)))
-    compose([*words, f"{TRAINER}=mine.Mine"], lambda experiment: found.append(check(experiment)))
-    (refusal,), kept = found
-    assert "takes the place of mine.Mine" in refusal.what and f"{TRAINER}=mine.Mine" in refusal.do
-    assert kept == []
 
 
 def test_a_users_own_trainer_may_read_fields_that_ours_would_not(refused, tmp_path):
