@@ -47,7 +47,7 @@ def folder(tmp_path):
 @pytest.mark.parametrize("line", commands())
 def test_command(line, folder):
     program, *words = shlex.split(line)
-    trains = program != "expctl" or not words or words[0] not in ("list", "check", "--cfg")
+    trains = program != "expctl" or not words or words[0] not in ("list", "check", "verify", "--cfg")
     short = SHORT if trains else []
     if program == "expctl":
         done = expctl(*words, *short, cwd=folder)
