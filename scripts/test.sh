@@ -7,7 +7,7 @@ cd "$(dirname "${BASH_SOURCE[0]}")/.."
 source scripts/environment.sh
 make_environment test
 # Nothing is fetched at run time: what a test needs is embedded, generated or installed.
-export HF_HUB_OFFLINE=1 HF_DATASETS_OFFLINE=1 TOKENIZERS_PARALLELISM=false WANDB_MODE=offline
+export HF_HUB_OFFLINE=1 TOKENIZERS_PARALLELISM=false WANDB_MODE=offline
 export PATH="$PWD/.venv/bin:$PATH"
 # One core a test process; two at a time.
 export OMP_NUM_THREADS="${OMP_NUM_THREADS:-1}"

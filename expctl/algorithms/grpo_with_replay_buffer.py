@@ -25,7 +25,8 @@ class GRPOWithReplayBufferConfig(GRPOConfig):
         replay_warmup_steps: optimizer steps before the first replay; groups are stored from the start.
         replay_max_age: optimizer steps between the sampling of a group and its last replay.
         replay_max_uses: replays of one group.
-        replay_max_fraction: share of the groups of a generation batch that may be replayed ones, rounded down.
+        replay_max_fraction: share of the groups of a generation batch that may be replayed ones, rounded down;
+            all of them by default, as in the trainer that founded it, which may be one group a batch.
         replay_correction: what corrects a replayed row for the policy having moved since, besides the ratio.
             "mask" keeps the importance ratio against the policy that wrote it, with the clip range of all rows, and
             drops the row if its advantage is negative and that policy is further away than `replay_mask_threshold`
@@ -43,7 +44,7 @@ class GRPOWithReplayBufferConfig(GRPOConfig):
     replay_warmup_steps: int = 0
     replay_max_age: int = 100
     replay_max_uses: int = 4
-    replay_max_fraction: float = 0.5
+    replay_max_fraction: float = 1.0
     replay_correction: str = "mask"
     replay_mask_threshold: float = 0.5
     replay_weight_cap: float = 2.0

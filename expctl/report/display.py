@@ -63,7 +63,8 @@ class Display:
     def _step_line(self, state: dict[str, Any]) -> str:
         words = [f"step {state['step']}/{state['of']}"]
         words += [f"{name} {value}" for name, value in short_metrics(state["metrics"])]
-        at, step = self._first
+        # A training that ends between two looks is seen for the first time when it is over.
+        at, step = self._first or (state["at"], state["step"])
         if state["step"] > step:
             pace = (state["at"] - at) / (state["step"] - step)
             words += [f"{pace:.2f} s/step", f"{_clock(pace * (state['of'] - state['step']))} left"]

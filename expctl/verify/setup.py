@@ -156,8 +156,14 @@ def difference(ours: Iterable[Tensor], theirs: Iterable[Tensor]) -> float:
 
 
 def relative(ours: Iterable[Tensor], theirs: Iterable[Tensor]) -> float:
-    """The greatest difference of each pair, in units of the greatest value of the second."""
-    return max(
-        ((one - other).abs().max() / substantial(other, "the reference is zero").abs().max()).item()
-        for one, other in zip(ours, theirs, strict=True)
-    )
+    """The greatest difference of each pair, in units of the greatest value of the second.
+
+    A loss, the mean of terms that are about one (standardised advantages times ratios) and cancel, is compared in
+    units of such a term: what is left of it after cancelling says nothing about rounding.
+    """
+    return max(_difference(one, other) for one, other in zip(ours, theirs, strict=True))
+
+
+def _difference(one: Tensor, other: Tensor) -> float:
+    unit = 1.0 if other.ndim == 0 else substantial(other, "the reference is zero").abs().max()
+    return float((one - other).abs().max() / unit)

@@ -82,7 +82,9 @@ def test_in_a_mixed_batch_the_useful_group_is_stored_and_the_useless_one_replace
 
 
 def test_every_row_of_a_replayed_group_comes_from_one_group_in_its_order(tmp_path):
-    trainer = replay_trainer(tmp_path, Script([MIXED] * 4, [EQUAL] * 4), per_device_train_batch_size=16)
+    trainer = replay_trainer(
+        tmp_path, Script([MIXED] * 4, [EQUAL] * 4), per_device_train_batch_size=16, replay_max_fraction=0.5
+    )
     first = store(trainer)
     batch = rollout(trainer, step=1)
     groups = [rows_of(first)[i : i + GROUP] for i in range(0, 16, GROUP)]

@@ -138,7 +138,6 @@ def test_grpo_with_replay_buffer(tiny, tmp_path):
         per_device_train_batch_size=4,
         num_generations=4,
         replay_buffer_size=8,
-        replay_max_fraction=1.0,  # of the batch's only group; half of one, the default, is none
         **SHORT,
     )
     trainer = GRPOWithReplayBufferTrainer(

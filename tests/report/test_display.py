@@ -71,3 +71,15 @@ def test_the_closing_rows_pair_before_and_after_and_show_a_single_reward_once():
     }
     assert evaluation_rows(before, after) == [("accuracy", 0.5, 0.6), ("completion length", 30.0, 20.0)]
     assert evaluation_rows({}, {"eval_loss": 0.5}) == [("loss", None, 0.5)]
+
+
+def test_a_training_that_is_over_between_two_looks_is_shown_all_the_same(tmp_path):
+    out = io.StringIO()
+    progress = Progress(tmp_path / ".progress.json")
+    with Display(Run(tmp_path), 0, out) as display:
+        progress.phase("training")
+        display.look()
+        progress.step(4, 4, {"loss": 0.5})
+        progress.phase("saving the model")
+        display.look()
+    assert "step 4/4  loss 0.5" in out.getvalue()

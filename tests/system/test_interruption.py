@@ -141,7 +141,7 @@ def test_a_reward_of_the_wrong_length_stops_the_run_with_the_counts(tmp_path):
     (tmp_path / "bad.py").write_text("def short(completions, **kwargs):\n    return [1.0]\n")
     done = expctl("reward.functions.mine._target_=bad.short", "args.max_steps=1", "args.do_eval=false", cwd=tmp_path)
     assert done.returncode == 1
-    assert "reward 'mine' returned 1 values for 64 completions" in done.stderr
+    assert "reward 'mine' returned 1 values for 128 completions" in done.stderr
     assert manifest(only_run(tmp_path))["status"] == "failed"
 
 
