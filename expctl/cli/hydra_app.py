@@ -9,6 +9,8 @@ from typing import Any
 
 import hydra
 import yaml
+from hydra._internal.hydra import Hydra
+from hydra.types import RunMode
 from omegaconf import DictConfig
 
 from expctl.config.experiment import Experiment, from_hydra, register_resolvers
@@ -34,11 +36,10 @@ def compose(words: list[str], verb: Callable[[Experiment], Any]) -> None:
     yaml.SafeLoader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
     register_resolvers()
     search_user_conf(config_dirs)
+    _know_the_mode(words)
     # Hydra prints and exits on an error of its own unless it is told to raise.
     os.environ["HYDRA_FULL_ERROR"] = "1"
-    # Said out loud, `--run` spares Hydra a first composition to find out what it is to do.
-    plain = ["--run"] if not any(word.startswith("-") for word in words) else []
-    before, sys.argv = sys.argv, [sys.argv[0], *plain, *map(_open_key, words)]
+    before, sys.argv = sys.argv, [sys.argv[0], *map(_open_key, words)]
 
     # Hydra announces an exception of a job in words of its own: keep it from Hydra's eyes, raise it afterwards.
     raised: list[BaseException] = []
@@ -64,6 +65,13 @@ def compose(words: list[str], verb: Callable[[Experiment], Any]) -> None:
         raise refusal from error
     finally:
         sys.argv = before
+
+
+def _know_the_mode(words: list[str]) -> None:
+    """Tell Hydra whether it runs one job or many: it would compose everything once more to find out."""
+    if not any(word.startswith("hydra.mode") for word in words):
+        mode = RunMode.MULTIRUN if is_multirun(words) else RunMode.RUN
+        Hydra.get_mode = lambda self, config_name, overrides: mode
 
 
 def is_multirun(words: list[str]) -> bool:

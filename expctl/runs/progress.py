@@ -6,6 +6,9 @@ import time
 from pathlib import Path
 from typing import Any
 
+# Nobody looks more often, and short steps are not to pay for it.
+EVERY_SECONDS = 0.1
+
 
 class Progress:
     """Writer of a run's `.progress.json`. Silent on every rank but the first."""
@@ -13,21 +16,25 @@ class Progress:
     def __init__(self, path: Path, *, silent: bool = False):
         self._path = path
         self._silent = silent
+        self._written = 0.0
         self._state: dict[str, Any] = {"phase": "starting", "step": 0, "of": None, "metrics": {}}
 
     def phase(self, name: str) -> None:
         """Enter a phase, for example `training`."""
         self._state["phase"] = name
-        self._write()
+        self.write()
 
     def step(self, step: int, of: int, metrics: dict[str, float]) -> None:
         """Report an optimizer step out of all and the latest metrics."""
         self._state |= {"step": step, "of": of, "metrics": self._state["metrics"] | metrics}
-        self._write()
+        if step == of or time.monotonic() - self._written > EVERY_SECONDS:
+            self.write()
 
-    def _write(self) -> None:
+    def write(self) -> None:
+        """Write what is known now, however short ago it was written."""
         if self._silent:
             return
+        self._written = time.monotonic()
         aside = self._path.with_suffix(".tmp")
         aside.write_text(json.dumps(self._state | {"at": time.time()}), encoding="utf-8")
         os.replace(aside, self._path)

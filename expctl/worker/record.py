@@ -3,7 +3,7 @@
 import json
 import math
 import os
-from typing import Any
+from typing import Any, TextIO
 
 import torch
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
@@ -19,6 +19,7 @@ class Record(TrainerCallback):
     def __init__(self, run: Run, progress: Progress):
         self._run = run
         self._progress = progress
+        self._file: TextIO | None = None
 
     def on_train_begin(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
         if state.is_world_process_zero:
@@ -32,17 +33,27 @@ class Record(TrainerCallback):
         if not state.is_world_process_zero or not logs or "train_runtime" in logs:
             return
         numbers = {key: finite(value) for key, value in logs.items() if isinstance(value, int | float)}
-        with self._run.metrics.open("a", encoding="utf-8") as file:
-            file.write(json.dumps({"step": state.global_step} | numbers) + "\n")
+        if self._file is None:
+            self._file = self._run.metrics.open("a", encoding="utf-8", buffering=1)
+        self._file.write(json.dumps({"step": state.global_step} | numbers) + "\n")
         self._progress.step(state.global_step, state.max_steps, {k: v for k, v in numbers.items() if v is not None})
 
     def on_step_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
         self._progress.step(state.global_step, state.max_steps, {})
 
+    def on_save(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
+        self._progress.write()
+
+    def on_train_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
+        self._progress.write()
+
     def _drop_after(self, step: int) -> None:
         """Rows of an earlier attempt beyond the checkpoint that this one carries on from are its to write again."""
         if not self._run.metrics.exists():
             return
+        if self._file is not None:  # it is about to be another file of this name
+            self._file.close()
+            self._file = None
         kept = [row for row in read_metrics(self._run.metrics) if row.get("step", 0) <= step]
         write_whole(self._run.metrics, "".join(json.dumps(row) + "\n" for row in kept))
 

@@ -3,6 +3,8 @@
 import io
 import re
 
+import pytest
+
 from expctl.report.display import Display
 from expctl.report.names import evaluation_rows, short_metrics
 from expctl.runs.files import Run
@@ -12,6 +14,11 @@ from expctl.runs.progress import Progress
 class Terminal(io.StringIO):
     def isatty(self):
         return True
+
+
+@pytest.fixture(autouse=True)
+def every_step_is_written(monkeypatch):
+    monkeypatch.setattr("expctl.runs.progress.EVERY_SECONDS", 0.0)
 
 
 def shown(tmp_path, out):
