@@ -33,6 +33,8 @@ def as_refusal(error: Exception, typed: list[str]) -> Refusal | None:
         mark = getattr(error, "problem_mark", None)
         where = f"{mark.name}, line {mark.line + 1}" if mark else ""
         return Refusal(f"not valid YAML: {getattr(error, 'problem', error)}", where=where)
+    if isinstance(error, ValueError) and "Config group override must be" in str(error):
+        return _no_option(typed)
     if isinstance(error, HydraException):
         return Refusal(_first_line(error), where="command line")
     return None
@@ -49,6 +51,16 @@ def _unknown_option(error: MissingConfigException, typed: list[str]) -> Refusal:
         where=f"{setter} (command line)" if setter in typed else setter,
         nearest=nearest(option, options),
         do=f"expctl list {group}",
+    )
+
+
+def _no_option(typed: list[str]) -> Refusal:
+    """A group was set to something that is no name of an option, such as null."""
+    known = groups()
+    setter = next((word for word in typed if word.lstrip("+").partition("=")[0] in known), "the command line")
+    group = setter.lstrip("+").partition("=")[0]
+    return Refusal(
+        f"the group '{group}' needs the name of an option", where=f"{setter} (command line)", do=f"expctl list {group}"
     )
 
 

@@ -28,6 +28,11 @@ MODEL = {
     "subfolder": TEXT, "quantization_config": (dict,), "variant": TEXT, "cache_dir": TEXT, "code_revision": TEXT,
 }  # fmt: skip
 TRACKER = {"report_to": TEXT, "project": OPTIONAL_TEXT, "mode": OPTIONAL_TEXT}
+# Fields of the trainer's arguments that expctl sets itself, and how a person says the same.
+OURS = {
+    "output_dir": "set EXPCTL_OUTPUTS to have runs elsewhere than in outputs/",
+    "resume_from_checkpoint": "leave it out: the same command carries on from the last checkpoint by itself",
+}
 TRACKERS = ("none", "wandb", "tensorboard")
 KINDS = ("prompts", "completions", "preferences")
 
@@ -41,6 +46,8 @@ def check_shape(experiment: Experiment) -> list[Refusal]:
             found += _compare(f"{group}.", config[group], keys, sources)
     if found:
         return found
+    for name in OURS.keys() & config["args"].keys():
+        found.append(Refusal(f"'args.{name}' is expctl's own", where=set_by(f"args.{name}", sources), do=OURS[name]))
     model = {key: kind for key, kind in MODEL.items() if key == "path" or key in config["model"]}
     found += _compare("model.", config["model"], model, sources, known=list(MODEL))
     tracker = {key: kind for key, kind in TRACKER.items() if key == "report_to" or key in config["tracker"]}

@@ -58,6 +58,8 @@ REFUSED = {
     "reward weight of no reward": (["reward.weights={acuracy: 2}"], ["acuracy", "accuracy"]),
     "kind that the algorithm does not eat": (["algorithm=sft", "dataset.kind=prompts"], ["completions", "prompts"]),
     "tracker that does not exist": (["tracker=wandbb"], ["wandbb", "wandb"]),
+    "field that expctl sets itself": (["args.output_dir=elsewhere"], ["args.output_dir", "EXPCTL_OUTPUTS"]),
+    "group emptied": (["dataset=null"], ["dataset"]),
     "token in the config": (["args.hub_token=hf_abcdefgh"], ["hub_token", "secret"]),
 }  # fmt: skip
 
