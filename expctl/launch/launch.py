@@ -11,8 +11,8 @@ from expctl.report.display import Display
 from expctl.runs import manifest, provenance
 from expctl.runs.claim import Claim
 from expctl.runs.files import Run, read_json
+from expctl.runs.manifest import EXIT_COMPLETED, EXIT_FAILED, EXIT_INTERRUPTED
 
-EXIT_COMPLETED, EXIT_FAILED, EXIT_INTERRUPTED = 0, 1, 75
 LOOK_SECONDS = 0.1
 
 

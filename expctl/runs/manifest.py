@@ -7,6 +7,8 @@ from expctl.runs.files import Run, read_json, write_json
 from expctl.runs.lock import is_held
 
 COMPLETED, FAILED, INTERRUPTED, RUNNING, CREATED = "completed", "failed", "interrupted", "running", "created"
+# What a process that ends a run says to its parent, and the command to the shell.
+EXIT_COMPLETED, EXIT_FAILED, EXIT_INTERRUPTED = 0, 1, 75
 
 
 def now() -> str:

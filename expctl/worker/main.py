@@ -10,10 +10,9 @@ from typing import NoReturn
 import yaml
 
 from expctl.runs.files import Run, read_json, read_metrics, write_json
+from expctl.runs.manifest import EXIT_COMPLETED, EXIT_FAILED, EXIT_INTERRUPTED
 from expctl.runs.progress import Progress
 from expctl.worker.stop import StopRequest, die_with_parent
-
-EXIT_COMPLETED, EXIT_FAILED, EXIT_INTERRUPTED = 0, 1, 75
 
 
 def work(folder: Path) -> NoReturn:
