@@ -1,24 +1,26 @@
 """Make an experiment's run one's own: a new one, one to carry on, or one that is done already."""
 
-import shlex
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
 
 from expctl.config.experiment import Experiment
 from expctl.places import outputs_root
-from expctl.runs import lock, manifest, provenance
+from expctl.runs import lock, manifest
+from expctl.runs.bundle import describe
 from expctl.runs.checkpoints import last_complete, step_of
-from expctl.runs.files import Run, write_yaml
+from expctl.runs.files import Run
 from expctl.runs.identity import config_hash, run_id
 
 
 @dataclass
 class Claim:
-    """A run and what is to be done with it. `held` keeps the lock; `done` is the manifest of a completed run."""
+    """A run and what is to be done with it. `held` keeps the lock; `new`: there was none before; `done` is the manifest
+    of a completed run."""
 
     run: Run
     held: IO[str] | None = None
+    new: bool = False
     done: dict[str, Any] | None = None
     checkpoint: Path | None = None
 
@@ -27,15 +29,17 @@ class Claim:
         return step_of(self.checkpoint) if self.checkpoint else 0
 
 
-def claim(experiment: Experiment) -> Claim:
+def claim(experiment: Experiment, folder: Path | None = None) -> Claim:
     """Create the run's folder, or take over the one that the same experiment left.
+
+    `folder`: where the run is or is to be, when not under its own id in the outputs.
 
     Raises:
         expctl.runs.lock.LockedError: the run is alive elsewhere.
         OSError: the folder cannot be written.
     """
     hashed = config_hash(experiment)
-    run = Run(outputs_root(experiment.folder) / run_id(experiment, hashed))
+    run = Run(folder or outputs_root(experiment.folder) / run_id(experiment, hashed))
     found = manifest.read(run) if run.folder.is_dir() else None
     if found and found["status"] == manifest.COMPLETED and not experiment.config["force"]:
         return Claim(run, done=found)
@@ -48,27 +52,9 @@ def claim(experiment: Experiment) -> Claim:
         held = lock.take(run.lock)
         found = None
     if not found:
-        _describe(run, experiment, hashed)
+        describe(run, experiment, hashed)
     checkpoint = last_complete(run.checkpoints)
-    return Claim(run, held=held, checkpoint=checkpoint)
-
-
-def _describe(run: Run, experiment: Experiment, hashed: str) -> None:
-    write_yaml(run.config, experiment.config)
-    write_yaml(run.overrides, experiment.overrides)
-    manifest.create(
-        run,
-        name=experiment.config["name"],
-        config_hash=hashed,
-        command=shlex.join(["expctl", *experiment.overrides]),
-        overrides=experiment.overrides,
-        choices=experiment.choices,
-        folder=str(experiment.folder),
-        git=provenance.git(experiment.folder),
-        versions=provenance.versions(),
-        host=provenance.host(),
-        hardware=experiment.config["hardware"],
-    )
+    return Claim(run, held=held, new=not found, checkpoint=checkpoint)
 
 
 def _set_aside(run: Run) -> None:
