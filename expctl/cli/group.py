@@ -23,6 +23,7 @@ from expctl.config.experiment import Experiment
 from expctl.config.refusal import Refusal
 from expctl.launch.command import tracker_environment
 from expctl.launch.launch import EXIT_COMPLETED, EXIT_FAILED, Outcome, begin_attempt, settle
+from expctl.processes import hear_of_death
 from expctl.report.closing import print_closing, print_done_already
 from expctl.report.display import Display
 from expctl.runs.claim import Claim
@@ -107,18 +108,21 @@ def _lead(group: Group, words: list[str]) -> tuple[dict[str, Any], Claim | None]
 def _lead_to_the_end(run: Run, claimed: Claim, terminal: TextIO) -> NoReturn:
     """Rank 0 is worker and parent at once: train, watch, settle the manifest."""
     from expctl.worker.main import attempt
-    from expctl.worker.stop import StopRequest, die_with_parent
+    from expctl.worker.stop import StopRequest
 
-    die_with_parent()
+    hear_of_death(os.getppid())()
     stop = StopRequest(run)
+
+    def end(code: int) -> NoReturn:
+        outcome = settle(claimed, code, "SIGTERM" if stop.asked and code != EXIT_FAILED else None)
+        with contextlib.redirect_stdout(terminal), contextlib.redirect_stderr(terminal):
+            print_closing(run, outcome.status, outcome.error)
+        terminal.flush()
+        os._exit(outcome.exit_code)
+
     with Display(run, claimed.from_step, terminal) as display, watched(display):
-        code = attempt(run, stop)
-    failed = code == EXIT_FAILED
-    outcome = settle(claimed, code, "SIGTERM" if stop.asked and not failed else None)
-    with contextlib.redirect_stdout(terminal), contextlib.redirect_stderr(terminal):
-        print_closing(run, outcome.status, outcome.error)
-    terminal.flush()
-    os._exit(outcome.exit_code)
+        code = attempt(run, stop, leave=lambda: end(EXIT_FAILED))
+    end(code)
 
 
 @contextlib.contextmanager

@@ -20,6 +20,7 @@ GROUPS = {
     "hardware": {
         "use_cpu": FLAG, "num_processes": NUMBER, "num_machines": NUMBER, "bf16": FLAG, "fp16": FLAG,
         "sharding": (dict, type(None)), "threads": (int, type(None)),
+        "hang_minutes": (int, float, type(None)),
     },
 }  # fmt: skip
 # The loader's own, and those of transformers' from_pretrained that change what is loaded.
@@ -68,6 +69,9 @@ def check_shape(experiment: Experiment) -> list[Refusal]:
     for key in ("hardware.num_processes", "hardware.num_machines"):
         if config["hardware"][key.split(".")[1]] < 1:
             found.append(Refusal(f"'{key}' must be at least 1", where=set_by(key, sources)))
+    if (config["hardware"]["hang_minutes"] or 1) <= 0:
+        key = "hardware.hang_minutes"
+        found.append(Refusal(f"'{key}' must be above 0; null never looks", where=set_by(key, sources)))
     unknown = set(config["reward"]["weights"] or {}) - set(config["reward"]["functions"])
     for name in sorted(unknown):
         key = f"reward.weights.{name}"

@@ -1,6 +1,7 @@
 """Launch a claimed run, watch it, and write down what became of it."""
 
 import signal
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -8,7 +9,7 @@ from typing import Any
 from expctl.launch.command import worker_command, worker_environment
 from expctl.launch.process import Workers
 from expctl.report.display import Display
-from expctl.runs import manifest, provenance
+from expctl.runs import manifest, provenance, ranks
 from expctl.runs.claim import Claim
 from expctl.runs.files import Run, read_json
 from expctl.runs.manifest import EXIT_COMPLETED, EXIT_FAILED, EXIT_INTERRUPTED
@@ -33,48 +34,60 @@ class Outcome:
 def launch(claimed: Claim, experiment_config: dict[str, Any], folder: Path) -> Outcome:
     """Run the workers to their end under the signal layer and settle the manifest."""
     run = claimed.run
-    begin_attempt(claimed)
-    environment = worker_environment(run, experiment_config, folder)
-    with Workers(worker_command(run, experiment_config["hardware"]), environment, run, folder) as workers:
-        with Display(run, claimed.from_step) as display:
+    try:
+        begin_attempt(claimed)
+        environment = worker_environment(run, experiment_config, folder)
+        command = worker_command(run, experiment_config["hardware"])
+        with Workers(command, environment, run, folder) as workers, Display(run, claimed.from_step) as display:
             code = workers.wait(LOOK_SECONDS, display.look)
-        received = workers.received
-    return settle(claimed, code, received)
+    except OSError as error:  # a disk that is full from the start
+        return settle(claimed, EXIT_FAILED, None, f"{error.strerror}: {error.filename}")
+    return settle(claimed, code, workers.received)
 
 
 def begin_attempt(claimed: Claim) -> None:
     """Clear what an earlier attempt said and write the manifest's new one."""
     for stale in (claimed.run.outcome, claimed.run.progress):
         stale.unlink(missing_ok=True)
+    ranks.forget(claimed.run)
     manifest.start_attempt(claimed.run, claimed.from_step, provenance.versions())
 
 
-def settle(claimed: Claim, code: int, received: str | None) -> Outcome:
+def settle(claimed: Claim, code: int, received: str | None, trouble: str | None = None) -> Outcome:
     """Judge by what the worker wrote, not by a launcher's exit code, and end the attempt in the manifest."""
     run = claimed.run
-    said = read_json(run.outcome) or {}
-    status = said.get("status")
-    error = said.get("error")
-    if status is None or (status == manifest.COMPLETED and not run.summary.exists()):
-        status = manifest.INTERRUPTED if received else manifest.FAILED
-        error = None if received else _died(code)
-    if status == manifest.FAILED and received:
-        # Told to stop, a rank may break off in the middle of talking to another.
-        status = manifest.INTERRUPTED
+    status, error = (manifest.FAILED, trouble) if trouble else _judged(run, code, received)
     exit_code = {manifest.COMPLETED: EXIT_COMPLETED, manifest.INTERRUPTED: EXIT_INTERRUPTED}.get(status, EXIT_FAILED)
     step = (read_json(run.progress) or {}).get("step")
-    manifest.end_attempt(run, status, to_step=step, exit_code=exit_code, signal=received, error=error)
+    try:
+        manifest.end_attempt(run, status, to_step=step, exit_code=exit_code, signal=received, error=error)
+    except OSError as unwritten:
+        # Without a word in the manifest the run is read as what its workers said, or as interrupted.
+        print(f"expctl: {run.manifest} could not be written: {unwritten.strerror}", file=sys.stderr)
     if claimed.held:
-        claimed.held.close()
+        claimed.held.release()
     if status == manifest.COMPLETED:
         return Outcome.of_completed(run)
     return Outcome(exit_code, status, error=error)
 
 
-def _died(code: int) -> str:
+def _judged(run: Run, code: int, received: str | None) -> tuple[str, str | None]:
+    said = read_json(run.outcome) or {}
+    status, error = said.get("status"), said.get("error")
+    if status is None or (status == manifest.COMPLETED and not run.summary.exists()):
+        status = manifest.INTERRUPTED if received else manifest.FAILED
+        error = None if received else _died(run, code)
+    if status == manifest.FAILED and received:
+        # Told to stop, a rank may break off in the middle of talking to another.
+        return manifest.INTERRUPTED, None
+    return status, error
+
+
+def _died(run: Run, code: int) -> str:
     """Why a worker ended that said nothing itself."""
     if code < 0:
         name = signal.Signals(-code).name
         hint = " (out of memory?)" if name == "SIGKILL" else ""
         return f"the worker was killed by {name}{hint}"
-    return f"the worker ended with exit code {code} and no word"
+    gone = ranks.lost(run)
+    return ranks.describe(gone) if gone else f"the worker ended with exit code {code} and no word"

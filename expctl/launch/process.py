@@ -1,6 +1,6 @@
 """Run the workers as a child that never outlives its parent, and hand signals on to it."""
 
-import ctypes
+import contextlib
 import os
 import signal
 import subprocess
@@ -8,10 +8,11 @@ from collections.abc import Callable
 from pathlib import Path
 from types import FrameType
 
+from expctl.processes import hear_of_death
+from expctl.runs import ranks
 from expctl.runs.files import Run
 
 FORWARDED = (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1, signal.SIGUSR2)
-PR_SET_PDEATHSIG = 1
 
 
 class Workers:
@@ -23,64 +24,70 @@ class Workers:
 
     def __init__(self, command: list[str], environment: dict[str, str], run: Run, folder: Path):
         self.received: str | None = None
-        self._log = run.log.open("ab")
+        self._run = run
+        self._command = command
+        self._environment = environment
+        self._folder = folder
         self._before: dict[int, Callable | int | None] = {}
-        self.process = subprocess.Popen(
-            command,
-            env=environment,
-            cwd=folder,
-            stdin=subprocess.DEVNULL,
-            stdout=self._log,
-            stderr=subprocess.STDOUT,
-            start_new_session=True,
-            preexec_fn=_die_with(os.getpid()),
-        )
+        self._process: subprocess.Popen | None = None
 
     def __enter__(self) -> "Workers":
+        # Before the child is there: a signal between its birth and the handlers would leave it behind.
         for number in FORWARDED:
             self._before[number] = signal.signal(number, self._forward)
+        with self._run.log.open("ab") as log:
+            self._process = subprocess.Popen(
+                self._command,
+                env=self._environment,
+                cwd=self._folder,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+                preexec_fn=_prepared(),
+            )
+        if self.received:
+            self._process.terminate()
         return self
 
     def __exit__(self, *_: object) -> None:
         self.stop_now()
         for number, handler in self._before.items():
             signal.signal(number, handler)
-        self._log.close()
 
     def _forward(self, number: int, _: FrameType | None) -> None:
-        if self.received is not None:
-            self.stop_now()
+        again = self.received is not None
+        self.received = self.received or signal.Signals(number).name
+        if self._process is None or self._process.returncode is not None:
             return
-        self.received = signal.Signals(number).name
-        if self.process.poll() is None:
-            self.process.terminate()
+        if again:
+            self.stop_now()
+        else:
+            self._process.terminate()
 
     def stop_now(self) -> None:
-        """Kill whatever is left of the workers' session."""
-        try:
-            os.killpg(self.process.pid, signal.SIGKILL)
-        except ProcessLookupError:
-            return
+        """Kill whatever is left: the child's session, and the ranks, which launchers put in sessions of their own."""
+        if self._process is not None:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(self._process.pid, signal.SIGKILL)
+            ranks.kill(self._run)
 
     def wait(self, every: float, look: Callable[[], None]) -> int:
         """Wait for the end, calling `look` each `every` seconds; the exit status as `subprocess` gives it."""
         while True:
             try:
-                return self.process.wait(timeout=every)
+                return self._process.wait(timeout=every)
             except subprocess.TimeoutExpired:
                 look()
 
 
-def _die_with(parent: int) -> Callable[[], None]:
+def _prepared() -> Callable[[], None]:
     """In the child, before it starts: SIGTERM when the parent dies; deaf to USR1/2, which launchers do not survive."""
-    libc = ctypes.CDLL(None, use_errno=True) if Path("/proc").exists() else None
+    hear = hear_of_death(os.getpid())
 
     def prepare() -> None:
         signal.signal(signal.SIGUSR1, signal.SIG_IGN)
         signal.signal(signal.SIGUSR2, signal.SIG_IGN)
-        if libc is not None:
-            libc.prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
-            if os.getppid() != parent:
-                os._exit(1)
+        hear()
 
     return prepare

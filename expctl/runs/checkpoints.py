@@ -8,6 +8,8 @@ from pathlib import Path
 from expctl.runs.files import read_json, write_json
 
 SEAL = "complete.json"
+# Where a checkpoint is while it is being written.
+ASIDE = ".writing"
 CHUNK = 1 << 22
 
 logger = logging.getLogger(__name__)

@@ -1,16 +1,23 @@
 """Make an experiment's run one's own: a new one, one to carry on, or one that is done already."""
 
+import logging
+import shutil
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 from expctl.config.experiment import Experiment
 from expctl.places import outputs_root
-from expctl.runs import lock, manifest
+from expctl.runs import manifest, ranks
 from expctl.runs.bundle import describe
 from expctl.runs.checkpoints import last_complete, step_of
 from expctl.runs.files import Run
 from expctl.runs.identity import config_hash, run_id
+from expctl.runs.lock import Lock, LockedError
+
+SAVING_SECONDS = 120.0
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass
@@ -19,7 +26,7 @@ class Claim:
     of a completed run."""
 
     run: Run
-    held: IO[str] | None = None
+    held: Lock | None = None
     new: bool = False
     done: dict[str, Any] | None = None
     checkpoint: Path | None = None
@@ -40,21 +47,48 @@ def claim(experiment: Experiment, folder: Path | None = None) -> Claim:
     """
     hashed = config_hash(experiment)
     run = Run(folder or outputs_root(experiment.folder) / run_id(experiment, hashed))
-    found = manifest.read(run) if run.folder.is_dir() else None
-    if found and found["status"] == manifest.COMPLETED and not experiment.config["force"]:
-        return Claim(run, done=found)
+    if not experiment.config["force"] and (done := _completed(run)):
+        return Claim(run, done=done)
     run.folder.mkdir(parents=True, exist_ok=True)
-    held = lock.take(run.lock)
+    held = Lock(run.lock)
+    try:
+        return _take_over(run, held, experiment, hashed)
+    except BaseException:
+        held.release()
+        if not run.manifest.exists():  # nothing is left of what could not be begun
+            shutil.rmtree(run.folder, ignore_errors=True)
+        raise
+
+
+def _take_over(run: Run, held: Lock, experiment: Experiment, hashed: str) -> Claim:
+    _wait_for_ranks(run)
+    # Only now is it certain that nobody else is at it.
+    found = manifest.settled(run)
     if found and experiment.config["force"]:
-        held.close()
         _set_aside(run)
-        run.folder.mkdir(parents=True)
-        held = lock.take(run.lock)
-        found = None
+        run.folder.mkdir(parents=True, exist_ok=True)
+        aside, held, found = held, Lock(run.lock), None
+        aside.release()
+    if found and found["status"] == manifest.COMPLETED:
+        held.release()
+        return Claim(run, done=found)
     if not found:
         describe(run, experiment, hashed)
-    checkpoint = last_complete(run.checkpoints)
-    return Claim(run, held=held, new=not found, checkpoint=checkpoint)
+    return Claim(run, held=held, new=not found, checkpoint=last_complete(run.checkpoints))
+
+
+def _completed(run: Run) -> dict[str, Any] | None:
+    found = manifest.read(run) if run.folder.is_dir() else None
+    return found if found and found["status"] == manifest.COMPLETED else None
+
+
+def _wait_for_ranks(run: Run) -> None:
+    """A command that was killed may have left ranks that are still saving; two attempts must not write at once."""
+    left = ranks.alive(run)
+    if left:
+        logger.warning("ranks of a command that was killed are still saving: waiting for process %s", left[0]["pid"])
+        if not ranks.wait_for_end(run, SAVING_SECONDS):
+            raise LockedError(left[0])
 
 
 def _set_aside(run: Run) -> None:

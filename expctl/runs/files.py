@@ -67,6 +67,16 @@ class Run:
         return self.folder / ".outcome.json"
 
     @property
+    def ranks(self) -> Path:
+        """One file for each rank of the current attempt, locked while it lives."""
+        return self.folder / ".ranks"
+
+    @property
+    def stacks(self) -> Path:
+        """What each rank was doing when no step had come for too long."""
+        return self.folder / "stacks"
+
+    @property
     def lock(self) -> Path:
         return self.folder / ".lock"
 

@@ -9,9 +9,11 @@ from typing import Any
 from expctl.config.experiment import Experiment
 from expctl.places import cache_root
 from expctl.runs.files import read_json, write_json
+from expctl.runs.sources import user_sources
 
 # What cannot change the result.
 WITHOUT = ("tracker", "force", "name")
+HARDWARE_WITHOUT = ("hang_minutes",)
 ARGS_WITHOUT = (
     "report_to",
     "run_name",
@@ -22,21 +24,31 @@ ARGS_WITHOUT = (
     "logging_first_step",
 )
 
+# What this process has read, where nothing can be remembered between processes.
+_seen: dict[str, str] = {}
+
 
 def config_hash(experiment: Experiment) -> str:
     """Hex SHA-256 over what can change the result.
 
-    The resolved config without trackers and logging, the source of the user's own code that a dotted path names, and
-    the content of local data files and model folders.
+    The resolved config without trackers and logging, the source of the user's own code that a dotted path names with
+    what it imports from there, and the content of local data files and model folders.
     """
     config = {key: value for key, value in experiment.config.items() if key not in WITHOUT}
     config["args"] = {key: value for key, value in config.get("args", {}).items() if key not in ARGS_WITHOUT}
+    config["hardware"] = {key: value for key, value in config["hardware"].items() if key not in HARDWARE_WITHOUT}
     parts = [json.dumps(config, sort_keys=True, default=str)]
-    parts += [file.read_text(encoding="utf-8", errors="replace") for file in user_sources(config, experiment.folder)]
-    for group in ("dataset", "model"):
-        for key in ("path", "eval_path"):
-            parts += _digests(config.get(group, {}).get(key), experiment.folder)
+    sources = user_sources(config, experiment.code_folders)
+    parts += [file.read_text(encoding="utf-8", errors="replace") for file in sources.values()]
+    parts += local_inputs(config, experiment.folder).values()
     return hashlib.sha256("\0".join(parts).encode()).hexdigest()
+
+
+def deciding(config: dict[str, Any]) -> dict[str, Any]:
+    """The part of a config that can change the result."""
+    kept = {key: value for key, value in config.items() if key not in WITHOUT}
+    kept["args"] = {key: value for key, value in (kept.get("args") or {}).items() if key not in ARGS_WITHOUT}
+    return kept
 
 
 def run_id(experiment: Experiment, hashed: str) -> str:
@@ -46,37 +58,28 @@ def run_id(experiment: Experiment, hashed: str) -> str:
     return "-".join([*words, f"s{experiment.config['seed']}", hashed[:8]])
 
 
-def user_sources(config: Any, folder: Path) -> list[Path]:
-    """Files of the working folder's own modules that a dotted path in the config names, sorted."""
-    files: set[Path] = set()
-    for target in _dotted_paths(config):
-        top = target.split(".")[0]
-        if top == "expctl":  # its version is in the manifest
-            continue
-        if (folder / f"{top}.py").is_file():
-            files.add(folder / f"{top}.py")
-        elif (folder / top / "__init__.py").is_file():
-            files |= set((folder / top).rglob("*.py"))
-    return sorted(files)
+def local_inputs(config: dict[str, Any], folder: Path) -> dict[str, str]:
+    """File -> SHA-256, of the local data files and model folders that the config names."""
+    found: dict[str, str] = {}
+    for group in ("dataset", "model"):
+        for key in ("path", "eval_path"):
+            found |= _digests((config.get(group) or {}).get(key), folder)
+    return found
 
 
-def _dotted_paths(node: Any) -> list[str]:
-    if isinstance(node, dict):
-        return [path for value in node.values() for path in _dotted_paths(value)]
-    if isinstance(node, list):
-        return [path for value in node for path in _dotted_paths(value)]
-    return [node] if isinstance(node, str) and re.fullmatch(r"\w+(\.\w+)+", node) else []
-
-
-def _digests(path: Any, folder: Path) -> list[str]:
+def _digests(path: Any, folder: Path) -> dict[str, str]:
     if not isinstance(path, str) or not (folder / Path(path).expanduser()).exists():
-        return []
+        return {}
     root = folder / Path(path).expanduser()
     files = sorted(file for file in root.rglob("*") if file.is_file()) if root.is_dir() else [root]
     known = _known_digests()
-    digests = [_digest(file, known) for file in files]
+    digests = {_name(file, folder): _digest(file, known) for file in files}
     _remember(known)
     return digests
+
+
+def _name(file: Path, folder: Path) -> str:
+    return str(file.relative_to(folder) if file.is_relative_to(folder) else file)
 
 
 def _digest(file: Path, known: dict[str, str]) -> str:
@@ -96,11 +99,13 @@ def _memory() -> Path:
 
 
 def _known_digests() -> dict[str, str]:
-    return read_json(_memory()) or {}
+    return (read_json(_memory()) or {}) | _seen
 
 
 def _remember(known: dict[str, str]) -> None:
-    if known and known != _known_digests():
+    before = _known_digests()
+    _seen.update(known)
+    if known != before:
         try:
             _memory().parent.mkdir(parents=True, exist_ok=True)
             write_json(_memory(), known)

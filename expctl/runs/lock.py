@@ -1,48 +1,135 @@
-"""One living owner a run: a lock that the kernel frees when its holder dies."""
+"""One living owner a run: a lock that the kernel frees when its holder dies, and a heartbeat for other machines.
 
+On one machine, and on file systems that share locks, the kernel's word is enough. On those that do not (many cluster
+file systems lock each machine for itself) the holder counts up a number in the file every few seconds: a taker on
+another machine looks whether it moves. No clock is compared with another's.
+"""
+
+import contextlib
 import fcntl
 import json
+import logging
 import os
 import socket
+import threading
+import time
 from pathlib import Path
-from typing import IO
+from typing import Any
+
+BEAT_SECONDS = 5.0
+# A holder on another machine that has not been heard of for so long is gone.
+SILENT_SECONDS = 30.0
+# Whoever only asks whether a lock is held holds it for that moment.
+ASKED_SECONDS = 0.3
+
+logger = logging.getLogger(__name__)
 
 
 class LockedError(Exception):
     """The run belongs to a process that is alive; `holder` says which (`host`, `pid`)."""
 
-    def __init__(self, holder: dict[str, str | int]):
+    def __init__(self, holder: dict[str, Any]):
         super().__init__(f"held by process {holder.get('pid')} on {holder.get('host')}")
         self.holder = holder
 
 
-def take(path: Path) -> IO[str]:
-    """Hold the lock as long as the returned file stays open.
+class Lock:
+    """A lock that is held until it is released or its process dies.
 
     Raises:
-        LockedError: another living process holds it.
+        LockedError: a living process holds it, here or on another machine.
     """
-    file = path.open("a+", encoding="utf-8")
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        file.seek(0)
-        text = file.read()
-        file.close()
-        raise LockedError(json.loads(text) if text.startswith("{") else {}) from None
-    file.truncate(0)
-    file.write(json.dumps({"host": socket.gethostname(), "pid": os.getpid()}))
-    file.flush()
-    return file
+
+    def __init__(self, path: Path):
+        self._path = path
+        self._descriptor = _locked(path)
+        self._holder: dict[str, Any] = {"host": socket.gethostname(), "pid": os.getpid(), "beat": 0}
+        left = _holder(path)
+        if left and left.get("host") != self._holder["host"] and _moves(path, left):
+            os.close(self._descriptor)
+            raise LockedError(left)
+        self._released, self._writing = threading.Event(), threading.Lock()
+        os.ftruncate(self._descriptor, 0)
+        self._write()
+        threading.Thread(target=self._beat, daemon=True).start()
+
+    def release(self) -> None:
+        """Give the lock up; another may have it at once."""
+        self._released.set()
+        with self._writing:
+            with contextlib.suppress(OSError):
+                os.ftruncate(self._descriptor, 0)
+            os.close(self._descriptor)
+
+    def _beat(self) -> None:
+        while not self._released.wait(BEAT_SECONDS):
+            with self._writing:
+                if not self._released.is_set():
+                    self._write()
+
+    def _write(self) -> None:
+        self._holder["beat"] += 1
+        # A full disk, or a server that is away for a moment, is no reason to give the run up.
+        with contextlib.suppress(OSError):
+            os.pwrite(self._descriptor, json.dumps(self._holder).encode() + b"\n", 0)
+            os.fsync(self._descriptor)
 
 
 def is_held(path: Path) -> bool:
-    """Whether a living process holds the lock."""
+    """Whether a living process seems to hold the lock; asked without waiting, and without writing."""
+    holder = _holder(path)
+    if holder is None:  # released, or never held
+        return False
     try:
-        with path.open("r+", encoding="utf-8") as file:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        with path.open("rb") as file:
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+            elsewhere = holder.get("host") != socket.gethostname()
+            return elsewhere and abs(time.time() - os.fstat(file.fileno()).st_mtime) < SILENT_SECONDS
     except BlockingIOError:
         return True
     except OSError:
         return False
+
+
+def _locked(path: Path) -> int:
+    """Descriptor of the file at `path`, locked."""
+    until = time.monotonic() + ASKED_SECONDS
+    while True:
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            if os.fstat(descriptor).st_ino == path.stat().st_ino:
+                return descriptor
+        except (BlockingIOError, FileNotFoundError) as error:
+            if time.monotonic() > until:
+                os.close(descriptor)
+                raise LockedError(_holder(path) or {}) from error
+        # Somebody holds it, or only asks, or the folder was set aside in the meantime and made anew.
+        os.close(descriptor)
+        time.sleep(0.02)
+
+
+def _holder(path: Path) -> dict[str, Any] | None:
+    """Who wrote itself into the lock last without releasing it."""
+    try:
+        found = json.loads(path.read_bytes().partition(b"\n")[0] or "null")
+    except (OSError, ValueError):
+        return None
+    return found if isinstance(found, dict) else None
+
+
+def _moves(path: Path, before: dict[str, Any]) -> bool:
+    """Watch for a beat of a holder on another machine; False when there was none for long enough."""
+    logger.warning(
+        "process %s on %s had this run last: looking up to %d s for a sign of life",
+        before.get("pid"), before.get("host"), SILENT_SECONDS,
+    )  # fmt: skip
+    until = time.monotonic() + SILENT_SECONDS
+    while time.monotonic() < until:
+        time.sleep(min(BEAT_SECONDS, SILENT_SECONDS) / 5)
+        now = _holder(path)
+        if now is None:
+            return False  # released
+        if now != before:
+            return True
     return False

@@ -5,6 +5,7 @@ from typing import Any
 
 from expctl.runs.files import Run, read_json, write_json
 from expctl.runs.lock import is_held
+from expctl.runs.ranks import alive
 
 COMPLETED, FAILED, INTERRUPTED, RUNNING, CREATED = "completed", "failed", "interrupted", "running", "created"
 # What a process that ends a run says to its parent, and the command to the shell.
@@ -26,20 +27,40 @@ def read(run: Run) -> dict[str, Any] | None:
     manifest = read_json(run.manifest)
     if not isinstance(manifest, dict) or "status" not in manifest:
         return None
-    if manifest["status"] in (CREATED, RUNNING) and not is_held(run.lock):
-        # Its process is gone without settling; a worker that failed has left word.
-        said = read_json(run.outcome) or {}
-        failed = said.get("status") == FAILED
-        manifest |= {"status": FAILED if failed else INTERRUPTED, "error": said.get("error") if failed else None}
+    if manifest["status"] in (CREATED, RUNNING) and not is_held(run.lock) and not alive(run):
+        return manifest | _said(run)
     return manifest
 
 
-def start_attempt(run: Run, from_step: int, versions: dict[str, str | None]) -> None:
-    """created | interrupted | failed -> running. An attempt that was never ended had its process killed."""
+def settled(run: Run) -> dict[str, Any] | None:
+    """As `read`, for who holds the lock: an attempt whose command was killed is ended in the file too."""
     manifest = read_json(run.manifest)
-    for attempt in manifest["attempts"]:
-        if attempt["ended"] is None:
-            attempt |= {"ended": now(), "exit": None, "signal": "killed"}
+    if not isinstance(manifest, dict) or "status" not in manifest:
+        return None
+    if manifest["status"] == RUNNING:
+        said = _said(run)
+        step = (read_json(run.progress) or {}).get("step")
+        for attempt in manifest["attempts"]:
+            if attempt["ended"] is None:
+                attempt |= {"ended": now(), "to_step": step, "exit": None, "signal": "killed"}
+        manifest |= {"ended": now()} | said
+        write_json(run.manifest, manifest)
+    return manifest
+
+
+def _said(run: Run) -> dict[str, Any]:
+    """Status and error of an attempt whose command is gone, from the word that its workers left."""
+    said = read_json(run.outcome) or {}
+    if said.get("status") == COMPLETED and run.summary.exists():
+        return {"status": COMPLETED, "error": None}
+    if said.get("status") == FAILED:
+        return {"status": FAILED, "error": said.get("error")}
+    return {"status": INTERRUPTED, "error": None}
+
+
+def start_attempt(run: Run, from_step: int, versions: dict[str, str | None]) -> None:
+    """created | interrupted | failed -> running."""
+    manifest = read_json(run.manifest)
     begun = {"started": now(), "ended": None, "from_step": from_step, "to_step": None, "exit": None, "signal": None}
     manifest["attempts"].append(begun)
     manifest |= {"status": RUNNING, "started": manifest["started"] or begun["started"], "ended": None}
@@ -61,3 +82,12 @@ def note_warnings(run: Run, warnings: list[str]) -> None:
     manifest = read_json(run.manifest)
     if manifest.get("warnings", []) != warnings:
         write_json(run.manifest, manifest | {"warnings": warnings})
+
+
+def note_data(run: Run, data: dict[str, Any]) -> dict[str, Any] | None:
+    """Record the fingerprints of the data; what an earlier attempt recorded, or None."""
+    manifest = read_json(run.manifest)
+    before = manifest.get("data")
+    if before != data:
+        write_json(run.manifest, manifest | {"data": data})
+    return before

@@ -5,7 +5,7 @@ import os
 from typing import Any
 
 from hydra.utils import instantiate
-from transformers import Trainer, set_seed
+from transformers import Trainer, TrainerCallback, set_seed
 from transformers.utils import logging as transformers_logging
 
 from expctl import models
@@ -13,18 +13,16 @@ from expctl.algorithms import fingerprints
 from expctl.data.conversation import fit_to_tokenizer
 from expctl.runs import manifest
 from expctl.runs.files import Run
-from expctl.runs.progress import Progress
 from expctl.worker.checkpoint import keep_checkpoints_whole
-from expctl.worker.record import Record, StopWhenTold
+from expctl.worker.data_seen import note_data
 from expctl.worker.rewards import reward_function
-from expctl.worker.stop import StopRequest
 from expctl.worker.trackers import start_tracker
 
 logger = logging.getLogger(__name__)
 
 
-def trainer(config: dict[str, Any], run: Run, progress: Progress, stop: StopRequest) -> Trainer:
-    """The trainer of one experiment, ready to train.
+def trainer(config: dict[str, Any], run: Run, callbacks: list[TrainerCallback]) -> Trainer:
+    """The trainer of one experiment, ready to train; `callbacks` come before the experiment's own.
 
     Raises:
         RuntimeError: this rank is in a group of another size than was launched.
@@ -37,6 +35,7 @@ def trainer(config: dict[str, Any], run: Run, progress: Progress, stop: StopRequ
     train_dataset, eval_dataset = build(config["dataset"])
     model, tokenizer = models.load(**config["model"])
     if arguments.process_index == 0:
+        note_data(run, train_dataset, eval_dataset)
         start_tracker(config, run)
     parts = {
         "model": model,
@@ -44,10 +43,8 @@ def trainer(config: dict[str, Any], run: Run, progress: Progress, stop: StopRequ
         "train_dataset": fit_to_tokenizer(train_dataset, tokenizer),
         "eval_dataset": fit_to_tokenizer(eval_dataset, tokenizer),
         "processing_class": tokenizer,
-        "callbacks": [
-            Record(run, progress), StopWhenTold(stop), *(build(node) for node in config["callbacks"].values())
-        ],
-    }  # fmt: skip
+        "callbacks": [*callbacks, *(build(node) for node in config["callbacks"].values())],
+    }
     if config["peft"]:
         parts["peft_config"] = build(config["peft"])
     if config["algorithm"]["kind"] == "prompts":

@@ -9,9 +9,7 @@ from typing import Any
 from transformers import Trainer
 from transformers.trainer_utils import PREFIX_CHECKPOINT_DIR
 
-from expctl.runs.checkpoints import complete, seal, step_of
-
-ASIDE = ".writing"
+from expctl.runs.checkpoints import ASIDE, complete, seal, step_of
 
 
 def keep_checkpoints_whole(trainer: Trainer, folder: Path) -> None:

@@ -1,83 +1,106 @@
 """One rank from start to end: build, evaluate, train, evaluate, save, say what became of it."""
 
+import contextlib
+import faulthandler
 import os
 import sys
 import time
-import traceback
 from pathlib import Path
-from typing import NoReturn
+from typing import Any, NoReturn
 
 import yaml
 
+from expctl.processes import hear_of_death
 from expctl.runs.files import Run, read_json, read_metrics, write_json
-from expctl.runs.manifest import EXIT_COMPLETED, EXIT_FAILED, EXIT_INTERRUPTED
+from expctl.runs.lock import is_held
+from expctl.runs.manifest import COMPLETED, EXIT_COMPLETED, EXIT_FAILED, EXIT_INTERRUPTED, INTERRUPTED
 from expctl.runs.progress import Progress
-from expctl.worker.stop import StopRequest, die_with_parent
+from expctl.runs.ranks import Presence
+from expctl.worker.hang import HangReport
+from expctl.worker.stop import Stopped, StopRequest, leave_when_peers_are_gone
+from expctl.worker.trouble import report
 
 
 def work(folder: Path) -> NoReturn:
     """Run this rank to its end and leave the process (nothing is gained from tearing the libraries down)."""
-    die_with_parent()
+    hear_of_death(os.getppid())()
     run = Run(folder)
-    stop = StopRequest(run)
-    code = attempt(run, stop)
-    sys.stdout.flush()
-    sys.stderr.flush()
+    if not is_held(run.lock):
+        sys.exit(f"no command holds {folder}: it died, or this is no way to start a run (expctl resume {folder.name})")
+    code = attempt(run, StopRequest(run), leave=lambda: os._exit(EXIT_FAILED))
+    with contextlib.suppress(OSError):  # a full disk
+        sys.stdout.flush()
+        sys.stderr.flush()
     os._exit(code)
 
 
-def attempt(run: Run, stop: StopRequest) -> int:
-    """One attempt at the run, by this rank; the exit code. What went wrong is written for the parent to read."""
-    rank = int(os.environ.get("RANK", 0))
+def attempt(run: Run, stop: StopRequest, leave: Any) -> int:
+    """One attempt at the run, by this rank; the exit code. What went wrong is written for the parent to read.
+
+    `leave` ends this process when another rank is gone.
+    """
+    rank, world = int(os.environ.get("RANK", 0)), int(os.environ.get("WORLD_SIZE", 1))
+    faulthandler.enable()
+    presence = Presence(run, rank)
+    if world > 1:
+        leave_when_peers_are_gone(run, leave)
     try:
-        status = train(run, stop, Progress(run.progress, silent=rank != 0))
+        config = yaml.safe_load(run.config.read_text(encoding="utf-8"))
+        hang = HangReport(run, rank, config["hardware"]["hang_minutes"])
+        status = train(run, config, stop, Progress(run.progress, silent=rank != 0), hang)
+        hang.end()
+        if rank == 0:
+            write_json(run.outcome, {"status": status})
     except BaseException as error:
-        traceback.print_exc()
-        # The first rank to fail knows why; the others only notice that it is gone.
-        if not run.outcome.exists():
-            write_json(run.outcome, {"status": "failed", "rank": rank, "error": _one_line(error)})
+        report(run, rank, world, error)
+        presence.leave()
         return EXIT_FAILED
-    if rank == 0:
-        write_json(run.outcome, {"status": status})
-    return EXIT_COMPLETED if status == "completed" else EXIT_INTERRUPTED
+    presence.leave()
+    return EXIT_COMPLETED if status == COMPLETED else EXIT_INTERRUPTED
 
 
-def train(run: Run, stop: StopRequest, progress: Progress) -> str:
+def train(run: Run, config: dict[str, Any], stop: StopRequest, progress: Progress, hang: HangReport) -> str:
     """Build, evaluate before, train, evaluate after, save; `completed` or `interrupted`."""
     began = time.perf_counter()
     progress.phase("loading libraries")
-    from expctl.worker import build, finish
+    from expctl.worker import build, finish, watch
+    from expctl.worker.record import Record, drop_what_comes_again
     from expctl.worker.trackers import close_trackers
 
-    config = yaml.safe_load(run.config.read_text(encoding="utf-8"))
     progress.phase("loading model and data")
     checkpoint = carried_on_from(run)
-    trainer = build.trainer(config, run, progress, stop)
+    if not int(os.environ.get("RANK", 0)):
+        drop_what_comes_again(run.metrics, checkpoint)
+    callbacks = [Record(run, progress), watch.StopWhenTold(stop), watch.SignsOfLife(hang)]
+    trainer = build.trainer(config, run, callbacks)
     evaluate = bool(config["args"].get("do_eval")) and trainer.eval_dataset is not None
-
-    before = _evaluated_before(run) if checkpoint else {}
-    if evaluate and not before and not stop.asked:
-        progress.phase("evaluating before training")
-        before = trainer.evaluate()
-    progress.phase("training")
-    built = time.perf_counter()
-    if not stop.asked:
+    try:
+        before = _evaluated_before(run) if checkpoint else {}
+        if evaluate and not before:
+            progress.phase("evaluating before training")
+            with stop.breaking_off():
+                before = trainer.evaluate()
+        watch.stop_here_if_told(stop, trainer.args.device)
+        progress.phase("training")
+        built = time.perf_counter()
         trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
-    trained = time.perf_counter()
-    if stop.asked and trainer.state.global_step < trainer.state.max_steps:
-        return "interrupted"
-
-    after = {}
-    if evaluate:
-        progress.phase("evaluating after training")
-        after = trainer.evaluate()
+        trained = time.perf_counter()
+        if stop.agreed and trainer.state.global_step < trainer.state.max_steps:
+            return INTERRUPTED
+        after = {}
+        if evaluate:
+            progress.phase("evaluating after training")
+            with stop.breaking_off(saved=(run.checkpoints / f"checkpoint-{trainer.state.global_step}").is_dir()):
+                after = _evaluated_at_the_end(trainer.state) or trainer.evaluate()
+    except Stopped:
+        return INTERRUPTED
     progress.phase("saving the model")
     finish.save_model(trainer, run)
     seconds = {"start": built - began, "training": trained - built, "total": time.perf_counter() - began}
     if trainer.is_world_process_zero():
         finish.write_summary(trainer, run, config, before, after, seconds)
         close_trackers()
-    return "completed"
+    return COMPLETED
 
 
 def carried_on_from(run: Run) -> Path | None:
@@ -94,8 +117,7 @@ def _evaluated_before(run: Run) -> dict[str, float]:
     return {key: value for key, value in rows[0].items() if key != "step"} if rows else {}
 
 
-def _one_line(error: BaseException) -> str:
-    """The error as the person reads it first: its type and message, of the cause where Hydra wrapped one."""
-    while type(error).__name__ == "InstantiationException" and error.__cause__ is not None:
-        error = error.__cause__
-    return f"{type(error).__name__}: {error}".strip()
+def _evaluated_at_the_end(state: Any) -> dict[str, float]:
+    """The evaluation within training that fell on the last step: the model has not changed since."""
+    rows = [row for row in state.log_history if row["step"] == state.global_step and "eval_loss" in row]
+    return {key: value for key, value in rows[-1].items() if key != "step"} if rows else {}

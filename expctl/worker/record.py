@@ -1,16 +1,14 @@
-"""The callbacks that every run has: write the metrics, report progress, stop when told."""
+"""The record of a run: its metrics, a row a logging step, and what it is doing right now."""
 
 import json
 import math
-import os
+from pathlib import Path
 from typing import Any, TextIO
 
-import torch
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
-from expctl.runs.files import Run, read_metrics, write_whole
+from expctl.runs.files import Run, read_json, read_metrics, write_whole
 from expctl.runs.progress import Progress
-from expctl.worker.stop import StopRequest
 
 
 class Record(TrainerCallback):
@@ -22,8 +20,6 @@ class Record(TrainerCallback):
         self._file: TextIO | None = None
 
     def on_train_begin(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
-        if state.is_world_process_zero:
-            self._drop_after(state.global_step)
         self._progress.step(state.global_step, state.max_steps, {})
 
     def on_log(
@@ -47,37 +43,30 @@ class Record(TrainerCallback):
     def on_train_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
         self._progress.write()
 
-    def _drop_after(self, step: int) -> None:
-        """Rows of an earlier attempt beyond the checkpoint that this one carries on from are its to write again."""
-        if not self._run.metrics.exists():
-            return
-        if self._file is not None:  # it is about to be another file of this name
-            self._file.close()
-            self._file = None
-        kept = [row for row in read_metrics(self._run.metrics) if row.get("step", 0) <= step]
-        write_whole(self._run.metrics, "".join(json.dumps(row) + "\n" for row in kept))
+
+def drop_what_comes_again(metrics: Path, checkpoint: Path | None) -> None:
+    """Keep of an earlier attempt's rows those that its checkpoint has behind it; this attempt writes the others again.
+
+    A last line that was cut short goes too. Without a checkpoint everything comes again.
+    """
+    if not metrics.exists():
+        return
+    kept = _before(read_metrics(metrics), checkpoint) if checkpoint else []
+    write_whole(metrics, "".join(json.dumps(row) + "\n" for row in kept))
 
 
-class StopWhenTold(TrainerCallback):
-    """Ends training after the current step with a checkpoint when any rank was told to stop; all agree on the step."""
-
-    def __init__(self, request: StopRequest):
-        self._request = request
-
-    def on_step_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
-        if any_rank(self._request.asked, args.device):
-            self._request.asked = True
-            control.should_training_stop = True
-            control.should_save = True
+def _before(rows: list[dict[str, Any]], checkpoint: Path) -> list[dict[str, Any]]:
+    state = read_json(checkpoint / "trainer_state.json") or {}
+    step = state.get("global_step", 0)
+    at_step = [row for row in state.get("log_history", []) if row.get("step") == step]
+    evaluated = any(is_evaluation(row) for row in at_step)
+    return [
+        row for row in rows if row["step"] < step or (row["step"] == step and (evaluated or not is_evaluation(row)))
+    ]
 
 
-def any_rank(flag: bool, device: torch.device) -> bool:
-    """Whether the flag is set on at least one rank; every rank gets the same answer."""
-    if int(os.environ.get("WORLD_SIZE", 1)) == 1:
-        return flag
-    value = torch.tensor(float(flag), device=device)
-    torch.distributed.all_reduce(value, op=torch.distributed.ReduceOp.MAX)
-    return bool(value.item())
+def is_evaluation(row: dict[str, Any]) -> bool:
+    return any(key.startswith("eval_") for key in row)
 
 
 def finite(value: float) -> float | None:

@@ -1,35 +1,67 @@
-"""Being told to stop: by a signal on any rank, agreed on by all ranks at the end of a step."""
+"""Being told to stop: by a signal on any rank, agreed on by all ranks, and done where nothing is lost."""
 
-import ctypes
+import contextlib
 import os
 import signal
-from pathlib import Path
+import threading
+from collections.abc import Callable, Iterator
 from types import FrameType
 
-from expctl.runs.files import Run
+from expctl.runs import ranks
+from expctl.runs.files import Run, read_json
+from expctl.runs.manifest import FAILED
 
-PR_SET_PDEATHSIG = 1
+LOOK_SECONDS = 2.0
+# What a rank is given to find out by itself, with an error of its own, that another is gone.
+GRACE_SECONDS = 5.0
+
+
+class Stopped(Exception):
+    """The ranks agreed to stop where there is nothing to save: before training, or when all of it is saved."""
 
 
 class StopRequest:
-    """Whether this rank was told to stop, by any of the signals that a person, a launcher or a scheduler sends."""
+    """Whether this rank was told to stop, by any of the signals that a person, a launcher or a scheduler sends.
+
+    `asked` is this rank's own knowledge; `agreed` is the same on all ranks (see `expctl.worker.watch.agree`).
+    """
 
     def __init__(self, run: Run) -> None:
         self.asked = False
+        self.agreed = False
+        self.may_break_off = False
         self._run = run
         for number in (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1, signal.SIGUSR2):
             signal.signal(number, self._note)
 
     def _note(self, number: int, _: FrameType | None) -> None:
-        if self._run.outcome.exists():
-            # Another rank has failed: nothing can be saved together any more, and waiting for it would not end.
+        again = self.asked and number == signal.SIGINT
+        if again or peers_are_gone(self._run):
+            # Nothing can be saved together any more, and waiting for the others would not end.
             os._exit(1)
         self.asked = True
 
+    @contextlib.contextmanager
+    def breaking_off(self, saved: bool = True) -> Iterator[None]:
+        """What runs in here may be broken off when told to stop, if everything before it is saved."""
+        self.may_break_off = saved
+        yield
+        self.may_break_off = False
 
-def die_with_parent() -> None:
-    """Be told to stop when the process that started this rank dies, so that no rank is left behind."""
-    if Path("/proc").exists():
-        ctypes.CDLL(None, use_errno=True).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
-        if os.getppid() == 1:
-            os._exit(1)
+
+def peers_are_gone(run: Run) -> bool:
+    """Whether a rank has failed or was lost."""
+    return (read_json(run.outcome) or {}).get("status") == FAILED or bool(ranks.lost(run))
+
+
+def leave_when_peers_are_gone(run: Run, leave: Callable[[], None]) -> None:
+    """From a thread: an operation of all ranks may wait many minutes for one that is dead; this rank does not."""
+
+    def watch() -> None:
+        pause = threading.Event()
+        while not peers_are_gone(run):
+            pause.wait(LOOK_SECONDS)
+        pause.wait(GRACE_SECONDS)
+        leave()
+
+    threading.Thread(target=watch, daemon=True).start()

@@ -1,0 +1,96 @@
+"""Which ranks of a run are alive, and which are gone without a word: a file a rank, locked while it lives."""
+
+import fcntl
+import json
+import os
+import re
+import signal
+import socket
+import time
+from pathlib import Path
+from typing import Any
+
+from expctl.runs.files import Run
+
+LEFT = b"left"
+
+
+class Presence:
+    """This rank, seen by the others and by the command that started it, until the process ends."""
+
+    def __init__(self, run: Run, rank: int):
+        run.ranks.mkdir(exist_ok=True)
+        self._descriptor = os.open(run.ranks / f"rank-{rank}", os.O_RDWR | os.O_CREAT | os.O_TRUNC, 0o644)
+        fcntl.flock(self._descriptor, fcntl.LOCK_EX)
+        who = {"rank": rank, "pid": os.getpid(), "host": socket.gethostname()}
+        os.pwrite(self._descriptor, json.dumps(who).encode() + b"\n", 0)
+
+    def leave(self) -> None:
+        """Say that this rank ends of its own accord."""
+        os.lseek(self._descriptor, 0, os.SEEK_END)
+        os.write(self._descriptor, LEFT)
+
+
+def alive(run: Run) -> list[dict[str, Any]]:
+    """The ranks whose processes are there: `rank`, `pid`, `host`."""
+    return [who for who, is_alive, _ in _ranks(run) if is_alive]
+
+
+def lost(run: Run) -> list[dict[str, Any]]:
+    """The ranks that began and are gone without having said so: killed, or crashed below Python."""
+    return [who for who, is_alive, left in _ranks(run) if not is_alive and not left]
+
+
+def describe(gone: list[dict[str, Any]]) -> str:
+    """What to say of ranks that were lost."""
+    who = ", ".join(f"rank {one['rank']} (process {one['pid']} on {one['host']})" for one in gone)
+    return f"{who} was killed or crashed without a word (out of memory?)"
+
+
+def wait_for_end(run: Run, seconds: float) -> bool:
+    """Wait until no rank is alive: those of a command that was killed are saving what they have."""
+    until = time.monotonic() + seconds
+    while alive(run):
+        if time.monotonic() > until:
+            return False
+        time.sleep(0.1)
+    return True
+
+
+def kill(run: Run) -> None:
+    """End the ranks on this machine at once; launchers start them in sessions of their own."""
+    for who in alive(run):
+        if who["host"] == socket.gethostname():
+            os.kill(who["pid"], signal.SIGKILL)
+
+
+def forget(run: Run) -> None:
+    """Begin a new attempt's list."""
+    for file in _files(run):
+        file.unlink(missing_ok=True)
+
+
+def _files(run: Run) -> list[Path]:
+    return sorted(path for path in run.ranks.glob("rank-*") if re.fullmatch(r"rank-\d+", path.name))
+
+
+def _ranks(run: Run) -> list[tuple[dict[str, Any], bool, bool]]:
+    found = []
+    for path in _files(run):
+        try:
+            with path.open("rb") as file:
+                is_alive = not _is_free(file.fileno())
+                said, _, rest = file.read().partition(b"\n")
+        except OSError:
+            continue
+        if said:
+            found.append((json.loads(said), is_alive, rest.startswith(LEFT)))
+    return found
+
+
+def _is_free(descriptor: int) -> bool:
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True

@@ -1,0 +1,63 @@
+"""What goes wrong on a rank, in words for whoever reads them first."""
+
+import contextlib
+import errno
+import shutil
+import time
+import traceback
+
+from expctl.runs import ranks
+from expctl.runs.checkpoints import ASIDE
+from expctl.runs.files import Run, write_json
+from expctl.runs.manifest import FAILED
+
+# How long after a failed talk between ranks the kernel may take to show which of them is dead.
+SHOW_SECONDS = 2.0
+
+
+def report(run: Run, rank: int, world: int, error: BaseException) -> None:
+    """Leave word of a failure for the parent: the cause, not what followed from it; the traceback goes to the log."""
+    if is_full_disk(error):
+        # What was being written is of no use, and its room is needed to say so.
+        shutil.rmtree(run.checkpoints / ASIDE, ignore_errors=True)
+    with contextlib.suppress(OSError):
+        # The first rank to fail knows why; the others only notice that it is gone.
+        if not run.outcome.exists():
+            write_json(run.outcome, {"status": FAILED, "rank": rank} | _cause(run, world, error))
+        traceback.print_exception(error)
+
+
+def _cause(run: Run, world: int, error: BaseException) -> dict[str, object]:
+    gone = _lost(run) if world > 1 else []
+    if gone:
+        return {"error": ranks.describe(gone), "lost": [one["rank"] for one in gone]}
+    if is_full_disk(error):
+        return {"error": f"the disk is full ({run.folder}); make room: nothing that was complete is lost"}
+    return {"error": one_line(error)}
+
+
+def _lost(run: Run) -> list[dict]:
+    until = time.monotonic() + SHOW_SECONDS
+    while not (gone := ranks.lost(run)) and time.monotonic() < until and not run.outcome.exists():
+        time.sleep(0.1)
+    return gone
+
+
+def is_full_disk(error: BaseException | None) -> bool:
+    """Whether an error, or one that led to it, is that of a disk without room (libraries word it differently)."""
+    while error is not None:
+        if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+            return True
+        if any(words in str(error) for words in ("No space left on device", "Disk quota exceeded")):
+            return True
+        if "PytorchStreamWriter failed writing" in str(error) or "iostream error" in str(error):
+            return True
+        error = error.__cause__ or error.__context__
+    return False
+
+
+def one_line(error: BaseException) -> str:
+    """The error as the person reads it first: its type and message, of the cause where Hydra wrapped one."""
+    while type(error).__name__ == "InstantiationException" and error.__cause__ is not None:
+        error = error.__cause__
+    return f"{type(error).__name__}: {error}".strip()
