@@ -3,11 +3,19 @@
 import os
 from pathlib import Path
 
+# Folders of outputs in which further runs lie: those done again, and those that force=true has replaced.
+RERUNS, REPLACED = "reruns", "replaced"
+
 
 def outputs_root(folder: Path | None = None) -> Path:
     """Where runs live: `$EXPCTL_OUTPUTS`, or `outputs/` of the working folder."""
     chosen = os.environ.get("EXPCTL_OUTPUTS")
     return Path(chosen).resolve() if chosen else (folder or Path.cwd()) / "outputs"
+
+
+def outputs_of(run: Path) -> Path:
+    """The outputs folder that a run's folder belongs to."""
+    return run.parent.parent if run.parent.name in (RERUNS, REPLACED) else run.parent
 
 
 def cache_root() -> Path:

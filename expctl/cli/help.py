@@ -8,7 +8,11 @@ TEXT = """expctl: post-training experiments from small YAML groups.
   expctl -m [overrides]            run a sweep, e.g. expctl -m algorithm=grpo,gfpo seed=0,1,2
   expctl check [-m] [overrides]    check everything that can be checked without loading weights
   expctl list [GROUP]              the options of a group, one line each
+  expctl resume RUN                carry a run on by its name, from any folder
+  expctl rerun RUN                 do a run again from what it kept, and show what came out differently
   expctl verify [ALGORITHM ...]    prove the algorithms on the versions installed here
+
+RUN is the id of a run, the beginning of one, or the path of its folder.
 
 Examples:
   expctl algorithm=grpo args.learning_rate=1e-5

@@ -1,24 +1,36 @@
 """The way into the house: check an experiment and claim its run, or say why not."""
 
+from pathlib import Path
+
 from expctl.cli.refuse import refuse
 from expctl.config.check import check
 from expctl.config.experiment import Experiment
 from expctl.config.refusal import Refusal
 from expctl.launch.launch import Outcome
+from expctl.report.likeness import print_kin
 from expctl.runs import lock
 from expctl.runs.claim import Claim, claim
+from expctl.runs.kin import nearest_unfinished
 
 
-def prepare(experiment: Experiment) -> Claim | Outcome:
-    """Check and claim; a refusal is printed and becomes the outcome."""
+def prepare(experiment: Experiment, folder: Path | None = None, *, alone: bool = True) -> Claim | Outcome:
+    """Check and claim; a refusal is printed and becomes the outcome.
+
+    `folder`: where the run is or is to be, when not under its own id in the outputs. `alone`: it is no cell of a sweep,
+    whose cells differ from each other on purpose.
+    """
     refusals = check(experiment)
     if refusals:
         return Outcome(refuse(refusals))
     try:
-        return claim(experiment)
+        claimed = claim(experiment, folder)
     except lock.LockedError as held:
         where = f"process {held.holder.get('pid')} on {held.holder.get('host')}"
         refusal = Refusal("this experiment is running already", where=where, do="wait for it, or change a setting")
     except OSError as error:
         refusal = Refusal(f"the run's folder cannot be written: {error.strerror}", where=str(error.filename))
+    else:
+        if claimed.new and alone and folder is None and (kin := nearest_unfinished(claimed.run, experiment)):
+            print_kin(kin)
+        return claimed
     return Outcome(refuse([refusal]))

@@ -1,10 +1,11 @@
 """`expctl [overrides]`: check, claim, launch, and say what came of it."""
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from expctl.cli.group import group_of_this_process, join_group
-from expctl.cli.hydra_app import compose
+from expctl.cli.hydra_app import compose, is_multirun
 from expctl.cli.prepare import prepare
 from expctl.config.experiment import Experiment
 from expctl.launch.launch import EXIT_COMPLETED, Outcome, launch
@@ -24,7 +25,7 @@ def main(words: list[str]) -> int:
     worst = _Exit()
 
     def verb(experiment: Experiment) -> Any:
-        outcome = run(experiment)
+        outcome = run(experiment, alone=not is_multirun(words))
         worst.code = worst.code or outcome.exit_code
         return outcome.objective
 
@@ -32,9 +33,12 @@ def main(words: list[str]) -> int:
     return worst.code
 
 
-def run(experiment: Experiment) -> Outcome:
-    """One experiment through the whole house."""
-    claimed = prepare(experiment)
+def run(experiment: Experiment, folder: Path | None = None, *, alone: bool = True) -> Outcome:
+    """One experiment through the whole house.
+
+    `folder`: where its run is or is to be, when not under its own id in the outputs. `alone`: it is no cell of a sweep.
+    """
+    claimed = prepare(experiment, folder, alone=alone)
     if isinstance(claimed, Outcome):
         return claimed
     if claimed.done is not None:

@@ -7,7 +7,7 @@ from expctl.config.values import FieldValues
 
 def check_batches(experiment: Experiment) -> list[Refusal]:
     """Refuse group arithmetic that cannot work (GRPO and what is built on it)."""
-    values = FieldValues(experiment.config["args"], [experiment.folder])
+    values = FieldValues(experiment.config["args"], experiment.code_folders)
     if "num_generations" not in values:
         return []
     found = []

@@ -1,6 +1,5 @@
 """Everything that can be known to be wrong before weights are loaded. Half a second, nothing created."""
 
-import os
 from typing import Any
 
 from expctl.config.arithmetic import check_batches
@@ -15,8 +14,7 @@ from expctl.config.parts import check_parts
 from expctl.config.refusal import Refusal, set_by
 from expctl.config.shape import check_shape
 from expctl.config.targets import check_targets
-
-SECRET_NAMES = ("KEY", "TOKEN", "SECRET", "PASSWORD")
+from expctl.runs.masking import secrets
 
 
 def check(experiment: Experiment) -> list[Refusal]:
@@ -27,11 +25,11 @@ def check(experiment: Experiment) -> list[Refusal]:
     found = check_shape(experiment) or check_parts(experiment)
     if found:
         return found
-    found = check_targets(experiment.config, [experiment.folder], experiment.sources)
+    found = check_targets(experiment.config, experiment.code_folders, experiment.sources)
     trainer = experiment.config["algorithm"]["trainer"].get("_target_")
     found += check_functions(experiment)
     found += check_ratio(experiment) or check_fields(
-        experiment.config["args"], experiment.sources, [experiment.folder], trainer
+        experiment.config["args"], experiment.sources, experiment.code_folders, trainer
     )
     found += check_secrets(experiment)
     found += check_hardware(experiment)
@@ -44,15 +42,14 @@ def check(experiment: Experiment) -> list[Refusal]:
 def check_secrets(experiment: Experiment) -> list[Refusal]:
     """A key or token in the config would be written into the run's files."""
     found = []
-    secrets = {
-        value: name
-        for name, value in os.environ.items()
-        if any(word in name.upper() for word in SECRET_NAMES) and len(value) >= 8
-    }
+    known = secrets()
     for key, value in _leaves(experiment.config):
-        is_token = key.rpartition(".")[2] in ("hub_token", "token", "api_key", "password") and value
-        if isinstance(value, str) and (is_token or value in secrets):
-            name = secrets.get(value, "HF_TOKEN" if "token" in key else "an environment variable")
+        if not isinstance(value, str) or not value:
+            continue
+        is_token = key.rpartition(".")[2] in ("hub_token", "token", "api_key", "password")
+        held = next((name for secret, name in known.items() if secret in value), None)
+        if is_token or held:
+            name = held or ("HF_TOKEN" if "token" in key else "an environment variable")
             found.append(
                 Refusal(
                     f"'{key}' holds a secret, which would be written into the run's files",

@@ -44,7 +44,7 @@ class Combination:
 
     @cached_property
     def args(self) -> FieldValues:
-        return FieldValues(self.experiment.config["args"], [self.experiment.folder])
+        return FieldValues(self.experiment.config["args"], self.experiment.code_folders)
 
     @cached_property
     def parts(self) -> set[str]:
@@ -147,7 +147,7 @@ def _stand_in(case: Combination, node: Any) -> Any:
         stand_in.remains = None
     if ADAPTIVE in lineage(definition):
         node = node if isinstance(node, dict) else {"_target_": ADAPTIVE}
-        ks = FieldValues(node, [case.experiment.folder])
+        ks = FieldValues(node, case.experiment.code_folders)
         stand_in.check = staticmethod(lambda sampled: limits.check_quartiles(ks, sampled))
     return stand_in()
 

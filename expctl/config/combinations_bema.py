@@ -33,7 +33,7 @@ def check_bema(experiment: Experiment) -> list[Refusal]:
     if not keys:
         return []
     (key,) = keys
-    values = FieldValues(experiment.config["callbacks"][key.partition(".")[2]], [experiment.folder])
+    values = FieldValues(experiment.config["callbacks"][key.partition(".")[2]], experiment.code_folders)
     return _check_callback(case, values, key) + (_check_adapter(case, key) if values["update_ref_model"] else [])
 
 

@@ -21,6 +21,15 @@ class Experiment:
     sources: dict[str, str] = field(default_factory=dict)
     # Launched by torchrun or srun: they, not expctl, have placed the processes.
     in_group: bool = False
+    # Folders of config groups named on the command line.
+    config_dirs: list[str] = field(default_factory=list)
+    # The user's code as a run has kept it: when that is done again, it goes before the working folder's.
+    code: Path | None = None
+
+    @property
+    def code_folders(self) -> list[Path]:
+        """Where the user's own modules are looked for, the first that has one counts."""
+        return [*filter(None, [self.code]), self.folder]
 
     def label(self, group: str) -> str:
         """The name of what was chosen in a group and in those below it; a local path is called after its file."""
@@ -50,6 +59,8 @@ def from_hydra(composed: DictConfig) -> Experiment:
     """
     from hydra.core.hydra_config import HydraConfig
 
+    from expctl.config.search_path import UserConfFirst
+
     runtime = HydraConfig.get()
     config = OmegaConf.to_container(composed, resolve=True, throw_on_missing=True)
     own_rewards = config["dataset"].pop("reward", None) if isinstance(config.get("dataset"), dict) else None
@@ -61,7 +72,8 @@ def from_hydra(composed: DictConfig) -> Experiment:
         choices={group: str(choice) for group, choice in _chosen(runtime)},
         overrides=typed,
         folder=Path.cwd(),
-        sources=_sources(typed, config),
+        sources=sources_of(typed),
+        config_dirs=[str(config_folder) for config_folder in UserConfFirst.extra],
     )
 
 
@@ -71,7 +83,7 @@ def _chosen(runtime: DictConfig) -> list[tuple[str, str]]:
     return sorted((group, option) for group, option in chosen.items() if "hydra" not in group and option is not None)
 
 
-def _sources(typed: list[str], config: dict[str, Any]) -> dict[str, str]:
+def sources_of(typed: list[str]) -> dict[str, str]:
     """Dotted key -> the override that set it; a key that no override names came from a file."""
     sources = {}
     for override in typed:

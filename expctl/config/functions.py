@@ -36,7 +36,7 @@ def check_functions(experiment: Experiment) -> list[Refusal]:
                 found.append(_unknown(text, called, names, where))
             continue
         try:
-            definition = resolve(text, (experiment.folder.resolve(),), where)
+            definition = resolve(text, tuple(folder.resolve() for folder in experiment.code_folders), where)
         except Refusal as refusal:
             found.append(refusal)
             continue
@@ -49,7 +49,7 @@ def check_functions(experiment: Experiment) -> list[Refusal]:
 def defined_by(node: Any, experiment: Experiment) -> Definition | None:
     """The class or function that a name, a dotted path or a node with a `_target_` leads to, once they were checked."""
     path = node.get("_target_") if isinstance(node, dict) else node
-    return find(NAMED_FILTERS.get(path, path), [experiment.folder]) if isinstance(path, str) else None
+    return find(NAMED_FILTERS.get(path, path), experiment.code_folders) if isinstance(path, str) else None
 
 
 def _texts(node: dict, key: str, functions: dict) -> Iterator[tuple[str, tuple[str, dict], str]]:

@@ -6,7 +6,8 @@ from pathlib import Path
 from typing import Any
 
 from expctl.launch.devices import cores
-from expctl.runs.files import Run, write_yaml
+from expctl.runs.bundle import code_of
+from expctl.runs.files import Run, read_json, write_yaml
 
 
 def worker_command(run: Run, hardware: dict[str, Any]) -> list[str]:
@@ -43,6 +44,10 @@ def worker_environment(run: Run, config: dict[str, Any], folder: Path) -> dict[s
     """The environment of the workers: the user's own, plus where to record and how to share the cores."""
     environment = dict(os.environ)
     paths = [str(folder), environment.get("PYTHONPATH", "")]
+    if (read_json(run.manifest) or {}).get("rerun_of"):
+        # The user's code as the run has kept it, also before that in the working folder, which python -m would prefer.
+        paths.insert(0, str(code_of(run)))
+        environment["PYTHONSAFEPATH"] = "1"
     environment["PYTHONPATH"] = os.pathsep.join(filter(None, paths))
     environment["PYTHONUNBUFFERED"] = "1"
     environment.setdefault("TOKENIZERS_PARALLELISM", "false")

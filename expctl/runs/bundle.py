@@ -1,26 +1,104 @@
 """What a run keeps of where it came from: enough to carry it on by name, and to do it again."""
 
 import shlex
+import shutil
+from pathlib import Path
+from typing import Any
 
-from expctl.config.experiment import Experiment
-from expctl.runs import manifest, provenance
-from expctl.runs.files import Run, write_yaml
+import yaml
+
+from expctl.config.experiment import Experiment, sources_of
+from expctl.places import outputs_of
+from expctl.runs import manifest, provenance, remembered, repository
+from expctl.runs.files import Run, read_json, write_yaml
+from expctl.runs.identity import local_inputs
+from expctl.runs.masking import masked
+from expctl.runs.sources import digests, keep, user_sources
+
+PATCH = "changes.patch"
+# The same loader, written in C where there is one; a config is read in milliseconds.
+_Loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
 def describe(run: Run, experiment: Experiment, hashed: str) -> None:
-    """Write config, overrides and manifest of a run that has not started yet."""
+    """Write config, overrides, code, uncommitted changes and, last, the manifest of a run that has not started yet."""
     write_yaml(run.config, experiment.config)
-    write_yaml(run.overrides, experiment.overrides)
+    write_yaml(run.overrides, [masked(word) for word in experiment.overrides])
+    code = user_sources(experiment.config, experiment.code_folders)
+    shutil.rmtree(code_of(run), ignore_errors=True)
+    altered = keep(code, code_of(run))
+    git, patch = repository.snapshot(experiment.folder, outputs_of(run.folder))
+    if patch:
+        (run.folder / PATCH).write_bytes(patch)
+        git["patch"] = PATCH
     manifest.create(
         run,
         name=experiment.config["name"],
         config_hash=hashed,
-        command=shlex.join(["expctl", *experiment.overrides]),
-        overrides=experiment.overrides,
+        command=command(experiment),
+        overrides=[masked(word) for word in experiment.overrides],
         choices=experiment.choices,
         folder=str(experiment.folder),
-        git=provenance.git(experiment.folder),
+        **({"rerun_of": str(experiment.code.parent)} if experiment.code else {}),
+        git=git,
+        sources=digests(code),
+        **({"masked": altered} if altered else {}),
+        inputs=local_inputs(experiment.config, experiment.folder),
+        seeds=_seeds(experiment.config),
         versions=provenance.versions(),
         host=provenance.host(),
+        devices=provenance.devices(),
+        environment=provenance.environment(),
         hardware=experiment.config["hardware"],
     )
+    remembered.remember(outputs_of(run.folder))
+
+
+def rebuild(run: Run) -> Experiment:
+    """The experiment of a run, from what the run keeps.
+
+    Raises:
+        OSError, yaml.YAMLError, KeyError, TypeError: the run's own files are damaged.
+    """
+    told = read_json(run.manifest)
+    overrides = list(told["overrides"])
+    return Experiment(
+        config=read_config(run) | {"force": False},  # that was for the day it was typed
+        choices=told["choices"],
+        overrides=overrides,
+        folder=Path(told["folder"]),
+        sources=sources_of(overrides),
+        code=code_of(run) if told.get("rerun_of") else None,
+    )
+
+
+def read_config(run: Run) -> dict[str, Any]:
+    return yaml.load(run.config.read_text(encoding="utf-8"), _Loader)
+
+
+def code_of(run: Run) -> Path:
+    """The folder of the user's own source files as they were when the run was created."""
+    return run.folder / "sources"
+
+
+def command(experiment: Experiment) -> str:
+    """What a person types to have this experiment, in its working folder."""
+    folders = [word for folder in experiment.config_dirs for word in ("--config-dir", folder)]
+    return masked(shlex.join(["expctl", *folders, *experiment.overrides]))
+
+
+def changed_files(told: dict[str, Any], experiment: Experiment) -> dict[str, str]:
+    """File -> `changed`, `gone` or `new`: the user's code, data and weights that are not what a manifest says."""
+    now = digests(user_sources(experiment.config, experiment.code_folders))
+    now |= local_inputs(experiment.config, experiment.folder)
+    was = (told.get("sources") or {}) | (told.get("inputs") or {})
+    words = {name: "gone" if name not in now else "new" if name not in was else "changed" for name in was | now}
+    return {name: word for name, word in sorted(words.items()) if was.get(name) != now.get(name)}
+
+
+def _seeds(config: dict[str, Any]) -> dict[str, int | None]:
+    """What every random number of the run comes from; the trainer draws its data by `data_seed`, else by `seed`."""
+    arguments = config["args"]
+    found = {"seed": config["seed"], "args.seed": arguments.get("seed"), "args.data_seed": arguments.get("data_seed")}
+    dataset = config["dataset"] if isinstance(config["dataset"], dict) else {}
+    return found | ({"dataset.seed": dataset["seed"]} if "seed" in dataset else {})

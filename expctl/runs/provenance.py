@@ -1,15 +1,29 @@
-"""Under which circumstances a run was made: code, versions, machine. Asked without importing any of it."""
+"""Under which circumstances a run was made: versions, machine, environment. Asked without importing any of it."""
 
+import os
 import platform
+import re
 import socket
 import subprocess
+from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-PACKAGES = ("expctl", "trl", "transformers", "torch", "accelerate", "datasets", "peft", "hydra-core", "omegaconf")
+from expctl.runs.masking import shown
+
+PACKAGES = (
+    "expctl", "trl", "transformers", "torch", "accelerate", "datasets", "peft", "hydra-core", "omegaconf", "numpy",
+    "tokenizers", "safetensors", "vllm", "deepspeed", "bitsandbytes", "flash-attn", "liger-kernel",
+)  # fmt: skip
 # Another version of one of these may give other numbers.
 DECISIVE = ("expctl", "trl", "transformers", "torch")
+# Variables that a training or its libraries read.
+_READ = re.compile(
+    r"(ACCELERATE|CUBLAS|CUDA|DATASETS|DEEPSPEED|EXPCTL|FSDP|GLOO|HF|HIP|HUGGINGFACE|KMP|MASTER|MKL|NCCL|NVIDIA|OMP"
+    r"|OPENBLAS|PYTORCH|ROCR|SLURM|TENSORBOARD|TOKENIZERS|TORCH\w*|TRANSFORMERS|TRITON|TRL|VLLM|WANDB)_\w+"
+    r"|PYTHONHASHSEED|PYTHONPATH|LD_PRELOAD|RANK|WORLD_SIZE|LOCAL_WORLD_SIZE"
+)
 
 
 def versions() -> dict[str, str | None]:
@@ -23,23 +37,20 @@ def versions() -> dict[str, str | None]:
     return found
 
 
-def git(folder: Path) -> dict[str, Any]:
-    """Commit of the user's repository and whether files differ from it; both None outside of one."""
-    sha = _git(folder, "rev-parse", "HEAD")
-    changed = _git(folder, "status", "--porcelain", "--untracked-files=no")
-    return {"sha": sha, "dirty": None if sha is None or changed is None else bool(changed)}
-
-
-def _git(folder: Path, *words: str) -> str | None:
-    try:
-        done = subprocess.run(["git", *words], cwd=folder, capture_output=True, text=True, timeout=10)
-    except (OSError, subprocess.TimeoutExpired):
-        return None
-    return done.stdout.strip() if done.returncode == 0 else None
-
-
 def host() -> str:
     return socket.gethostname()
+
+
+@cache
+def devices() -> dict[str, Any]:
+    """The machine: processor, cores that may be used, memory in bytes, and the GPUs by name."""
+    usable = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    return {"cpu": _processor(), "cores": usable, "memory": _memory(), "gpus": _gpus()}
+
+
+def environment() -> dict[str, str]:
+    """The variables that a training or its libraries read, secrets masked."""
+    return {name: shown(name, value) for name, value in sorted(os.environ.items()) if _READ.fullmatch(name)}
 
 
 def drift(recorded: dict[str, str | None]) -> list[str]:
@@ -50,3 +61,28 @@ def drift(recorded: dict[str, str | None]) -> list[str]:
         for name in DECISIVE
         if name in recorded and recorded[name] != now[name]
     ]
+
+
+def _processor() -> str:
+    try:
+        named = re.search(r"^model name\s*:\s*(.+)$", Path("/proc/cpuinfo").read_text(encoding="utf-8"), re.MULTILINE)
+    except OSError:
+        named = None
+    return named[1] if named else platform.processor() or platform.machine()
+
+
+def _memory() -> int | None:
+    try:
+        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    except (OSError, ValueError):
+        return None
+
+
+def _gpus() -> list[str]:
+    """Name and memory of each NVIDIA GPU; where the driver's tool is missing or dumb, none."""
+    query = ["nvidia-smi", "--query-gpu=name,memory.total", "--format=csv,noheader"]
+    try:
+        answer = subprocess.run(query, capture_output=True, text=True, timeout=10)
+    except (OSError, subprocess.TimeoutExpired):
+        return []
+    return [line.strip() for line in answer.stdout.splitlines() if line.strip()] if answer.returncode == 0 else []

@@ -1,0 +1,57 @@
+"""The run that a verb is told by name, and the experiment it was."""
+
+import shlex
+
+import yaml
+
+from expctl.cli.group import group_of_this_process
+from expctl.config.experiment import Experiment
+from expctl.config.refusal import Refusal
+from expctl.runs import manifest
+from expctl.runs.bundle import rebuild
+from expctl.runs.files import Run, read_json
+from expctl.runs.find import find
+
+
+def named_run(verb: str, words: list[str]) -> Run:
+    """The run that follows a verb.
+
+    Raises:
+        Refusal: there is none, more was typed, or this is a process of a launched group.
+    """
+    typed = f"{shlex.join([verb, *words])} (command line)"
+    if group_of_this_process() is not None:
+        raise Refusal(
+            f"{verb} inside a distributed launch: each process would do it",
+            where=typed,
+            do=f"expctl {shlex.join([verb, *words])} alone starts as many processes as the run has; "
+            "under the launcher, type the run's own command",
+        )
+    if not words or words[0].startswith("-"):
+        raise Refusal(
+            f"{verb} needs a run", where=typed, do=f"expctl {verb} RUN: an id, the beginning of one, or a path"
+        )
+    run = find(words[0])
+    if words[1:]:
+        command = (read_json(run.manifest) or {}).get("command", "expctl")
+        raise Refusal(
+            f"{verb} takes a run as it was started; a changed setting is another run",
+            where=typed,
+            do=f"expctl {verb} {words[0]}, or for the other run: {command} {shlex.join(words[1:])}",
+        )
+    return run
+
+
+def as_it_was(run: Run) -> Experiment:
+    """The experiment that a run was started with.
+
+    Raises:
+        Refusal: the files that say so are damaged.
+    """
+    again = "type its command again"
+    if manifest.read(run) is None:
+        raise Refusal("the run's run.json cannot be read", where=str(run.manifest), do=again)
+    try:
+        return rebuild(run)
+    except (OSError, yaml.YAMLError, KeyError, TypeError) as error:
+        raise Refusal(f"the run's files are damaged: {error}", where=str(run.folder), do=again) from error

@@ -1,0 +1,59 @@
+"""`expctl rerun RUN`: do a run again from what it kept, and show what came out differently."""
+
+import os
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+from expctl.cli.named_run import as_it_was, named_run
+from expctl.cli.run import run as run_experiment
+from expctl.config.experiment import Experiment
+from expctl.launch.launch import EXIT_COMPLETED, EXIT_FAILED
+from expctl.places import RERUNS, outputs_of
+from expctl.report.drift import print_drift
+from expctl.runs import manifest
+from expctl.runs.bundle import changed_files, code_of
+from expctl.runs.files import Run
+from expctl.runs.identity import config_hash
+
+
+def main(words: list[str]) -> int:
+    """Do one run again; the exit code is that of the new one."""
+    run = named_run("rerun", words)
+    experiment = _with_its_own_code(run, as_it_was(run))
+    os.chdir(experiment.folder)
+    again = Run(_place(run, config_hash(experiment)))
+    outcome = run_experiment(experiment, again.folder)
+    if outcome.exit_code in (EXIT_COMPLETED, EXIT_FAILED):
+        print_drift(run, again)
+    return outcome.exit_code
+
+
+def _with_its_own_code(run: Run, experiment: Experiment) -> Experiment:
+    """The experiment with the code that the run kept; where its folder is gone (another machine), in this one."""
+    told = manifest.read(run)
+    folder = experiment.folder
+    if not folder.is_dir():
+        print(f"note: the run's folder {folder} is not here; data are looked for in {Path.cwd()}", file=sys.stderr)
+        folder = Path.cwd()
+    code = code_of(run)
+    now = changed_files(told, replace(experiment, folder=folder, code=None))
+    differing = [name for name in now if name in (told.get("sources") or {})]
+    if differing:
+        print(f"note: {', '.join(differing)} differs by now; the run's own copy is used ({code})", file=sys.stderr)
+    if told.get("masked"):
+        names = ", ".join(told["masked"])
+        print(f"note: in the copy of {names} a secret was masked, so it may do other than it did", file=sys.stderr)
+    return replace(experiment, folder=folder, code=code)
+
+
+def _place(run: Run, hashed: str) -> Path:
+    """Where the run is done again: the last place when that was not finished, else the first that is free."""
+    reruns, number = outputs_of(run.folder) / RERUNS, 1
+    last = None
+    while (place := reruns / f"{run.run_id}-{number}").exists():
+        last, number = place, number + 1
+    told = manifest.read(Run(last)) if last else None
+    if told and told["status"] != manifest.COMPLETED and told["config_hash"] == hashed:
+        return last
+    return place

@@ -1,0 +1,47 @@
+"""`expctl resume RUN`: carry a run on by its name, from any folder, exactly as its own command would."""
+
+import os
+
+from expctl.cli.named_run import as_it_was, named_run
+from expctl.cli.run import run as run_experiment
+from expctl.config.experiment import Experiment
+from expctl.config.refusal import Refusal
+from expctl.launch.launch import EXIT_COMPLETED
+from expctl.report.closing import print_done_already
+from expctl.runs import manifest
+from expctl.runs.bundle import changed_files, code_of
+from expctl.runs.files import Run
+from expctl.runs.identity import config_hash
+
+
+def main(words: list[str]) -> int:
+    """Carry one run on; the exit code is that of the run."""
+    run = named_run("resume", words)
+    experiment = as_it_was(run)
+    told = manifest.read(run)
+    if told["status"] == manifest.COMPLETED:
+        print_done_already(run, told)
+        return EXIT_COMPLETED
+    if not experiment.folder.is_dir():
+        raise Refusal(
+            f"the folder that the run was started in is gone: {experiment.folder}",
+            where=str(run.manifest),
+            do=f"put it back, or do the run again from here: expctl rerun {run.folder}",
+        )
+    os.chdir(experiment.folder)  # where its code and data are
+    if config_hash(experiment) != told["config_hash"]:
+        raise _changed(run, told, experiment)
+    return run_experiment(experiment, run.folder).exit_code
+
+
+def _changed(run: Run, told: dict, experiment: Experiment) -> Refusal:
+    """Carried on with other code or data, a run would be neither the old experiment nor the new one."""
+    files = changed_files(told, experiment)
+    named = ", ".join(f"{name} ({word})" for name, word in files.items())
+    kept = f"as it was: {code_of(run)}; " if files.keys() & (told.get("sources") or {}).keys() else ""
+    return Refusal(
+        f"since the run was started this has changed: {named}" if files else "the run's config.yaml was changed",
+        where=str(experiment.folder if files else run.config),
+        do=f"put it back ({kept}then resume), or type the command, which is another run now: {told['command']}; "
+        f"expctl rerun {run.run_id} does the old one again with its own code",
+    )

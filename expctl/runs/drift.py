@@ -1,0 +1,124 @@
+"""How a run that was done again differs from the first time: circumstances, and metrics step by step."""
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Any
+
+from expctl.runs.files import Run, read_metrics
+
+# What the clock or a busy machine decides: times, rates, memory in use. The one list of it.
+_TIMED = re.compile(r"(\w*_)?(time|runtime|seconds)|\w*_per_second\w*|\w*_mem_\w*")
+# Job numbers and ports differ each time and decide nothing.
+_INCIDENTAL = re.compile(r"SLURM_\w+|MASTER_\w+|EXPCTL_(?!ALLOW)\w+|WANDB_\w+|\w*RANK|\w*WORLD_SIZE")
+
+
+def is_timed(metric: str) -> bool:
+    """Whether a metric is a time, a rate or the like, which no two runs share."""
+    return _TIMED.fullmatch(metric.rpartition("/")[2]) is not None
+
+
+@dataclass(frozen=True)
+class MetricDrift:
+    """A metric that differs: the first step at which it does, both values there, and the largest relative difference
+    (|a - b| / max(|a|, |b|), 0 to 2; infinite where one of the two is missing) with its step."""
+
+    name: str
+    step: int
+    was: float | None
+    now: float | None
+    largest: float
+    largest_step: int
+
+
+@dataclass
+class Comparison:
+    """What was compared (`steps` that both have, `metrics` without times), and each metric that differs, by its first
+    step."""
+
+    steps: int
+    metrics: int
+    drifts: list[MetricDrift] = field(default_factory=list)
+    only_was: int = 0
+    only_now: int = 0
+
+
+def compare_metrics(was: Run, now: Run) -> Comparison:
+    """Compare two runs' metrics at every step that both have logged, all of them but times."""
+    first, second = _by_step(was), _by_step(now)
+    common = sorted(first.keys() & second.keys())
+    names = list(dict.fromkeys(name for step in common for name in (*first[step], *second[step])))
+    found = [drift for name in names if (drift := _drift(name, common, first, second))]
+    # Step 0 is the evaluation before training.
+    steps, only_was, only_now = (
+        sum(step > 0 for step in those)
+        for those in (common, first.keys() - second.keys(), second.keys() - first.keys())
+    )
+    return Comparison(steps, len(names), sorted(found, key=lambda drift: drift.step), only_was, only_now)
+
+
+def circumstances(was: dict[str, Any], now: dict[str, Any]) -> list[tuple[str, str]]:
+    """(what, `was -> is`) of everything around two runs that differs, from their manifests."""
+    rows = [("versions", change) for change in _changes(was.get("versions"), now.get("versions"))]
+    if was.get("host") != now.get("host"):
+        rows.append(("host", f"{was.get('host')} -> {now.get('host')}"))
+    rows += [("devices", change) for change in _changes(was.get("devices"), now.get("devices"))]
+    rows += [("environment", change) for change in _changes(_kept(was), _kept(now))]
+    rows += [("data", change) for change in _changes(_flat(was.get("data")), _flat(now.get("data")))]
+    was_files, now_files = was.get("inputs") or {}, now.get("inputs") or {}
+    changed = [name for name in was_files | now_files if was_files.get(name) != now_files.get(name)]
+    return rows + [("inputs", f"{name} has other content") for name in changed]
+
+
+def _drift(name: str, steps: Iterable[int], first: dict, second: dict) -> MetricDrift | None:
+    differing = []
+    for step in steps:
+        was, now = first[step].get(name), second[step].get(name)
+        if was != now:
+            differing.append((step, was, now, _relative(was, now)))
+    if not differing:
+        return None
+    worst = max(differing, key=lambda one: one[3])
+    return MetricDrift(name, *differing[0][:3], largest=worst[3], largest_step=worst[0])
+
+
+def _relative(was: float | None, now: float | None) -> float:
+    if was is None or now is None:
+        return float("inf")
+    return abs(was - now) / max(abs(was), abs(now))
+
+
+def _by_step(run: Run) -> dict[int, dict[str, float | None]]:
+    """Step -> everything logged at it that is no time; what was logged later counts."""
+    found: dict[int, dict[str, float | None]] = {}
+    for row in read_metrics(run.metrics):
+        kept = {name: value for name, value in row.items() if name != "step" and not is_timed(name)}
+        found.setdefault(row.get("step", 0), {}).update(kept)
+    return found
+
+
+def _changes(was: dict[str, Any] | None, now: dict[str, Any] | None) -> list[str]:
+    """`name was -> is`; nothing where one of the two was not recorded at all."""
+    if was is None or now is None:
+        return []
+    names = [name for name in was | now if was.get(name) != now.get(name)]
+    return [f"{name} {_word(was.get(name))} -> {_word(now.get(name))}" for name in names]
+
+
+def _word(value: Any) -> str:
+    return "none" if value is None else ", ".join(map(str, value)) or "none" if isinstance(value, list) else str(value)
+
+
+def _kept(manifest: dict[str, Any]) -> dict[str, str] | None:
+    recorded = manifest.get("environment")
+    return recorded and {name: value for name, value in recorded.items() if not _INCIDENTAL.fullmatch(name)}
+
+
+def _flat(data: dict[str, Any] | None, above: str = "") -> dict[str, Any] | None:
+    """`train rows`, `train fingerprint`, ... of the fingerprints in a manifest."""
+    if data is None:
+        return None
+    flat: dict[str, Any] = {}
+    for name, value in data.items():
+        flat |= _flat(value, f"{above}{name} ") if isinstance(value, dict) else {f"{above}{name}": value}
+    return flat

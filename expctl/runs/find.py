@@ -1,0 +1,82 @@
+"""Which run is meant: by its id, the beginning of one, or its folder."""
+
+import os
+from pathlib import Path
+
+from expctl.config.refusal import Refusal
+from expctl.config.suggest import nearest
+from expctl.places import RERUNS, outputs_root
+from expctl.runs.files import Run
+from expctl.runs.remembered import outputs_folders
+
+MOST_NAMED = 8
+
+
+def find(word: str) -> Run:
+    """The run that `word` names: looked for in the outputs of the working folder, then wherever runs have been made.
+
+    Raises:
+        Refusal: no run is called so, several are, or the folder holds no run.
+    """
+    path = Path(word).expanduser()
+    if _is_run(path):
+        return Run(path.resolve())
+    if os.sep in word:
+        raise _no_run_in(path, word)
+    here = outputs_root()
+    for folders in ([here], [here / RERUNS], outputs_folders(), [outputs / RERUNS for outputs in outputs_folders()]):
+        found = _called(word, folders)
+        if len(found) > 1:
+            raise _ambiguous(word, found)
+        if found:
+            return Run(found[0].resolve())
+    raise _no_run_in(path, word) if path.is_dir() else _unknown(word, here)
+
+
+def _called(word: str, folders: list[Path]) -> list[Path]:
+    """The runs with this very id, else those whose id begins with the word."""
+    exact = [folder / word for folder in folders if _is_run(folder / word)]
+    if exact or not word:
+        return exact
+    return [folder / name for folder in folders for name in _names(folder, word)]
+
+
+def _names(folder: Path, beginning: str = "") -> list[str]:
+    """The ids of the runs in a folder that begin so, sorted."""
+    try:
+        return sorted(name for name in os.listdir(folder) if name.startswith(beginning) and _is_run(folder / name))
+    except OSError:
+        return []
+
+
+def _is_run(folder: Path) -> bool:
+    return (folder / "run.json").is_file()
+
+
+def _no_run_in(path: Path, word: str) -> Refusal:
+    inside = _names(path) or _names(path / "outputs")
+    what = f"no run in the folder {path}: it has no run.json" if path.is_dir() else f"no folder '{path}'"
+    return Refusal(what, where=f"{word} (command line)", nearest=inside[:MOST_NAMED])
+
+
+def _ambiguous(word: str, found: list[Path]) -> Refusal:
+    """Several runs: told apart by more of their ids, or by their paths where they are called the same."""
+    by_id = len({folder.name for folder in found}) == len(found)
+    named = [folder.name if by_id else str(folder) for folder in found]
+    more = [f"and {len(named) - MOST_NAMED} more"] if len(named) > MOST_NAMED else []
+    return Refusal(
+        f"'{word}' is the beginning of {len(found)} runs" if by_id else f"{len(found)} runs are called '{word}'",
+        where=f"{word} (command line)",
+        nearest=named[:MOST_NAMED] + more,
+        do="type more of the id" if by_id else "type the path of one",
+    )
+
+
+def _unknown(word: str, here: Path) -> Refusal:
+    known = {name for folder in (here, *outputs_folders()) for name in _names(folder)}
+    return Refusal(
+        f"no run is called '{word}'",
+        where=f"{word} (command line)",
+        nearest=nearest(word, known),
+        do=f"runs of this folder lie in {here}; a path of a run's folder leads to any other",
+    )
