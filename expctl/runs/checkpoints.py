@@ -26,10 +26,14 @@ def seal(checkpoint: Path) -> None:
     write_json(checkpoint / SEAL, files)
 
 
+def found(folder: Path) -> list[Path]:
+    """The checkpoints of a folder, sealed or not, in no order."""
+    return [path for path in folder.glob("checkpoint-*") if re.fullmatch(r"checkpoint-\d+", path.name)]
+
+
 def complete(folder: Path) -> list[Path]:
     """The sealed checkpoints of a folder, in no order."""
-    found = [path for path in folder.glob("checkpoint-*") if re.fullmatch(r"checkpoint-\d+", path.name)]
-    return [path for path in found if (path / SEAL).is_file()]
+    return [path for path in found(folder) if (path / SEAL).is_file()]
 
 
 def last_complete(folder: Path) -> Path | None:

@@ -16,12 +16,13 @@ from expctl.runs.files import Run
 from expctl.worker.checkpoint import keep_checkpoints_whole
 from expctl.worker.data_seen import note_data
 from expctl.worker.rewards import reward_function
+from expctl.worker.stop import StopRequest
 from expctl.worker.trackers import start_tracker
 
 logger = logging.getLogger(__name__)
 
 
-def trainer(config: dict[str, Any], run: Run, callbacks: list[TrainerCallback]) -> Trainer:
+def trainer(config: dict[str, Any], run: Run, callbacks: list[TrainerCallback], stop: StopRequest) -> Trainer:
     """The trainer of one experiment, ready to train; `callbacks` come before the experiment's own.
 
     Raises:
@@ -51,7 +52,7 @@ def trainer(config: dict[str, Any], run: Run, callbacks: list[TrainerCallback]) 
         functions = config["reward"]["functions"]
         parts["reward_funcs"] = [reward_function(node, name) for name, node in functions.items()]
     made = build(config["algorithm"]["trainer"], _partial_=True)(**parts)
-    keep_checkpoints_whole(made, run.checkpoints)
+    keep_checkpoints_whole(made, run.checkpoints, stop)
     if arguments.process_index == 0:
         _warn_of_changes(made, run)
     return made

@@ -1,4 +1,4 @@
-"""Checkpoints that are complete or absent: written aside by every rank, sealed, and put in place by a rename."""
+"""Checkpoints that are complete or absent: written aside by every rank, put in place by a rename, and sealed."""
 
 import os
 import shutil
@@ -6,42 +6,66 @@ from pathlib import Path
 from types import MethodType
 from typing import Any
 
-from transformers import Trainer
+from transformers import Trainer, TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 from transformers.trainer_utils import PREFIX_CHECKPOINT_DIR
 
-from expctl.runs.checkpoints import ASIDE, complete, seal, step_of
+from expctl.runs.checkpoints import ASIDE, complete, found, seal, step_of
+from expctl.worker.resume import ExactResume
+from expctl.worker.stop import StopRequest
 
 
-def keep_checkpoints_whole(trainer: Trainer, folder: Path) -> None:
-    """Make a trainer write its checkpoints whole.
+def keep_checkpoints_whole(trainer: Trainer, folder: Path, stop: StopRequest) -> None:
+    """Make a trainer write its checkpoints whole, and with all that a resumed run needs to go on exactly."""
+    resume = ExactResume(trainer, folder, stop)
+    trainer.add_callback(WholeCheckpoints(trainer, folder, resume))
 
-    What the trainer and its parts save goes into a folder aside; once every rank is done the files are sealed (sizes
-    and checksums) and the folder is renamed to `checkpoint-N`. Older ones are deleted only after that, so that the last
+
+class WholeCheckpoints(TrainerCallback):
+    """Makes a trainer write its checkpoints whole.
+
+    What the trainer and its parts save goes into a folder aside; once every rank is done it is renamed to
+    `checkpoint-N`. What callbacks put beside it when it is saved goes there, and then the files are sealed (sizes and
+    checksums): without its seal a checkpoint does not count. Older ones are deleted only after that, so that the last
     good one is never gone. A process that dies on the way leaves the folder aside, which the next checkpoint clears.
+
+    The last callback of the trainer: nothing is written into a checkpoint once it is sealed.
     """
-    save, output_dir = trainer._save_checkpoint, trainer._get_output_dir
-    aside = folder / ASIDE
 
-    def save_whole(self: Trainer, model: Any, trial: Any) -> None:
-        leads = self.is_world_process_zero()
-        name = f"{PREFIX_CHECKPOINT_DIR}-{self.state.global_step}"
-        if leads:
-            shutil.rmtree(aside, ignore_errors=True)
-            aside.mkdir(parents=True)
-        self.accelerator.wait_for_everyone()
-        self._get_output_dir = lambda trial=None: str(aside)
-        _point_to_best(self, folder)
-        try:
-            save(model, trial)
-        finally:
-            self._get_output_dir = output_dir
-        self.accelerator.wait_for_everyone()
-        if leads:
-            _put_in_place(aside / name, folder / name)
-            _rotate(folder, self.args.save_total_limit, self.state.best_model_checkpoint)
-        self.accelerator.wait_for_everyone()
+    def __init__(self, trainer: Trainer, folder: Path, resume: ExactResume):
+        self._trainer = trainer
+        self._folder = folder
+        # The trainer would delete by its own lights: after a signal the very checkpoint to carry on from.
+        self._limit, trainer.args.save_total_limit = trainer.args.save_total_limit, None
+        save, output_dir = trainer._save_checkpoint, trainer._get_output_dir
+        aside = folder / ASIDE
 
-    trainer._save_checkpoint = MethodType(save_whole, trainer)
+        def save_whole(this: Trainer, model: Any, trial: Any) -> None:
+            leads = this.is_world_process_zero()
+            name = f"{PREFIX_CHECKPOINT_DIR}-{this.state.global_step}"
+            if leads:
+                shutil.rmtree(aside, ignore_errors=True)
+                aside.mkdir(parents=True)
+            this.accelerator.wait_for_everyone()
+            this._get_output_dir = lambda trial=None: str(aside)
+            _point_to_best(this, folder)
+            try:
+                resume.save(aside / name)
+                save(model, trial)
+            finally:
+                this._get_output_dir = output_dir
+            this.accelerator.wait_for_everyone()
+            if leads:
+                _put_in_place(aside / name, folder / name)
+            this.accelerator.wait_for_everyone()
+
+        trainer._save_checkpoint = MethodType(save_whole, trainer)
+
+    def on_save(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
+        self._trainer.accelerator.wait_for_everyone()
+        if state.is_world_process_zero:
+            seal(self._folder / f"{PREFIX_CHECKPOINT_DIR}-{state.global_step}")
+            _rotate(self._folder, self._limit, state.best_model_checkpoint)
+        self._trainer.accelerator.wait_for_everyone()
 
 
 def _point_to_best(trainer: Trainer, folder: Path) -> None:
@@ -51,9 +75,8 @@ def _point_to_best(trainer: Trainer, folder: Path) -> None:
 
 
 def _put_in_place(written: Path, place: Path) -> None:
-    seal(written)
-    if place.exists():  # an earlier attempt's checkpoint of the same step that was found damaged
-        shutil.rmtree(place)
+    if place.exists():  # an earlier attempt's checkpoint of the same step, damaged or before the epoch's end
+        os.replace(place, written.parent / "replaced")
     os.replace(written, place)
     # Model cards that a trainer writes beside its checkpoints.
     for file in written.parent.iterdir():
@@ -63,8 +86,10 @@ def _put_in_place(written: Path, place: Path) -> None:
 
 
 def _rotate(folder: Path, limit: int | None, best: str | None) -> None:
-    """Delete the oldest complete checkpoints beyond the limit, never the best one nor the newest."""
+    """Delete the oldest complete checkpoints beyond the limit, never the best one nor the newest; and unsealed ones."""
     kept = sorted(complete(folder), key=step_of)
+    for checkpoint in set(found(folder)) - set(kept):
+        shutil.rmtree(checkpoint)
     for checkpoint in kept[: -max(limit, 1)] if limit else []:
         if best is None or checkpoint != Path(best):
             shutil.rmtree(checkpoint)

@@ -72,7 +72,7 @@ def train(run: Run, config: dict[str, Any], stop: StopRequest, progress: Progres
     if not int(os.environ.get("RANK", 0)):
         drop_what_comes_again(run.metrics, checkpoint)
     callbacks = [Record(run, progress), watch.StopWhenTold(stop), watch.SignsOfLife(hang)]
-    trainer = build.trainer(config, run, callbacks)
+    trainer = build.trainer(config, run, callbacks, stop)
     evaluate = bool(config["args"].get("do_eval")) and trainer.eval_dataset is not None
     try:
         before = _evaluated_before(run) if checkpoint else {}

@@ -1,0 +1,94 @@
+"""Train in this process as a worker does, from the start or from a checkpoint, and compare what came of it."""
+
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+from types import SimpleNamespace
+
+import torch
+
+from expctl.cli.hydra_app import compose
+from expctl.runs import manifest
+from expctl.runs.files import Run, write_json
+from expctl.worker import build
+
+# The smallest training that saves after every step.
+SMALL = [
+    "hardware=cpu", "args.save_steps=1", "args.save_total_limit=null", "args.do_eval=false", "dataset.train_size=64",
+    "dataset.eval_size=8", "args.per_device_train_batch_size=8", "args.per_device_eval_batch_size=8",
+]  # fmt: skip
+# Short completions whose rewards differ, so that there is something to learn from every group.
+SAMPLING = [
+    "args.num_generations=4", "args.max_completion_length=12", "args.warmup_steps=0", "args.temperature=1.5",
+    "reward.functions={distinct:{_target_:resuming.distinct,_partial_:true}}",
+]  # fmt: skip
+
+
+def distinct(completions: list[str], **_) -> list[float]:
+    """A reward: how many different characters a completion has."""
+    return [float(len(set(text))) for text in completions]
+
+
+@dataclass
+class Trained:
+    """What a training leaves: the logged rows without times, the weights, the evaluation after it."""
+
+    rows: list[dict]
+    weights: dict[str, torch.Tensor]
+    after: dict
+    steps: int
+
+    def assert_equals(self, other: "Trained") -> None:
+        assert self.steps == other.steps
+        for mine, its in zip(self.rows, other.rows, strict=False):
+            assert mine == its
+        assert len(self.rows) == len(other.rows)
+        assert self.weights.keys() == other.weights.keys()
+        assert all(torch.equal(value, other.weights[name]) for name, value in self.weights.items())
+        assert self.after == other.after
+
+
+def whole(folder: Path, *words: str) -> Trained:
+    """Train from the start to the end."""
+    config = composed(*SMALL, *words)
+    run = Run(folder)
+    folder.mkdir(exist_ok=True)
+    manifest.create(run)
+    write_json(folder / "config.json", config)
+    return _train(config, run, None)
+
+
+def resumed(folder: Path, step: int, *words: str) -> Trained:
+    """Train on from the checkpoint that `whole` with the same words left at `step`."""
+    config = composed(*SMALL, *words)
+    aside = folder.parent / f"{folder.name}_{step}"
+    shutil.copytree(folder, aside)
+    run = Run(aside)
+    for checkpoint in run.checkpoints.glob("checkpoint-*"):
+        if int(checkpoint.name.rpartition("-")[2]) > step:
+            shutil.rmtree(checkpoint)
+    return _train(config, run, run.checkpoints / f"checkpoint-{step}")
+
+
+def composed(*words: str) -> dict:
+    found = []
+    compose(list(words), lambda experiment: found.append(experiment.config))
+    return found[0]
+
+
+def _train(config: dict, run: Run, checkpoint: Path | None) -> Trained:
+    told = SimpleNamespace(asked=False, agreed=False)
+    trainer = build.trainer(config, run, [], told)
+    if config["args"]["do_eval"] and checkpoint is None:
+        trainer.evaluate()
+    trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
+    rows = [_timeless(row) for row in trainer.state.log_history if "train_runtime" not in row]
+    steps = trainer.state.global_step
+    after = _timeless(trainer.evaluate()) if config["args"]["do_eval"] else {}
+    weights = {name: value.detach().clone() for name, value in trainer.model.named_parameters()}
+    return Trained(rows, weights, after, steps)
+
+
+def _timeless(row: dict) -> dict:
+    times = ("step_time", "_runtime", "_per_second", "preparation_time")
+    return {key: value for key, value in row.items() if not key.endswith(times)}
