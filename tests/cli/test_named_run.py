@@ -1,0 +1,84 @@
+"""What `expctl resume` and `expctl rerun` refuse, before anything is started."""
+
+import json
+import shutil
+
+import pytest
+from fabricated import experiment, run_of
+
+from expctl.cli.main import run_words
+from expctl.runs import manifest
+
+
+@pytest.fixture
+def run(tmp_path, monkeypatch):
+    """An interrupted run of the folder `work`; the working folder is another."""
+    monkeypatch.setenv("EXPCTL_CACHE", str(tmp_path / "cache"))
+    for name in ("EXPCTL_OUTPUTS", "RANK", "WORLD_SIZE", "EXPCTL_DEBUG"):
+        monkeypatch.delenv(name, raising=False)
+    for name in ("work", "elsewhere"):
+        (tmp_path / name).mkdir()
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    (tmp_path / "work" / "my_rewards.py").write_text("a = 1\n")
+    return run_of(experiment(tmp_path / "work", args__beta=0.1))
+
+
+def refused(capsys, *words):
+    assert run_words([*words]) == 2
+    return capsys.readouterr().err
+
+
+@pytest.mark.parametrize("verb", ["resume", "rerun"])
+def test_a_changed_setting_is_another_run(verb, run, capsys):
+    said = refused(capsys, verb, "gfpo", "args.beta=0.2")
+    assert "another run" in said and "expctl args.beta=0.1 args.beta=0.2" in said
+
+
+@pytest.mark.parametrize("verb", ["resume", "rerun"])
+def test_a_verb_without_a_run_or_with_an_unknown_one_says_what_to_type(verb, run, capsys):
+    assert f"expctl {verb} RUN" in refused(capsys, verb)
+    assert run.run_id in refused(capsys, verb, run.run_id[:-1] + "x")
+
+
+def test_code_that_has_changed_is_named_with_the_ways_out(run, tmp_path, capsys):
+    (tmp_path / "work" / "my_rewards.py").write_text("a = 2\n")
+    before = run.manifest.read_bytes()
+    said = refused(capsys, "resume", "gfpo")
+    assert "my_rewards.py (changed)" in said and str(run.folder / "sources") in said
+    assert "expctl args.beta=0.1" in said and f"expctl rerun {run.run_id}" in said
+    assert run.manifest.read_bytes() == before
+
+
+def test_a_config_that_was_edited_in_the_run_is_refused(run, capsys):
+    run.config.write_text(run.config.read_text().replace("beta: 0.1", "beta: 0.2"))
+    assert "config.yaml was changed" in refused(capsys, "resume", "gfpo")
+
+
+def test_a_working_folder_that_is_gone_is_refused_with_the_way_out(run, tmp_path, capsys):
+    there = str(shutil.move(run.folder, tmp_path / "kept"))
+    shutil.rmtree(tmp_path / "work")
+    said = refused(capsys, "resume", there)
+    assert "is gone" in said and f"expctl rerun {there}" in said
+
+
+@pytest.mark.parametrize("verb", ["resume", "rerun"])
+@pytest.mark.parametrize("name", ["config.yaml", "run.json"])
+def test_a_run_whose_files_are_damaged_is_refused_by_the_file(name, verb, run, capsys):
+    (run.folder / name).write_text("{")
+    assert str(run.folder) in refused(capsys, verb, str(run.folder))
+
+
+@pytest.mark.parametrize("verb", ["resume", "rerun"])
+def test_no_process_of_a_launched_group_does_it_on_its_own(verb, run, monkeypatch, capsys):
+    monkeypatch.setenv("RANK", "0")
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    assert "distributed launch" in refused(capsys, verb, "gfpo")
+
+
+def test_a_run_that_is_completed_is_shown_even_where_its_code_has_changed(run, tmp_path, capsys):
+    (tmp_path / "work" / "my_rewards.py").write_text("a = 2\n")
+    run.summary.write_text(json.dumps({"objective": 0.5, "objective_name": "eval_reward", "steps": 4}))
+    manifest.end_attempt(run, manifest.COMPLETED, to_step=4, exit_code=0)
+    assert run_words(["resume", "gfpo"]) == 0
+    said = capsys.readouterr().out
+    assert "was completed" in said and "eval_reward = 0.5" in said
