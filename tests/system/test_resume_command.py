@@ -3,7 +3,7 @@
 import pytest
 from harness import expctl, manifest, metrics, only_run, runs
 
-# Tells its own worker to stop at the third step, as long as the file is there.
+# Tells its own worker to stop after the third step, as long as the file is there.
 WATCH = """import os
 import signal
 from pathlib import Path
@@ -12,8 +12,8 @@ from transformers import TrainerCallback
 
 
 class Watch(TrainerCallback):
-    def on_step_end(self, args, state, control, **kwargs):
-        if state.global_step == 3 and Path("stop").exists():
+    def on_step_begin(self, args, state, control, **kwargs):
+        if state.global_step == 2 and Path("stop").exists():
             os.kill(os.getpid(), signal.SIGTERM)
 """
 MINE = "# @package _global_\n# Mine.\ndefaults: [sft, _self_]\ncallbacks:\n  watch: {_target_: watch.Watch}\n"
