@@ -60,7 +60,8 @@ def _no_run_in(path: Path, word: str) -> Refusal:
 
 
 def _ambiguous(word: str, found: list[Path]) -> Refusal:
-    """Several runs: told apart by more of their ids, or by their paths where they are called the same."""
+    """Several runs, the latest first: told apart by more of their ids, or by paths where they are called the same."""
+    found = sorted(found, key=lambda folder: (folder / "run.json").stat().st_mtime, reverse=True)
     by_id = len({folder.name for folder in found}) == len(found)
     named = [folder.name if by_id else str(folder) for folder in found]
     more = [f"and {len(named) - MOST_NAMED} more"] if len(named) > MOST_NAMED else []

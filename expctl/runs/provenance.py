@@ -28,6 +28,12 @@ _READ = re.compile(
 
 def versions() -> dict[str, str | None]:
     """Installed version of each package that can matter (None: not installed), and of Python."""
+    return dict(_versions())
+
+
+@cache
+def _versions() -> dict[str, str | None]:
+    # Asked once a process: to find that a package is missing takes a millisecond.
     found: dict[str, str | None] = {"python": platform.python_version()}
     for package in PACKAGES:
         try:

@@ -1,10 +1,16 @@
 """A run is found by its id, the beginning of one, or its folder, from wherever one stands."""
 
+import os
+import time
+
 import pytest
 
 from expctl.config.refusal import Refusal
 from expctl.runs.find import find
 from expctl.runs.remembered import MOST, outputs_folders, remember
+
+# Two files written one right after the other may bear the same time: that of the kernel's last tick.
+TICK = 0.02
 
 
 @pytest.fixture
@@ -49,11 +55,13 @@ def test_an_id_that_begins_another_is_that_run(make):
     assert find("sft-1").folder == outputs / "sft-1"
 
 
-def test_several_runs_are_listed_by_what_tells_them_apart(make):
-    make("a", "sft-11", "sft-12")
+def test_several_runs_are_listed_the_latest_first_by_what_tells_them_apart(make):
+    outputs = make("a", "sft-11", "sft-12", "sft-13")
+    for name, at in (("sft-11", 1), ("sft-12", 3), ("sft-13", 2)):
+        os.utime(outputs / name / "run.json", (at, at))
     with pytest.raises(Refusal) as refused:
         find("sft")
-    assert refused.value.nearest == ["sft-11", "sft-12"] and "2 runs" in refused.value.what
+    assert refused.value.nearest == ["sft-12", "sft-13", "sft-11"] and "3 runs" in refused.value.what
     outputs = [make("b", "dpo-1"), make("c", "dpo-1")]
     with pytest.raises(Refusal) as refused:
         find("dpo-1")
@@ -99,6 +107,7 @@ def test_a_folder_that_is_no_run_is_refused_with_the_runs_in_it(make):
 
 def test_outputs_folders_are_remembered_latest_first_and_forgotten_when_gone(make, tmp_path):
     first, second = make("a", "x"), make("b", "x")
+    time.sleep(TICK)
     remember(first)
     assert outputs_folders() == [first, second]
     (first / "x" / "run.json").unlink()
@@ -111,7 +120,9 @@ def test_only_so_many_outputs_folders_are_remembered(make, tmp_path):
     for number in range(MOST + 5):
         (tmp_path / str(number)).mkdir()
         remember(tmp_path / str(number))
-    assert len(outputs_folders()) == MOST and outputs_folders()[0] == tmp_path / str(MOST + 4)
+    time.sleep(TICK)
+    make("the last", "x")
+    assert len(outputs_folders()) == MOST and outputs_folders()[0] == tmp_path / "the last" / "outputs"
 
 
 def test_a_home_that_cannot_be_written_only_costs_the_memory(make, tmp_path, monkeypatch):
