@@ -90,3 +90,18 @@ def processes_of(folder: Path) -> list[int]:
             if str(folder).encode() in words and alive(int(entry.name)):
                 found.append(int(entry.name))
     return found
+
+
+TIMES = ("runtime", "_per_second", "step_time")
+
+
+def comparable(folder: Path) -> list[dict]:
+    """The rows of a run's metrics without what no two runs share: times."""
+    return [{key: value for key, value in row.items() if not key.endswith(TIMES)} for row in metrics(folder)]
+
+
+def weights(folder: Path) -> dict[str, bytes]:
+    """The final weights of a run, to the last bit."""
+    found = {file.name: file.read_bytes() for file in (folder / "model").glob("*.safetensors")}
+    assert found
+    return found

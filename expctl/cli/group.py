@@ -58,6 +58,14 @@ def group_of_this_process() -> Group | None:
     return Group(int(env["RANK"]), world, machines)
 
 
+def launched_alone() -> bool:
+    """Whether `accelerate launch` started this as its only process."""
+    try:
+        return b"accelerate" in Path(f"/proc/{os.getppid()}/cmdline").read_bytes()
+    except OSError:
+        return False
+
+
 def join_group(group: Group, words: list[str]) -> int:
     """Take part in the run that rank 0 composes; the exit code where there is nothing to take part in."""
     message, claimed = _lead(group, words) if group.rank == 0 else (None, None)

@@ -25,7 +25,7 @@ def prepare(experiment: Experiment, folder: Path | None = None, *, alone: bool =
     try:
         claimed = claim(experiment, folder)
     except lock.LockedError as held:
-        where = f"process {held.holder.get('pid')} on {held.holder.get('host')}"
+        where = f"process {held.holder['pid']} on {held.holder['host']}" if held.holder else "started a moment ago"
         refusal = Refusal("this experiment is running already", where=where, do="wait for it, or change a setting")
     except OSError as error:
         refusal = Refusal(f"the run's folder cannot be written: {error.strerror}", where=str(error.filename))

@@ -1,14 +1,16 @@
 """`expctl [overrides]`: check, claim, launch, and say what came of it."""
 
+import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from expctl.cli.group import group_of_this_process, join_group
+from expctl.cli.group import group_of_this_process, join_group, launched_alone
 from expctl.cli.hydra_app import compose, is_multirun
 from expctl.cli.prepare import prepare
 from expctl.config.experiment import Experiment
 from expctl.launch.launch import EXIT_COMPLETED, Outcome, launch
+from expctl.processes import hear_of_death
 from expctl.report.closing import print_closing, print_done_already
 
 
@@ -22,6 +24,9 @@ def main(words: list[str]) -> int:
     group = group_of_this_process()
     if group is not None:
         return join_group(group, words)
+    if launched_alone():
+        # Such a launcher dies of SIGTERM without handing it on.
+        hear_of_death(os.getppid())()
     worst = _Exit()
 
     def verb(experiment: Experiment) -> Any:

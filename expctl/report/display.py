@@ -6,7 +6,7 @@ from types import TracebackType
 from typing import Any, TextIO
 
 from expctl.report.names import short_metrics
-from expctl.runs.files import Run, read_json
+from expctl.runs.files import Run, hang_reports, read_json
 
 PLAIN_SECONDS = 10.0
 
@@ -22,6 +22,7 @@ class Display:
         self._first: tuple[float, int] | None = None
         self._printed_at, self._printed_step = 0.0, -1
         self._began = time.monotonic()
+        self._hung = False
         carried = f", carrying on from step {from_step}" if from_step else ""
         self._say(f"run  {run.folder}{carried}")
 
@@ -35,6 +36,7 @@ class Display:
 
     def look(self) -> None:
         """Read the progress file and show what is new."""
+        self._tell_of_a_hang()
         state = read_json(self._run.progress)
         if state is None:
             return
@@ -48,6 +50,12 @@ class Display:
                 self._first = (state["at"], state["step"])
             self._show_step(state)
         self._seen = state
+
+    def _tell_of_a_hang(self) -> None:
+        if self._hung or not hang_reports(self._run):
+            return
+        self._hung = True
+        self._say(f"no step for hardware.hang_minutes: what every rank was doing stands in {self._run.stacks}")
 
     def _show_step(self, state: dict[str, Any]) -> None:
         text = self._step_line(state)

@@ -1,5 +1,6 @@
 """A run's folder and how its files are written: whole or not at all."""
 
+import contextlib
 import json
 import os
 import secrets
@@ -79,6 +80,16 @@ class Run:
     @property
     def lock(self) -> Path:
         return self.folder / ".lock"
+
+
+def hang_reports(run: Run) -> list[Path]:
+    """The files in which ranks wrote where they stood when no step came; a rank holds an empty one as long as it moves."""
+    found = []
+    for file in run.stacks.glob("rank-*.txt"):
+        with contextlib.suppress(FileNotFoundError):  # the rank has ended well in the meantime
+            if file.stat().st_size:
+                found.append(file)
+    return sorted(found)
 
 
 def write_whole(path: Path, text: str) -> None:

@@ -3,9 +3,11 @@
 import os
 import signal
 import subprocess
+import sys
+import time
 
 import pytest
-from harness import alive, expctl, manifest, metrics, only_run, processes_of, runs, start, wait_for
+from harness import alive, clean_environment, expctl, manifest, metrics, only_run, processes_of, runs, start, wait_for
 
 LONG = ["algorithm=sft", "args.max_steps=2000", "args.do_eval=false", "args.per_device_train_batch_size=2",
         "args.save_steps=20"]  # fmt: skip
@@ -94,8 +96,95 @@ def test_a_rank_that_dies_takes_the_group_down_with_it(tmp_path):
     os.kill(max(ranks), signal.SIGKILL)
     _, error = process.communicate(timeout=90)
     assert process.returncode == 1, error
-    assert manifest(run)["status"] == "failed"
+    assert f"(process {max(ranks)} on " in error and "was killed or crashed" in error
+    told = manifest(run)
+    assert told["status"] == "failed" and f"process {max(ranks)}" in told["error"]
     assert not processes_of(run)
+
+
+def test_a_rank_that_raises_is_the_error_and_not_what_its_peers_say(tmp_path):
+    (tmp_path / "bad.py").write_text(
+        "import os\nfrom transformers import TrainerCallback\n\n\n"
+        "class Boom(TrainerCallback):\n    def on_step_end(self, args, state, control, **kwargs):\n"
+        "        if state.global_step == 3 and os.environ['RANK'] == '1':\n            raise KeyError('lost')\n"
+    )
+    done = expctl(*LONG, "hardware=cpu_2", "callbacks.boom._target_=bad.Boom", cwd=tmp_path)
+    assert done.returncode == 1
+    told = manifest(only_run(tmp_path))
+    assert told["status"] == "failed" and told["error"] == "KeyError: 'lost'"
+    assert "KeyError: 'lost'" in done.stderr
+    assert 'raise KeyError' in (only_run(tmp_path) / "worker.log").read_text()
+
+
+@pytest.mark.parametrize("hardware", ["cpu", "cpu_2"])
+def test_a_second_ctrl_c_stops_at_once_and_leaves_nothing_running(hardware, tmp_path):
+    (tmp_path / "slow.py").write_text(
+        "import time\nfrom pathlib import Path\nfrom transformers import TrainerCallback\n\n\n"
+        "class Slow(TrainerCallback):\n    def on_step_begin(self, args, state, control, **kwargs):\n"
+        "        if state.global_step == 3:\n            Path('slow').touch()\n            time.sleep(600)\n"
+    )
+    process = start(*LONG, f"hardware={hardware}", "callbacks.slow._target_=slow.Slow", "args.save_steps=2", cwd=tmp_path)
+    wait_for((tmp_path / "slow").exists)
+    twice_at_a_persons_pace(process)
+    _, error = process.communicate(timeout=60)
+    assert process.returncode == 75 and "from checkpoint-2" in error
+    wait_for(lambda: not processes_of(only_run(tmp_path)), seconds=10)
+    assert manifest(only_run(tmp_path))["status"] == "interrupted"
+
+
+@pytest.mark.parametrize("hardware", ["cpu", "cpu_2"])
+def test_a_hang_is_reported_with_the_stacks_of_every_rank(hardware, tmp_path):
+    (tmp_path / "stuck.py").write_text(
+        "import time\nfrom transformers import TrainerCallback\n\n\n"
+        "class Stuck(TrainerCallback):\n    def on_step_begin(self, args, state, control, **kwargs):\n"
+        "        if state.global_step == 2:\n            self.waits_for_what_never_comes()\n\n"
+        "    def waits_for_what_never_comes(self):\n        time.sleep(600)\n"
+    )
+    words = [f"hardware={hardware}", "hardware.hang_minutes=0.2", "callbacks.stuck._target_=stuck.Stuck"]
+    process = start(*LONG, *words, cwd=tmp_path)
+    ranks = 1 if hardware == "cpu" else 2
+    wait_for(lambda: runs(tmp_path) and sum("waits_for_what_never_comes" in said for said in reports(tmp_path)) == ranks)
+    twice_at_a_persons_pace(process)
+    out, error = process.communicate(timeout=60)
+    assert "no step for" in out + error and "stacks" in out + error
+
+
+def twice_at_a_persons_pace(process):
+    """Two signals at the very same instant are one to the kernel."""
+    process.send_signal(signal.SIGINT)
+    time.sleep(1)
+    process.send_signal(signal.SIGINT)
+
+
+def reports(folder):
+    return [path.read_text() for path in (only_run(folder) / "stacks").glob("rank-*.txt")]
+
+
+def test_of_two_commands_started_at_the_same_instant_one_runs(tmp_path):
+    words = [word.replace("2000", "30") for word in LONG]
+    both = [start(*words, cwd=tmp_path) for _ in range(2)]
+    said = [process.communicate(timeout=120) for process in both]
+    codes = sorted(process.returncode for process in both)
+    assert codes == [0, 2], said
+    refused = said[[process.returncode for process in both].index(2)][1]
+    assert "is running already" in refused and "None" not in refused
+    told = manifest(only_run(tmp_path))
+    assert told["status"] == "completed" and len(told["attempts"]) == 1
+    assert [row["step"] for row in metrics(only_run(tmp_path)) if "loss" in row] == list(range(1, 31))
+
+
+def test_a_launcher_of_one_process_that_is_told_to_stop_leaves_no_training_behind(tmp_path):
+    """`accelerate launch` with one process dies of SIGTERM without a word to its child."""
+    launcher = [sys.executable, "-m", "accelerate.commands.launch", "--num_processes", "1", "--num_machines", "1",
+                "--mixed_precision", "no", "--dynamo_backend", "no", "--cpu", "-m", "expctl"]  # fmt: skip
+    process = subprocess.Popen([*launcher, *LONG], cwd=tmp_path, env=clean_environment())
+    wait_for(begun(tmp_path))
+    process.send_signal(signal.SIGTERM)
+    process.wait(timeout=60)
+    run = only_run(tmp_path)
+    wait_for(lambda: not processes_of(run))
+    wait_for(lambda: manifest(run)["status"] == "interrupted")
+    assert list((run / "checkpoints").glob("checkpoint-*"))
 
 
 def command_line(pid):
@@ -125,7 +214,9 @@ def test_a_run_whose_process_is_gone_is_reported_as_interrupted(tmp_path):
     assert manifests.read(run)["status"] == "running"
     process.kill()
     process.wait()
+    wait_for(lambda: manifests.read(run)["status"] != "running")
     assert manifests.read(run)["status"] == "interrupted"
+    assert processes_of(run.folder) == []
 
 
 def test_a_reward_that_raises_stops_the_run_with_its_name_and_the_completion(tmp_path):

@@ -1,0 +1,93 @@
+"""SIGTERM in every phase of a run: it stops, says so, and the same command finishes it as if nothing had happened."""
+
+import signal
+from pathlib import Path
+
+from harness import comparable, expctl, manifest, only_run, runs, start, wait_for, weights
+
+# What users plug in, slow at a place that the test names in a file: the phases of so small a training are over in no
+# time otherwise.
+SLOW = '''
+import time
+from pathlib import Path
+from transformers import TrainerCallback
+
+
+def at(place):
+    if Path("slow_at").exists() and Path("slow_at").read_text() == place:
+        Path("slow_at").unlink()
+        Path("there").touch()
+        time.sleep(3)
+
+
+def reward(completions, **kwargs):
+    at("scoring")
+    return [float(len(completion)) for completion in completions]
+
+
+class Slow(TrainerCallback):
+    def on_pre_optimizer_step(self, args, state, control, **kwargs):
+        at("optimizer")
+
+    def on_prediction_step(self, args, state, control, **kwargs):
+        at("evaluation" if state.global_step else "evaluation before")
+
+    def on_save(self, args, state, control, **kwargs):
+        at("saving")
+'''
+WORDS = ["args.max_steps=6", "args.per_device_train_batch_size=16", "args.num_generations=8", "args.eval_strategy=steps",
+         "args.num_remains_in_group=4", "args.per_device_eval_batch_size=16", "dataset.eval_size=32", "args.eval_steps=5",
+         "args.steps_per_generation=2", "reward.functions.mine._target_=slow.reward", "callbacks.slow._target_=slow.Slow",
+         "args.save_steps=2"]  # fmt: skip
+PLACES = ["evaluation before", "scoring", "optimizer", "saving", "evaluation", "evaluation"]
+
+
+def stopped_at(place: str, folder: Path) -> dict:
+    """Run until the place is reached, send SIGTERM, and give the manifest's last attempt."""
+    (folder / "there").unlink(missing_ok=True)
+    (folder / "slow_at").write_text(place)
+    process = start(*WORDS, cwd=folder)
+    wait_for(lambda: (folder / "there").exists() or process.poll() is not None)
+    process.send_signal(signal.SIGTERM)
+    out, error = process.communicate(timeout=120)
+    assert process.returncode == 75, out + error
+    assert manifest(only_run(folder))["status"] == "interrupted"
+    return manifest(only_run(folder))["attempts"][-1]
+
+
+def stopped_when(reached, folder: Path) -> int:
+    """Run until something is to be seen on disk, send SIGTERM, and give the exit code."""
+    process = start(*WORDS, cwd=folder)
+    wait_for(lambda: reached() or process.poll() is not None)
+    process.send_signal(signal.SIGTERM)
+    process.communicate(timeout=120)
+    return process.returncode
+
+
+def phase(folder: Path) -> str:
+    progress = only_run(folder) / ".progress.json"
+    return progress.read_text() if progress.exists() else ""
+
+
+def test_a_run_told_to_stop_in_every_phase_is_finished_as_if_nothing_had_happened(tmp_path):
+    calm, told = tmp_path / "calm", tmp_path / "told"
+    for folder in (calm, told):
+        folder.mkdir()
+        (folder / "slow.py").write_text(SLOW)
+    assert expctl(*WORDS, cwd=calm).returncode == 0
+
+    assert stopped_when(lambda: runs(told), told) == 75  # starting: nothing is imported yet
+    assert stopped_when(lambda: "loading libraries" in phase(told), told) == 75
+    assert stopped_when(lambda: "loading model" in phase(told), told) == 75
+    attempts = [stopped_at(place, told) for place in PLACES]
+    # The last place is the evaluation after training, when the last checkpoint is complete.
+    assert [attempt["to_step"] for attempt in attempts] == [0, 1, 2, 4, 5, 6]
+    assert [attempt["from_step"] for attempt in attempts] == [0, 0, 1, 2, 4, 5]
+
+    code = stopped_when(lambda: "saving the model" in phase(told), told)
+    assert code in (0, 75)
+    if code:
+        assert expctl(*WORDS, cwd=told).returncode == 0
+    assert manifest(only_run(told))["status"] == "completed"
+    assert comparable(only_run(told)) == comparable(only_run(calm))
+    assert weights(only_run(told)) == weights(only_run(calm))
