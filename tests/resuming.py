@@ -11,6 +11,7 @@ from expctl.cli.hydra_app import compose
 from expctl.runs import manifest
 from expctl.runs.files import Run, write_json
 from expctl.worker import build
+from expctl.worker.together import evaluate_before_training
 
 # The smallest training that saves after every step.
 SMALL = [
@@ -80,7 +81,7 @@ def _train(config: dict, run: Run, checkpoint: Path | None) -> Trained:
     told = SimpleNamespace(asked=False, agreed=False)
     trainer = build.trainer(config, run, [], told)
     if config["args"]["do_eval"] and checkpoint is None:
-        trainer.evaluate()
+        evaluate_before_training(trainer)
     trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
     rows = [_timeless(row) for row in trainer.state.log_history if "train_runtime" not in row]
     steps = trainer.state.global_step

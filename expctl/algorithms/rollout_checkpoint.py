@@ -9,13 +9,14 @@ import logging
 import os
 
 import torch
+from accelerate.utils import send_to_device
 from transformers.trainer_utils import PREFIX_CHECKPOINT_DIR
 
 logger = logging.getLogger(__name__)
 
 
 class RolloutCheckpoint:
-    """Saves what a `GRPOTrainer` still has to train on, and the metrics not yet logged, with every checkpoint.
+    """Saves what a `GRPOTrainer` still has to train on with every checkpoint.
 
     One file a rank, `rollout_<rank>.pt`, about 20 bytes a token of the rollout (images come on top) and next to nothing
     at the boundary of two rollouts. Random states, weights and optimizer are the stock trainer's own.
@@ -29,7 +30,6 @@ class RolloutCheckpoint:
             "step": self._step,
             "world_size": self.accelerator.num_processes,
             "batches": None if rollout_is_used_up else self._buffered_inputs,
-            "metrics": dict(self._metrics["train"]),
         }
         folder = checkpoint_folder(self, trial)
         os.makedirs(folder, exist_ok=True)
@@ -46,7 +46,8 @@ class RolloutCheckpoint:
         if not os.path.exists(path):
             logger.warning(f"{path} is missing: a rollout that was not used up is sampled again.")
             return
-        state = torch.load(path, map_location=self.accelerator.device, weights_only=True)
+        # Not straight to the device: with several ranks on the CPU it is "cpu:0", which torch does not load to.
+        state = torch.load(path, map_location="cpu", weights_only=True)
         if state["world_size"] != self.accelerator.num_processes:
             logger.warning(
                 f"{path} was written by {state['world_size']} processes, not {self.accelerator.num_processes}: "
@@ -54,8 +55,7 @@ class RolloutCheckpoint:
             )
             return
         self._step = state["step"]
-        self._buffered_inputs = state["batches"]
-        self._metrics["train"].update(state["metrics"])
+        self._buffered_inputs = send_to_device(state["batches"], self.accelerator.device)
 
 
 def checkpoint_folder(trainer, trial) -> str:

@@ -1,7 +1,6 @@
 """From the resolved config to a trainer, every part through its `_target_`."""
 
 import logging
-import os
 from typing import Any
 
 from hydra.utils import instantiate
@@ -17,6 +16,7 @@ from expctl.worker.checkpoint import keep_checkpoints_whole
 from expctl.worker.data_seen import note_data
 from expctl.worker.rewards import reward_function
 from expctl.worker.stop import StopRequest
+from expctl.worker.together import TrainTogether, assert_world_size
 from expctl.worker.trackers import start_tracker
 
 logger = logging.getLogger(__name__)
@@ -32,7 +32,7 @@ def trainer(config: dict[str, Any], run: Run, callbacks: list[TrainerCallback], 
     set_seed(config["seed"])
     transformers_logging.disable_progress_bar()
     arguments = build(config["args"], output_dir=str(run.checkpoints), **reward_weights(config["reward"]))
-    _assert_world_size(arguments.world_size)
+    assert_world_size(arguments.world_size)
     train_dataset, eval_dataset = build(config["dataset"])
     model, tokenizer = models.load(**config["model"])
     if arguments.process_index == 0:
@@ -52,6 +52,7 @@ def trainer(config: dict[str, Any], run: Run, callbacks: list[TrainerCallback], 
         functions = config["reward"]["functions"]
         parts["reward_funcs"] = [reward_function(node, name) for name, node in functions.items()]
     made = build(config["algorithm"]["trainer"], _partial_=True)(**parts)
+    made.add_callback(TrainTogether(made))
     keep_checkpoints_whole(made, run.checkpoints, stop)
     if arguments.process_index == 0:
         _warn_of_changes(made, run)
@@ -76,13 +77,3 @@ def _warn_of_changes(trainer: Trainer, run: Run) -> None:
     for change in changes:
         logger.warning(change)
     manifest.note_warnings(run, changes)
-
-
-def _assert_world_size(joined: int) -> None:
-    """Processes that did not find each other would each train a model of their own and report success."""
-    launched = int(os.environ.get("EXPCTL_WORLD_SIZE", joined))
-    if joined != launched:
-        raise RuntimeError(
-            f"{launched} processes were launched but this one is in a group of {joined}: they did not find each other. "
-            "Was `accelerate launch` told --cpu (it then starts one process)? Is RANK/WORLD_SIZE/MASTER_ADDR set?"
-        )

@@ -65,6 +65,7 @@ def train(run: Run, config: dict[str, Any], stop: StopRequest, progress: Progres
     progress.phase("loading libraries")
     from expctl.worker import build, finish, watch
     from expctl.worker.record import Record, drop_what_comes_again
+    from expctl.worker.together import evaluate_before_training
     from expctl.worker.trackers import close_trackers
 
     progress.phase("loading model and data")
@@ -79,7 +80,7 @@ def train(run: Run, config: dict[str, Any], stop: StopRequest, progress: Progres
         if evaluate and not before:
             progress.phase("evaluating before training")
             with stop.breaking_off():
-                before = trainer.evaluate()
+                before = evaluate_before_training(trainer)
         watch.stop_here_if_told(stop, trainer.args.device)
         progress.phase("training")
         built = time.perf_counter()
