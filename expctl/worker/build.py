@@ -23,7 +23,7 @@ logger = logging.getLogger(__name__)
 
 
 def trainer(config: dict[str, Any], run: Run, callbacks: list[TrainerCallback], stop: StopRequest) -> Trainer:
-    """The trainer of one experiment, ready to train; `callbacks` come before the experiment's own.
+    """The trainer of one experiment, ready to train; `callbacks` come after the experiment's own.
 
     Raises:
         RuntimeError: this rank is in a group of another size than was launched.
@@ -44,7 +44,7 @@ def trainer(config: dict[str, Any], run: Run, callbacks: list[TrainerCallback], 
         "train_dataset": fit_to_tokenizer(train_dataset, tokenizer),
         "eval_dataset": fit_to_tokenizer(eval_dataset, tokenizer),
         "processing_class": tokenizer,
-        "callbacks": [*callbacks, *(build(node) for node in config["callbacks"].values())],
+        "callbacks": [*(build(node) for node in config["callbacks"].values()), *callbacks],
     }
     if config["peft"]:
         parts["peft_config"] = build(config["peft"])
