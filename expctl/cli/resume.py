@@ -12,6 +12,7 @@ from expctl.runs import manifest
 from expctl.runs.bundle import changed_files, code_of
 from expctl.runs.files import Run
 from expctl.runs.identity import config_hash
+from expctl.runs.provenance import drift
 
 
 def main(words: list[str]) -> int:
@@ -37,10 +38,11 @@ def main(words: list[str]) -> int:
 def _changed(run: Run, told: dict, experiment: Experiment) -> Refusal:
     """Carried on with other code or data, a run would be neither the old experiment nor the new one."""
     files = changed_files(told, experiment)
-    named = ", ".join(f"{name} ({word})" for name, word in files.items())
+    named = ", ".join(f"{name} ({word})" for name, word in files.items()) or f"its {run.config.name}"
+    other = next((f" (made by {change})" for change in drift(told["versions"]) if change.startswith("expctl ")), "")
     kept = f"as it was: {code_of(run)}; " if files.keys() & (told.get("sources") or {}).keys() else ""
     return Refusal(
-        f"since the run was started this has changed: {named}" if files else "the run's config.yaml was changed",
+        f"since the run was started this has changed: {named}{other}",
         where=str(experiment.folder if files else run.config),
         do=f"put it back ({kept}then resume), or type the command, which is another run now: {told['command']}; "
         f"expctl rerun {run.run_id} does the old one again with its own code",

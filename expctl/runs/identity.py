@@ -34,9 +34,7 @@ def config_hash(experiment: Experiment) -> str:
     The resolved config without trackers and logging, the source of the user's own code that a dotted path names with
     what it imports from there, and the content of local data files and model folders.
     """
-    config = {key: value for key, value in experiment.config.items() if key not in WITHOUT}
-    config["args"] = {key: value for key, value in config.get("args", {}).items() if key not in ARGS_WITHOUT}
-    config["hardware"] = {key: value for key, value in config["hardware"].items() if key not in HARDWARE_WITHOUT}
+    config = deciding(experiment.config)
     parts = [json.dumps(config, sort_keys=True, default=str)]
     sources = user_sources(config, experiment.code_folders)
     parts += [file.read_text(encoding="utf-8", errors="replace") for file in sources.values()]
@@ -47,7 +45,8 @@ def config_hash(experiment: Experiment) -> str:
 def deciding(config: dict[str, Any]) -> dict[str, Any]:
     """The part of a config that can change the result."""
     kept = {key: value for key, value in config.items() if key not in WITHOUT}
-    kept["args"] = {key: value for key, value in (kept.get("args") or {}).items() if key not in ARGS_WITHOUT}
+    for group, left_out in (("args", ARGS_WITHOUT), ("hardware", HARDWARE_WITHOUT)):
+        kept[group] = {key: value for key, value in (kept.get(group) or {}).items() if key not in left_out}
     return kept
 
 

@@ -51,7 +51,7 @@ def test_code_that_has_changed_is_named_with_the_ways_out(run, tmp_path, capsys)
 
 def test_a_config_that_was_edited_in_the_run_is_refused(run, capsys):
     run.config.write_text(run.config.read_text().replace("beta: 0.1", "beta: 0.2"))
-    assert "config.yaml was changed" in refused(capsys, "resume", "gfpo")
+    assert "this has changed: its config.yaml" in refused(capsys, "resume", "gfpo")
 
 
 def test_a_working_folder_that_is_gone_is_refused_with_the_way_out(run, tmp_path, capsys):
