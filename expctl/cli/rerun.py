@@ -22,7 +22,7 @@ def main(words: list[str]) -> int:
     run = named_run("rerun", words)
     experiment = _with_its_own_code(run, as_it_was(run))
     os.chdir(experiment.folder)
-    again = Run(_place(run, config_hash(experiment)))
+    again = Run(place_of(run, config_hash(experiment)))
     outcome = run_experiment(experiment, again.folder)
     if outcome.exit_code in (EXIT_COMPLETED, EXIT_FAILED):
         print_drift(run, again)
@@ -47,7 +47,7 @@ def _with_its_own_code(run: Run, experiment: Experiment) -> Experiment:
     return replace(experiment, folder=folder, code=code)
 
 
-def _place(run: Run, hashed: str) -> Path:
+def place_of(run: Run, hashed: str) -> Path:
     """Where the run is done again: the last place when that was not finished, else the first that is free."""
     reruns, number = outputs_of(run.folder) / RERUNS, 1
     last = None

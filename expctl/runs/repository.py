@@ -31,12 +31,12 @@ def snapshot(folder: Path, outputs: Path) -> tuple[dict[str, Any], bytes]:
     told: dict[str, Any] = {"sha": sha, "dirty": None, "patch": None}
     patch = _git(folder, *DIFF)
     if patch is None:
-        told["patch"] = f"left out: git gave none within {SECONDS:.0f} s"
-    elif len(patch) > MOST_BYTES:
+        return told | {"patch": f"left out: git gave none within {SECONDS:.0f} s"}, b""
+    if len(patch) > MOST_BYTES:
         told |= {"dirty": True, "patch": f"left out: it has more than {MOST_BYTES // 1_000_000} MB"}
     else:
         told["dirty"] = bool(patch)
-    kept = masked_bytes(patch) if patch and told["patch"] is None else b""
+    kept = masked_bytes(patch) if told["patch"] is None else b""
     if kept and kept != patch:
         told["masked"] = True
     return told | _untracked(Path(top), outputs), kept

@@ -3,6 +3,7 @@
 import ast
 import hashlib
 import re
+import warnings
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
@@ -69,7 +70,8 @@ def _files_of(path: str, folder: Path) -> list[Path]:
 def _imports(file: Path, name: str) -> list[str]:
     """Dotted paths of everything a file imports, wherever in it; none of a file that is no Python."""
     try:
-        tree = ast.parse(file.read_bytes())
+        with warnings.catch_warnings(action="ignore"):  # its author will hear of it from Python
+            tree = ast.parse(file.read_bytes())
     except (SyntaxError, ValueError):
         return []
     package = name.removesuffix(".py").split("/")

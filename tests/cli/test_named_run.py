@@ -1,13 +1,19 @@
-"""What `expctl resume` and `expctl rerun` refuse, before anything is started."""
+"""What `expctl resume` and `expctl rerun` take a name for, and what they refuse, before anything is started."""
 
 import json
 import shutil
+from dataclasses import replace
 
 import pytest
 from fabricated import experiment, run_of
 
 from expctl.cli.main import run_words
+from expctl.cli.named_run import as_it_was
+from expctl.cli.rerun import place_of
 from expctl.runs import manifest
+from expctl.runs.bundle import code_of
+from expctl.runs.files import Run
+from expctl.runs.identity import config_hash
 
 
 @pytest.fixture
@@ -82,3 +88,25 @@ def test_a_run_that_is_completed_is_shown_even_where_its_code_has_changed(run, t
     assert run_words(["resume", "gfpo"]) == 0
     said = capsys.readouterr().out
     assert "was completed" in said and "eval_reward = 0.5" in said
+
+
+def test_an_unfinished_rerun_is_carried_on_and_a_finished_or_other_one_is_left_alone(run, tmp_path):
+    described = experiment(tmp_path / "work", args__beta=0.1)
+    hashed, reruns = config_hash(described), run.folder.parent / "reruns"
+    assert place_of(run, hashed) == reruns / f"{run.run_id}-1"
+    first = run_of(replace(described, code=code_of(run)), reruns)
+    first = Run(first.folder.rename(reruns / f"{run.run_id}-1"))
+    assert place_of(run, hashed) == first.folder
+    assert place_of(run, "of other data") == reruns / f"{run.run_id}-2"
+    manifest.end_attempt(first, manifest.COMPLETED, to_step=4, exit_code=0)
+    assert place_of(run, hashed) == reruns / f"{run.run_id}-2"
+
+
+def test_a_rerun_keeps_the_code_of_the_run_and_not_what_lies_in_the_folder_now(run, tmp_path):
+    (tmp_path / "work" / "my_rewards.py").write_text("a = 2\n")
+    described = replace(as_it_was(run), code=code_of(run))
+    again = run_of(described, run.folder.parent / "reruns")
+    assert (code_of(again) / "my_rewards.py").read_text() == "a = 1\n"
+    assert manifest.read(again)["config_hash"] == manifest.read(run)["config_hash"]
+    assert manifest.read(again)["rerun_of"] == str(run.folder)
+    assert config_hash(as_it_was(again)) == manifest.read(run)["config_hash"]

@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 from fabricated import experiment, run_of
 
-from expctl.runs import repository
+from expctl.runs import provenance, repository
 from expctl.runs.bundle import PATCH, changed_files, command, rebuild
 from expctl.runs.identity import config_hash
 
@@ -19,6 +19,14 @@ def git(folder, *words):
     identity = ["-c", "user.name=Ann", "-c", "user.email=ann@example.org"]
     done = subprocess.run(["git", *identity, *words], cwd=folder, capture_output=True, text=True, check=True)
     return done.stdout.strip()
+
+
+def put_on_path(monkeypatch, folder, name, program):
+    """A program of one's own in the place of all others."""
+    folder.mkdir()
+    (folder / name).write_text(f"#!{sys.executable}\n{program}\n")
+    (folder / name).chmod(0o755)
+    monkeypatch.setenv("PATH", str(folder))
 
 
 @pytest.fixture
@@ -75,13 +83,24 @@ def test_a_patch_that_is_too_large_is_left_out_and_said(work, monkeypatch):
 
 
 def test_a_git_that_hangs_costs_a_patch_and_no_run(work, tmp_path, monkeypatch):
-    slow = tmp_path / "bin" / "git"
-    slow.parent.mkdir()
-    slow.write_text(f"#!{sys.executable}\nimport time\ntime.sleep(60)\n")
-    slow.chmod(0o755)
-    monkeypatch.setenv("PATH", str(slow.parent))
+    put_on_path(monkeypatch, tmp_path / "bin", "git", "import time; time.sleep(60)")
     monkeypatch.setattr(repository, "SECONDS", 0.2)
     assert repository.snapshot(work, work / "outputs") == ({"sha": None, "dirty": None}, b"")
+
+
+def test_a_patch_that_takes_too_long_is_left_out_and_said(work, tmp_path, monkeypatch):
+    slow = f"import sys, time; time.sleep(60 * ('diff' in sys.argv)); print('{'a' * 40}\\n{work.parent}')"
+    put_on_path(monkeypatch, tmp_path / "bin", "git", slow)
+    monkeypatch.setattr(repository, "SECONDS", 1.0)
+    told, patch = repository.snapshot(work, work / "outputs")
+    assert patch == b"" and told["sha"] == "a" * 40 and told["dirty"] is None and "left out" in told["patch"]
+
+
+def test_gpus_are_named_as_the_driver_names_them(tmp_path, monkeypatch):
+    provenance.devices.cache_clear()
+    put_on_path(monkeypatch, tmp_path / "bin", "nvidia-smi", "print('NVIDIA H200, 143771 MiB\\n' * 2)")
+    assert provenance.devices()["gpus"] == ["NVIDIA H200, 143771 MiB"] * 2
+    provenance.devices.cache_clear()
 
 
 def test_no_file_of_a_run_holds_a_secret(work, monkeypatch):
