@@ -1,14 +1,16 @@
 """The way into the house: check an experiment and claim its run, or say why not."""
 
+import sys
 from pathlib import Path
 
 from expctl.cli.refuse import refuse
 from expctl.config.check import check
 from expctl.config.experiment import Experiment
 from expctl.config.refusal import Refusal
+from expctl.config.resumable import inexact
 from expctl.launch.launch import Outcome
 from expctl.report.likeness import print_kin
-from expctl.runs import lock
+from expctl.runs import lock, manifest
 from expctl.runs.claim import Claim, claim
 from expctl.runs.kin import nearest_unfinished
 
@@ -32,5 +34,14 @@ def prepare(experiment: Experiment, folder: Path | None = None, *, alone: bool =
     else:
         if claimed.new and alone and folder is None and (kin := nearest_unfinished(claimed.run, experiment)):
             print_kin(kin)
+        if claimed.done is None:
+            _note(claimed, inexact(experiment), shown=alone)
         return claimed
     return Outcome(refuse([refusal]))
+
+
+def _note(claimed: Claim, notes: list[str], *, shown: bool) -> None:
+    """Say, and keep in the manifest, under which settings the run cannot be carried on exactly."""
+    manifest.note(claimed.run, "notes", notes)
+    for note in notes if shown else []:
+        print(f"note: {note}", file=sys.stderr)

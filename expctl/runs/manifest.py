@@ -77,11 +77,11 @@ def end_attempt(
     write_json(run.manifest, manifest | {"status": status, "ended": now(), "error": error})
 
 
-def note_warnings(run: Run, warnings: list[str]) -> None:
+def note(run: Run, key: str, sentences: list[str]) -> None:
     """Record what a reader of the results should know; takes the place of what an earlier attempt noted."""
     manifest = read_json(run.manifest)
-    if manifest.get("warnings", []) != warnings:
-        write_json(run.manifest, manifest | {"warnings": warnings})
+    if manifest.get(key, []) != sentences:
+        write_json(run.manifest, manifest | {key: sentences})
 
 
 def note_data(run: Run, data: dict[str, Any]) -> dict[str, Any] | None:

@@ -76,4 +76,4 @@ def _warn_of_changes(trainer: Trainer, run: Run) -> None:
     changes = fingerprints.warnings_for(type(trainer), *map(type, trainer.callback_handler.callbacks))
     for change in changes:
         logger.warning(change)
-    manifest.note_warnings(run, changes)
+    manifest.note(run, "warnings", changes)

@@ -11,7 +11,7 @@ from harness import GFPO, expctl, manifest, only_run
 
 from expctl.report.closing import print_closing
 from expctl.runs.files import Run, read_json, write_json
-from expctl.runs.manifest import note_warnings
+from expctl.runs.manifest import note
 
 SHORT = [*GFPO, "args.max_steps=1"]
 
@@ -55,7 +55,7 @@ def test_the_latest_attempt_s_warnings_stand(tmp_path, capsys):
     run = Run(tmp_path)
     write_json(run.manifest, {"status": "failed"})
     for warnings in (["A changed", "B is gone"], ["B is gone"], []):
-        note_warnings(run, warnings)
+        note(run, "warnings", warnings)
         assert read_json(run.manifest) == {"status": "failed", "warnings": warnings}
         print_closing(run, "failed", "why")
         told = capsys.readouterr().err.splitlines()
