@@ -4,13 +4,12 @@
     python scripts/faults.py --kills 100 --ranks 2 --seed 7
 
 Each experiment is run twice through the installed command: once undisturbed, and once with `kill -9` of the worker, of a
-rank, of its launcher, of the command or of all of them, until the same command has finished it. After every kill: no
-process is left, the manifest does not say more than is true, no complete checkpoint is gone. At the end: metrics and
+rank, of its launcher, of the command or of all of them, until the same command has finished it. After every kill:
+no process is left, the manifest does not say more than is true, no complete checkpoint is gone. At the end: metrics and
 weights equal to the last bit. Exits with 1 and says what was lost otherwise.
 """
 
 import argparse
-import json
 import os
 import random
 import signal
@@ -29,11 +28,11 @@ COMMAND = str(Path(sys.executable).with_name("expctl"))
 # Checkpoints so often that many a kill falls into one.
 EXPERIMENT = ["algorithm=sft", "args.max_steps=120", "args.save_steps=2", "args.do_eval=false",
               "args.per_device_train_batch_size=2"]  # fmt: skip
-TIMES = ("runtime", "_per_second", "step_time")
+TIMES = ("runtime", "_per_second", "_time")
 LIMIT_SECONDS = 180
 
 
-class Lost(Exception):
+class LostError(Exception):
     """Something that was complete is gone, or something was said that is not so."""
 
 
@@ -53,7 +52,9 @@ def main() -> None:
             disturbed(words, Path(folder) / f"disturbed-{experiment}", calm, dice, kills, chosen.kills)
             experiment += 1
     shown = ", ".join(f"{victim} {number}" for victim, number in sorted(kills.items()))
-    print(f"{kills.total()} kills ({shown}) in {experiment} experiments and {time.monotonic() - began:.0f} s: nothing lost")
+    print(
+        f"{kills.total()} kills ({shown}) in {experiment} experiments and {time.monotonic() - began:.0f} s: nothing lost"
+    )
 
 
 def undisturbed(words: list[str], folder: Path) -> Run:
@@ -64,22 +65,25 @@ def undisturbed(words: list[str], folder: Path) -> Run:
     return run_in(folder)
 
 
-def disturbed(
-    words: list[str], folder: Path, calm: Run, dice: random.Random, kills: Counter[str], enough: int
-) -> None:
+def disturbed(words: list[str], folder: Path, calm: Run, dice: random.Random, kills: Counter[str], enough: int) -> None:
     """The experiment with a kill an attempt until it is completed; then it must equal the calm one."""
     folder.mkdir()
     attempts, kept = 0, 0
     while True:
         process = subprocess.Popen(
-            [COMMAND, *words], cwd=folder, env=environment(), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+            [COMMAND, *words],
+            cwd=folder,
+            env=environment(),
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
         )
         attempts += 1
         victim = disturb(process, folder, dice) if kills.total() < enough else None
         try:
             out, _ = process.communicate(timeout=LIMIT_SECONDS)
         except subprocess.TimeoutExpired:
-            raise Lost(f"the command never ended after the {victim} was killed") from None
+            raise LostError(f"the command never ended after the {victim} was killed") from None
         if victim:
             kills[victim] += 1
             print(f"{time.strftime('%H:%M:%S')} {kills.total():4}  {victim:8} at {where(folder)}", flush=True)
@@ -88,7 +92,7 @@ def disturbed(
             if manifest.read(run_in(folder))["status"] == manifest.COMPLETED:
                 break
         elif victim is None:
-            raise Lost(out)
+            raise LostError(out)
     compare(run_in(folder), calm)
 
 
@@ -133,21 +137,21 @@ def look(run: Run, kept: int, attempts: int, code: int, out: str) -> int:
     until = time.monotonic() + LIMIT_SECONDS
     while processes_of(run.folder):
         if time.monotonic() > until:
-            raise Lost(f"processes outlived their command: {processes_of(run.folder)}")
+            raise LostError(f"processes outlived their command: {processes_of(run.folder)}")
         time.sleep(0.05)
     time.sleep(0.1)  # a dying process loses its name before its locks
     told = manifest.read(run)
     if told["status"] not in (manifest.COMPLETED, manifest.FAILED, manifest.INTERRUPTED):
-        raise Lost(f"the manifest says {told['status']} of a run without a process")
+        raise LostError(f"the manifest says {told['status']} of a run without a process")
     if told["status"] == manifest.COMPLETED and not (run.summary.exists() and (run.model / "config.json").exists()):
-        raise Lost("the manifest says completed of a run without summary or model")
+        raise LostError("the manifest says completed of a run without summary or model")
     if code == 0 and told["status"] != manifest.COMPLETED:
-        raise Lost(f"the command said 0 and the manifest {told['status']}: {out}")
+        raise LostError(f"the command said 0 and the manifest {told['status']}: {out}")
     if len(told["attempts"]) > attempts:
-        raise Lost(f"{len(told['attempts'])} attempts in the manifest after {attempts} commands")
+        raise LostError(f"{len(told['attempts'])} attempts in the manifest after {attempts} commands")
     last = max(map(step_of, complete(run.checkpoints)), default=0)
     if last < kept:
-        raise Lost(f"checkpoint-{kept} was complete and is gone; the last one is {last}")
+        raise LostError(f"checkpoint-{kept} was complete and is gone; the last one is {last}")
     return last
 
 
@@ -156,10 +160,10 @@ def compare(run: Run, calm: Run) -> None:
     ours, theirs = comparable(run), comparable(calm)
     if ours != theirs:
         first = next((pair for pair in zip(ours, theirs, strict=False) if pair[0] != pair[1]), (len(ours), len(theirs)))
-        raise Lost(f"metrics differ from the undisturbed run's: {first}")
+        raise LostError(f"metrics differ from the undisturbed run's: {first}")
     for weights in calm.model.glob("*.safetensors"):
         if weights.read_bytes() != (run.model / weights.name).read_bytes():
-            raise Lost(f"{weights.name} differs from the undisturbed run's")
+            raise LostError(f"{weights.name} differs from the undisturbed run's")
 
 
 def comparable(run: Run) -> list[dict]:
@@ -170,7 +174,7 @@ def comparable(run: Run) -> list[dict]:
 def run_in(folder: Path) -> Run:
     found = sorted((folder / "outputs").glob("*/run.json"))
     if len(found) != 1:
-        raise Lost(f"one experiment, {len(found)} runs: {found}")
+        raise LostError(f"one experiment, {len(found)} runs: {found}")
     return Run(found[0].parent)
 
 
@@ -210,6 +214,6 @@ def environment() -> dict[str, str]:
 if __name__ == "__main__":
     try:
         main()
-    except Lost as lost:
+    except LostError as lost:
         print(f"LOST: {lost}")
         sys.exit(1)

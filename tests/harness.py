@@ -92,7 +92,7 @@ def processes_of(folder: Path) -> list[int]:
     return found
 
 
-TIMES = ("runtime", "_per_second", "step_time")
+TIMES = ("runtime", "_per_second", "_time")
 
 
 def comparable(folder: Path) -> list[dict]:

@@ -1,18 +1,16 @@
 """The checkpoints of a run that one can carry on from: sealed when written, checked before use."""
 
-import logging
 import re
 import zlib
 from pathlib import Path
 
 from expctl.runs.files import read_json, write_json
+from expctl.runs.tell import tell
 
 SEAL = "complete.json"
 # Where a checkpoint is while it is being written.
 ASIDE = ".writing"
 CHUNK = 1 << 22
-
-logger = logging.getLogger(__name__)
 
 
 def step_of(checkpoint: Path) -> int:
@@ -42,7 +40,7 @@ def last_complete(folder: Path) -> Path | None:
         wrong = damage(checkpoint)
         if wrong is None:
             return checkpoint
-        logger.warning("%s is damaged (%s): going back to the one before", checkpoint, wrong)
+        tell(f"{checkpoint} is damaged ({wrong}): going back to the one before")
     return None
 
 

@@ -1,6 +1,5 @@
 """Make an experiment's run one's own: a new one, one to carry on, or one that is done already."""
 
-import logging
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,10 +13,9 @@ from expctl.runs.checkpoints import last_complete, step_of
 from expctl.runs.files import Run
 from expctl.runs.identity import config_hash, run_id
 from expctl.runs.lock import Lock, LockedError
+from expctl.runs.tell import tell
 
 SAVING_SECONDS = 120.0
-
-logger = logging.getLogger(__name__)
 
 
 @dataclass
@@ -86,7 +84,7 @@ def _wait_for_ranks(run: Run) -> None:
     """A command that was killed may have left ranks that are still saving; two attempts must not write at once."""
     left = ranks.alive(run)
     if left:
-        logger.warning("ranks of a command that was killed are still saving: waiting for process %s", left[0]["pid"])
+        tell(f"the ranks of a command that was killed are still saving: waiting for process {left[0]['pid']}")
         if not ranks.wait_for_end(run, SAVING_SECONDS):
             raise LockedError(left[0])
 

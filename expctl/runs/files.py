@@ -83,7 +83,7 @@ class Run:
 
 
 def hang_reports(run: Run) -> list[Path]:
-    """The files in which ranks wrote where they stood when no step came; a rank holds an empty one as long as it moves."""
+    """The files in which ranks wrote where they stood when no step came; that of a rank that moves is empty."""
     found = []
     for file in run.stacks.glob("rank-*.txt"):
         with contextlib.suppress(FileNotFoundError):  # the rank has ended well in the meantime

@@ -8,7 +8,6 @@ another machine looks whether it moves. No clock is compared with another's.
 import contextlib
 import fcntl
 import json
-import logging
 import os
 import socket
 import threading
@@ -16,13 +15,13 @@ import time
 from pathlib import Path
 from typing import Any
 
+from expctl.runs.tell import tell
+
 BEAT_SECONDS = 5.0
 # A holder on another machine that has not been heard of for so long is gone.
 SILENT_SECONDS = 30.0
 # Whoever only asks whether a lock is held holds it for that moment.
 ASKED_SECONDS = 0.3
-
-logger = logging.getLogger(__name__)
 
 
 class LockedError(Exception):
@@ -120,10 +119,8 @@ def _holder(path: Path) -> dict[str, Any] | None:
 
 def _moves(path: Path, before: dict[str, Any]) -> bool:
     """Watch for a beat of a holder on another machine; False when there was none for long enough."""
-    logger.warning(
-        "process %s on %s had this run last: looking up to %d s for a sign of life",
-        before.get("pid"), before.get("host"), SILENT_SECONDS,
-    )  # fmt: skip
+    who = f"process {before.get('pid')} on {before.get('host')}"
+    tell(f"{who} had this run last: looking up to {SILENT_SECONDS:.0f} s for a sign of life")
     until = time.monotonic() + SILENT_SECONDS
     while time.monotonic() < until:
         time.sleep(min(BEAT_SECONDS, SILENT_SECONDS) / 5)

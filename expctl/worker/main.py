@@ -17,7 +17,7 @@ from expctl.runs.manifest import COMPLETED, EXIT_COMPLETED, EXIT_FAILED, EXIT_IN
 from expctl.runs.progress import Progress
 from expctl.runs.ranks import Presence
 from expctl.worker.hang import HangReport
-from expctl.worker.stop import Stopped, StopRequest, leave_when_peers_are_gone
+from expctl.worker.stop import StoppedError, StopRequest, leave_when_peers_are_gone
 from expctl.worker.trouble import report
 
 
@@ -93,7 +93,7 @@ def train(run: Run, config: dict[str, Any], stop: StopRequest, progress: Progres
             progress.phase("evaluating after training")
             with stop.breaking_off(saved=(run.checkpoints / f"checkpoint-{trainer.state.global_step}").is_dir()):
                 after = _evaluated_at_the_end(trainer.state) or trainer.evaluate()
-    except Stopped:
+    except StoppedError:
         return INTERRUPTED
     progress.phase("saving the model")
     finish.save_model(trainer, run)

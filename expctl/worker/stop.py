@@ -16,7 +16,7 @@ LOOK_SECONDS = 2.0
 GRACE_SECONDS = 5.0
 
 
-class Stopped(Exception):
+class StoppedError(Exception):
     """The ranks agreed to stop where there is nothing to save: before training, or when all of it is saved."""
 
 

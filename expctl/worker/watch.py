@@ -7,7 +7,7 @@ import torch
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
 from expctl.worker.hang import HangReport
-from expctl.worker.stop import Stopped, StopRequest
+from expctl.worker.stop import StoppedError, StopRequest
 
 
 class StopWhenTold(TrainerCallback):
@@ -68,7 +68,7 @@ def stop_here_if_told(request: StopRequest, device: torch.device) -> None:
     """Leave, on all ranks, when one was told to.
 
     Raises:
-        Stopped: one was.
+        StoppedError: one was.
     """
     if agree(request, device):
-        raise Stopped
+        raise StoppedError

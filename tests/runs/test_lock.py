@@ -12,8 +12,8 @@ import pytest
 from expctl.runs import lock
 from expctl.runs.lock import Lock, LockedError, is_held
 
-HOLD = "import sys, time; from pathlib import Path; from expctl.runs.lock import Lock; held = Lock(Path(sys.argv[1])); " \
-       "print('held', flush=True); time.sleep(60)"  # fmt: skip
+HOLD = "import sys, time; from pathlib import Path; from expctl.runs.lock import Lock\n" \
+       "held = Lock(Path(sys.argv[1])); print('held', flush=True); time.sleep(60)"  # fmt: skip
 
 
 def left_by_another_host(path, beat=1):

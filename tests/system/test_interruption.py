@@ -123,7 +123,8 @@ def test_a_second_ctrl_c_stops_at_once_and_leaves_nothing_running(hardware, tmp_
         "class Slow(TrainerCallback):\n    def on_step_begin(self, args, state, control, **kwargs):\n"
         "        if state.global_step == 3:\n            Path('slow').touch()\n            time.sleep(600)\n"
     )
-    process = start(*LONG, f"hardware={hardware}", "callbacks.slow._target_=slow.Slow", "args.save_steps=2", cwd=tmp_path)
+    words = [f"hardware={hardware}", "callbacks.slow._target_=slow.Slow", "args.save_steps=2"]
+    process = start(*LONG, *words, cwd=tmp_path)
     wait_for((tmp_path / "slow").exists)
     twice_at_a_persons_pace(process)
     _, error = process.communicate(timeout=60)
@@ -143,7 +144,8 @@ def test_a_hang_is_reported_with_the_stacks_of_every_rank(hardware, tmp_path):
     words = [f"hardware={hardware}", "hardware.hang_minutes=0.2", "callbacks.stuck._target_=stuck.Stuck"]
     process = start(*LONG, *words, cwd=tmp_path)
     ranks = 1 if hardware == "cpu" else 2
-    wait_for(lambda: runs(tmp_path) and sum("waits_for_what_never_comes" in said for said in reports(tmp_path)) == ranks)
+    stuck = "waits_for_what_never_comes"
+    wait_for(lambda: runs(tmp_path) and sum(stuck in said for said in reports(tmp_path)) == ranks)
     twice_at_a_persons_pace(process)
     out, error = process.communicate(timeout=60)
     assert "no step for" in out + error and "stacks" in out + error

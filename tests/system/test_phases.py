@@ -7,7 +7,7 @@ from harness import comparable, expctl, manifest, only_run, runs, start, wait_fo
 
 # What users plug in, slow at a place that the test names in a file: the phases of so small a training are over in no
 # time otherwise.
-SLOW = '''
+SLOW = """
 import time
 from pathlib import Path
 from transformers import TrainerCallback
@@ -20,8 +20,9 @@ def at(place):
         time.sleep(3)
 
 
-def reward(completions, **kwargs):
-    at("scoring")
+def reward(completions, trainer_state, **kwargs):
+    if trainer_state.global_step == 2:
+        at("scoring")
     return [float(len(completion)) for completion in completions]
 
 
@@ -34,19 +35,22 @@ class Slow(TrainerCallback):
 
     def on_save(self, args, state, control, **kwargs):
         at("saving")
-'''
-WORDS = ["args.max_steps=6", "args.per_device_train_batch_size=16", "args.num_generations=8", "args.eval_strategy=steps",
-         "args.num_remains_in_group=4", "args.per_device_eval_batch_size=16", "dataset.eval_size=32", "args.eval_steps=5",
-         "args.steps_per_generation=2", "reward.functions.mine._target_=slow.reward", "callbacks.slow._target_=slow.Slow",
-         "args.save_steps=2"]  # fmt: skip
-PLACES = ["evaluation before", "scoring", "optimizer", "saving", "evaluation", "evaluation"]
+"""
+WORDS = ["args.max_steps=6", "args.per_device_train_batch_size=16", "args.num_generations=8",
+         "args.num_remains_in_group=4", "args.per_device_eval_batch_size=16", "dataset.eval_size=32",
+         "args.steps_per_generation=2", "reward.functions.mine._target_=slow.reward", "args.save_steps=2",
+         "callbacks.slow._target_=slow.Slow"]  # fmt: skip
+PLACES = ["evaluation before", "optimizer", "scoring", "saving", "evaluation"]
+SUPERVISED = ["algorithm=sft", "args.max_steps=4", "args.per_device_train_batch_size=4", "dataset.eval_size=16",
+              "args.per_device_eval_batch_size=8", "args.eval_strategy=steps", "args.eval_steps=2", "args.save_steps=3",
+              "callbacks.slow._target_=slow.Slow"]  # fmt: skip
 
 
-def stopped_at(place: str, folder: Path) -> dict:
+def stopped_at(place: str, folder: Path, words: list[str] = WORDS) -> dict:
     """Run until the place is reached, send SIGTERM, and give the manifest's last attempt."""
     (folder / "there").unlink(missing_ok=True)
     (folder / "slow_at").write_text(place)
-    process = start(*WORDS, cwd=folder)
+    process = start(*words, cwd=folder)
     wait_for(lambda: (folder / "there").exists() or process.poll() is not None)
     process.send_signal(signal.SIGTERM)
     out, error = process.communicate(timeout=120)
@@ -76,18 +80,34 @@ def test_a_run_told_to_stop_in_every_phase_is_finished_as_if_nothing_had_happene
         (folder / "slow.py").write_text(SLOW)
     assert expctl(*WORDS, cwd=calm).returncode == 0
 
-    assert stopped_when(lambda: runs(told), told) == 75  # starting: nothing is imported yet
+    # Starting: the worker is being born and has no ears yet.
+    assert stopped_when(lambda: runs(told) and (only_run(told) / "worker.log").exists(), told) == 75
     assert stopped_when(lambda: "loading libraries" in phase(told), told) == 75
     assert stopped_when(lambda: "loading model" in phase(told), told) == 75
     attempts = [stopped_at(place, told) for place in PLACES]
     # The last place is the evaluation after training, when the last checkpoint is complete.
-    assert [attempt["to_step"] for attempt in attempts] == [0, 1, 2, 4, 5, 6]
-    assert [attempt["from_step"] for attempt in attempts] == [0, 0, 1, 2, 4, 5]
+    assert [attempt["to_step"] for attempt in attempts] == [0, 1, 3, 4, 6]
+    assert [attempt["from_step"] for attempt in attempts] == [0, 0, 1, 3, 4]
 
     code = stopped_when(lambda: "saving the model" in phase(told), told)
     assert code in (0, 75)
     if code:
         assert expctl(*WORDS, cwd=told).returncode == 0
     assert manifest(only_run(told))["status"] == "completed"
+    assert comparable(only_run(told)) == comparable(only_run(calm))
+    assert weights(only_run(told)) == weights(only_run(calm))
+
+
+def test_a_run_told_to_stop_in_an_evaluation_within_training_saves_right_after_it(tmp_path):
+    """Half an evaluation would leave random states that no undisturbed run has."""
+    calm, told = tmp_path / "calm", tmp_path / "told"
+    for folder in (calm, told):
+        folder.mkdir()
+        (folder / "slow.py").write_text(SLOW)
+    assert expctl(*SUPERVISED, cwd=calm).returncode == 0
+    attempt = stopped_at("evaluation", told, SUPERVISED)
+    assert attempt["to_step"] == 2
+    assert expctl(*SUPERVISED, cwd=told).returncode == 0
+    assert manifest(only_run(told))["attempts"][-1]["from_step"] == 2
     assert comparable(only_run(told)) == comparable(only_run(calm))
     assert weights(only_run(told)) == weights(only_run(calm))
