@@ -63,8 +63,9 @@ def print_summary(run: Run) -> None:
 
 
 def _print_warnings(run: Run) -> None:
-    warnings = (read_json(run.manifest) or {}).get("warnings") or []
-    for warning in warnings:
+    told = read_json(run.manifest) or {}
+    warnings = told.get("warnings") or []
+    for warning in [*(told.get("data_changed") or []), *warnings]:
         print(f"warning: {warning}", file=sys.stderr)
     if warnings:
         print("         expctl verify proves what still holds", file=sys.stderr)

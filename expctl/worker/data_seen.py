@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-import logging
 from pathlib import Path
 from typing import Any
 
@@ -14,19 +13,15 @@ from expctl.runs.files import Run
 # Of a larger dataset the first and the last this many rows are read.
 END_ROWS = 2000
 
-logger = logging.getLogger(__name__)
-
 
 def note_data(run: Run, train: Any, evaluation: Any) -> None:
-    """Write the fingerprints into the manifest; warn where an earlier attempt at the run saw other data."""
+    """Write the fingerprints into the manifest, and a note where an earlier attempt at the run saw other data."""
     seen = {"train": fingerprint(train), "eval": fingerprint(evaluation)}
     before = manifest.note_data(run, seen)
     changed = [name for name in seen if before and before.get(name) != seen[name]]
     if changed:
-        logger.warning(
-            "the data are not those of the attempt that is carried on (%s): %s, now %s",
-            ", ".join(changed), *({name: data[name] for name in changed} for data in (before, seen)),
-        )  # fmt: skip
+        told = ", ".join(f"{name} was {_short(before.get(name))}, is {_short(seen[name])}" for name in changed)
+        manifest.note(run, "data_changed", [f"the run was carried on with other data than it began with: {told}"])
 
 
 def fingerprint(dataset: Any) -> dict[str, Any] | None:
@@ -47,6 +42,10 @@ def fingerprint(dataset: Any) -> dict[str, Any] | None:
             content.update(json.dumps(_plain(row), sort_keys=True, default=_text).encode())
     of = "all rows" if len(ends) == 1 else f"the first and the last {END_ROWS} rows"
     return {"rows": count, "columns": sorted(dataset.column_names), "fingerprint": content.hexdigest()[:16], "of": of}
+
+
+def _short(data: dict[str, Any] | None) -> str:
+    return f"{data['rows']} rows ({data['fingerprint']})" if data and "rows" in data else "another"
 
 
 def _plain(value: Any) -> Any:

@@ -6,6 +6,7 @@ import pytest
 from datasets import Dataset, IterableDataset
 from fabricated import experiment, run_of
 
+from expctl.report.closing import print_closing
 from expctl.worker import data_seen
 from expctl.worker.data_seen import fingerprint, note_data
 
@@ -52,13 +53,16 @@ def test_what_has_no_rows_to_count_has_none_and_several_datasets_have_one_each()
     assert fingerprint({"easy": Dataset.from_list(ROWS[:3])})["easy"]["rows"] == 3
 
 
-def test_a_run_that_is_carried_on_with_other_data_is_warned_of(tmp_path, monkeypatch, caplog):
+def test_a_run_that_is_carried_on_with_other_data_says_so_in_its_manifest_and_at_its_end(tmp_path, monkeypatch, capsys):
     monkeypatch.setenv("EXPCTL_CACHE", str(tmp_path / "cache"))
     run = run_of(experiment(tmp_path))
     first, second = Dataset.from_list(ROWS), Dataset.from_list(ROWS[:-1])
     note_data(run, first, None)
     note_data(run, first, None)
-    assert not caplog.records
+    assert "data_changed" not in json.loads(run.manifest.read_text())
     note_data(run, second, None)
-    assert "not those of the attempt" in caplog.text and "train" in caplog.text
+    note_data(run, second, None)
     assert json.loads(run.manifest.read_text())["data"]["train"]["rows"] == 29
+    print_closing(run, "interrupted", None)
+    assert "warning: the run was carried on with other data" in (said := capsys.readouterr().err)
+    assert "train was 30 rows" in said and "is 29 rows" in said
