@@ -38,7 +38,7 @@ def warnings_for(*classes: type) -> list[str]:
     Only what the class itself derives from counts: BEMA in front of `DPOTrainer` is not touched by a new `GRPOTrainer`.
     """
     names = {f"{each.__module__}.{each.__qualname__}" for cls in classes for each in cls.__mro__}
-    ours = {name.rpartition(".")[2] for name in names if name.startswith("expctl.algorithms.")}
+    ours = {name.rpartition(".")[2] for name in names if name.startswith("expctl.")}
     return _sentences(
         {
             part: tuple(one for one in PARTS[part].upstream if one.owner not in LINEAGES or one.owner in names)

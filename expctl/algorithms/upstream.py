@@ -132,6 +132,18 @@ PARTS = {
             *_LOAD,
         ),
     ),
+    # The worker's, for every trainer.
+    "ExactResume": Part(
+        "exact resumption",
+        (
+            Upstream(TRAINER, "_inner_training_loop", "resets what is counted, then calls on_train_begin"),
+            Upstream(TRAINER, "_init_training_state", "which epoch a resumed run begins with"),
+            Upstream(TRAINER, "_run_epoch", "wrapped; skips data and loads random states"),
+            Upstream(TRAINER, "_maybe_log_save_evaluate", "wrapped; order of log, evaluation and checkpoint"),
+            Upstream(TRAINER, "_load_rng_state", "called where no further step is taken"),
+            Upstream(TRAINER, "_save_checkpoint", "wrapped; folder of a checkpoint"),
+        ),
+    ),
     "BEMATrainerMixin": Part(
         "BEMA",
         (
