@@ -3,10 +3,10 @@
     python scripts/faults.py --kills 200 --ranks 1
     python scripts/faults.py --kills 100 --ranks 2 --seed 7
 
-Each experiment is run twice through the installed command: once undisturbed, and once with `kill -9` of the worker, of a
-rank, of its launcher, of the command or of all of them, until the same command has finished it. After every kill:
-no process is left, the manifest does not say more than is true, no complete checkpoint is gone. At the end: metrics and
-weights equal to the last bit. Exits with 1 and says what was lost otherwise.
+Each experiment is run twice through the installed command: once undisturbed, and once with `kill -9` of the worker, of
+a rank, of its launcher, of the command or of all of them, until the same command has finished it. After every kill: no
+process is left, the manifest says no more than is true, no complete checkpoint is gone. At the end: metrics and weights
+equal to the last bit. Exits with 1 and says what was lost otherwise.
 """
 
 import argparse
@@ -52,9 +52,8 @@ def main() -> None:
             disturbed(words, Path(folder) / f"disturbed-{experiment}", calm, dice, kills, chosen.kills)
             experiment += 1
     shown = ", ".join(f"{victim} {number}" for victim, number in sorted(kills.items()))
-    print(
-        f"{kills.total()} kills ({shown}) in {experiment} experiments and {time.monotonic() - began:.0f} s: nothing lost"
-    )
+    took = time.monotonic() - began
+    print(f"{kills.total()} kills ({shown}) in {experiment} experiments and {took:.0f} s: nothing lost")
 
 
 def undisturbed(words: list[str], folder: Path) -> Run:
