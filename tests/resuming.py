@@ -34,6 +34,7 @@ def distinct(completions: list[str], **_) -> list[float]:
 class Trained:
     """What a training leaves: the logged rows without times, the weights, the evaluation after it."""
 
+    first: dict[str, torch.Tensor]
     rows: list[dict]
     weights: dict[str, torch.Tensor]
     after: dict
@@ -80,14 +81,18 @@ def composed(*words: str) -> dict:
 def _train(config: dict, run: Run, checkpoint: Path | None) -> Trained:
     told = SimpleNamespace(asked=False, agreed=False)
     trainer = build.trainer(config, run, [], told)
+    first = _weights(trainer)
     if config["args"]["do_eval"] and checkpoint is None:
         evaluate_before_training(trainer)
     trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
     rows = [_timeless(row) for row in trainer.state.log_history if "train_runtime" not in row]
     steps = trainer.state.global_step
     after = _timeless(trainer.evaluate()) if config["args"]["do_eval"] else {}
-    weights = {name: value.detach().clone() for name, value in trainer.model.named_parameters()}
-    return Trained(rows, weights, after, steps)
+    return Trained(first, rows, _weights(trainer), after, steps)
+
+
+def _weights(trainer) -> dict[str, torch.Tensor]:
+    return {name: value.detach().clone() for name, value in trainer.model.named_parameters()}
 
 
 def _timeless(row: dict) -> dict:
