@@ -119,8 +119,6 @@ def _lead_to_the_end(run: Run, claimed: Claim, terminal: TextIO) -> NoReturn:
     from expctl.worker.stop import StopRequest
 
     hear_of_death(os.getppid())()
-    stop = StopRequest(run)
-
     def end(code: int) -> NoReturn:
         outcome = settle(claimed, code, "SIGTERM" if stop.asked and code != EXIT_FAILED else None)
         with contextlib.redirect_stdout(terminal), contextlib.redirect_stderr(terminal):
@@ -128,8 +126,9 @@ def _lead_to_the_end(run: Run, claimed: Claim, terminal: TextIO) -> NoReturn:
         terminal.flush()
         os._exit(outcome.exit_code)
 
+    stop = StopRequest(run, leave=lambda: end(EXIT_FAILED))
     with Display(run, claimed.from_step, terminal) as display, watched(display):
-        code = attempt(run, stop, leave=lambda: end(EXIT_FAILED))
+        code = attempt(run, stop)
     end(code)
 
 

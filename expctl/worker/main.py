@@ -27,23 +27,20 @@ def work(folder: Path) -> NoReturn:
     run = Run(folder)
     if not is_held(run.lock):
         sys.exit(f"no command holds {folder}: it died, or this is no way to start a run (expctl resume {folder.name})")
-    code = attempt(run, StopRequest(run), leave=lambda: os._exit(EXIT_FAILED))
+    code = attempt(run, StopRequest(run, leave=lambda: os._exit(EXIT_FAILED)))
     with contextlib.suppress(OSError):  # a full disk
         sys.stdout.flush()
         sys.stderr.flush()
     os._exit(code)
 
 
-def attempt(run: Run, stop: StopRequest, leave: Any) -> int:
-    """One attempt at the run, by this rank; the exit code. What went wrong is written for the parent to read.
-
-    `leave` ends this process when another rank is gone.
-    """
+def attempt(run: Run, stop: StopRequest) -> int:
+    """One attempt at the run, by this rank; the exit code. What went wrong is written for the parent to read."""
     rank, world = int(os.environ.get("RANK", 0)), int(os.environ.get("WORLD_SIZE", 1))
     faulthandler.enable()
     presence = Presence(run, rank)
     if world > 1:
-        leave_when_peers_are_gone(run, leave)
+        leave_when_peers_are_gone(run, stop)
     try:
         config = yaml.safe_load(run.config.read_text(encoding="utf-8"))
         hang = HangReport(run, rank, config["hardware"]["hang_minutes"])

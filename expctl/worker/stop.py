@@ -1,7 +1,6 @@
 """Being told to stop: by a signal on any rank, agreed on by all ranks, and done where nothing is lost."""
 
 import contextlib
-import os
 import signal
 import threading
 from collections.abc import Callable, Iterator
@@ -24,9 +23,11 @@ class StopRequest:
     """Whether this rank was told to stop, by any of the signals that a person, a launcher or a scheduler sends.
 
     `asked` is this rank's own knowledge; `agreed` is the same on all ranks (see `expctl.worker.watch.agree`).
+    `leave` ends this process when there is nothing to save any more: another rank is gone, or a person insists.
     """
 
-    def __init__(self, run: Run) -> None:
+    def __init__(self, run: Run, leave: Callable[[], None]) -> None:
+        self.leave = leave
         self.asked = False
         self.agreed = False
         self.may_break_off = False
@@ -38,7 +39,7 @@ class StopRequest:
         again = self.asked and number == signal.SIGINT
         if again or peers_are_gone(self._run):
             # Nothing can be saved together any more, and waiting for the others would not end.
-            os._exit(1)
+            self.leave()
         self.asked = True
 
     @contextlib.contextmanager
@@ -54,7 +55,7 @@ def peers_are_gone(run: Run) -> bool:
     return (read_json(run.outcome) or {}).get("status") == FAILED or bool(ranks.lost(run))
 
 
-def leave_when_peers_are_gone(run: Run, leave: Callable[[], None]) -> None:
+def leave_when_peers_are_gone(run: Run, stop: StopRequest) -> None:
     """From a thread: an operation of all ranks may wait many minutes for one that is dead; this rank does not."""
 
     def watch() -> None:
@@ -62,6 +63,6 @@ def leave_when_peers_are_gone(run: Run, leave: Callable[[], None]) -> None:
         while not peers_are_gone(run):
             pause.wait(LOOK_SECONDS)
         pause.wait(GRACE_SECONDS)
-        leave()
+        stop.leave()
 
     threading.Thread(target=watch, daemon=True).start()

@@ -1,14 +1,18 @@
 """Several processes are one run: one folder, one config, gradients averaged, and a size that was asked for."""
 
+import json
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 import torch
-from harness import COMMAND, GFPO, clean_environment, expctl, manifest, metrics, only_run, run, runs
+from harness import COMMAND, GFPO, clean_environment, expctl, manifest, metrics, only_run, run, runs, wait_for
 from safetensors.torch import load_file
+
+from expctl.runs.lock import Lock
 
 # Full precision, one epoch's order, no dropout in the model: what remains is the arithmetic of averaging.
 SUPERVISED = ["algorithm=sft", "args.max_steps=5", "args.do_eval=false", "args.learning_rate=1e-2"]
@@ -98,6 +102,29 @@ def test_ranks_that_do_not_find_each_other_never_train_alone(tmp_path):
     """A worker that was launched as one of two but joined a group of one stops."""
     done = expctl(*GFPO, cwd=tmp_path)
     assert done.returncode == 0, done.stderr
+    held = Lock(only_run(tmp_path) / ".lock")
     alone = run(sys.executable, "-m", "expctl.worker", str(only_run(tmp_path)), cwd=tmp_path, EXPCTL_WORLD_SIZE="2")
+    held.release()
     assert alone.returncode == 1
     assert "2 processes were launched" in (alone.stdout + alone.stderr)
+
+
+def test_a_rank_of_a_launched_group_that_is_killed_is_named_in_the_manifest(tmp_path):
+    """Rank 0 is command and worker at once here, and has no parent that could say it."""
+    words = ["algorithm=sft", "args.max_steps=2000", "args.do_eval=false", "args.per_device_train_batch_size=2"]
+    command = [sys.executable, *LAUNCHERS["torchrun"], "-m", "expctl", *words]
+    process = subprocess.Popen(command, cwd=tmp_path, env=clean_environment(), stderr=subprocess.DEVNULL)
+    wait_for(lambda: runs(tmp_path) and (only_run(tmp_path) / "metrics.jsonl").exists())
+    signs = [json.loads(file.read_text().splitlines()[0]) for file in (only_run(tmp_path) / ".ranks").glob("rank-1")]
+    os.kill(signs[0]["pid"], signal.SIGKILL)
+    assert process.wait(timeout=90) == 1
+    told = manifest(only_run(tmp_path))
+    assert told["status"] == "failed" and f"rank 1 (process {signs[0]['pid']} on " in told["error"]
+
+
+def test_a_worker_without_a_command_that_holds_its_run_does_not_start(tmp_path):
+    """Its command was killed before the worker could ask to hear of it."""
+    done = expctl(*GFPO, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    alone = run(sys.executable, "-m", "expctl.worker", str(only_run(tmp_path)), cwd=tmp_path)
+    assert alone.returncode == 1 and "no command holds" in alone.stderr
