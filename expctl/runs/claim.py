@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from expctl.config.experiment import Experiment
-from expctl.places import outputs_root
+from expctl.places import REPLACED, outputs_of, outputs_root
 from expctl.runs import manifest, ranks
 from expctl.runs.bundle import describe
 from expctl.runs.checkpoints import last_complete, step_of
@@ -91,7 +91,7 @@ def _wait_for_ranks(run: Run) -> None:
 
 def _set_aside(run: Run) -> None:
     """Move an earlier attempt to `outputs/replaced/`, under the first free number."""
-    replaced = run.folder.parent / "replaced"
+    replaced = outputs_of(run.folder) / REPLACED
     replaced.mkdir(exist_ok=True)
     number = 1
     while (replaced / f"{run.run_id}-{number}").exists():

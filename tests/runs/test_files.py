@@ -3,8 +3,10 @@
 import json
 import multiprocessing
 
-from expctl.runs import lock, manifest
+from expctl.runs import manifest
 from expctl.runs.files import Run, read_json, read_metrics, write_json
+from expctl.runs.lock import Lock
+from expctl.runs.ranks import Presence
 
 
 def test_a_reader_never_sees_half_a_file(tmp_path):
@@ -48,35 +50,48 @@ def created(tmp_path):
 
 def test_a_status_goes_from_created_to_running_to_completed(tmp_path):
     run = created(tmp_path)
-    held = lock.take(run.lock)
+    held = Lock(run.lock)
     assert manifest.read(run)["status"] == "created"
     manifest.start_attempt(run, 0, {"trl": "1"})
     assert manifest.read(run)["status"] == "running"
     manifest.end_attempt(run, "completed", to_step=3, exit_code=0)
-    held.close()
+    held.release()
     assert manifest.read(run)["status"] == "completed"
 
 
-def test_a_running_run_without_a_living_holder_is_interrupted_and_says_so_in_its_next_attempt(tmp_path):
+def killed(tmp_path):
+    """A run whose command died in its first attempt."""
     run = created(tmp_path)
-    held = lock.take(run.lock)
+    held = Lock(run.lock)
     manifest.start_attempt(run, 0, {})
-    held.close()
+    held.release()
+    return run
+
+
+def test_a_running_run_without_a_living_holder_is_interrupted_and_says_so_in_its_next_attempt(tmp_path):
+    run = killed(tmp_path)
     assert manifest.read(run)["status"] == "interrupted"
-    held = lock.take(run.lock)
+    held = Lock(run.lock)
+    assert manifest.settled(run)["status"] == "interrupted"
     manifest.start_attempt(run, 7, {})
     attempts = manifest.read(run)["attempts"]
     assert [attempt["from_step"] for attempt in attempts] == [0, 7]
     assert attempts[0]["signal"] == "killed" and attempts[0]["ended"]
-    held.close()
+    held.release()
 
 
-def test_a_lock_has_one_holder_who_can_be_named(tmp_path):
-    held = lock.take(tmp_path / ".lock")
-    try:
-        lock.take(tmp_path / ".lock")
-        raise AssertionError("two holders")
-    except lock.LockedError as locked:
-        assert locked.holder["pid"] and locked.holder["host"]
-    held.close()
-    lock.take(tmp_path / ".lock").close()
+def test_a_run_whose_command_was_killed_is_what_its_workers_said_last(tmp_path):
+    run = killed(tmp_path)
+    write_json(run.outcome, {"status": "failed", "error": "KeyError: 'lost'"})
+    assert manifest.read(run)["status"] == "failed" and manifest.read(run)["error"] == "KeyError: 'lost'"
+    write_json(run.outcome, {"status": "completed"})
+    assert manifest.read(run)["status"] == "interrupted", "the summary is written last, and is not there"
+    write_json(run.summary, {"objective": 1.0})
+    assert manifest.read(run)["status"] == "completed"
+
+
+def test_a_run_whose_workers_live_on_is_running(tmp_path):
+    run = killed(tmp_path)
+    worker = Presence(run, 0)
+    assert manifest.read(run)["status"] == "running"
+    worker.leave()
