@@ -4,6 +4,8 @@
 scripts/bench.py startup     the parent alone: --help, --cfg job, list, and each kind of refusal
 scripts/bench.py overhead    a run through expctl beside the same training as a hand-written TRL script
 scripts/bench.py gfpo        steps of GFPO, replay and BEMA beside GRPO's, in one process
+scripts/bench.py checkpoint  a checkpoint of 100 million parameters as transformers writes it, and as expctl does
+scripts/bench.py metrics     writing the metrics of a step
 """
 
 import argparse
@@ -60,13 +62,18 @@ json.dump(trainer.state.log_history, open(out + "/history.json", "w"))
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("what", choices=["startup", "overhead", "gfpo"])
+    parser.add_argument("what", choices=["startup", "overhead", "gfpo", "checkpoint", "metrics"])
     parser.add_argument("--repeat", type=int, default=5, help="runs of each; the median counts")
     chosen = parser.parse_args()
     if chosen.what == "gfpo":
         from bench_algorithms import gfpo
 
         table(("", "step ms", "without sampling ms", "ratio to grpo's"), gfpo(chosen.repeat))
+        return
+    if chosen.what in ("checkpoint", "metrics"):
+        import bench_runs
+
+        table(*getattr(bench_runs, chosen.what)(chosen.repeat))
         return
     with tempfile.TemporaryDirectory() as folder:
         {"startup": startup, "overhead": overhead}[chosen.what](Path(folder), chosen.repeat)

@@ -1,8 +1,9 @@
 """The checkpoints of a run that one can carry on from: sealed when written, checked before use."""
 
 import re
-import zlib
 from pathlib import Path
+
+import xxhash
 
 from expctl.runs.files import read_json, write_json
 from expctl.runs.tell import tell
@@ -10,7 +11,8 @@ from expctl.runs.tell import tell
 SEAL = "complete.json"
 # Where a checkpoint is while it is being written.
 ASIDE = ".writing"
-CHUNK = 1 << 22
+# Larger ones are slower: what was read falls out of the processor's cache before it is summed.
+CHUNK = 1 << 20
 
 
 def step_of(checkpoint: Path) -> int:
@@ -64,10 +66,10 @@ def _files(checkpoint: Path) -> list[Path]:
     return sorted(file for file in checkpoint.rglob("*") if file.is_file() and file.name != SEAL)
 
 
-def _checksum(file: Path) -> int:
-    """CRC-32 of the content: enough against truncation and bit rot, and faster than the disk."""
-    value = 0
-    with file.open("rb") as opened:
-        while chunk := opened.read(CHUNK):
-            value = zlib.crc32(chunk, value)
-    return value
+def _checksum(file: Path) -> str:
+    """XXH3 of the content, 64 bits: enough against truncation and bit rot, at the speed of reading."""
+    found, chunk = xxhash.xxh3_64(), memoryview(bytearray(CHUNK))
+    with file.open("rb", buffering=0) as opened:
+        while size := opened.readinto(chunk):
+            found.update(chunk[:size])
+    return found.hexdigest()

@@ -2,10 +2,13 @@
 
 import os
 import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from types import MethodType
 from typing import Any
 
+from torch.serialization import get_crc32_options, set_crc32_options
 from transformers import Trainer, TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 from transformers.trainer_utils import PREFIX_CHECKPOINT_DIR
 
@@ -49,8 +52,9 @@ class WholeCheckpoints(TrainerCallback):
             this._get_output_dir = lambda trial=None: str(aside)
             _point_to_best(this, folder)
             try:
-                resume.save(aside / name)
-                save(model, trial)
+                with without_checksums_of_torch():
+                    resume.save(aside / name)
+                    save(model, trial)
             finally:
                 this._get_output_dir = output_dir
             this.accelerator.wait_for_everyone()
@@ -66,6 +70,17 @@ class WholeCheckpoints(TrainerCallback):
             seal(self._folder / f"{PREFIX_CHECKPOINT_DIR}-{state.global_step}")
             _rotate(self._folder, self._limit, state.best_model_checkpoint)
         self._trainer.accelerator.wait_for_everyone()
+
+
+@contextmanager
+def without_checksums_of_torch() -> Iterator[None]:
+    """torch sums up what it saves, slowly; the seal does so as well, over whole files, and is what is checked."""
+    before = get_crc32_options()
+    set_crc32_options(False)
+    try:
+        yield
+    finally:
+        set_crc32_options(before)
 
 
 def _point_to_best(trainer: Trainer, folder: Path) -> None:

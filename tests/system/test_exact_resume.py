@@ -5,15 +5,12 @@ import shutil
 import signal
 
 import pytest
-from harness import expctl, manifest, metrics, only_run, start, wait_for
+from equal_runs import REWARD, SAMPLING, assert_equal
+from harness import expctl, manifest, only_run, start, wait_for
 
 SMALL = ["args.save_steps=1", "args.save_total_limit=null", "args.per_device_train_batch_size=8",
          "args.per_device_eval_batch_size=8", "dataset.train_size=32", "dataset.eval_size=8",
          "args.warmup_steps=0"]  # fmt: skip
-SAMPLING = ["args.num_generations=4", "args.max_completion_length=12", "args.temperature=1.5",
-            "reward.functions={distinct:{_target_:letters.distinct,_partial_:true}}"]  # fmt: skip
-REWARD = "def distinct(completions, **_):\n    return [float(len(set(text))) for text in completions]\n"
-TIMES = ("step_time", "runtime", "_per_second", "preparation_time")
 
 SFT = ["algorithm=sft", "args.max_steps=7", "args.gradient_accumulation_steps=2", "args.logging_steps=3",
        "peft=lora", "peft.lora_dropout=0.1"]  # fmt: skip
@@ -89,23 +86,6 @@ def as_if_killed_after(step, run, folder):
     told = manifest(copied)
     told["attempts"][0] |= {"ended": None, "to_step": None, "exit": None}
     (copied / "run.json").write_text(json.dumps(told | {"status": "running", "ended": None}))
-
-
-def assert_equal(one, two):
-    rows, others = [[timeless(row) for row in metrics(run)] for run in (one, two)]
-    for row, other in zip(rows, others, strict=False):
-        assert row == other
-    assert len(rows) == len(others)
-    weights = [file.relative_to(two) for file in sorted(two.glob("model/**/*.safetensors"))]
-    assert weights
-    assert all((one / file).read_bytes() == (two / file).read_bytes() for file in weights)
-    summaries = [json.loads((run / "summary.json").read_text()) for run in (one, two)]
-    for part in ("objective", "steps", "before", "after"):
-        assert timeless(summaries[0][part]) == timeless(summaries[1][part])
-
-
-def timeless(value):
-    return {k: v for k, v in value.items() if not k.endswith(TIMES)} if isinstance(value, dict) else value
 
 
 def metrics_so_far(folder):

@@ -1,0 +1,30 @@
+"""Two runs are the same training: every metric but times, every weight, the evaluations before and after."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+from harness import metrics
+
+# The smallest trainings that sample: completions whose rewards differ, by a function of the working folder.
+SAMPLING = ["args.num_generations=4", "args.max_completion_length=12", "args.temperature=1.5",
+            "reward.functions={distinct:{_target_:letters.distinct,_partial_:true}}"]  # fmt: skip
+REWARD = "def distinct(completions, **_):\n    return [float(len(set(text))) for text in completions]\n"
+TIMES = ("step_time", "runtime", "_per_second", "preparation_time")
+
+
+def assert_equal(one: Path, two: Path) -> None:
+    rows, others = [[timeless(row) for row in metrics(run)] for run in (one, two)]
+    for row, other in zip(rows, others, strict=False):
+        assert row == other
+    assert len(rows) == len(others)
+    weights = [file.relative_to(two) for file in sorted(two.glob("model/**/*.safetensors"))]
+    assert weights
+    assert all((one / file).read_bytes() == (two / file).read_bytes() for file in weights)
+    summaries = [json.loads((run / "summary.json").read_text()) for run in (one, two)]
+    for part in ("objective", "steps", "before", "after"):
+        assert timeless(summaries[0][part]) == timeless(summaries[1][part])
+
+
+def timeless(value: Any) -> Any:
+    return {k: v for k, v in value.items() if not k.endswith(TIMES)} if isinstance(value, dict) else value
