@@ -9,13 +9,13 @@ import torch
 
 from expctl.cli.hydra_app import compose
 from expctl.runs import manifest
-from expctl.runs.files import Run, write_json
+from expctl.runs.files import Run
 from expctl.worker import build
 from expctl.worker.together import evaluate_before_training
 
 # The smallest training that saves after every step.
 SMALL = [
-    "hardware=cpu", "args.save_steps=1", "args.save_total_limit=null", "args.do_eval=false", "dataset.train_size=64",
+    "args.save_steps=1", "args.save_total_limit=null", "args.do_eval=false", "dataset.train_size=64",
     "dataset.eval_size=8", "args.per_device_train_batch_size=8", "args.per_device_eval_batch_size=8",
 ]  # fmt: skip
 # Short completions whose rewards differ, so that there is something to learn from every group.
@@ -51,25 +51,18 @@ class Trained:
 
 
 def whole(folder: Path, *words: str) -> Trained:
-    """Train from the start to the end."""
-    config = composed(*SMALL, *words)
+    """Train from the start to the end; on the CPU, unless the words say otherwise."""
     run = Run(folder)
     folder.mkdir(exist_ok=True)
     manifest.create(run)
-    write_json(folder / "config.json", config)
-    return _train(config, run, None)
+    return _train(composed("hardware=cpu", *SMALL, *words), run, None)
 
 
-def resumed(folder: Path, step: int, *words: str) -> Trained:
-    """Train on from the checkpoint that `whole` with the same words left at `step`."""
-    config = composed(*SMALL, *words)
-    aside = folder.parent / f"{folder.name}_{step}"
-    shutil.copytree(folder, aside)
-    run = Run(aside)
-    for checkpoint in run.checkpoints.glob("checkpoint-*"):
-        if int(checkpoint.name.rpartition("-")[2]) > step:
-            shutil.rmtree(checkpoint)
-    return _train(config, run, run.checkpoints / f"checkpoint-{step}")
+def resumed(folder: Path, step: int, *words: str, copied: bool = False) -> Trained:
+    """Train on, in a copy, from the checkpoint that `whole` with the same words left at `step`."""
+    place = folder if copied else shutil.copytree(folder, folder.parent / f"{folder.name}_{step}")
+    config = composed("hardware=cpu", *SMALL, *words)
+    return _train(config, Run(place), place / "checkpoints" / f"checkpoint-{step}")
 
 
 def composed(*words: str) -> dict:

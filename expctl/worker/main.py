@@ -89,7 +89,7 @@ def train(run: Run, config: dict[str, Any], stop: StopRequest, progress: Progres
         if evaluate:
             progress.phase("evaluating after training")
             with stop.breaking_off(saved=(run.checkpoints / f"checkpoint-{trainer.state.global_step}").is_dir()):
-                after = _evaluated_at_the_end(trainer.state) or trainer.evaluate()
+                after = _evaluated_at_the_end(trainer) or trainer.evaluate()
     except StoppedError:
         return INTERRUPTED
     progress.phase("saving the model")
@@ -115,7 +115,10 @@ def _evaluated_before(run: Run) -> dict[str, float]:
     return {key: value for key, value in rows[0].items() if key != "step"} if rows else {}
 
 
-def _evaluated_at_the_end(state: Any) -> dict[str, float]:
-    """The evaluation within training that fell on the last step: the model has not changed since."""
+def _evaluated_at_the_end(trainer: Any) -> dict[str, float]:
+    """The evaluation within training that fell on the last step, if the model has not changed since."""
+    if trainer.args.load_best_model_at_end:
+        return {}
+    state = trainer.state
     rows = [row for row in state.log_history if row["step"] == state.global_step and "eval_loss" in row]
     return {key: value for key, value in rows[-1].items() if key != "step"} if rows else {}

@@ -2,6 +2,7 @@
 
 import json
 import math
+from collections import Counter
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -58,11 +59,15 @@ def drop_what_comes_again(metrics: Path, checkpoint: Path | None) -> None:
 def _before(rows: list[dict[str, Any]], checkpoint: Path) -> list[dict[str, Any]]:
     state = read_json(checkpoint / "trainer_state.json") or {}
     step = state.get("global_step", 0)
-    at_step = [row for row in state.get("log_history", []) if row.get("step") == step]
-    evaluated = any(is_evaluation(row) for row in at_step)
-    return [
-        row for row in rows if row["step"] < step or (row["step"] == step and (evaluated or not is_evaluation(row)))
-    ]
+    # A log or an evaluation may have followed the checkpoint of its own step: the end of the epoch, or of training.
+    behind = Counter(is_evaluation(row) for row in state.get("log_history", []) if row.get("step") == step)
+    kept = []
+    for row in rows:
+        at_step = row["step"] == step
+        if row["step"] < step or (at_step and behind[is_evaluation(row)] > 0):
+            behind[is_evaluation(row)] -= at_step
+            kept.append(row)
+    return kept
 
 
 def is_evaluation(row: dict[str, Any]) -> bool:

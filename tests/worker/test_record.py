@@ -40,6 +40,19 @@ def test_an_evaluation_that_is_made_again_goes(metrics, tmp_path):
     assert read_metrics(metrics)[-1] == {"step": 2, "loss": 2.0}
 
 
+def test_of_two_evaluations_at_a_step_the_one_after_the_checkpoint_goes(metrics, tmp_path):
+    """The best model's, after the evaluation within training that fell on the last step."""
+    with metrics.open("a") as file:
+        file.write('{"step": 3, "eval_loss": 2.0}\n{"step": 3, "eval_loss": 1.5}\n')
+    drop_what_comes_again(metrics, checkpoint(tmp_path, 3, [{"step": 3, "loss": 1.0}, {"step": 3, "eval_loss": 2.0}]))
+    assert read_metrics(metrics)[-2:] == [{"step": 3, "loss": 1.0}, {"step": 3, "eval_loss": 2.0}]
+
+
+def test_a_log_of_the_epoch_s_end_that_is_made_again_goes(metrics, tmp_path):
+    drop_what_comes_again(metrics, checkpoint(tmp_path, 3, []))
+    assert read_metrics(metrics)[-1]["step"] == 2
+
+
 def test_without_a_checkpoint_everything_goes(metrics):
     drop_what_comes_again(metrics, None)
     assert read_metrics(metrics) == []
@@ -47,5 +60,5 @@ def test_without_a_checkpoint_everything_goes(metrics):
 
 def test_a_line_that_was_cut_short_goes_and_the_file_is_valid(metrics, tmp_path):
     metrics.write_text(metrics.read_text() + '{"step": 3, "lo')
-    drop_what_comes_again(metrics, checkpoint(tmp_path, 3, []))
+    drop_what_comes_again(metrics, checkpoint(tmp_path, 3, [{"step": 3, "loss": 1.0}]))
     assert [json.loads(line)["step"] for line in metrics.read_text().splitlines()] == [0, 1, 2, 2, 3]

@@ -1,0 +1,35 @@
+"""On two ranks, too, a resumed training is the undisturbed one, and the ranks hold one model."""
+
+import json
+import os
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+from harness import REPOSITORY, clean_environment
+
+HERE = Path(__file__).parent
+
+
+def test_two_ranks_resume_to_the_last_bit_and_hold_one_model(tmp_path):
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    paths = os.pathsep.join(map(str, (REPOSITORY, HERE.parent, HERE)))
+    group = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port), "WORLD_SIZE": "2", "LOCAL_WORLD_SIZE": "2"}
+    group |= {"ACCELERATE_USE_CPU": "true", "PYTHONPATH": paths}
+    ranks = [
+        subprocess.Popen(
+            [sys.executable, str(HERE / "resume_rank.py"), str(tmp_path), str(rank)],
+            env=clean_environment(**group, RANK=str(rank), LOCAL_RANK=str(rank)),
+            cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+        )
+        for rank in range(2)
+    ]  # fmt: skip
+    output = [rank.communicate(timeout=280)[0][-3000:] for rank in ranks]
+    assert all(rank.returncode == 0 for rank in ranks), "\n".join(output)
+    found = [json.loads((tmp_path / f"rank_{rank}.json").read_text()) for rank in range(2)]
+    assert found[0].keys() == {"sft", "gfpo", "grpo_replay"}
+    assert found[0] == found[1]
+    assert all(list(each) == ["sum"] for each in found[0].values()), found
