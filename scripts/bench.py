@@ -6,6 +6,7 @@ scripts/bench.py overhead    a run through expctl beside the same training as a 
 scripts/bench.py gfpo        steps of GFPO, replay and BEMA beside GRPO's, in one process
 scripts/bench.py checkpoint  a checkpoint of 100 million parameters as transformers writes it, and as expctl does
 scripts/bench.py metrics     writing the metrics of a step
+scripts/bench.py resume      from the command to the first step: a fresh start beside one that carries on
 """
 
 import argparse
@@ -62,7 +63,7 @@ json.dump(trainer.state.log_history, open(out + "/history.json", "w"))
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("what", choices=["startup", "overhead", "gfpo", "checkpoint", "metrics"])
+    parser.add_argument("what", choices=["startup", "overhead", "gfpo", "checkpoint", "metrics", "resume"])
     parser.add_argument("--repeat", type=int, default=5, help="runs of each; the median counts")
     chosen = parser.parse_args()
     if chosen.what == "gfpo":
@@ -74,6 +75,11 @@ def main() -> None:
         import bench_runs
 
         table(*getattr(bench_runs, chosen.what)(chosen.repeat))
+        return
+    if chosen.what == "resume":
+        import bench_resume
+
+        table(("seconds to the first step", "fresh", "resumed", "ratio"), bench_resume.measure(quiet(), chosen.repeat))
         return
     with tempfile.TemporaryDirectory() as folder:
         {"startup": startup, "overhead": overhead}[chosen.what](Path(folder), chosen.repeat)

@@ -41,7 +41,9 @@ def measure(environment: dict[str, str], repeats: int = 3) -> list[tuple[str, st
 def to_step(words: list[str], step: int, folder: Path, environment: dict[str, str]) -> float:
     """Seconds from the command to the row of a step; then the run is told to stop."""
     began = time.perf_counter()
-    process = subprocess.Popen([COMMAND, *words], cwd=folder, env=environment, stdout=subprocess.DEVNULL)
+    process = subprocess.Popen(
+        [COMMAND, *words], cwd=folder, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    )
     while last_step(folder) < step:
         if process.poll() is not None:
             sys.exit(f"the run ended before step {step}")
