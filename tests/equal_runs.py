@@ -6,10 +6,11 @@ from typing import Any
 
 from harness import metrics
 
-# The smallest trainings that sample: completions whose rewards differ, by a function of the working folder.
-SAMPLING = ["args.num_generations=4", "args.max_completion_length=12", "args.temperature=1.5",
-            "reward.functions={distinct:{_target_:letters.distinct,_partial_:true}}"]  # fmt: skip
-REWARD = "def distinct(completions, **_):\n    return [float(len(set(text))) for text in completions]\n"
+# The smallest trainings that sample: hot, and rewarded by a function of the working folder that nobody can learn, so
+# that every group has a gradient to the end.
+SAMPLING = ["args.num_generations=4", "args.max_completion_length=12", "args.temperature=4.0",
+            "reward.functions={remainder:{_target_:letters.remainder,_partial_:true}}"]  # fmt: skip
+REWARD = "def remainder(completions, **_):\n    return [float(sum(map(ord, text)) % 7) for text in completions]\n"
 TIMES = ("step_time", "runtime", "_per_second", "preparation_time")
 
 

@@ -18,16 +18,16 @@ SMALL = [
     "args.save_steps=1", "args.save_total_limit=null", "args.do_eval=false", "dataset.train_size=64",
     "dataset.eval_size=8", "args.per_device_train_batch_size=8", "args.per_device_eval_batch_size=8",
 ]  # fmt: skip
-# Short completions whose rewards differ, so that there is something to learn from every group.
+# Short completions, hot, whose rewards differ: every group has a gradient to the end.
 SAMPLING = [
-    "args.num_generations=4", "args.max_completion_length=12", "args.warmup_steps=0", "args.temperature=1.5",
-    "reward.functions={distinct:{_target_:resuming.distinct,_partial_:true}}",
+    "args.num_generations=4", "args.max_completion_length=12", "args.warmup_steps=0", "args.temperature=4.0",
+    "reward.functions={remainder:{_target_:resuming.remainder,_partial_:true}}",
 ]  # fmt: skip
 
 
-def distinct(completions: list[str], **_) -> list[float]:
-    """A reward: how many different characters a completion has."""
-    return [float(len(set(text))) for text in completions]
+def remainder(completions: list[str], **_) -> list[float]:
+    """A reward that differs from completion to completion, and that nobody can learn."""
+    return [float(sum(map(ord, text)) % 7) for text in completions]
 
 
 @dataclass
