@@ -4,7 +4,7 @@ import argparse
 import os
 import re
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import hydra
@@ -25,8 +25,12 @@ OPEN_GROUPS = ("args", "dataset", "reward", "peft", "callbacks", "algorithm.trai
 PARTS = ("algorithm/ratio=", "algorithm/replay=", "algorithm/reference=")
 
 
-def compose(words: list[str], verb: Callable[[Experiment], Any]) -> None:
-    """Compose the words' experiment, or each of a sweep, and call `verb` with it.
+def compose(
+    words: list[str],
+    verb: Callable[[Experiment], Any] | None = None,
+    sweep: Callable[[Sequence[Any], dict[str, Any]], Sequence[Any]] | None = None,
+) -> None:
+    """Compose the words' experiment and call `verb` with it; of a sweep, call `sweep` with each batch of its cells.
 
     Raises:
         Refusal: the words do not compose.
@@ -52,6 +56,7 @@ def compose(words: list[str], verb: Callable[[Experiment], Any]) -> None:
         except BaseException as error:
             raised.append(error)
 
+    task.sweep = sweep
     try:
         hydra.main(version_base="1.3", config_path=str(own_conf()), config_name=ROOT_CONFIG)(task)()
         if raised:

@@ -15,11 +15,10 @@ from expctl.runs.claim import Claim, claim
 from expctl.runs.kin import nearest_unfinished
 
 
-def prepare(experiment: Experiment, folder: Path | None = None, *, alone: bool = True) -> Claim | Outcome:
+def prepare(experiment: Experiment, folder: Path | None = None) -> Claim | Outcome:
     """Check and claim; a refusal is printed and becomes the outcome.
 
-    `folder`: where the run is or is to be, when not under its own id in the outputs. `alone`: it is no cell of a sweep,
-    whose cells differ from each other on purpose.
+    `folder`: where the run is or is to be, when not under its own id in the outputs.
     """
     refusals = check(experiment)
     if refusals:
@@ -32,16 +31,16 @@ def prepare(experiment: Experiment, folder: Path | None = None, *, alone: bool =
     except OSError as error:
         refusal = Refusal(f"the run's folder cannot be written: {error.strerror}", where=str(error.filename))
     else:
-        if claimed.new and alone and folder is None and (kin := nearest_unfinished(claimed.run, experiment)):
+        if claimed.new and folder is None and (kin := nearest_unfinished(claimed.run, experiment)):
             print_kin(kin)
         if claimed.done is None:
-            _note(claimed, inexact(experiment), shown=alone)
+            _note(claimed, inexact(experiment))
         return claimed
     return Outcome(refuse([refusal]))
 
 
-def _note(claimed: Claim, notes: list[str], *, shown: bool) -> None:
+def _note(claimed: Claim, notes: list[str]) -> None:
     """Say, and keep in the manifest, under which settings the run cannot be carried on exactly."""
     manifest.note(claimed.run, "notes", notes)
-    for note in notes if shown else []:
+    for note in notes:
         print(f"note: {note}", file=sys.stderr)

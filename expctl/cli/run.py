@@ -1,9 +1,7 @@
 """`expctl [overrides]`: check, claim, launch, and say what came of it."""
 
 import os
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from expctl.cli.group import group_of_this_process, join_group, launched_alone
 from expctl.cli.hydra_app import compose, is_multirun
@@ -14,11 +12,6 @@ from expctl.processes import hear_of_death
 from expctl.report.closing import print_closing, print_done_already
 
 
-@dataclass
-class _Exit:
-    code: int = EXIT_COMPLETED
-
-
 def main(words: list[str]) -> int:
     """Run one experiment, or a sweep; the exit code."""
     group = group_of_this_process()
@@ -27,23 +20,24 @@ def main(words: list[str]) -> int:
     if launched_alone():
         # Such a launcher dies of SIGTERM without handing it on.
         hear_of_death(os.getppid())()
-    worst = _Exit()
+    if is_multirun(words):
+        from expctl.cli.sweep import Sweep
 
-    def verb(experiment: Experiment) -> Any:
-        outcome = run(experiment, alone=not is_multirun(words))
-        worst.code = worst.code or outcome.exit_code
-        return outcome.objective
+        sweep = Sweep(words)
+        compose(words, sweep=sweep)
+        return sweep.code
+    codes: list[int] = []
+    compose(words, lambda experiment: codes.append(run(experiment).exit_code))
+    # `--cfg job` and the like print and run nothing.
+    return max(codes, default=EXIT_COMPLETED)
 
-    compose(words, verb)
-    return worst.code
 
-
-def run(experiment: Experiment, folder: Path | None = None, *, alone: bool = True) -> Outcome:
+def run(experiment: Experiment, folder: Path | None = None) -> Outcome:
     """One experiment through the whole house.
 
-    `folder`: where its run is or is to be, when not under its own id in the outputs. `alone`: it is no cell of a sweep.
+    `folder`: where its run is or is to be, when not under its own id in the outputs.
     """
-    claimed = prepare(experiment, folder, alone=alone)
+    claimed = prepare(experiment, folder)
     if isinstance(claimed, Outcome):
         return claimed
     if claimed.done is not None:

@@ -59,17 +59,22 @@ def from_hydra(composed: DictConfig) -> Experiment:
     """
     from hydra.core.hydra_config import HydraConfig
 
+    hydra = HydraConfig.get()
+    return frozen(composed, hydra, list(hydra.overrides.task))
+
+
+def frozen(composed: DictConfig, hydra: DictConfig, words: list[str]) -> Experiment:
+    """The experiment of a composed config, of Hydra's own node for it, and of the words that it came from."""
     from expctl.config.search_path import UserConfFirst
 
-    runtime = HydraConfig.get()
     config = OmegaConf.to_container(composed, resolve=True, throw_on_missing=True)
     own_rewards = config["dataset"].pop("reward", None) if isinstance(config.get("dataset"), dict) else None
     if isinstance(config.get("reward"), dict) and not config["reward"].get("functions"):
         config["reward"]["functions"] = own_rewards or {}
-    typed = [word.removeprefix("++") for word in runtime.overrides.task]
+    typed = [word.removeprefix("++") for word in words]
     return Experiment(
         config=config,
-        choices={group: str(choice) for group, choice in _chosen(runtime)},
+        choices={group: str(choice) for group, choice in _chosen(hydra)},
         overrides=typed,
         folder=Path.cwd(),
         sources=sources_of(typed),
@@ -77,9 +82,9 @@ def from_hydra(composed: DictConfig) -> Experiment:
     )
 
 
-def _chosen(runtime: DictConfig) -> list[tuple[str, str]]:
+def _chosen(hydra: DictConfig) -> list[tuple[str, str]]:
     """Group and option, by name; a group that is left unset has none."""
-    chosen = runtime.runtime.choices
+    chosen = hydra.runtime.choices
     return sorted((group, option) for group, option in chosen.items() if "hydra" not in group and option is not None)
 
 

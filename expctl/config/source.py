@@ -6,7 +6,7 @@
 import ast
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache, cached_property
 from pathlib import Path
 
 from expctl.config import signature
@@ -100,8 +100,14 @@ def find(dotted: str, search: Iterable[Path] = ()) -> Definition | None:
 
 def locate(dotted: str, search: Iterable[Path] = ()) -> Definition | Missing:
     """The definition that `dotted` names, or how far the path leads. Raises SyntaxError where a file is no Python."""
+    return _located(dotted, tuple(search))
+
+
+@cache
+def _located(dotted: str, search: tuple[Path, ...]) -> Definition | Missing:
+    """Once a process: the cells of a sweep name the same few classes, and each is read from long files."""
     first, *rest = dotted.split(".")
-    here = top(first, tuple(search))
+    here = top(first, search)
     if here is None:
         return Missing("", first, [])
     for position, name in enumerate(rest):

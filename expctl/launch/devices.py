@@ -9,18 +9,23 @@ from pathlib import Path
 
 def visible_gpus(dev: Path = Path("/dev")) -> int:
     """Number of NVIDIA GPUs a process started here would see (`CUDA_VISIBLE_DEVICES` respected)."""
+    return len(gpu_names(dev))
+
+
+def gpu_names(dev: Path = Path("/dev")) -> list[str]:
+    """The GPUs a process started here would see, as `CUDA_VISIBLE_DEVICES` names them."""
     present = sum(bool(re.fullmatch(r"nvidia\d+", node.name)) for node in dev.glob("nvidia*"))
     chosen = os.environ.get("CUDA_VISIBLE_DEVICES")
     if chosen is None:
-        return present
+        return [str(number) for number in range(present)]
     # CUDA stops at the first name that is no device.
     named = [name.strip() for name in chosen.split(",") if name.strip()]
-    usable = 0
+    usable = []
     for name in named:
         if name == "-1" or (name.isdigit() and int(name) >= present):
             break
-        usable += 1
-    return min(usable, present)
+        usable.append(name)
+    return usable[:present]
 
 
 @cache

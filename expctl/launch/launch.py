@@ -2,12 +2,14 @@
 
 import signal
 import sys
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from expctl.launch.command import worker_command, worker_environment
-from expctl.launch.process import Workers
+from expctl.launch.process import Signals, Workers
 from expctl.report.display import Display
 from expctl.runs import manifest, provenance, ranks
 from expctl.runs.claim import Claim
@@ -15,6 +17,8 @@ from expctl.runs.files import Run, read_json
 from expctl.runs.manifest import EXIT_COMPLETED, EXIT_FAILED, EXIT_INTERRUPTED
 
 LOOK_SECONDS = 0.1
+# From a command, its environment, the run and the working folder to the child process.
+Start = Callable[[list[str], dict[str, str], Run, Path], Workers]
 
 
 @dataclass(frozen=True)
@@ -31,18 +35,69 @@ class Outcome:
         return cls(EXIT_COMPLETED, manifest.COMPLETED, objective=(read_json(run.summary) or {}).get("objective"))
 
 
-def launch(claimed: Claim, experiment_config: dict[str, Any], folder: Path) -> Outcome:
-    """Run the workers to their end under the signal layer and settle the manifest."""
-    run = claimed.run
-    try:
+class Attempt:
+    """One attempt at a claimed run, under way.
+
+    Raises:
+        OSError: its files cannot be written (a disk that is full from the start).
+    """
+
+    def __init__(
+        self,
+        claimed: Claim,
+        config: dict[str, Any],
+        folder: Path,
+        start: Start = Workers,
+        devices: Mapping[str, str] = MappingProxyType({}),
+    ):
+        """`start` makes the child process; `devices`: environment variables that say which devices are its own."""
+        self.claimed = claimed
+        self.received: str | None = None
         begin_attempt(claimed)
-        environment = worker_environment(run, experiment_config, folder)
-        command = worker_command(run, experiment_config["hardware"])
-        with Workers(command, environment, run, folder) as workers, Display(run, claimed.from_step) as display:
-            code = workers.wait(LOOK_SECONDS, display.look)
-    except OSError as error:  # a disk that is full from the start
-        return settle(claimed, EXIT_FAILED, None, f"{error.strerror}: {error.filename}")
-    return settle(claimed, code, workers.received)
+        environment = worker_environment(claimed.run, config, folder) | dict(devices)
+        self._workers = start(worker_command(claimed.run, config["hardware"]), environment, claimed.run, folder)
+
+    def wait(self, seconds: float = 0.0) -> Outcome | None:
+        """Wait a little for the end; what became of it, settled in the manifest, or None while it goes on."""
+        code = self._workers.wait(seconds) if seconds else self._workers.poll()
+        if code is None:
+            return None
+        self._workers.stop_now()
+        return settle(self.claimed, code, self.received)
+
+    def stop(self, received: str, *, at_once: bool) -> None:
+        """Hand a signal on: save and stop, or stop at once."""
+        self.received = self.received or received
+        if at_once:
+            self._workers.stop_now()
+        else:
+            self._workers.stop()
+
+
+def launch(claimed: Claim, config: dict[str, Any], folder: Path) -> Outcome:
+    """Run the workers to their end under the signal layer, with a display."""
+    under_way: list[Attempt] = []
+
+    def told(received: str, again: bool) -> None:
+        for attempt in under_way:
+            attempt.stop(received, at_once=again)
+
+    with Signals(told) as signals:  # from before the child is there: a signal at its birth is not lost
+        try:
+            attempt = Attempt(claimed, config, folder)
+        except OSError as error:
+            return settle(claimed, EXIT_FAILED, None, f"{error.strerror}: {error.filename}")
+        under_way.append(attempt)
+        if signals.received:
+            attempt.stop(signals.received, at_once=False)
+        try:
+            with Display(claimed.run, claimed.from_step) as display:
+                while (outcome := attempt.wait(LOOK_SECONDS)) is None:
+                    display.look()
+        except BaseException:
+            attempt.stop("SIGTERM", at_once=True)
+            raise
+        return outcome
 
 
 def begin_attempt(claimed: Claim) -> None:

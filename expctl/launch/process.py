@@ -1,4 +1,4 @@
-"""Run the workers as a child that never outlives its parent, and hand signals on to it."""
+"""A child process that never outlives its parent, and the signals that the parent hands on to it."""
 
 import contextlib
 import os
@@ -15,70 +15,70 @@ from expctl.runs.files import Run
 FORWARDED = (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1, signal.SIGUSR2)
 
 
-class Workers:
-    """The child process (a worker, or a launcher of several) while it lives.
+class Signals:
+    """While it is entered, a signal to this process calls `told`: with its name, and whether it was not the first.
 
-    Whatever the parent is told (Ctrl-C, a scheduler's USR1), the workers hear SIGTERM: save and stop. A second signal
-    stops them at once. Use as a context manager: the parent's own handlers are put back at the end.
+    Whatever the parent hears (Ctrl-C, a scheduler's USR1), the workers are to hear SIGTERM: save and stop. The parent's
+    own handlers are put back at the end.
     """
 
-    def __init__(self, command: list[str], environment: dict[str, str], run: Run, folder: Path):
+    def __init__(self, told: Callable[[str, bool], None]):
         self.received: str | None = None
-        self._run = run
-        self._command = command
-        self._environment = environment
-        self._folder = folder
+        self._told = told
         self._before: dict[int, Callable | int | None] = {}
-        self._process: subprocess.Popen | None = None
 
-    def __enter__(self) -> "Workers":
-        # Before the child is there: a signal between its birth and the handlers would leave it behind.
+    def __enter__(self) -> "Signals":
         for number in FORWARDED:
-            self._before[number] = signal.signal(number, self._forward)
-        with self._run.log.open("ab") as log:
+            self._before[number] = signal.signal(number, self._hear)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for number, handler in self._before.items():
+            signal.signal(number, handler)
+
+    def _hear(self, number: int, _: FrameType | None) -> None:
+        again = self.received is not None
+        self.received = self.received or signal.Signals(number).name
+        self._told(self.received, again)
+
+
+class Workers:
+    """The child process: a worker, or a launcher of several."""
+
+    def __init__(self, command: list[str], environment: dict[str, str], run: Run, folder: Path):
+        self._run = run
+        with run.log.open("ab") as log:
             self._process = subprocess.Popen(
-                self._command,
-                env=self._environment,
-                cwd=self._folder,
+                command,
+                env=environment,
+                cwd=folder,
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
                 preexec_fn=_prepared(),
             )
-        if self.received:
-            self._process.terminate()
-        return self
 
-    def __exit__(self, *_: object) -> None:
-        self.stop_now()
-        for number, handler in self._before.items():
-            signal.signal(number, handler)
+    def poll(self) -> int | None:
+        """The exit status as `subprocess` gives it, or None while it lives."""
+        return self._process.poll()
 
-    def _forward(self, number: int, _: FrameType | None) -> None:
-        again = self.received is not None
-        self.received = self.received or signal.Signals(number).name
-        if self._process is None or self._process.returncode is not None:
-            return
-        if again:
-            self.stop_now()
-        else:
+    def wait(self, seconds: float) -> int | None:
+        """As `poll`, but wait a little for the end."""
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            return self._process.wait(seconds)
+        return None
+
+    def stop(self) -> None:
+        """Ask for a checkpoint and an end."""
+        if self._process.returncode is None:
             self._process.terminate()
 
     def stop_now(self) -> None:
         """Kill whatever is left: the child's session, and the ranks, which launchers put in sessions of their own."""
-        if self._process is not None:
-            with contextlib.suppress(ProcessLookupError):
-                os.killpg(self._process.pid, signal.SIGKILL)
-            ranks.kill(self._run)
-
-    def wait(self, every: float, look: Callable[[], None]) -> int:
-        """Wait for the end, calling `look` each `every` seconds; the exit status as `subprocess` gives it."""
-        while True:
-            try:
-                return self._process.wait(timeout=every)
-            except subprocess.TimeoutExpired:
-                look()
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(self._process.pid, signal.SIGKILL)
+        ranks.kill(self._run)
 
 
 def _prepared() -> Callable[[], None]:

@@ -5,6 +5,7 @@ import time
 from types import TracebackType
 from typing import Any, TextIO
 
+from expctl.report.clock import clock
 from expctl.report.names import short_metrics
 from expctl.runs.files import Run, hang_reports, read_json
 
@@ -75,7 +76,7 @@ class Display:
         at, step = self._first or (state["at"], state["step"])
         if state["step"] > step:
             pace = (state["at"] - at) / (state["step"] - step)
-            words += [f"{pace:.2f} s/step", f"{_clock(pace * (state['of'] - state['step']))} left"]
+            words += [f"{pace:.2f} s/step", f"{clock(pace * (state['of'] - state['step']))} left"]
         return "  ".join(words)
 
     def _say(self, text: str) -> None:
@@ -109,9 +110,3 @@ class _Live:
 
     def end(self) -> None:
         self._live.stop()
-
-
-def _clock(seconds: float) -> str:
-    minutes, rest = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"

@@ -1,0 +1,128 @@
+"""`expctl -m`: all cells are checked before the first one starts, then each goes the way of a single experiment."""
+
+import shlex
+import sys
+from collections.abc import Sequence
+from typing import Any
+
+from hydra.core.utils import JobReturn, JobStatus
+
+from expctl.config.cells import Cell
+from expctl.config.refusal import EXIT_REFUSED
+from expctl.launch.pool import Place, Pool
+from expctl.places import outputs_root
+from expctl.report.sweep_closing import print_results
+from expctl.report.sweep_display import SweepDisplay, called
+from expctl.runs.files import Run
+from expctl.runs.identity import config_hash, run_id
+from expctl.runs.ledger import Entry, Ledger, sweep_id
+from expctl.runs.manifest import COMPLETED, EXIT_COMPLETED, EXIT_FAILED, EXIT_INTERRUPTED, FAILED, INTERRUPTED
+
+
+class CellError(Exception):
+    """A cell of a sweep did not complete; a sweeper that searches may go on."""
+
+
+class Check:
+    """What `check -m` does with the cells: say which can be started. Nothing is created."""
+
+    def __init__(self) -> None:
+        self.code = EXIT_COMPLETED
+
+    def __call__(self, cells: Sequence[Cell], settings: dict[str, Any]) -> list[JobReturn]:
+        for cell in cells:
+            if not cell.refusals:
+                print(f"ok  {place_of(cell).run.run_id}")
+        if any(cell.refusals for cell in cells):
+            self.code = refuse_cells(cells)
+        return [returned(cell, error="only checked") for cell in cells]
+
+
+class Sweep:
+    """What `-m` does with each batch of cells that a sweeper makes; `code` is what came of all."""
+
+    def __init__(self, words: list[str]):
+        self._command = shlex.join(["expctl", *words])
+        self.code = EXIT_COMPLETED
+
+    def __call__(self, cells: Sequence[Cell], settings: dict[str, Any]) -> list[JobReturn]:
+        if any(cell.refusals for cell in cells):
+            self.code = self.code or refuse_cells(cells)
+            return [returned(cell, error="refused") for cell in cells]
+        places = [place_of(cell) for cell in cells]
+        ledger = self._ledger(cells, places)
+        ledger.write(entries(places))
+        with SweepDisplay(places) as display:
+
+            def look() -> None:
+                display.look()
+                ledger.write(entries(places))
+
+            pool = Pool(places, n_jobs=settings["n_jobs"], fail_fast=settings["fail_fast"], look=look)
+            received = pool.run()
+        ledger.write(entries(places), ended=not received)
+        print_results(places, ledger.path)
+        self.code = self.code or _exit_code(places)
+        return [returned(cell, place) for cell, place in zip(cells, places, strict=True)]
+
+    def _ledger(self, cells: Sequence[Cell], places: Sequence[Place]) -> Ledger:
+        first = places[0].experiment
+        varied = {word for cell in cells for word in cell.words}
+        name = sweep_id(
+            [place.experiment.label("algorithm") for place in places], set(cells[0].overrides) - varied, varied
+        )
+        algorithm = first.config["algorithm"]
+        path = outputs_root(first.folder) / "sweeps" / f"{name}.json"
+        return Ledger(path, self._command, algorithm["objective"], algorithm["direction"])
+
+
+def place_of(cell: Cell) -> Place:
+    """Where a cell's run is or is to be."""
+    experiment = cell.experiment
+    name = run_id(experiment, config_hash(experiment))
+    return Place(cell.words, experiment, Run(outputs_root(experiment.folder) / name))
+
+
+def entries(places: Sequence[Place]) -> list[Entry]:
+    found = []
+    for place in places:
+        outcome = place.outcome
+        objective, error = (outcome.objective, outcome.error) if outcome else (None, None)
+        found.append(Entry(list(place.words), place.run.run_id, place.status, objective, error))
+    return found
+
+
+def returned(cell: Cell, place: Place | None = None, error: str | None = None) -> JobReturn:
+    """A cell's result as Hydra's sweepers want it."""
+    answer = JobReturn(overrides=list(cell.overrides), status=JobStatus.FAILED)
+    if place is not None and place.status == COMPLETED:
+        answer.status = JobStatus.COMPLETED
+        answer.return_value = place.outcome.objective
+    else:
+        answer.return_value = CellError(error or f"{called(place)}: {place.outcome.error or place.status}")
+    return answer
+
+
+def _exit_code(places: Sequence[Place]) -> int:
+    statuses = {place.status for place in places}
+    if FAILED in statuses:
+        return EXIT_FAILED
+    return EXIT_INTERRUPTED if INTERRUPTED in statuses else EXIT_COMPLETED
+
+
+def refuse_cells(cells: Sequence[Cell], *, most: int = 10) -> int:
+    """One table of what is wrong with which cells, the same refusal once; the exit code of a refusal."""
+    found: dict[str, list[Cell]] = {}
+    for cell in cells:
+        for refusal in cell.refusals:
+            found.setdefault(str(refusal), []).append(cell)
+    wrong = sum(bool(cell.refusals) for cell in cells)
+    print(f"expctl: {wrong} of {len(cells)} cells cannot be started, so none is\n", file=sys.stderr)
+    for text, those in list(found.items())[:most]:
+        print(text, file=sys.stderr)
+        named = [" ".join(cell.words) or "(every cell)" for cell in those]
+        more = f" and {len(named) - 3} more" if len(named) > 3 else ""
+        print(f"  cells    {'; '.join(named[:3])}{more}\n", file=sys.stderr)
+    if len(found) > most:
+        print(f"expctl: and {len(found) - most} more", file=sys.stderr)
+    return EXIT_REFUSED

@@ -1,0 +1,102 @@
+"""A sweep as it goes: a table that moves in a terminal, a line a cell where the output is none."""
+
+import sys
+import time
+from collections import Counter
+from collections.abc import Sequence
+from typing import Any
+
+from expctl.launch.pool import ELSEWHERE, ENDED, Place
+from expctl.report.clock import clock
+from expctl.report.names import short_metrics
+from expctl.runs.files import read_json
+from expctl.runs.manifest import COMPLETED, FAILED, RUNNING
+
+DRAW_SECONDS, PLAIN_SECONDS, MOST_ROWS = 0.5, 30.0, 16
+
+
+class SweepDisplay:
+    """Call `look` often; it draws only now and then."""
+
+    def __init__(self, places: Sequence[Place]):
+        self._places = places
+        self._began = time.monotonic()
+        self._drawn = 0.0
+        self._said: dict[str, str] = {}
+        self._live = self._start() if sys.stdout.isatty() else None
+
+    def __enter__(self) -> "SweepDisplay":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.look(at_once=True)
+        if self._live:
+            self._live.stop()
+
+    def look(self, *, at_once: bool = False) -> None:
+        if not at_once and time.monotonic() - self._drawn < DRAW_SECONDS:
+            return
+        self._drawn = time.monotonic()
+        for place in self._places:
+            self._tell(place)
+        if self._live:
+            self._live.update(self._table())
+
+    def _start(self) -> Any:
+        from rich.live import Live
+
+        live = Live(refresh_per_second=4, transient=True)
+        live.start()
+        return live
+
+    def _tell(self, place: Place) -> None:
+        """A line when a cell begins or ends; of those that were completed before, only the head's number tells."""
+        before = self._said.get(place.run.run_id)
+        if place.status == before or (before is None and place.status not in (RUNNING, *ENDED, ELSEWHERE)):
+            return
+        self._said[place.run.run_id] = place.status
+        if place.began is None and place.status == COMPLETED:
+            return
+        said = f"{time.monotonic() - self._began:7.1f} s  {place.status:<12}{called(place)}"
+        if place.status == FAILED:
+            said += f"  {place.outcome.error}"
+        if self._live:
+            if place.status == FAILED:
+                self._live.console.print(said, highlight=False, soft_wrap=True, markup=False)
+        else:
+            print(said, flush=True)
+
+    def _table(self) -> Any:
+        from rich.table import Table
+
+        table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), title=self._head(), title_justify="left")
+        for title in ("cell", "step", ""):
+            table.add_column(title, no_wrap=True)
+        running = [place for place in self._places if place.status == RUNNING]
+        for place in running[:MOST_ROWS]:
+            state = read_json(place.run.progress) or {}
+            of = state.get("of")
+            step = f"{state['step']}/{of}" if of else state.get("phase", "starting")
+            words = "  ".join(f"{name} {value}" for name, value in short_metrics(state.get("metrics") or {}))
+            table.add_row(called(place), step, words)
+        if len(running) > MOST_ROWS:
+            table.add_row(f"and {len(running) - MOST_ROWS} more", "", "")
+        return table
+
+    def _head(self) -> str:
+        counted = Counter(place.status for place in self._places)
+        words = [f"{counted[COMPLETED]} of {len(self._places)} completed"]
+        words += [f"{number} {status}" for status, number in counted.items() if status != COMPLETED]
+        left = self._left()
+        return ", ".join(words) + (f"   {clock(left)} left" if left is not None else "")
+
+    def _left(self) -> float | None:
+        """Seconds to go by the pace so far, of cells that were trained in this sweep."""
+        done = sum(place.seconds is not None for place in self._places)
+        to_do = sum(place.status not in ENDED for place in self._places)
+        return (time.monotonic() - self._began) / done * to_do if done else None
+
+
+def called(place: Place) -> str:
+    """What sets a cell apart from the others."""
+    return " ".join(word.lstrip("+") for word in place.words) or place.run.run_id

@@ -1,0 +1,62 @@
+"""The ledger of a sweep: `outputs/sweeps/<sweep_id>.json` names its cells and what became of each."""
+
+import hashlib
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from expctl.runs.files import read_json, write_json
+from expctl.runs.manifest import now
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One cell: the words that set it apart, its run, and what became of it."""
+
+    words: list[str]
+    run_id: str
+    status: str
+    objective: float | None = None
+    error: str | None = None
+
+
+class Ledger:
+    """What a reader of the file sees is derived from the runs, which alone know the truth.
+
+    So a ledger that was cut in half, or written by two machines at once, loses nothing: it is written anew from the
+    grid and the manifests. Cells of an earlier, larger grid stay in it, marked as no longer asked for.
+    """
+
+    def __init__(self, path: Path, command: str, objective: str, direction: str):
+        self.path = path
+        before = read_json(path)
+        before = before if isinstance(before, dict) else {}
+        self._cells: dict[str, dict[str, Any]] = {
+            cell["run_id"]: cell | {"asked_for": False}
+            for cell in before.get("cells", [])
+            if isinstance(cell, dict) and "run_id" in cell
+        }
+        self._head = {
+            "sweep_id": path.stem, "command": command, "objective": objective, "direction": direction,
+            "started": before.get("started") or now(),
+        }  # fmt: skip
+        self._written: Any = None
+
+    def write(self, entries: Iterable[Entry], *, ended: bool = False) -> None:
+        """Write what is known of the cells, when it is something new."""
+        asked = {entry.run_id: vars(entry) | {"asked_for": True} for entry in entries}
+        cells = [*asked.values(), *(cell for name, cell in self._cells.items() if name not in asked)]
+        if cells != self._written or ended:
+            self._written = cells
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            write_json(self.path, self._head | {"ended": now() if ended else None, "cells": cells})
+
+
+def sweep_id(labels: Iterable[str], common: Iterable[str], varied: Iterable[str]) -> str:
+    """`<algorithms>-<hash8>`: the same for the same fixed words and the same varied keys, whatever their values."""
+    keys = sorted({word.lstrip("+~").partition("=")[0] for word in varied})
+    hashed = hashlib.sha256("\0".join([*sorted(common), "", *keys]).encode()).hexdigest()
+    name = "_".join(re.sub(r"[^A-Za-z0-9_.]+", "_", label) for label in sorted(set(labels)))
+    return f"{name[:60]}-{hashed[:8]}"
