@@ -10,6 +10,7 @@ from hydra.core.utils import JobReturn, JobStatus
 from expctl.config.cells import Cell
 from expctl.config.refusal import EXIT_REFUSED
 from expctl.launch.pool import Place, Pool
+from expctl.launch.preloaded import preloader
 from expctl.places import outputs_root
 from expctl.report.sweep_closing import print_results
 from expctl.report.sweep_display import SweepDisplay, called
@@ -58,8 +59,9 @@ class Sweep:
                 display.look()
                 ledger.write(entries(places))
 
-            pool = Pool(places, n_jobs=settings["n_jobs"], fail_fast=settings["fail_fast"], look=look)
-            received = pool.run()
+            with preloader([(place.run, place.experiment) for place in places], settings["preload"]) as start:
+                pool = Pool(places, n_jobs=settings["n_jobs"], fail_fast=settings["fail_fast"], start=start, look=look)
+                received = pool.run()
         ledger.write(entries(places), ended=not received)
         print_results(places, ledger.path)
         self.code = self.code or _exit_code(places)

@@ -2,14 +2,14 @@
 
 import signal
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
 from expctl.launch.command import worker_command, worker_environment
-from expctl.launch.process import Signals, Workers
+from expctl.launch.process import Signals, Start, Workers
 from expctl.report.display import Display
 from expctl.runs import manifest, provenance, ranks
 from expctl.runs.claim import Claim
@@ -17,8 +17,6 @@ from expctl.runs.files import Run, read_json
 from expctl.runs.manifest import EXIT_COMPLETED, EXIT_FAILED, EXIT_INTERRUPTED
 
 LOOK_SECONDS = 0.1
-# From a command, its environment, the run and the working folder to the child process.
-Start = Callable[[list[str], dict[str, str], Run, Path], Workers]
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from expctl.config.experiment import Experiment
 from expctl.config.resumable import inexact
 from expctl.launch.launch import Attempt, Outcome
 from expctl.launch.leases import Lease, Machine
-from expctl.launch.process import Signals, Workers
+from expctl.launch.process import Signals, Start, Workers
 from expctl.runs import manifest
 from expctl.runs.claim import Claim, claim
 from expctl.runs.files import Run
@@ -51,7 +51,7 @@ class Pool:
         *,
         n_jobs: int | None,
         fail_fast: bool,
-        start: Callable[[Experiment], Callable[..., Any]] = lambda experiment: Workers,
+        start: Callable[[Experiment], Start] = lambda experiment: Workers,
         look: Callable[[], None] = lambda: None,
     ):
         self._places = places

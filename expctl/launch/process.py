@@ -81,6 +81,10 @@ class Workers:
         ranks.kill(self._run)
 
 
+# From a command, its environment, the run and the working folder to the child process.
+Start = Callable[[list[str], dict[str, str], Run, Path], Workers]
+
+
 def _prepared() -> Callable[[], None]:
     """In the child, before it starts: SIGTERM when the parent dies; deaf to USR1/2, which launchers do not survive."""
     hear = hear_of_death(os.getpid())
