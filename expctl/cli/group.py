@@ -119,6 +119,7 @@ def _lead_to_the_end(run: Run, claimed: Claim, terminal: TextIO) -> NoReturn:
     from expctl.worker.stop import StopRequest
 
     hear_of_death(os.getppid())()
+
     def end(code: int) -> NoReturn:
         outcome = settle(claimed, code, "SIGTERM" if stop.asked and code != EXIT_FAILED else None)
         with contextlib.redirect_stdout(terminal), contextlib.redirect_stderr(terminal):

@@ -45,7 +45,8 @@ class Preloader:
         self._process = subprocess.Popen(
             [sys.executable, "-m", "expctl.worker.preload", str(requests), str(answers), file.name],
             env=os.environ | {"OMP_NUM_THREADS": "1", "TOKENIZERS_PARALLELISM": "false"},
-            cwd=first.folder, pass_fds=(requests, answers), start_new_session=True, preexec_fn=hear_of_death(os.getpid()),
+            cwd=first.folder, pass_fds=(requests, answers), start_new_session=True,
+            preexec_fn=hear_of_death(os.getpid()),
             stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
         )  # fmt: skip
         os.close(requests)

@@ -48,9 +48,6 @@ def test_the_same_command_and_a_run_that_is_carried_on_announce_nothing(interrup
     assert capsys.readouterr().err == ""
 
 
-def test_neither_a_cell_of_a_sweep_nor_a_run_that_is_done_again_announces_anything(
-    interrupted, claim, capsys, tmp_path
-):
-    claim("args.learning_rate=1e-5", alone=False)
+def test_a_run_that_is_done_again_announces_nothing(interrupted, claim, capsys, tmp_path):
     claim("args.learning_rate=1e-6", folder=tmp_path / "outputs" / "reruns" / f"{interrupted.run_id}-1")
     assert capsys.readouterr().err == ""
