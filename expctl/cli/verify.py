@@ -55,10 +55,12 @@ class BrokenOff(Exception):  # noqa: N818 - what is left of the proofs
 
 def _proven(algorithms: list[str], show: bool) -> list[dict[str, Any]]:
     """All verdicts of `python -m expctl.verify`, shown as they come. Raises BrokenOff."""
-    environment = {key: value for key, value in os.environ.items() if not key.startswith(OF_A_LAUNCHER)} | QUIET
+    kept = {key: value for key, value in os.environ.items() if not key.startswith(OF_A_LAUNCHER)}
     command = [sys.executable, "-m", "expctl.verify", *algorithms]
     verdicts: list[dict[str, Any]] = []
-    with tempfile.TemporaryFile("w+") as log:
+    # Every folder that a proof or an import makes goes with this one.
+    with tempfile.TemporaryFile("w+") as log, tempfile.TemporaryDirectory() as folder:
+        environment = kept | QUIET | {"TMPDIR": folder}
         child = subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=log, text=True)
         try:
             announced = json.loads(child.stdout.readline() or '{"proofs": null}')["proofs"]

@@ -1,6 +1,7 @@
 """From the resolved config to a trainer, every part through its `_target_`."""
 
 import logging
+from dataclasses import fields
 from typing import Any
 
 from hydra.utils import instantiate
@@ -20,6 +21,7 @@ from expctl.worker.together import TrainTogether, assert_world_size
 from expctl.worker.trackers import start_tracker
 
 logger = logging.getLogger(__name__)
+FLOATS = (float, float | None, "float", "float | None", "Optional[float]")
 
 
 def trainer(config: dict[str, Any], run: Run, callbacks: list[TrainerCallback], stop: StopRequest) -> Trainer:
@@ -32,6 +34,7 @@ def trainer(config: dict[str, Any], run: Run, callbacks: list[TrainerCallback], 
     set_seed(config["seed"])
     transformers_logging.disable_progress_bar()
     arguments = build(config["args"], output_dir=str(run.checkpoints), **reward_weights(config["reward"]))
+    make_floats(arguments)
     assert_world_size(arguments.world_size)
     train_dataset, eval_dataset = build(config["dataset"])
     model, tokenizer = models.load(**config["model"])
@@ -62,6 +65,14 @@ def trainer(config: dict[str, Any], run: Run, callbacks: list[TrainerCallback], 
 def build(node: dict[str, Any], **extra: Any) -> Any:
     """Instantiate a config node; plain containers, never OmegaConf's, reach the constructors."""
     return instantiate(node, _convert_="all", **extra)
+
+
+def make_floats(arguments: Any) -> None:
+    """`4` in YAML for a field that is a float: transformers checks some of them again, later, and only takes `4.0`."""
+    for field in fields(arguments):
+        value = getattr(arguments, field.name)
+        if type(value) is int and field.type in FLOATS:
+            setattr(arguments, field.name, float(value))
 
 
 def reward_weights(reward: dict[str, Any]) -> dict[str, list[float]]:
