@@ -9,7 +9,8 @@ from hydra.core.utils import JobReturn, JobStatus
 
 from expctl.config.cells import Cell
 from expctl.config.refusal import EXIT_REFUSED
-from expctl.launch.pool import Place, Pool
+from expctl.launch.launch import Outcome
+from expctl.launch.pool import ENDED, Place, Pool, objective_of
 from expctl.launch.preloaded import preloader
 from expctl.places import outputs_root
 from expctl.report.sweep_closing import print_results
@@ -59,27 +60,32 @@ class Sweep:
                 display.look()
                 ledger.write(entries(places))
 
-            with preloader([(place.run, place.experiment) for place in places], settings["preload"]) as start:
+            to_do = [(place.run, place.experiment) for place in places if place.status not in ENDED]
+            with preloader(to_do, settings["preload"]) as start:
                 pool = Pool(places, n_jobs=settings["n_jobs"], fail_fast=settings["fail_fast"], start=start, look=look)
                 received = pool.run()
         ledger.write(entries(places), ended=not received)
         print_results(places, ledger.path)
+        for cell, place in zip(cells, places, strict=True):
+            if place.status == COMPLETED and cell.experiment and not cell.experiment.config["force"]:
+                settings["finished"].remember(cell.overrides, place.run.folder)
+        settings["finished"].save()
         self.code = self.code or _exit_code(places)
         return [returned(cell, place) for cell, place in zip(cells, places, strict=True)]
 
     def _ledger(self, cells: Sequence[Cell], places: Sequence[Place]) -> Ledger:
-        first = places[0].experiment
         varied = {word for cell in cells for word in cell.words}
-        name = sweep_id(
-            [place.experiment.label("algorithm") for place in places], set(cells[0].overrides) - varied, varied
-        )
-        algorithm = first.config["algorithm"]
-        path = outputs_root(first.folder) / "sweeps" / f"{name}.json"
-        return Ledger(path, self._command, algorithm["objective"], algorithm["direction"])
+        algorithms = [place.run.run_id.split("-")[0] for place in places]
+        name = sweep_id(algorithms, set(cells[0].overrides) - varied, varied)
+        path = places[0].run.folder.parent / "sweeps" / f"{name}.json"
+        return Ledger(path, self._command, *objective_of(places[0]))
 
 
 def place_of(cell: Cell) -> Place:
     """Where a cell's run is or is to be."""
+    if cell.done:
+        run = Run(cell.done)
+        return Place(cell.words, None, run, status=COMPLETED, outcome=Outcome.of_completed(run))
     experiment = cell.experiment
     name = run_id(experiment, config_hash(experiment))
     return Place(cell.words, experiment, Run(outputs_root(experiment.folder) / name))

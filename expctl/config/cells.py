@@ -3,6 +3,7 @@
 import copy
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from hydra._internal.config_loader_impl import ConfigLoaderImpl
 from hydra.core.config_loader import ConfigLoader
@@ -14,18 +15,23 @@ from omegaconf import DictConfig, OmegaConf
 
 from expctl.config.check import check
 from expctl.config.experiment import Experiment, frozen
+from expctl.config.finished import Finished
 from expctl.config.hydra_errors import as_refusal
 from expctl.config.refusal import Refusal
 
 
 @dataclass(frozen=True)
 class Cell:
-    """One experiment of a sweep, or what is wrong with it. `words`: its overrides that not every cell has."""
+    """One experiment of a sweep, or what is wrong with it, or (neither) the folder of the run that completed it.
+
+    `words`: its overrides that not every cell has.
+    """
 
     words: tuple[str, ...]
     overrides: tuple[str, ...]
     experiment: Experiment | None = None
     refusals: list[Refusal] = field(default_factory=list)
+    done: Path | None = None
 
 
 class Composer:
@@ -43,6 +49,7 @@ class Composer:
         self._parser = OverridesParser.create(config_loader=loader)
         self._bases: dict[tuple[str, ...], tuple[DictConfig, DictConfig]] = {}
         self._parsed: dict[str, Override] = {}
+        self.finished = Finished(loader, sweep)
 
     def cells(self, jobs: Sequence[Sequence[str]]) -> list[Cell]:
         """Compose and check each job's overrides; what is wrong stands in its cell."""
@@ -50,6 +57,8 @@ class Composer:
         return [self._cell(tuple(job), tuple(word for word in job if word not in common)) for job in jobs]
 
     def _cell(self, overrides: tuple[str, ...], words: tuple[str, ...]) -> Cell:
+        if done := self.finished.run_of(overrides):
+            return Cell(words, overrides, done=done)
         try:
             experiment = self._compose(overrides)
         except Exception as error:

@@ -12,7 +12,7 @@ from expctl.launch.leases import Lease, Machine
 from expctl.launch.process import Signals, Start, Workers
 from expctl.runs import manifest
 from expctl.runs.claim import Claim, claim
-from expctl.runs.files import Run
+from expctl.runs.files import Run, read_json
 from expctl.runs.lock import LockedError
 from expctl.runs.manifest import COMPLETED, EXIT_FAILED, EXIT_INTERRUPTED, FAILED, INTERRUPTED, RUNNING
 
@@ -25,10 +25,10 @@ MOST_AT_ONCE = 4
 
 @dataclass
 class Place:
-    """A cell on its way through the pool."""
+    """A cell on its way through the pool; one that was completed before needs no `experiment`."""
 
     words: tuple[str, ...]
-    experiment: Experiment
+    experiment: Experiment | None
     run: Run
     status: str = WAITING
     outcome: Outcome | None = None
@@ -36,6 +36,15 @@ class Place:
     seconds: float | None = None
     attempt: Attempt | None = None
     lease: Lease | None = field(default=None, repr=False)
+
+
+def objective_of(place: Place) -> tuple[str, str]:
+    """Name of the metric that cells are judged by, and its direction: `maximize` or `minimize`."""
+    if place.experiment is None:
+        summary = read_json(place.run.summary) or {}
+        return summary.get("objective_name") or "objective", summary.get("direction") or "maximize"
+    algorithm = place.experiment.config["algorithm"]
+    return algorithm["objective"], algorithm["direction"]
 
 
 class Pool:

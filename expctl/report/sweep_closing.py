@@ -4,39 +4,26 @@ import sys
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
-from expctl.launch.pool import Place
+from expctl.launch.pool import Place, objective_of
 from expctl.report.sweep_display import called
-from expctl.runs.files import read_json
 from expctl.runs.manifest import COMPLETED, FAILED, INTERRUPTED
 
 MOST_ROWS = 40
 
 
 def print_results(places: Sequence[Place], ledger: Path) -> None:
-    """The table of results, the best first; of a long one the worst are left out."""
+    """The table of results, the best first; then what failed, and what to do next."""
     from rich.console import Console
-    from rich.table import Table
 
     console = Console(highlight=False, width=None if sys.stdout.isatty() else 120)
-    done = [(place, place.outcome.objective) for place in places if place.status == COMPLETED]
-    ranked = sorted(
-        (pair for pair in done if pair[1] is not None), key=lambda pair: pair[1], reverse=_maximised(places)
-    )
-    if done:
-        first = read_json(done[0][0].run.summary) or {}
-        table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
-        table.add_column("cell")
-        table.add_column(first.get("objective_name") or "objective", justify="right")
-        table.add_column("run")
-        for place, objective in ranked[:MOST_ROWS]:
-            table.add_row(called(place), f"{objective:.4g}", place.run.run_id)
-        for place in [place for place, objective in done if objective is None][:MOST_ROWS]:
-            table.add_row(called(place), "none", place.run.run_id)
+    ranked = _ranked(places)
+    if ranked:
         console.print()
-        console.print(table)
-        if len(done) > MOST_ROWS:
-            console.print(f"and {len(done) - MOST_ROWS} more")
+        console.print(_table(ranked, objective_of(places[0])[0]))
+        if len(ranked) > MOST_ROWS:
+            console.print(f"and {len(ranked) - MOST_ROWS} more")
         console.print()
     for place in (place for place in places if place.status == FAILED):
         console.print(f"failed     {called(place)}: {place.outcome.error}", markup=False, soft_wrap=True)
@@ -45,10 +32,30 @@ def print_results(places: Sequence[Place], ledger: Path) -> None:
     console.print(", ".join(f"{number} {status}" for status, number in counted.most_common()))
     if counted[FAILED] or counted[INTERRUPTED]:
         console.print("the same command finishes the rest")
-    if ranked:
-        console.print(f"best       {called(ranked[0][0])}", markup=False, soft_wrap=True)
+    if ranked and ranked[0].outcome.objective is not None:
+        console.print(f"best       {called(ranked[0])}", markup=False, soft_wrap=True)
     console.print(f"ledger     {ledger}", soft_wrap=True)
 
 
-def _maximised(places: Sequence[Place]) -> bool:
-    return places[0].experiment.config["algorithm"]["direction"] == "maximize"
+def _ranked(places: Sequence[Place]) -> list[Place]:
+    """The completed cells, the best first; those without an objective last."""
+    sign = -1.0 if objective_of(places[0])[1] == "maximize" else 1.0
+
+    def rank(place: Place) -> tuple[bool, float]:
+        objective = place.outcome.objective
+        return objective is None, 0.0 if objective is None else sign * objective
+
+    return sorted((place for place in places if place.status == COMPLETED), key=rank)
+
+
+def _table(ranked: Sequence[Place], objective: str) -> Any:
+    from rich.table import Table
+
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
+    table.add_column("cell")
+    table.add_column(objective, justify="right")
+    table.add_column("run")
+    for place in ranked[:MOST_ROWS]:
+        value = place.outcome.objective
+        table.add_row(called(place), "none" if value is None else f"{value:.4g}", place.run.run_id)
+    return table

@@ -22,4 +22,4 @@ class PoolLauncher(Launcher):
         self._sweep = task_function.sweep
 
     def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> Sequence[JobReturn]:
-        return self._sweep(self._composer.cells(job_overrides), self._settings)
+        return self._sweep(self._composer.cells(job_overrides), self._settings | {"finished": self._composer.finished})
