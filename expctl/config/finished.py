@@ -1,9 +1,9 @@
 """Cells that were completed before, known without composing them: a thousand are passed over in seconds.
 
 What composing a cell's words gives depends on the config files and on a few facts of the machine. While those are the
-What composing a cell's words gives depends on the config files and on a few facts of the machine. While those are
-the same, the words mean the run that they meant before. Runs that depend on more (the user's own code, local data or
+same, the words mean the run that they meant before. Runs that depend on more (the user's own code, local data or
 weights) are composed each time, so that a change in those is never overlooked.
+"""
 
 import hashlib
 import json
