@@ -2,7 +2,6 @@
 
 import argparse
 import os
-import re
 import sys
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -18,11 +17,7 @@ from expctl.config.hydra_errors import as_refusal
 from expctl.config.locate import ROOT_CONFIG, own_conf
 from expctl.config.refusal import Refusal
 from expctl.config.search_path import search_user_conf
-
-# Keys under these are checked against the signature of their `_target_`, so any of them can be set without Hydra's `+`.
-OPEN_GROUPS = ("args", "dataset", "reward", "peft", "callbacks", "algorithm.trainer")
-# What is laid over the algorithm. The root config lists them, unset, so Hydra would refuse the `+` of an addition.
-PARTS = ("algorithm/ratio=", "algorithm/replay=", "algorithm/reference=")
+from expctl.config.sweep_words import key_of, open_key
 
 
 def compose(
@@ -36,6 +31,7 @@ def compose(
         Refusal: the words do not compose.
     """
     config_dirs, words = _take_config_dirs(words)
+    _refuse_lone_sweep(words)
     # OmegaConf derives its loader from whatever stands here; libyaml's reads the same language several times faster.
     yaml.SafeLoader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
     register_resolvers()
@@ -43,7 +39,7 @@ def compose(
     _know_the_mode(words)
     # Hydra prints and exits on an error of its own unless it is told to raise.
     os.environ["HYDRA_FULL_ERROR"] = "1"
-    before, sys.argv = sys.argv, [sys.argv[0], *map(_open_key, words)]
+    before, sys.argv = sys.argv, [sys.argv[0], *map(open_key, words)]
 
     # Hydra announces an exception of a job in words of its own: keep it from Hydra's eyes, raise it afterwards.
     raised: list[BaseException] = []
@@ -79,15 +75,14 @@ def _know_the_mode(words: list[str]) -> None:
         Hydra.get_mode = lambda self, config_name, overrides: mode
 
 
+def _refuse_lone_sweep(words: list[str]) -> None:
+    chosen = next((word for word in words if key_of(word) == "sweep"), None)
+    if chosen and not is_multirun(words):
+        raise Refusal("a sweep needs -m", where=f"{chosen} (command line)", do=f"expctl -m {chosen} ...")
+
+
 def is_multirun(words: list[str]) -> bool:
     return any(word in ("-m", "--multirun") for word in words)
-
-
-def _open_key(word: str) -> str:
-    """`args.weight_decay=0.1` also where no config file mentions the field yet; a part with or without `+`."""
-    if word.removeprefix("+").startswith(PARTS):
-        return word.removeprefix("+")
-    return f"++{word}" if re.match(rf"({'|'.join(map(re.escape, OPEN_GROUPS))})\.[\w.]+=", word) else word
 
 
 def _take_config_dirs(words: list[str]) -> tuple[list[str], list[str]]:

@@ -45,7 +45,8 @@ class Composer:
     def __init__(self, loader: ConfigLoader, sweep: DictConfig):
         self._loader = loader
         self._name = sweep.hydra.job.config_name
-        self._hydra_words = list(sweep.hydra.overrides.hydra)
+        # What is said to the sweeper is not said to a cell, which has none.
+        self._hydra_words = [word for word in sweep.hydra.overrides.hydra if not word.startswith("hydra.sweeper.")]
         self._parser = OverridesParser.create(config_loader=loader)
         self._bases: dict[tuple[str, ...], tuple[DictConfig, DictConfig]] = {}
         self._parsed: dict[str, Override] = {}
@@ -60,15 +61,28 @@ class Composer:
         if done := self.finished.run_of(overrides):
             return Cell(words, overrides, done=done)
         try:
-            experiment = self._compose(overrides)
-        except Exception as error:
-            refusal = error if isinstance(error, Refusal) else as_refusal(error, list(overrides))
-            if refusal is None:
-                raise
+            experiment = self.compose(overrides)
+        except Refusal as refusal:
             return Cell(words, overrides, refusals=[refusal])
         return Cell(words, overrides, experiment, check(experiment))
 
-    def _compose(self, overrides: tuple[str, ...]) -> Experiment:
+    def compose(self, overrides: Sequence[str]) -> Experiment:
+        """The experiment of a job's overrides, unchecked.
+
+        Raises:
+            Refusal: they do not compose.
+        """
+        try:
+            return self._compose(overrides)
+        except Refusal:
+            raise
+        except Exception as error:
+            refusal = as_refusal(error, list(overrides))
+            if refusal is None:
+                raise
+            raise refusal from error
+
+    def _compose(self, overrides: Sequence[str]) -> Experiment:
         parsed = [self._parse(word) for word in overrides]
         options = tuple(one.input_line for one in parsed if self._chooses(one))
         values = [one for one in parsed if not self._chooses(one)]

@@ -83,9 +83,10 @@ def frozen(composed: DictConfig, hydra: DictConfig, words: list[str]) -> Experim
 
 
 def _chosen(hydra: DictConfig) -> list[tuple[str, str]]:
-    """Group and option, by name; a group that is left unset has none."""
+    """Group and option, by name; a group that is left unset has none, and a sweep is no part of its cells."""
     chosen = hydra.runtime.choices
-    return sorted((group, option) for group, option in chosen.items() if "hydra" not in group and option is not None)
+    named = [(group, option) for group, option in chosen.items() if option is not None]
+    return sorted(pair for pair in named if "hydra" not in pair[0] and pair[0] != "sweep")
 
 
 def sources_of(typed: list[str]) -> dict[str, str]:

@@ -1,0 +1,33 @@
+"""The words of a sweep: what its file gives, and what was typed over it."""
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+# Keys under these are checked against the signature of their `_target_`, so any of them can be set without Hydra's `+`.
+OPEN_GROUPS = ("args", "dataset", "reward", "peft", "callbacks", "algorithm.trainer")
+# What is laid over the experiment. The root config lists them, unset, so Hydra would refuse the `+` of an addition.
+PARTS = ("algorithm/ratio=", "algorithm/replay=", "algorithm/reference=", "sweep=")
+
+
+def open_key(word: str) -> str:
+    """`args.weight_decay=0.1` also where no config file mentions the field yet; a part with or without `+`."""
+    if word.removeprefix("+").startswith(PARTS):
+        return word.removeprefix("+")
+    return f"++{word}" if re.match(rf"({'|'.join(map(re.escape, OPEN_GROUPS))})\.[\w.]+=", word) else word
+
+
+def key_of(word: str) -> str:
+    """The key or group that a word sets."""
+    return word.lstrip("+~").partition("=")[0]
+
+
+def sweep_words(params: Mapping[str, Any] | None, typed: list[str]) -> list[str]:
+    """Every word of a sweep: those of its file, but for keys that were typed as well, then what was typed.
+
+    The file itself is no part of a cell, which is the same run with it and without it.
+    """
+    typed = [word for word in typed if key_of(word) != "sweep"]
+    keys = set(map(key_of, typed))
+    given = [open_key(f"{key}={value}") for key, value in (params or {}).items()]
+    return [*(word for word in given if key_of(word) not in keys), *typed]
