@@ -85,10 +85,15 @@ def place_of(cell: Cell) -> Place:
     """Where a cell's run is or is to be."""
     if cell.done:
         run = Run(cell.done)
-        return Place(cell.words, None, run, status=COMPLETED, outcome=Outcome.of_completed(run))
+        return Place(typed(cell), None, run, status=COMPLETED, outcome=Outcome.of_completed(run))
     experiment = cell.experiment
     name = run_id(experiment, config_hash(experiment))
-    return Place(cell.words, experiment, Run(outputs_root(experiment.folder) / name))
+    return Place(typed(cell), experiment, Run(outputs_root(experiment.folder) / name))
+
+
+def typed(cell: Cell) -> tuple[str, ...]:
+    """The words that set a cell apart, as a person types them."""
+    return tuple(word.lstrip("+") for word in cell.words)
 
 
 def entries(places: Sequence[Place]) -> list[Entry]:
@@ -128,7 +133,7 @@ def refuse_cells(cells: Sequence[Cell], *, most: int = 10) -> int:
     print(f"expctl: {wrong} of {len(cells)} cells cannot be started, so none is\n", file=sys.stderr)
     for text, those in list(found.items())[:most]:
         print(text, file=sys.stderr)
-        named = [" ".join(cell.words) or "(every cell)" for cell in those]
+        named = [" ".join(typed(cell)) or "(every cell)" for cell in those]
         more = f" and {len(named) - 3} more" if len(named) > 3 else ""
         print(f"  cells    {'; '.join(named[:3])}{more}\n", file=sys.stderr)
     if len(found) > most:

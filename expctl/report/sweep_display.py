@@ -99,4 +99,4 @@ class SweepDisplay:
 
 def called(place: Place) -> str:
     """What sets a cell apart from the others."""
-    return " ".join(word.lstrip("+") for word in place.words) or place.run.run_id
+    return " ".join(place.words) or place.run.run_id
