@@ -6,6 +6,7 @@ scripts/bench.py overhead    a run through expctl beside the same training as a 
 scripts/bench.py gfpo        steps of GFPO, replay and BEMA beside GRPO's, in one process
 scripts/bench.py checkpoint  a checkpoint of 100 million parameters as transformers writes it, and as expctl does
 scripts/bench.py metrics     writing the metrics of a step
+scripts/bench.py sweep       16 short cells beside a shell loop over a script; checking a thousand
 scripts/bench.py resume      from the command to the first step: a fresh start beside one that carries on
 """
 
@@ -63,7 +64,7 @@ json.dump(trainer.state.log_history, open(out + "/history.json", "w"))
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("what", choices=["startup", "overhead", "gfpo", "checkpoint", "metrics", "resume"])
+    parser.add_argument("what", choices=["startup", "overhead", "gfpo", "checkpoint", "metrics", "resume", "sweep"])
     parser.add_argument("--repeat", type=int, default=5, help="runs of each; the median counts")
     chosen = parser.parse_args()
     if chosen.what == "gfpo":
@@ -75,6 +76,11 @@ def main() -> None:
         import bench_runs
 
         table(*getattr(bench_runs, chosen.what)(chosen.repeat))
+        return
+    if chosen.what == "sweep":
+        import bench_sweep
+
+        table(("sweep", ""), bench_sweep.measure(quiet()))
         return
     if chosen.what == "resume":
         import bench_resume
