@@ -2,13 +2,14 @@
 
 import shlex
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from hydra.core.utils import JobReturn, JobStatus
 
 from expctl.config.cells import Cell
 from expctl.config.refusal import EXIT_REFUSED
+from expctl.launch.elsewhere import Elsewhere
 from expctl.launch.launch import Outcome
 from expctl.launch.pool import ENDED, Place, Pool, objective_of
 from expctl.launch.preloaded import preloader
@@ -23,6 +24,10 @@ from expctl.runs.manifest import COMPLETED, EXIT_COMPLETED, EXIT_FAILED, EXIT_IN
 
 class CellError(Exception):
     """A cell of a sweep did not complete; a sweeper that searches may go on."""
+
+    def __init__(self, text: str, status: str):
+        super().__init__(text)
+        self.status = status
 
 
 class Check:
@@ -39,6 +44,11 @@ class Check:
             self.code = refuse_cells(cells)
         return [returned(cell, error="only checked") for cell in cells]
 
+    def search(self, plan: Any, launch: Any) -> None:
+        from expctl.cli.search import check_trials
+
+        self.code = check_trials(plan)
+
 
 class Sweep:
     """What `-m` does with each batch of cells that a sweeper makes; `code` is what came of all."""
@@ -46,8 +56,18 @@ class Sweep:
     def __init__(self, words: list[str]):
         self._command = shlex.join(["expctl", *words])
         self.code = EXIT_COMPLETED
+        self._searching: Any = None
+
+    def search(self, plan: Any, launch: Any) -> None:
+        """What a sweeper calls that searches; its batches come back to `__call__` by way of the launcher."""
+        from expctl.cli.search import Searching
+
+        self._searching = Searching(self._command, plan)
+        self.code = self._searching.run(launch)
 
     def __call__(self, cells: Sequence[Cell], settings: dict[str, Any]) -> list[JobReturn]:
+        if self._searching:
+            return self._searching(cells, settings)
         if any(cell.refusals for cell in cells):
             self.code = self.code or refuse_cells(cells)
             return [returned(cell, error="refused") for cell in cells]
@@ -60,10 +80,10 @@ class Sweep:
                 display.look()
                 ledger.write(entries(places))
 
-            to_do = [(place.run, place.experiment) for place in places if place.status not in ENDED]
-            with preloader(to_do, settings["preload"]) as start:
-                pool = Pool(places, n_jobs=settings["n_jobs"], fail_fast=settings["fail_fast"], start=start, look=look)
-                received = pool.run()
+            if scheduler := settings.get("scheduler"):
+                received = Elsewhere(places, scheduler, look).run()
+            else:
+                received = _side_by_side(places, settings, look)
         ledger.write(entries(places), ended=not received)
         print_results(places, ledger.path)
         for cell, place in zip(cells, places, strict=True):
@@ -79,6 +99,14 @@ class Sweep:
         name = sweep_id(algorithms, set(cells[0].overrides) - varied, varied)
         path = places[0].run.folder.parent / "sweeps" / f"{name}.json"
         return Ledger(path, self._command, *objective_of(places[0]))
+
+
+def _side_by_side(places: Sequence[Place], settings: dict[str, Any], look: Callable[[], None]) -> str | None:
+    """All cells on this machine; the signal that broke it off, if one did."""
+    to_do = [(place.run, place.experiment) for place in places if place.status not in ENDED]
+    with preloader(to_do, settings["preload"]) as start:
+        pool = Pool(places, n_jobs=settings["n_jobs"], fail_fast=settings["fail_fast"], start=start, look=look)
+        return pool.run()
 
 
 def place_of(cell: Cell) -> Place:
@@ -112,7 +140,8 @@ def returned(cell: Cell, place: Place | None = None, error: str | None = None) -
         answer.status = JobStatus.COMPLETED
         answer.return_value = place.outcome.objective
     else:
-        answer.return_value = CellError(error or f"{called(place)}: {place.outcome.error or place.status}")
+        error = error or f"{called(place)}: {place.outcome.error or place.status}"
+        answer.return_value = CellError(error, place.status if place else FAILED)
     return answer
 
 

@@ -163,3 +163,11 @@ class Pool:
                 told = manifest.read(place.run)
                 if told is None or told["status"] not in (RUNNING, manifest.CREATED):
                     place.status = WAITING  # whatever became of it: to claim it says
+
+
+def held_at_once(hardware: dict[str, Any]) -> int:
+    """Cells with such devices that this machine runs side by side, where nothing says how many."""
+    machine, processes = Machine(), hardware["num_processes"]
+    if not hardware["use_cpu"]:
+        return max(1, len(machine.gpus) // processes)
+    return max(1, min(MOST_AT_ONCE, machine.cores // (processes * (hardware["threads"] or 1))))

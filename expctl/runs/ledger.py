@@ -44,14 +44,14 @@ class Ledger:
         }  # fmt: skip
         self._written: Any = None
 
-    def write(self, entries: Iterable[Entry], *, ended: bool = False) -> None:
-        """Write what is known of the cells, when it is something new."""
+    def write(self, entries: Iterable[Entry], *, ended: bool = False, **head: Any) -> None:
+        """Write what is known of the cells, when it is something new; `head`: what else a reader is told."""
         asked = {entry.run_id: vars(entry) | {"asked_for": True} for entry in entries}
         cells = [*asked.values(), *(cell for name, cell in self._cells.items() if name not in asked)]
         if cells != self._written or ended:
             self._written = cells
             self.path.parent.mkdir(parents=True, exist_ok=True)
-            write_json(self.path, self._head | {"ended": now() if ended else None, "cells": cells})
+            write_json(self.path, self._head | head | {"ended": now() if ended else None, "cells": cells})
 
 
 def sweep_id(labels: Iterable[str], common: Iterable[str], varied: Iterable[str]) -> str:

@@ -1,0 +1,170 @@
+"""`expctl -m sweep=optuna`: batches of trials until enough have completed; the same command carries a search on."""
+
+import contextlib
+import shlex
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from hydra.core.utils import JobReturn
+
+from expctl.cli.sweep import place_of, refuse_cells, returned
+from expctl.config.cells import Cell, Composer
+from expctl.config.sweep_words import key_of
+from expctl.launch.pool import ENDED, Place, Pool
+from expctl.launch.preloaded import WORTH_IT, preloader
+from expctl.launch.process import Signals
+from expctl.places import REPLACED
+from expctl.report.search_closing import print_search, ranking
+from expctl.report.sweep_display import SweepDisplay
+from expctl.runs.ledger import Ledger
+from expctl.runs.manifest import EXIT_COMPLETED, EXIT_FAILED, EXIT_INTERRUPTED
+from expctl.search.question import Question
+from expctl.search.search import WORDS, Search, TrialEntry
+from expctl.search.study import open_study
+
+# From the overrides of a batch's trials to what became of them: a launcher.
+Launch = Callable[[Sequence[Sequence[str]]], Sequence[JobReturn]]
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A search as its sweeper was told of it."""
+
+    question: Question
+    composer: Composer
+    sampler: Mapping[str, Any]
+    n_trials: int
+    at_once: int
+
+    def run_id(self, overrides: Sequence[str]) -> str:
+        [cell] = self.composer.cells([overrides])
+        return place_of(cell).run.run_id
+
+    def search(self, *, on_disk: bool = True) -> Search:
+        journal = self.question.outputs / "sweeps" / f"{self.question.name}.journal"
+        study = open_study(journal if on_disk else None, self.question.direction, self.sampler)
+        return Search(self.question, study, n_trials=self.n_trials, at_once=self.at_once if on_disk else self.n_trials)
+
+
+def check_trials(plan: Plan) -> int:
+    """What the first trials would be; the exit code is that of a refusal only when none of them can be started."""
+    search = plan.search(on_disk=False)
+    cells = plan.composer.cells([search.overrides(trial) for trial in search.batch(plan.run_id)])
+    wrong = [cell for cell in cells if cell.refusals]
+    code = refuse_cells(wrong) if wrong else EXIT_COMPLETED
+    print(f"{len(cells) - len(wrong)} of {len(cells)} trials can be started, of a search such as it would begin")
+    return code if len(wrong) == len(cells) else EXIT_COMPLETED
+
+
+class Searching:
+    """A search from its first trial to its last words."""
+
+    def __init__(self, command: str, plan: Plan):
+        self._plan = plan
+        self._question = question = plan.question
+        if question.force:
+            _set_aside(question)
+        self._search = plan.search()
+        file = question.outputs / "sweeps" / f"{question.name}.json"
+        self._ledger = Ledger(file, command, question.objective, question.direction)
+        self._batch: Sequence[Any] = ()
+        self._places: dict[str, Place] = {}
+        self._preloaded = contextlib.ExitStack()
+        self._start: Any = None
+        self._stopped = False
+
+    def run(self, launch: Launch) -> int:
+        """All trials; the exit code."""
+        with Signals(lambda received, again: None) as signals, self._preloaded:
+            while not (self._stopped or signals.received):
+                trials = self._search.batch(self._plan.run_id)
+                if not trials:
+                    break
+                self._batch = trials
+                answers = launch([self._search.overrides(trial) for trial in trials])
+                for trial, answer in zip(trials, answers, strict=True):
+                    self._stopped |= not self._search.tell(trial, answer)
+            self._stopped |= bool(signals.received)
+        return self._close()
+
+    def __call__(self, cells: Sequence[Cell], settings: dict[str, Any]) -> list[JobReturn]:
+        """What the pool's launcher does with a batch: a trial that is refused does not keep the others from running."""
+        self._places, found = {}, []
+        for cell, trial in zip(cells, self._batch, strict=True):
+            place = None if cell.refusals else place_of(replace(cell, words=_words(trial)))
+            # A small space is soon sampled twice: the same words are the same run.
+            found.append(place and self._places.setdefault(place.run.run_id, place))
+        self._run(settings)
+        return [_returned(cell, place) for cell, place in zip(cells, found, strict=True)]
+
+    def _run(self, settings: dict[str, Any]) -> None:
+        places = list(self._places.values())
+        before = {entry.run_id: entry for entry in self._search.entries()}
+        with SweepDisplay(places) as display:
+
+            def look() -> None:
+                display.look()
+                live = {name: replace(before[name], status=place.status) for name, place in self._places.items()}
+                self._ledger.write((before | live).values())
+
+            start = self._starter(places, settings["preload"])
+            pool = Pool(places, n_jobs=settings["n_jobs"], fail_fast=settings["fail_fast"], start=start, look=look)
+            self._stopped |= bool(pool.run())
+
+    def _starter(self, places: Sequence[Place], wanted: bool | None) -> Any:
+        """How workers are started: by one process for the whole search, which is longer than its batches."""
+        if self._start is None:
+            to_do = [(place.run, place.experiment) for place in places if place.status not in ENDED]
+            if wanted is None and self._search.to_come() >= WORTH_IT:
+                wanted = True
+            start = self._preloaded.enter_context(preloader(to_do, wanted))
+            if not to_do:
+                return start
+            self._start = start
+        return self._start
+
+    def _close(self) -> int:
+        entries = self._search.entries()
+        best = best_of(entries, self._question.direction)
+        again = shlex.join(self._again(best)) if best else None
+        found = {"best": vars(best) if best else None, "again": again}
+        self._ledger.write(entries, ended=not self._stopped, **found)
+        print_search(entries, self._question, self._ledger.path, again, stopped=self._stopped)
+        if self._stopped:
+            return EXIT_INTERRUPTED
+        return EXIT_COMPLETED if best else EXIT_FAILED
+
+    def _again(self, best: TrialEntry) -> list[str]:
+        """The command that is the best trial's run."""
+        question = self._question
+        folders = [f"--config-dir={folder}" for folder in question.example.config_dirs]
+        words = [word.removeprefix("++") for word in question.fixed if key_of(word) != "force"]
+        return ["expctl", *folders, *words, *best.words]
+
+
+def best_of(entries: Sequence[TrialEntry], direction: str) -> TrialEntry | None:
+    """The trial with the best objective, the first of equals."""
+    ranked = ranking(entries, direction)
+    return ranked[0] if ranked else None
+
+
+def _words(trial: Any) -> tuple[str, ...]:
+    return (f"trial {trial.number}:", *trial.user_attrs[WORDS])
+
+
+def _returned(cell: Cell, place: Place | None) -> JobReturn:
+    if place is None:
+        return returned(cell, error=f"refused: {cell.refusals[0].what}")
+    return returned(cell, place, error=place.outcome.error or place.status)
+
+
+def _set_aside(question: Question) -> None:
+    """`force=true` begins a search again; what the earlier one remembered is kept under the first free number."""
+    replaced = question.outputs / REPLACED
+    for file in (question.outputs / "sweeps").glob(f"{question.name}.*"):
+        replaced.mkdir(exist_ok=True)
+        number = 1
+        while (kept := replaced / f"{file.stem}-{number}{file.suffix}").exists():
+            number += 1
+        file.rename(kept)

@@ -1,0 +1,85 @@
+"""The last words of a search: its trials, the best first, what failed and why, and the words for the best."""
+
+import sys
+from collections import Counter, defaultdict
+from collections.abc import Sequence
+from pathlib import Path
+
+from expctl.runs.files import Run
+from expctl.runs.manifest import COMPLETED, FAILED
+from expctl.search.question import Question
+from expctl.search.search import TrialEntry
+
+MOST_ROWS, MOST_ERRORS = 20, 5
+
+
+def ranking(entries: Sequence[TrialEntry], direction: str) -> list[TrialEntry]:
+    """The completed trials, the best first."""
+    done = [entry for entry in entries if entry.status == COMPLETED]
+    return sorted(done, key=lambda entry: entry.objective, reverse=direction == "maximize")
+
+
+def print_search(
+    entries: Sequence[TrialEntry], question: Question, ledger: Path, again: str | None, *, stopped: bool
+) -> None:
+    """`again`: the command that is the best trial's run; `stopped`: the search was told to end early."""
+    from rich.console import Console
+
+    console = Console(highlight=False, width=None if sys.stdout.isatty() else 120)
+
+    def say(text: str = "") -> None:
+        console.print(text, markup=False, soft_wrap=True)
+
+    ranked = ranking(entries, question.direction)
+    if ranked:
+        say()
+        console.print(_table(ranked[:MOST_ROWS], question.objective))
+        if len(ranked) > MOST_ROWS:
+            say(f"and {len(ranked) - MOST_ROWS} more")
+        say()
+    failed = _failed(entries)
+    for error, those in list(failed.items())[:MOST_ERRORS]:
+        say(f"failed     {_named(those)}: {error}")
+        if (log := Run(question.outputs / those[0].run_id).log).exists():
+            say(f"  log      {log}")
+    if len(failed) > MOST_ERRORS:
+        say(f"and {len(failed) - MOST_ERRORS} other errors")
+    counted = Counter(entry.status for entry in entries)
+    say(", ".join(f"{number} {status}" for status, number in counted.most_common()))
+    if ranked:
+        say(f"best       trial {ranked[0].trial}: {question.objective} {ranked[0].objective:.4g}")
+        say(f"  again    {again}")
+    elif entries and not stopped:
+        say("no trial completed, so there is no best one")
+    if stopped:
+        say("the same command carries the search on")
+    elif failed:
+        say("the same command tries others in the place of those that failed")
+    say(f"ledger     {ledger}")
+
+
+def _table(ranked: Sequence[TrialEntry], objective: str):
+    from rich.table import Table
+
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
+    table.add_column("trial", justify="right")
+    table.add_column("searched")
+    table.add_column(objective, justify="right")
+    table.add_column("run")
+    for entry in ranked:
+        table.add_row(str(entry.trial), " ".join(entry.words), f"{entry.objective:.4g}", entry.run_id)
+    return table
+
+
+def _failed(entries: Sequence[TrialEntry]) -> dict[str, list[TrialEntry]]:
+    """Error -> the trials that failed of it."""
+    found = defaultdict(list)
+    for entry in entries:
+        if entry.status == FAILED:
+            found[entry.error or "no word"].append(entry)
+    return found
+
+
+def _named(entries: Sequence[TrialEntry]) -> str:
+    first = f"trial {entries[0].trial} ({' '.join(entries[0].words)})"
+    return f"{first} and {len(entries) - 1} more" if len(entries) > 1 else first

@@ -1,0 +1,68 @@
+"""What a search is about, found out before the first trial."""
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from expctl.config.cells import Composer
+from expctl.config.experiment import Experiment
+from expctl.config.refusal import Refusal
+from expctl.config.sweep_words import key_of
+from expctl.places import outputs_root
+from expctl.runs.identity import config_hash
+from expctl.search import space as spaces
+
+if TYPE_CHECKING:
+    from optuna.distributions import BaseDistribution
+
+
+@dataclass(frozen=True)
+class Question:
+    """The words that all trials have, what is searched, and what counts as better.
+
+    `name` is the same for the same question: another range, another choice, another line of the user's own code or of
+    local data make it another, so that values which cannot be compared never meet in one study.
+    """
+
+    fixed: list[str]
+    space: Mapping[str, "BaseDistribution"]
+    objective: str
+    direction: str
+    name: str
+    outputs: Path
+    example: Experiment
+
+    @classmethod
+    def of(cls, fixed: list[str], space: Mapping[str, "BaseDistribution"], composer: Composer) -> "Question":
+        """Compose the experiment with every single choice.
+
+        Raises:
+            Refusal: it does not compose, or the choices have objectives that cannot be compared.
+        """
+        first = {key: _values(one)[0] for key, one in space.items()}
+        tried = [first, *({**first, key: value} for key, one in space.items() for value in _values(one)[1:])]
+        found = [composer.compose([*fixed, *(spaces.word(*pair) for pair in values.items())]) for values in tried]
+        aims = {(one.config["algorithm"]["objective"], one.config["algorithm"]["direction"]) for one in found}
+        if len(aims) > 1:
+            named = ", ".join(sorted(f"{direction} {objective}" for objective, direction in aims))
+            raise Refusal(f"what is searched has no single objective: {named}", do="search within one algorithm")
+        [(objective, direction)] = aims
+        name = f"{found[0].label('algorithm')}-search-{_hash(found[0], space)[:8]}"
+        return cls(fixed, space, objective, direction, name, outputs_root(found[0].folder), found[0])
+
+    @property
+    def force(self) -> bool:
+        return self.example.config["force"]
+
+
+def _values(distribution: "BaseDistribution") -> list[Any]:
+    """Every choice; of a range its lowest value, which stands for all of them."""
+    return list(getattr(distribution, "choices", None) or [distribution.low])
+
+
+def _hash(example: Experiment, space: Mapping[str, "BaseDistribution"]) -> str:
+    """Hex SHA-256 over what decides the values of trials: what decides the example's result, and the ranges."""
+    ranges = sorted(f"{key_of(key)} {distribution!r}" for key, distribution in space.items())
+    return hashlib.sha256("\0".join([config_hash(example), *ranges]).encode()).hexdigest()

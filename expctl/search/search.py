@@ -1,0 +1,110 @@
+"""A search: trials that Optuna proposes, each a cell like any other, until enough of them have completed."""
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from hydra.core.utils import JobReturn, JobStatus
+
+from expctl.runs import manifest
+from expctl.runs.files import Run
+from expctl.runs.ledger import Entry
+from expctl.runs.manifest import COMPLETED, CREATED, FAILED, INTERRUPTED, RUNNING
+from expctl.search import space as spaces
+from expctl.search.question import Question
+
+if TYPE_CHECKING:
+    from optuna import Study
+    from optuna.trial import FrozenTrial
+
+# What a trial keeps in the study besides its values.
+WORDS, RUN, ERROR = "words", "run", "error"
+WAITING = "waiting"
+
+
+@dataclass(frozen=True)
+class TrialEntry(Entry):
+    """A line of the ledger of a search."""
+
+    trial: int = 0
+
+
+class Search:
+    """Asks a study for trials, has them run, and tells it what came of them.
+
+    A trial that was under way when a search was killed is the first to be taken up again: its run carries on from its
+    checkpoint. One whose run is alive, in another command or on another machine, is left to that one. Trials that
+    failed are made up for by others, but only once in a command, so that it ends also where all of them fail.
+    """
+
+    def __init__(self, question: Question, study: "Study", *, n_trials: int, at_once: int):
+        self.question = question
+        self._study = study
+        self._n_trials = n_trials
+        self._at_once = at_once
+        self._failed = 0
+
+    def batch(self, run_id: Callable[[Sequence[str]], str]) -> list["FrozenTrial"]:
+        """The trials to be run next, none when the search is at its end; `run_id`: of a job's overrides."""
+        under_way = [trial for trial in self._trials() if trial.state.name == "RUNNING"]
+        left = [trial for trial in under_way if not self._alive(trial)]
+        size = min(self._at_once, self.to_come() - (len(under_way) - len(left)))
+        taken = left[: max(size, 0)]
+        return [*taken, *(self._ask(run_id) for _ in range(size - len(taken)))]
+
+    def to_come(self) -> int:
+        """Trials still to be completed."""
+        completed = sum(trial.state.name == "COMPLETE" for trial in self._trials())
+        return self._n_trials - completed - self._failed
+
+    def overrides(self, trial: "FrozenTrial") -> tuple[str, ...]:
+        return (*self.question.fixed, *trial.user_attrs[WORDS])
+
+    def tell(self, trial: "FrozenTrial", answer: JobReturn) -> bool:
+        """Keep what came of a trial; False when it was interrupted, and so has not ended."""
+        from optuna.trial import Trial, TrialState
+
+        failure = None if answer.status == JobStatus.COMPLETED else answer._return_value  # the property would print
+        if failure is None and isinstance(answer.return_value, int | float) and math.isfinite(answer.return_value):
+            self._study.tell(trial.number, float(answer.return_value), skip_if_finished=True)
+            return True
+        if getattr(failure, "status", None) == INTERRUPTED:
+            return False
+        if failure is None:
+            failure = f"no finite number for {self.question.objective}: {answer.return_value}"
+        if self._study.trials[trial.number].state == TrialState.RUNNING:
+            Trial(self._study, trial._trial_id).set_user_attr(ERROR, str(failure))
+        self._study.tell(trial.number, state=TrialState.FAIL, skip_if_finished=True)
+        self._failed += 1
+        return True
+
+    def entries(self) -> list[TrialEntry]:
+        """Every trial so far, also of earlier commands."""
+        found = []
+        for trial in self._trials():
+            status, error = {"COMPLETE": (COMPLETED, None), "FAIL": (FAILED, trial.user_attrs.get(ERROR))}.get(
+                trial.state.name, (self._told(trial) or WAITING, None)
+            )
+            words = [word.lstrip("+") for word in trial.user_attrs[WORDS]]
+            found.append(TrialEntry(words, trial.user_attrs[RUN], status, trial.value, error, trial.number))
+        return found
+
+    def _ask(self, run_id: Callable[[Sequence[str]], str]) -> "FrozenTrial":
+        trial = self._study.ask(dict(self.question.space))
+        words = [spaces.word(key, trial.params[key]) for key in self.question.space]
+        trial.set_user_attr(WORDS, words)
+        trial.set_user_attr(RUN, run_id([*self.question.fixed, *words]))
+        return self._study.trials[trial.number]
+
+    def _trials(self) -> list["FrozenTrial"]:
+        """Those that were asked for to the end; a command may have been killed in the middle of one."""
+        return [trial for trial in self._study.get_trials(deepcopy=False) if RUN in trial.user_attrs]
+
+    def _alive(self, trial: "FrozenTrial") -> bool:
+        return self._told(trial) in (RUNNING, CREATED)
+
+    def _told(self, trial: "FrozenTrial") -> str | None:
+        """The status in the manifest of a trial's run."""
+        found = manifest.read(Run(self.question.outputs / trial.user_attrs[RUN]))
+        return found["status"] if found else None

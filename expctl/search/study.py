@@ -1,0 +1,104 @@
+"""An Optuna study on disk, which outlives the command: `outputs/sweeps/<sweep_id>.journal`."""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from expctl.config.refusal import Refusal
+from expctl.config.suggest import nearest
+from expctl.runs.tell import tell
+
+if TYPE_CHECKING:
+    from optuna import Study
+
+MISSING = Refusal("a search needs Optuna, which is not installed", do='pip install "expctl[sweep]"')
+
+
+def require_optuna() -> None:
+    """Import Optuna and keep it quiet: what there is to say about a trial, expctl says.
+
+    Raises:
+        Refusal: it is not installed.
+    """
+    try:
+        import optuna
+    except ImportError as error:
+        raise MISSING from error
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
+
+
+def open_study(file: Path | None, direction: str, sampler: Mapping[str, Any]) -> "Study":
+    """The study of that file, begun or carried on; without a file one that is gone with the command.
+
+    A file is a journal, to which each trial is appended under a lock that also holds on network file systems: several
+    machines can search together, and a killed command loses no trial that had ended.
+
+    Raises:
+        Refusal: the sampler is none.
+        OSError: the file cannot be written.
+    """
+    from optuna import create_study
+    from optuna.storages import InMemoryStorage, JournalStorage
+    from optuna.storages.journal import JournalFileBackend, JournalFileSymlinkLock
+
+    if file is None:
+        return create_study(storage=InMemoryStorage(), direction=direction, sampler=_sampler(sampler, 0))
+    file.parent.mkdir(parents=True, exist_ok=True)
+    lock = JournalFileSymlinkLock(str(file))
+    storage = JournalFileBackend(str(file), lock)
+    _mend(file, lock)
+    study = create_study(
+        storage=JournalStorage(storage), study_name=file.stem, direction=direction, load_if_exists=True
+    )
+    study.sampler = _sampler(sampler, len(study.get_trials(deepcopy=False)))
+    return study
+
+
+def _sampler(options: Mapping[str, Any], made: int) -> Any:
+    """The sampler of the config. From the same seed it would propose the same first trials after every pause."""
+    from optuna import samplers
+
+    options = dict(options)
+    name = options.pop("name")
+    known = [kind for kind in samplers.__all__ if kind.endswith("Sampler") and kind != "BaseSampler"]
+    if name not in known:
+        raise Refusal(f"no sampler '{name}'", where="hydra.sweeper.sampler.name", nearest=nearest(str(name), known))
+    if options.get("seed") is not None:
+        options["seed"] += made
+    try:
+        return getattr(samplers, name)(**options)
+    except (TypeError, ValueError, ImportError) as error:
+        raise Refusal(f"{name} cannot be made: {error}", where="hydra.sweeper.sampler") from error
+
+
+def _mend(file: Path, lock: Any) -> None:
+    """Cut a journal off where it was damaged: Optuna would read nothing of it, and lose what it appends."""
+    if _whole(file) == file.stat().st_size:
+        return
+    lock.acquire()  # it may have been nothing but another searcher in the middle of a line
+    try:
+        whole = _whole(file)
+        if whole < file.stat().st_size:
+            tell(f"{file} was damaged and is cut off there: trials after that are not remembered, their runs are")
+            with file.open("rb+") as opened:
+                opened.truncate(whole)
+    finally:
+        lock.release()
+
+
+def _whole(file: Path) -> int:
+    """Bytes up to the first line that is none."""
+    whole = 0
+    for line in file.read_bytes().splitlines(keepends=True):
+        if not line.endswith(b"\n") or not _is_json(line):
+            break
+        whole += len(line)
+    return whole
+
+
+def _is_json(line: bytes) -> bool:
+    try:
+        return isinstance(json.loads(line), dict)
+    except ValueError:
+        return False
