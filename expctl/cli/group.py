@@ -10,7 +10,7 @@ import re
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator, MutableMapping
+from collections.abc import Callable, Iterator, MutableMapping
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from pathlib import Path
@@ -68,7 +68,25 @@ def launched_alone() -> bool:
 
 def join_group(group: Group, words: list[str]) -> int:
     """Take part in the run that rank 0 composes; the exit code where there is nothing to take part in."""
-    message, claimed = _lead(group, words) if group.rank == 0 else (None, None)
+
+    def present(verb: Callable[[Experiment], None]) -> None:
+        if is_multirun(words):
+            raise _no_sweep(group, words)
+        compose(words, verb)
+
+    return take_part(group, present)
+
+
+def take_part(
+    group: Group,
+    present: Callable[[Callable[[Experiment], None]], None],
+    leave: Callable[[Run, int], NoReturn] = lambda run, code: os._exit(code),
+) -> int:
+    """Take part in a run; the exit code where there is nothing to take part in.
+
+    `present` hands rank 0's experiment to the function that it is given; `leave` ends rank 0 when the run is settled.
+    """
+    message, claimed = _lead(group, present) if group.rank == 0 else (None, None)
     message = _share(group, message)
     if "exit" in message:
         return message["exit"]
@@ -79,10 +97,10 @@ def join_group(group: Group, words: list[str]) -> int:
         from expctl.worker.main import work
 
         return work(run.folder)
-    return _lead_to_the_end(run, claimed, terminal)
+    return _lead_to_the_end(run, claimed, terminal, leave)
 
 
-def _lead(group: Group, words: list[str]) -> tuple[dict[str, Any], Claim | None]:
+def _lead(group: Group, present: Callable[[Callable[[Experiment], None]], None]) -> tuple[dict[str, Any], Claim | None]:
     """Rank 0: compose, check, claim; what every rank needs, or the exit code when there is nothing to run."""
     found: list[tuple[dict[str, Any], Claim | None]] = []
 
@@ -101,9 +119,7 @@ def _lead(group: Group, words: list[str]) -> tuple[dict[str, Any], Claim | None]
             found.append(({"folder": str(claimed.run.folder), "environment": environment}, claimed))
 
     try:
-        if is_multirun(words):
-            raise _no_sweep(group, words)
-        compose(words, verb)
+        present(verb)
     except Refusal as refusal:
         return {"exit": refuse([refusal])}, None
     except BaseException:
@@ -113,7 +129,7 @@ def _lead(group: Group, words: list[str]) -> tuple[dict[str, Any], Claim | None]
     return found[0] if found else ({"exit": EXIT_COMPLETED}, None)
 
 
-def _lead_to_the_end(run: Run, claimed: Claim, terminal: TextIO) -> NoReturn:
+def _lead_to_the_end(run: Run, claimed: Claim, terminal: TextIO, leave: Callable[[Run, int], NoReturn]) -> NoReturn:
     """Rank 0 is worker and parent at once: train, watch, settle the manifest."""
     from expctl.worker.main import attempt
     from expctl.worker.stop import StopRequest
@@ -121,11 +137,11 @@ def _lead_to_the_end(run: Run, claimed: Claim, terminal: TextIO) -> NoReturn:
     hear_of_death(os.getppid())()
 
     def end(code: int) -> NoReturn:
-        outcome = settle(claimed, code, "SIGTERM" if stop.asked and code != EXIT_FAILED else None)
+        outcome = settle(claimed, code, stop.received if code != EXIT_FAILED else None)
         with contextlib.redirect_stdout(terminal), contextlib.redirect_stderr(terminal):
             print_closing(run, outcome.status, outcome.error)
         terminal.flush()
-        os._exit(outcome.exit_code)
+        leave(run, outcome.exit_code)
 
     stop = StopRequest(run, leave=lambda: end(EXIT_FAILED))
     with Display(run, claimed.from_step, terminal) as display, watched(display):

@@ -2,7 +2,7 @@
 
 import copy
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from hydra._internal.config_loader_impl import ConfigLoaderImpl
@@ -42,8 +42,9 @@ class Composer:
     composition, and each gets its values by Hydra's own function.
     """
 
-    def __init__(self, loader: ConfigLoader, sweep: DictConfig):
+    def __init__(self, loader: ConfigLoader, sweep: DictConfig, *, elsewhere: bool = False):
         self._loader = loader
+        self._elsewhere = elsewhere
         self._name = sweep.hydra.job.config_name
         # What is said to the sweeper is not said to a cell, which has none.
         self._hydra_words = [word for word in sweep.hydra.overrides.hydra if not word.startswith("hydra.sweeper.")]
@@ -91,7 +92,7 @@ class Composer:
         base, hydra = self._bases[options]
         config = copy.deepcopy(base)
         ConfigLoaderImpl._apply_overrides_to_config(values, config)
-        return frozen(config, hydra, list(overrides))
+        return replace(frozen(config, hydra, list(overrides)), elsewhere=self._elsewhere)
 
     def _compose_options(self, options: tuple[str, ...]) -> tuple[DictConfig, DictConfig]:
         config = self._loader.load_configuration(self._name, [*self._hydra_words, *options], RunMode.RUN)

@@ -28,6 +28,8 @@ def check_hardware(experiment: Experiment) -> list[Refusal]:
                 do="hardware=cpu_2, or a machine with GPUs",
             )
         )
+    elif experiment.elsewhere:
+        found += _check_elsewhere(experiment)
     elif use_cpu and asked > devices.cores() and not experiment.in_group:
         found.append(
             Refusal(
@@ -55,6 +57,19 @@ def check_hardware(experiment: Experiment) -> list[Refusal]:
     return found + _check_precision(experiment, bool(use_cpu))
 
 
+def _check_elsewhere(experiment: Experiment) -> list[Refusal]:
+    """What a cell finds on the machine that runs it is for that machine to check; here it must only be said."""
+    if experiment.choices.get("hardware") != "auto":
+        return []
+    return [
+        Refusal(
+            "hardware=auto looks at the machine that it is typed on, but this cell runs on another",
+            where=set_by("hardware", experiment.sources),
+            do="say what that one has: hardware=gpu, hardware=gpu_8, hardware=cpu, ...",
+        )
+    ]
+
+
 def _check_precision(experiment: Experiment, use_cpu: bool) -> list[Refusal]:
     args, sources = experiment.config["args"], experiment.sources
     bf16, fp16 = args.get("bf16"), args.get("fp16")
@@ -62,7 +77,7 @@ def _check_precision(experiment: Experiment, use_cpu: bool) -> list[Refusal]:
         return [Refusal("args.bf16 and args.fp16 are both true", where=set_by("args.fp16", sources), do="choose one")]
     if fp16 and use_cpu:
         return [Refusal("fp16 does not train on a CPU", where=set_by("args.fp16", sources), do="args.fp16=false")]
-    if bf16 and not use_cpu and not devices.gpu_runs_bf16():
+    if bf16 and not use_cpu and not experiment.elsewhere and not devices.gpu_runs_bf16():
         capability = devices.compute_capability()
         return [
             Refusal(

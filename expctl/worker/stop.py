@@ -29,6 +29,7 @@ class StopRequest:
     def __init__(self, run: Run, leave: Callable[[], None]) -> None:
         self.leave = leave
         self.asked = False
+        self.received: str | None = None
         self.agreed = False
         self.may_break_off = False
         self._run = run
@@ -41,6 +42,7 @@ class StopRequest:
             # Nothing can be saved together any more, and waiting for the others would not end.
             self.leave()
         self.asked = True
+        self.received = self.received or signal.Signals(number).name
 
     @contextlib.contextmanager
     def breaking_off(self, saved: bool = True) -> Iterator[None]:

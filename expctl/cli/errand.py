@@ -1,0 +1,74 @@
+"""What a job of a scheduler does: the cell that it was sent for, as it was checked where it was submitted."""
+
+import os
+import pickle
+import signal
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NoReturn
+
+from hydra.core.hydra_config import HydraConfig
+
+from expctl.cli.group import group_of_this_process, take_part
+from expctl.cli.run import run
+from expctl.config.experiment import Experiment
+from expctl.runs import manifest
+from expctl.runs.files import Run
+from expctl.runs.identity import config_hash, run_id
+from expctl.runs.manifest import EXIT_FAILED, EXIT_INTERRUPTED
+
+
+@dataclass(frozen=True)
+class Errand:
+    """The task function that Hydra's launchers carry to another machine. `folder` is that of the submission."""
+
+    folder: Path
+
+    def __call__(self, composed: Any) -> float | None:
+        number = HydraConfig.get().job.num
+        experiment, expected = pickle.loads((self.folder / f"{number}.pkl").read_bytes())
+        os.chdir(experiment.folder)
+        sys.path.insert(0, str(experiment.folder))
+        if run_id(experiment, config_hash(experiment)) != expected:
+            print(f"expctl: code, data or weights of {expected} have changed since it was submitted", file=sys.stderr)
+            return None
+        put_back = signal.getsignal(signal.SIGUSR2)
+        group = group_of_this_process()
+        if group is not None:
+            take_part(group, lambda verb: verb(experiment), leave=lambda run, code: _leave(run, code, put_back))
+        outcome = run(experiment)
+        if outcome.exit_code == EXIT_INTERRUPTED:
+            _interrupted(_run_of(experiment), put_back)
+        return outcome.objective
+
+
+def _run_of(experiment: Experiment) -> Run:
+    from expctl.places import outputs_root
+
+    return Run(outputs_root(experiment.folder) / run_id(experiment, config_hash(experiment)))
+
+
+def _leave(run: Run, code: int, put_back: Any) -> NoReturn:
+    try:
+        if code == EXIT_INTERRUPTED:
+            _interrupted(run, put_back)
+    finally:
+        os._exit(code if code != EXIT_INTERRUPTED else EXIT_FAILED)
+
+
+def _interrupted(run: Run, put_back: Any) -> None:
+    """All is saved. What a scheduler announces by USR1 or USR2 goes back into the queue, by submitit's own handler.
+
+    SIGTERM is Slurm's own beginning of an end. It alone knows whether that is a preemption, after which it puts the job
+    back, or a cancellation; a job that went by itself would be neither. So it is waited for.
+    """
+    told = manifest.read(run)["attempts"][-1]["signal"]
+    if "SLURM_JOB_ID" not in os.environ:
+        return
+    if told == "SIGTERM":
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+        while True:
+            signal.pause()
+    if callable(put_back):
+        put_back(signal.SIGUSR2, None)

@@ -1,0 +1,182 @@
+"""Cells that a scheduler runs on other machines: handed over, and watched through the files of their runs."""
+
+import contextlib
+import copy
+import json
+import os
+import pickle
+import signal
+import sys
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from datetime import UTC, datetime
+from multiprocessing import get_context
+from pathlib import Path
+from typing import Any, Protocol
+
+from omegaconf import DictConfig, OmegaConf
+
+from expctl.launch.launch import Outcome
+from expctl.launch.pool import ELSEWHERE, ENDED, WAITING, Place
+from expctl.launch.process import Signals
+from expctl.places import outputs_root
+from expctl.processes import hear_of_death
+from expctl.runs import manifest
+from expctl.runs.manifest import COMPLETED, EXIT_FAILED, EXIT_INTERRUPTED, FAILED, INTERRUPTED, RUNNING
+
+LOOK_SECONDS = 1.0
+
+
+class Scheduler(Protocol):
+    """What runs cells elsewhere. `gone` says that a cell will not run (again), and why if that is a failure."""
+
+    def submit(self, places: Sequence[Place]) -> None: ...
+
+    def gone(self, place: Place) -> tuple[bool, str | None]: ...
+
+    def cancel(self) -> None: ...
+
+    def close(self) -> None: ...
+
+
+class Elsewhere:
+    """Hands the cells that are not completed to a scheduler and waits for all of them. Their manifests say how they do.
+
+    An interrupted run is not the end of its cell as long as the scheduler may put it back.
+    """
+
+    def __init__(self, places: Sequence[Place], scheduler: Scheduler, look: Callable[[], None] = lambda: None):
+        self._places = places
+        self._scheduler = scheduler
+        self._look = look
+        self._attempts: dict[str, int] = {}
+        self._told_by: str | None = None
+
+    def run(self) -> str | None:
+        """All cells to their end; the signal that broke it off, if one did."""
+        with Signals(self._told) as signals:
+            try:
+                todo = [place for place in self._places if self._is_to_do(place)]
+                if todo:
+                    self._scheduler.submit(todo)
+                while not all(place.status in ENDED for place in self._places):
+                    self._refresh()
+                    self._look()
+                    time.sleep(LOOK_SECONDS)
+            finally:
+                self._scheduler.close()
+            return signals.received
+
+    def _told(self, received: str, again: bool) -> None:
+        self._told_by = received
+        if again:
+            raise KeyboardInterrupt
+        self._scheduler.cancel()
+
+    def _is_to_do(self, place: Place) -> bool:
+        if place.status in ENDED:
+            return False
+        told = manifest.read(place.run) or {}
+        self._attempts[place.run.run_id] = len(told.get("attempts", []))
+        if told.get("status") == COMPLETED and not place.experiment.config["force"]:
+            self._end(place, Outcome.of_completed(place.run))
+        elif told.get("status") == RUNNING:
+            place.status = ELSEWHERE
+            self._attempts[place.run.run_id] -= 1
+        return place.status == WAITING
+
+    def _refresh(self) -> None:
+        for place in self._places:
+            if place.status in ENDED:
+                continue
+            # In this order: what a cell writes before it goes is seen.
+            gone, why = (True, None) if place.status == ELSEWHERE else self._scheduler.gone(place)
+            told = manifest.read(place.run) or {}
+            status = told.get("status")
+            if len(told.get("attempts", [])) <= self._attempts[place.run.run_id]:
+                status = None
+            if status == COMPLETED:
+                self._end(place, Outcome.of_completed(place.run))
+            elif status == FAILED:
+                self._end(place, Outcome(EXIT_FAILED, FAILED, error=told.get("error")))
+            elif status == RUNNING:
+                if place.status == WAITING:
+                    place.status, place.began = RUNNING, time.monotonic()
+            elif gone and why is None or gone and self._told_by:
+                self._end(place, Outcome(EXIT_INTERRUPTED, INTERRUPTED))
+            elif gone:
+                self._end(place, Outcome(EXIT_FAILED, FAILED, error=why))
+            else:
+                place.status = WAITING
+
+    def _end(self, place: Place, outcome: Outcome) -> None:
+        place.status, place.outcome = outcome.status, outcome
+        if place.began:
+            place.seconds = time.monotonic() - place.began
+
+
+class Handover:
+    """The folder of one submission, and a process in which a plug-in's launcher hands its cells over and waits.
+
+    A process of its own, because Ray takes the one that it was started in along when it dies, and because a launcher
+    that waits for a job that is gone may wait for ever. Each cell's experiment is written down as it was checked.
+    """
+
+    def __init__(self, places: Sequence[Place], name: str):
+        stamp = datetime.now(UTC).strftime("%Y%m%d-%H%M%S")
+        root = outputs_root(places[0].experiment.folder) / "sweeps" / name
+        self.folder = root / f"{stamp}-{os.getpid()}-{len(list(root.glob(f'{stamp}-*')))}"
+        self.folder.mkdir(parents=True)
+        self.log = self.folder / "launcher.log"
+        self.places = list(places)
+        for number, place in enumerate(places):
+            experiment = replace(place.experiment, elsewhere=False)
+            (self.folder / f"{number}.pkl").write_bytes(pickle.dumps((experiment, place.run.run_id)))
+        cells = {place.run.run_id: list(place.words) for place in places}
+        (self.folder / "cells.json").write_text(json.dumps(cells, indent=1) + "\n")
+
+    def start(self, launcher: Any, context: Any, config: DictConfig) -> None:
+        """Run `launcher.launch` in a process of its own; its words go to the log."""
+        from expctl.cli.errand import Errand
+
+        config = copy.deepcopy(config)
+        OmegaConf.set_readonly(config, False)
+        config.hydra.sweep.dir = str(self.folder)
+        launcher.setup(hydra_context=context, task_function=Errand(self.folder), config=config)
+        hear = hear_of_death(os.getpid())
+        # What a cell is, its job reads; Hydra needs only a place for what it might write.
+        jobs = [[f"hydra.sweep.dir='{self.folder}'"] for _ in self.places]
+        self._process = get_context("fork").Process(target=_launch, args=(launcher, jobs, self.log, hear), daemon=True)
+        self._process.start()
+
+    @property
+    def alive(self) -> bool:
+        return self._process.is_alive()
+
+    def last_words(self) -> str:
+        """The last line that the launcher said before it ended."""
+        lines = [line.strip() for line in self.log.read_text(errors="replace").splitlines() if line.strip()]
+        return lines[-1] if lines else "no word"
+
+    def end(self) -> None:
+        """End the process; what it started may know by that."""
+        if self.alive:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(self._process.pid, signal.SIGTERM)
+            self._process.join(10)
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(self._process.pid, signal.SIGKILL)
+        self._process.join(5)
+
+
+def _launch(launcher: Any, jobs: list[list[str]], log: Path, hear: Callable[[], None]) -> None:
+    os.setsid()
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1, signal.SIGUSR2):
+        signal.signal(number, signal.SIG_DFL)
+    hear()
+    descriptor = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
+    os.dup2(descriptor, 1)
+    os.dup2(descriptor, 2)
+    sys.stdout, sys.stderr = os.fdopen(1, "w", buffering=1), os.fdopen(2, "w", buffering=1)
+    launcher.launch(jobs, 0)

@@ -1,0 +1,57 @@
+"""Cells as tasks of Ray."""
+
+from collections.abc import Sequence
+from importlib.util import find_spec
+from typing import Any
+
+from expctl.config.refusal import Refusal
+from expctl.launch.elsewhere import Handover
+from expctl.launch.pool import Place
+from expctl.launch.slurm import missing
+
+
+class Ray:
+    """Hands cells over through the launcher of hydra-ray-launcher.
+
+    Raises:
+        Refusal: the package is missing, or a cell needs several machines, which no task has.
+    """
+
+    def __init__(self, settings: dict[str, Any], context: Any, config: Any):
+        if not find_spec("ray") or not find_spec("hydra_plugins.hydra_ray_launcher"):
+            raise missing("ray")
+        self._settings = settings
+        self._context, self._config = context, config
+        self._handover: Handover | None = None
+
+    def submit(self, places: Sequence[Place]) -> None:
+        from hydra_plugins.hydra_ray_launcher.ray_launcher import RayLauncher
+        from omegaconf import OmegaConf
+
+        shapes = [place.experiment.config["hardware"] for place in places]
+        if any(hardware["num_machines"] > 1 for hardware in shapes):
+            raise Refusal(
+                "a task of Ray has one machine, and a cell asks for several",
+                where="hydra.launcher (hydra/launcher=ray), hardware.num_machines",
+                do="hydra/launcher=slurm, or hardware.num_machines=1",
+            )
+        processes = max(hardware["num_processes"] for hardware in shapes)
+        gpus = max(0 if hardware["use_cpu"] else hardware["num_processes"] for hardware in shapes)
+        remote = {"num_cpus": processes, "num_gpus": gpus}
+        given = {key: value for key, value in self._settings["remote"].items() if value is not None}
+        ray = {"init": self._settings["init"], "remote": remote | given}
+        self._handover = Handover(places, "ray")
+        self._handover.start(RayLauncher(ray=OmegaConf.create(ray)), self._context, self._config)
+
+    def gone(self, place: Place) -> tuple[bool, str | None]:
+        if self._handover is None or self._handover.alive:
+            return False, None
+        return True, f"Ray ended before this cell did ({self._handover.last_words()}); see {self._handover.log}"
+
+    def cancel(self) -> None:
+        """Without the process that asked for them Ray ends its tasks, and their workers save."""
+        if self._handover:
+            self._handover.end()
+
+    def close(self) -> None:
+        self.cancel()
