@@ -55,7 +55,7 @@ def trainer(config: dict[str, Any], run: Run, callbacks: list[TrainerCallback], 
         functions = config["reward"]["functions"]
         parts["reward_funcs"] = [reward_function(node, name) for name, node in functions.items()]
     made = build(config["algorithm"]["trainer"], _partial_=True)(**parts)
-    made.add_callback(TrainTogether(made))
+    made.add_callback(TrainTogether(made, sharding=bool(config["hardware"]["sharding"])))
     keep_checkpoints_whole(made, run.checkpoints, stop)
     if arguments.process_index == 0:
         _warn_of_changes(made, run)

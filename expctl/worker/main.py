@@ -5,6 +5,7 @@ import faulthandler
 import os
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -75,9 +76,7 @@ def train(run: Run, config: dict[str, Any], stop: StopRequest, progress: Progres
     try:
         before = _evaluated_before(run) if checkpoint else {}
         if evaluate and not before:
-            progress.phase("evaluating before training")
-            with stop.breaking_off():
-                before = evaluate_before_training(trainer)
+            before = evaluate_before_training(trainer, lambda: _evaluating_before(progress, stop))
         watch.stop_here_if_told(stop, trainer.args.device)
         progress.phase("training")
         built = time.perf_counter()
@@ -105,6 +104,14 @@ def carried_on_from(run: Run) -> Path | None:
     """The checkpoint that whoever claimed the run found whole, and wrote into the manifest for every rank."""
     step = read_json(run.manifest)["attempts"][-1]["from_step"]
     return run.checkpoints / f"checkpoint-{step}" if step else None
+
+
+@contextlib.contextmanager
+def _evaluating_before(progress: Progress, stop: StopRequest) -> Iterator[None]:
+    progress.phase("evaluating before training")
+    with stop.breaking_off():
+        yield
+    progress.phase("training")
 
 
 def _evaluated_before(run: Run) -> dict[str, float]:

@@ -82,6 +82,6 @@ def test_ranks_that_exchange_no_gradients_do_not_train():
         is_deepspeed_enabled=False, is_distributed_loading_by_transformers=False,
     )  # fmt: skip
     with pytest.raises(RuntimeError, match="2 processes would each train a model of their own: the model is a Linear"):
-        TrainTogether(trainer).on_train_begin(trainer.args, None, None)
+        TrainTogether(trainer, sharding=False).on_train_begin(trainer.args, None, None)
     trainer.args.world_size = 1
-    TrainTogether(trainer).on_train_begin(trainer.args, None, None)
+    TrainTogether(trainer, sharding=False).on_train_begin(trainer.args, None, None)
