@@ -21,7 +21,7 @@ from expctl.rewards.arithmetic import accuracy
 folder, rows, steps, seed, out = sys.argv[1:]
 args = GRPOConfig(
     output_dir=out, max_steps=int(steps), seed=int(seed), use_cpu=True, bf16=False, report_to="none", logging_steps=1,
-    save_strategy="no", disable_tqdm=True, gradient_checkpointing=False, learning_rate=3e-4,
+    save_strategy="no", disable_tqdm=True, gradient_checkpointing=False, learning_rate=8e-4,
     per_device_train_batch_size=128, num_generations=16, max_completion_length=96, temperature=1.0,
 )
 trainer = GRPOTrainer(

@@ -39,7 +39,7 @@ def folder(tmp_path):
             path = tmp_path / first[2:]
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(block.split("\n", 1)[1] if path.suffix == ".yaml" else block)
-    rows = ['{"question": "%d+%d=", "solution": "%d"}' % (n, n, 2 * n) for n in range(10, 60)]
+    rows = [f'{{"question": "{n}+{n}=", "solution": "{2 * n}"}}' for n in range(10, 60)]
     (tmp_path / "problems.jsonl").write_text("\n".join(rows))
     (tmp_path / "models").mkdir()
     (tmp_path / "models" / "tiny").symlink_to(REPOSITORY / "expctl" / "models" / "tiny")
@@ -69,7 +69,8 @@ def shown() -> list[str]:
 @pytest.mark.parametrize("line", shown())
 def test_shown_command_composes_or_is_refused_as_shown(line, folder):
     _, _, words = line.rpartition("expctl")
-    done = expctl("--cfg", "job", *shlex.split(words), cwd=folder)
+    composing = ["check"] if "-m" in words else ["--cfg", "job"]
+    done = expctl(*composing, *shlex.split(words), cwd=folder)
     if done.returncode == 2:
         block = next(block for block in blocks("console") if f"$ {line}\n" in block)
         done = expctl(*shlex.split(words), cwd=folder)
