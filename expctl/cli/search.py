@@ -51,10 +51,10 @@ def check_trials(plan: Plan) -> int:
     """What the first trials would be; the exit code is that of a refusal only when none of them can be started."""
     search = plan.search(on_disk=False)
     cells = plan.composer.cells([search.overrides(trial) for trial in search.batch(plan.run_id)])
-    wrong = [cell for cell in cells if cell.refusals]
-    code = refuse_cells(wrong) if wrong else EXIT_COMPLETED
-    print(f"{len(cells) - len(wrong)} of {len(cells)} trials can be started, of a search such as it would begin")
-    return code if len(wrong) == len(cells) else EXIT_COMPLETED
+    wrong = sum(bool(cell.refusals) for cell in cells)
+    code = refuse_cells(cells, so="; in a search each would count as a failed trial") if wrong else EXIT_COMPLETED
+    print(f"{len(cells) - wrong} of {len(cells)} trials can be started, of a search as it would begin")
+    return code if wrong == len(cells) else EXIT_COMPLETED
 
 
 class Searching:

@@ -152,14 +152,14 @@ def _exit_code(places: Sequence[Place]) -> int:
     return EXIT_INTERRUPTED if INTERRUPTED in statuses else EXIT_COMPLETED
 
 
-def refuse_cells(cells: Sequence[Cell], *, most: int = 10) -> int:
+def refuse_cells(cells: Sequence[Cell], *, most: int = 10, so: str = ", so none is") -> int:
     """One table of what is wrong with which cells, the same refusal once; the exit code of a refusal."""
     found: dict[str, list[Cell]] = {}
     for cell in cells:
         for refusal in cell.refusals:
             found.setdefault(str(refusal), []).append(cell)
     wrong = sum(bool(cell.refusals) for cell in cells)
-    print(f"expctl: {wrong} of {len(cells)} cells cannot be started, so none is\n", file=sys.stderr)
+    print(f"expctl: {wrong} of {len(cells)} cells cannot be started{so}\n", file=sys.stderr)
     for text, those in list(found.items())[:most]:
         print(text, file=sys.stderr)
         named = [" ".join(typed(cell)) or "(every cell)" for cell in those]

@@ -30,7 +30,7 @@ def split(overrides: Iterable[Override]) -> tuple[list[str], dict[str, "BaseDist
         try:
             space[override.input_line.partition("=")[0]] = _distribution(override)
         except ValueError as error:
-            raise Refusal(f"no range to search in: {error}", where=override.input_line) from error
+            raise Refusal(f"no range to search in: {error}", where=override.input_line.lstrip("+")) from error
     if not space:
         raise Refusal("nothing is searched: no key has a range or a choice", do=f"give one: {EXAMPLE}")
     return fixed, space

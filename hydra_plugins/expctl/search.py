@@ -56,7 +56,7 @@ class OptunaSweeper(Sweeper):
         require_optuna()
         for key, value in (("n_trials", self._n_trials), ("max_batch_size", self._at_once)):
             if value is not None and (not isinstance(value, int) or value < 1):
-                raise Refusal("it must be a whole number above 0", where=f"hydra.sweeper.{key}={value}")
+                raise Refusal(f"'hydra.sweeper.{key}' is {value!r}; it must be a whole number above 0")
         parser = OverridesParser.create(config_loader=self._loader)
         fixed, space = split(parser.parse_overrides(sweep_words(self._params, arguments)))
         composer = Composer(self._loader, self._config)
