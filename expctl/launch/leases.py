@@ -48,13 +48,17 @@ class Machine:
         lease.give_back()
         return None
 
-    def lend_cores(self, number: int, processes: int) -> Lease | None:
-        """`number` cores for so many processes, or None while there are not so many; all are the most one can have."""
+    def lend_cores(self, number: int, processes: int, *, counted: bool = True) -> Lease | None:
+        """`number` cores for so many processes, or None while there are not so many; all are the most one can have.
+
+        `counted` false: they are not taken from anybody, since a person has said how many cells run at once.
+        """
         number = min(number, self.cores)
-        if number > self._free_cores:
+        if counted and number > self._free_cores:
             return None
-        self._free_cores -= number
-        return Lease({"OMP_NUM_THREADS": str(max(1, number // processes))}, cores=number)
+        taken = number if counted else 0
+        self._free_cores -= taken
+        return Lease({"OMP_NUM_THREADS": str(max(1, number // processes))}, cores=taken)
 
     def take_back(self, lease: Lease) -> None:
         self._free_cores += lease.cores

@@ -151,7 +151,7 @@ class Pool:
             return self._machine.lend_gpus(processes)
         share = self._machine.cores // (self._n_jobs or min(MOST_AT_ONCE, len(self._places)))
         cores = processes * hardware["threads"] if hardware["threads"] else share
-        return self._machine.lend_cores(max(processes, cores), processes)
+        return self._machine.lend_cores(max(processes, cores), processes, counted=self._n_jobs is None)
 
     def _ask_elsewhere(self) -> None:
         """Look how cells do that others are at."""

@@ -107,9 +107,10 @@ def test_as_many_cells_as_the_cores_hold_run_at_once_and_all_end(hall, cells):
     assert [place.outcome.objective for place in places] == [0, 1, 2, 3, 4]
 
 
-def test_n_jobs_sets_the_number_at_once(hall, cells):
-    swim(hall, cells(*[f"seed={seed}" for seed in range(5)]), n_jobs=1)
-    assert hall.most == 1
+@pytest.mark.parametrize("n_jobs", [1, 4])
+def test_n_jobs_sets_the_number_at_once(n_jobs, hall, cells):
+    swim(hall, cells(*[f"seed={seed}" for seed in range(5)]), n_jobs=n_jobs)
+    assert hall.most == n_jobs
 
 
 def test_a_cell_that_needs_many_devices_is_not_passed_over(hall, cells, monkeypatch, tmp_path):
