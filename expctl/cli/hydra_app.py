@@ -3,6 +3,7 @@
 import argparse
 import os
 import sys
+import warnings
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -36,6 +37,8 @@ def compose(
     yaml.SafeLoader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
     register_resolvers()
     search_user_conf(config_dirs)
+    # Ray's plug-in registers a preset of the same name as ours, and Hydra takes that for a schema of it.
+    warnings.filterwarnings("ignore", r"\s*'hydra/launcher/ray' is validated against ConfigStore schema")
     _know_the_mode(words)
     # Hydra prints and exits on an error of its own unless it is told to raise.
     os.environ["HYDRA_FULL_ERROR"] = "1"
