@@ -18,6 +18,7 @@ from expctl.runs.manifest import COMPLETED, EXIT_COMPLETED, EXIT_FAILED, EXIT_IN
 from expctl.runs.progress import Progress
 from expctl.runs.ranks import Presence
 from expctl.worker.hang import HangReport
+from expctl.worker.libraries import import_libraries
 from expctl.worker.stop import StoppedError, StopRequest, leave_when_peers_are_gone
 from expctl.worker.trouble import report
 
@@ -61,6 +62,7 @@ def train(run: Run, config: dict[str, Any], stop: StopRequest, progress: Progres
     """Build, evaluate before, train, evaluate after, save; `completed` or `interrupted`."""
     began = time.perf_counter()
     progress.phase("loading libraries")
+    import_libraries(config)
     from expctl.worker import build, finish, watch
     from expctl.worker.record import Record, drop_what_comes_again
     from expctl.worker.together import evaluate_before_training

@@ -19,6 +19,7 @@ from typing import Any, NoReturn
 import yaml
 
 from expctl.processes import hear_of_death
+from expctl.worker.libraries import import_libraries
 
 LOOK_SECONDS = 0.02
 
@@ -28,6 +29,7 @@ def serve(requests: int, answers: int, config: dict[str, Any]) -> None:
     hear_of_death(os.getppid())()
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the command's to hand on
     import_libraries(config)
+    import_model(config)
     say(answers, ready=True)
     unread, is_open, children = b"", True, 0
     while is_open or children:
@@ -46,17 +48,12 @@ def serve(requests: int, answers: int, config: dict[str, Any]) -> None:
                 children -= 1
 
 
-def import_libraries(config: dict[str, Any]) -> None:
-    """What a worker of this experiment imports; of the user's own code nothing, since it may do anything."""
-    from hydra.utils import get_class
+def import_model(config: dict[str, Any]) -> None:
+    """The code of the model, which transformers imports when it sees the first one."""
     from transformers import MODEL_FOR_CAUSAL_LM_MAPPING, AutoConfig
 
     from expctl.models import resolve
-    from expctl.worker import build, finish, record, trackers, watch  # noqa: F401
 
-    for target in (config["algorithm"]["trainer"]["_target_"], config["args"]["_target_"]):
-        if target.startswith(("expctl.", "trl.")):
-            get_class(target)
     with contextlib.suppress(Exception):  # to find the model is the worker's business, and its error
         MODEL_FOR_CAUSAL_LM_MAPPING[type(AutoConfig.from_pretrained(resolve(config["model"]["path"]).source))]
 
