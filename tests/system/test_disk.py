@@ -106,17 +106,15 @@ def test_a_completed_run_is_shown_from_a_folder_that_cannot_be_written(tmp_path,
         assert done.returncode == 0 and "was completed" in done.stdout
 
 
-@pytest.mark.parametrize("harm", ["cut short", "other content", "missing"])
+@pytest.mark.parametrize("harm", ["cut short", "other content"])
 def test_a_damaged_checkpoint_is_passed_over_for_the_one_before(harm, tmp_path, calm):
     run = killed_at(6, calm, tmp_path / "run")
     file = run / "checkpoints" / "checkpoint-6" / "model.safetensors"
     content = file.read_bytes()
     if harm == "cut short":
         file.write_bytes(content[: len(content) // 2])
-    elif harm == "other content":
-        file.write_bytes(content[:-1000] + bytes(1000))
     else:
-        file.unlink()
+        file.write_bytes(content[:-1000] + bytes(1000))
     done = expctl(*TRAINING, cwd=tmp_path / "run")
     assert done.returncode == 0, done.stderr
     assert "checkpoint-6 is damaged (model.safetensors" in done.stderr
