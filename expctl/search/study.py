@@ -44,6 +44,7 @@ def open_study(file: Path | None, direction: str, sampler: Mapping[str, Any]) ->
 
     if file is None:
         return create_study(storage=InMemoryStorage(), direction=direction, sampler=_sampler(sampler, 0))
+    _sampler(sampler, 0)  # before anything is created
     file.parent.mkdir(parents=True, exist_ok=True)
     lock = JournalFileSymlinkLock(str(file))
     storage = JournalFileBackend(str(file), lock)
