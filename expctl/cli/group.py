@@ -21,7 +21,7 @@ from expctl.cli.prepare import prepare
 from expctl.cli.refuse import refuse
 from expctl.config.experiment import Experiment
 from expctl.config.refusal import Refusal
-from expctl.launch.command import tracker_environment
+from expctl.launch.command import accelerate_environment, tracker_environment
 from expctl.launch.launch import EXIT_COMPLETED, EXIT_FAILED, Outcome, begin_attempt, settle
 from expctl.processes import hear_of_death
 from expctl.report.closing import print_closing, print_done_already
@@ -114,8 +114,7 @@ def _lead(group: Group, present: Callable[[Callable[[Experiment], None]], None])
         else:
             begin_attempt(claimed)
             environment = tracker_environment(claimed.run, experiment.config["tracker"])
-            if experiment.config["hardware"]["use_cpu"]:
-                environment["ACCELERATE_USE_CPU"] = "true"
+            environment |= accelerate_environment(experiment.config["hardware"])
             found.append(({"folder": str(claimed.run.folder), "environment": environment}, claimed))
 
     try:

@@ -1,8 +1,12 @@
 """Does this machine have what the hardware group asks for?"""
 
+from importlib.util import find_spec
+from typing import Any
+
 from expctl.config.experiment import Experiment
 from expctl.config.refusal import Refusal, set_by
-from expctl.launch import devices
+from expctl.config.suggest import nearest
+from expctl.launch import devices, sharding
 
 
 def check_hardware(experiment: Experiment) -> list[Refusal]:
@@ -54,7 +58,9 @@ def check_hardware(experiment: Experiment) -> list[Refusal]:
                 do=f"hardware.num_processes={gpus}",
             )
         )
-    return found + _check_precision(experiment, bool(use_cpu))
+    return (
+        found + _check_machines(experiment) + _check_sharding(experiment) + _check_precision(experiment, bool(use_cpu))
+    )
 
 
 def _check_elsewhere(experiment: Experiment) -> list[Refusal]:
@@ -68,6 +74,48 @@ def _check_elsewhere(experiment: Experiment) -> list[Refusal]:
             do="say what that one has: hardware=gpu, hardware=gpu_8, hardware=cpu, ...",
         )
     ]
+
+
+def _check_machines(experiment: Experiment) -> list[Refusal]:
+    machines, processes = (experiment.config["hardware"][key] for key in ("num_machines", "num_processes"))
+    if machines == 1 or experiment.in_group:
+        return []
+    return [
+        Refusal(
+            f"{machines} machines, and this command starts processes on its own only",
+            where=set_by("hardware.num_machines", experiment.sources),
+            do=f"start it on each of them: torchrun --nnodes {machines} --nproc_per_node {processes} "
+            "--rdzv_backend c10d --rdzv_endpoint HOST:29500 -m expctl ..., "
+            f"or srun --nodes {machines} --ntasks-per-node {processes} expctl ...",
+        )
+    ]
+
+
+def _check_sharding(experiment: Experiment) -> list[Refusal]:
+    """Keys that accelerate would pass over in silence, values that were never tried, a package that is not there."""
+    split: dict[str, Any] = experiment.config["hardware"]["sharding"]
+    if not split:
+        return []
+    deepspeed = sharding.is_deepspeed(split)
+    known = sharding.DEEPSPEED if deepspeed else sharding.FSDP
+    found = []
+    for key, value in split.items():
+        where = set_by(f"hardware.sharding.{key}", experiment.sources)
+        if key not in known:
+            what = f"no key 'hardware.sharding.{key}' for {'DeepSpeed' if deepspeed else 'FSDP2'}"
+            found.append(Refusal(what, where=where, nearest=nearest(key, known)))
+        elif value not in sharding.ALLOWED.get(key, (value,)):
+            allowed = " or ".join(str(each).lower() for each in sharding.ALLOWED[key])
+            found.append(Refusal(f"'hardware.sharding.{key}' is {value!r}; it can be {allowed}", where=where))
+    if not deepspeed and "fsdp_version" not in split:
+        what = "hardware.sharding says neither fsdp_version nor zero_stage"
+        where = set_by("hardware.sharding", experiment.sources)
+        found.append(Refusal(what, where=where, do="hardware=gpu_8_fsdp2 or hardware=gpu_8_zero3"))
+    if deepspeed and find_spec("deepspeed") is None:
+        what = "ZeRO needs the package deepspeed, which is not installed"
+        where = set_by("hardware.sharding.zero_stage", experiment.sources)
+        found.append(Refusal(what, where=where, do="pip install 'expctl[deepspeed]', or hardware=gpu_8_fsdp2"))
+    return found
 
 
 def _check_precision(experiment: Experiment, use_cpu: bool) -> list[Refusal]:

@@ -5,6 +5,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from expctl.launch import sharding
 from expctl.launch.devices import cores
 from expctl.runs.bundle import code_of
 from expctl.runs.files import Run, read_json, write_yaml
@@ -12,7 +13,7 @@ from expctl.runs.files import Run, read_json, write_yaml
 
 def worker_command(run: Run, hardware: dict[str, Any]) -> list[str]:
     """One process: the worker itself. Several: `accelerate launch` with a config file that stays with the run."""
-    if hardware["num_processes"] == 1 and hardware["num_machines"] == 1 and not hardware["sharding"]:
+    if hardware["num_processes"] == 1 and not hardware["sharding"]:
         return [sys.executable, "-m", "expctl.worker", str(run.folder)]
     write_yaml(run.accelerate, accelerate_config(hardware))
     launcher = [sys.executable, "-m", "accelerate.commands.launch", "--config_file", str(run.accelerate)]
@@ -20,24 +21,27 @@ def worker_command(run: Run, hardware: dict[str, Any]) -> list[str]:
 
 
 def accelerate_config(hardware: dict[str, Any]) -> dict[str, Any]:
-    """The file that `accelerate launch` reads.
+    """The file that `accelerate launch` reads, for the processes of one machine (those of several join a group).
 
     MULTI_GPU also for processes on the CPU: accelerate's own MULTI_CPU starts a single one, and `ACCELERATE_USE_CPU`
     (see `worker_environment`) makes MULTI_GPU mean gloo.
     """
-    config = {
+    return {
         "compute_environment": "LOCAL_MACHINE",
-        "distributed_type": "FSDP" if hardware["sharding"] else "MULTI_GPU",
-        "num_processes": hardware["num_processes"] * hardware["num_machines"],
-        "num_machines": hardware["num_machines"],
-        "machine_rank": int(os.environ.get("EXPCTL_MACHINE_RANK", 0)),
+        "num_processes": hardware["num_processes"],
+        "num_machines": 1,
+        "machine_rank": 0,
         "main_process_port": 0,
         "mixed_precision": "bf16" if hardware["bf16"] else "fp16" if hardware["fp16"] else "no",
         "use_cpu": False,
-    }
-    if hardware["sharding"]:
-        config["fsdp_config"] = hardware["sharding"]
-    return config
+    } | sharding.in_file(hardware["sharding"])
+
+
+def accelerate_environment(hardware: dict[str, Any]) -> dict[str, str]:
+    """What accelerate reads in each process, whoever launched it."""
+    return sharding.in_environment(hardware["sharding"]) | (
+        {"ACCELERATE_USE_CPU": "true"} if hardware["use_cpu"] else {}
+    )
 
 
 def worker_environment(run: Run, config: dict[str, Any], folder: Path) -> dict[str, str]:
@@ -53,9 +57,9 @@ def worker_environment(run: Run, config: dict[str, Any], folder: Path) -> dict[s
     environment.setdefault("TOKENIZERS_PARALLELISM", "false")
     # What a job had time to save when it was told to stop must not be cut off by the launcher's own patience.
     environment.setdefault("TORCH_ELASTIC_SHUTDOWN_TIMEOUT", "120")
-    environment["EXPCTL_WORLD_SIZE"] = str(config["hardware"]["num_processes"] * config["hardware"]["num_machines"])
+    environment["EXPCTL_WORLD_SIZE"] = str(config["hardware"]["num_processes"])
+    environment |= accelerate_environment(config["hardware"])
     if config["hardware"]["use_cpu"]:
-        environment["ACCELERATE_USE_CPU"] = "true"
         environment.setdefault("OMP_NUM_THREADS", str(max(1, cores() // config["hardware"]["num_processes"])))
     if config["hardware"]["threads"]:
         environment["OMP_NUM_THREADS"] = str(config["hardware"]["threads"])

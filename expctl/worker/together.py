@@ -79,8 +79,8 @@ class TrainTogether(TrainerCallback):
             )
         if self._sharding and not is_sharded(trainer):
             raise RuntimeError(
-                f"hardware.sharding asks for a model that is split over {args.world_size} processes, and each would hold "
-                f"all of it: accelerate knows of no FSDP or DeepSpeed here (device {args.device}, model {kind})."
+                "hardware.sharding asks for a model that is split over the processes, and each would hold all of it: "
+                f"accelerate knows of no FSDP or DeepSpeed here (device {args.device}, model {kind})."
             )
 
 

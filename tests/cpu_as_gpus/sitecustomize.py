@@ -15,6 +15,10 @@ def pass_for_gpus(module) -> None:
     if module.__name__ == "expctl.launch.devices":
         module.gpu_names = lambda *_: ["0", "1"]
         return
+    if module.__name__ == "deepspeed.comm.torch":
+        # It would compile a library for what CPUs of one machine share; GPUs have no such thing.
+        module.build_shm_op = lambda: None
+        return
     import torch
     from accelerate.utils import DistributedType
 
@@ -28,11 +32,15 @@ def pass_for_gpus(module) -> None:
     module.PartialState.set_device = set_device
 
 
+COMMAND, WORKERS = ("expctl.launch.devices",), ("accelerate.state", "deepspeed.comm.torch")
+PASSING = COMMAND if os.environ.get("CPU_AS_GPUS") == "command" else COMMAND + WORKERS
+
+
 class PassForGPUs(importlib.abc.MetaPathFinder):
     """Patches a module right after it is executed, so that nothing is imported that would not be."""
 
     def find_spec(self, name, path, target=None):
-        if name not in ("accelerate.state", "expctl.launch.devices"):
+        if name not in PASSING:
             return None
         spec = importlib.machinery.PathFinder.find_spec(name, path, target)
         execute = spec.loader.exec_module
