@@ -14,6 +14,8 @@ def open_key(word: str) -> str:
     """`args.weight_decay=0.1` also where no config file mentions the field yet; a part with or without `+`."""
     if word.removeprefix("+").startswith(PARTS):
         return word.removeprefix("+")
+    if word.startswith("fail_fast="):
+        return f"hydra.launcher.{word}"
     return f"++{word}" if re.match(rf"({'|'.join(map(re.escape, OPEN_GROUPS))})\.[\w.]+=", word) else word
 
 

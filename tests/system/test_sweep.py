@@ -72,6 +72,8 @@ def test_a_cell_that_fails_is_listed_with_its_log_and_the_others_go_on(tmp_path)
     assert "failed     seed=1: KeyError: 'lost'" in done.stdout and "worker.log" in done.stdout
     assert "2 completed, 1 failed" in done.stdout and "the same command finishes the rest" in done.stdout
     assert [cell["status"] for cell in ledger(tmp_path)["cells"]] == ["completed", "failed", "completed"]
+    fast = expctl(*words, "fail_fast=true", "hydra.launcher.n_jobs=1", "seed=1,3", cwd=tmp_path)
+    assert fast.returncode == 1 and "1 failed, 1 interrupted" in fast.stdout
 
 
 def test_ctrl_c_saves_every_running_cell_and_the_same_command_carries_on(tmp_path):
