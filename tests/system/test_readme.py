@@ -18,6 +18,7 @@ ELSEWHERE = {
     "expctl algorithm=gfpo model=smollm2_135m": "test_real_model.py",
     "expctl resume": "test_resume_command.py",
     "expctl rerun": "test_rerun.py",
+    "expctl -m sweep=optuna": "test_search.py",
 }
 
 
