@@ -18,9 +18,9 @@ from expctl.places import REPLACED
 from expctl.report.search_closing import print_search, ranking
 from expctl.report.sweep_display import SweepDisplay
 from expctl.runs.ledger import Ledger
-from expctl.runs.manifest import EXIT_COMPLETED, EXIT_FAILED, EXIT_INTERRUPTED
+from expctl.runs.manifest import EXIT_COMPLETED, EXIT_FAILED, EXIT_INTERRUPTED, INTERRUPTED
 from expctl.search.question import Question
-from expctl.search.search import WORDS, Search, TrialEntry
+from expctl.search.search import PRUNED, RUN, WORDS, Search, TrialEntry
 from expctl.search.study import open_study
 
 # From the overrides of a batch's trials to what became of them: a launcher.
@@ -34,6 +34,7 @@ class Plan:
     question: Question
     composer: Composer
     sampler: Mapping[str, Any]
+    pruner: Mapping[str, Any] | None
     n_trials: int
     at_once: int
 
@@ -43,7 +44,7 @@ class Plan:
 
     def search(self, *, on_disk: bool = True) -> Search:
         journal = self.question.outputs / "sweeps" / f"{self.question.name}.journal"
-        study = open_study(journal if on_disk else None, self.question.direction, self.sampler)
+        study = open_study(journal if on_disk else None, self.question.direction, self.sampler, self.pruner)
         return Search(self.question, study, n_trials=self.n_trials, at_once=self.at_once if on_disk else self.n_trials)
 
 
@@ -70,6 +71,7 @@ class Searching:
         self._ledger = Ledger(file, command, question.objective, question.direction)
         self._batch: Sequence[Any] = ()
         self._places: dict[str, Place] = {}
+        self._pruned = {entry.run_id for entry in self._search.entries() if entry.status == PRUNED}
         self._preloaded = contextlib.ExitStack()
         self._start: Any = None
         self._stopped = False
@@ -93,10 +95,14 @@ class Searching:
         self._places, found = {}, []
         for cell, trial in zip(cells, self._batch, strict=True):
             place = None if cell.refusals else place_of(replace(cell, words=_words(trial)))
-            # A small space is soon sampled twice: the same words are the same run.
-            found.append(place and self._places.setdefault(place.run.run_id, place))
+            # A small space is soon sampled twice: the same words are the same run, and what was pruned stays so.
+            if place and place.run.run_id in self._pruned:
+                place.status = PRUNED
+            elif place:
+                place = self._places.setdefault(place.run.run_id, place)
+            found.append(place)
         self._run(settings)
-        return [_returned(cell, place) for cell, place in zip(cells, found, strict=True)]
+        return [self._returned(cell, place) for cell, place in zip(cells, found, strict=True)]
 
     def _run(self, settings: dict[str, Any]) -> None:
         places = list(self._places.values())
@@ -105,12 +111,21 @@ class Searching:
 
             def look() -> None:
                 display.look()
+                self._prune()
                 live = {name: replace(before[name], status=place.status) for name, place in self._places.items()}
                 self._ledger.write((before | live).values())
 
             start = self._starter(places, settings["preload"])
             pool = Pool(places, n_jobs=settings["n_jobs"], fail_fast=settings["fail_fast"], start=start, look=look)
             self._stopped |= bool(pool.run())
+
+    def _prune(self) -> None:
+        """Stop trials without prospect, with a checkpoint: the command that is such a run carries it on."""
+        for trial in self._batch:
+            place = self._places.get(trial.user_attrs[RUN])
+            if place and place.attempt and trial.user_attrs[RUN] not in self._pruned and self._search.hopeless(trial):
+                self._pruned.add(trial.user_attrs[RUN])
+                place.attempt.stop(PRUNED, at_once=False)
 
     def _starter(self, places: Sequence[Place], wanted: bool | None) -> Any:
         """How workers are started: by one process for the whole search, which is longer than its batches."""
@@ -123,6 +138,13 @@ class Searching:
                 return start
             self._start = start
         return self._start
+
+    def _returned(self, cell: Cell, place: Place | None) -> JobReturn:
+        if place is None:
+            return returned(cell, error=f"refused: {cell.refusals[0].what}")
+        if place.status == INTERRUPTED and place.run.run_id in self._pruned:
+            place.status = PRUNED
+        return returned(cell, place, error=(place.outcome and place.outcome.error) or place.status)
 
     def _close(self) -> int:
         entries = self._search.entries()
@@ -151,12 +173,6 @@ def best_of(entries: Sequence[TrialEntry], direction: str) -> TrialEntry | None:
 
 def _words(trial: Any) -> tuple[str, ...]:
     return (f"trial {trial.number}:", *trial.user_attrs[WORDS])
-
-
-def _returned(cell: Cell, place: Place | None) -> JobReturn:
-    if place is None:
-        return returned(cell, error=f"refused: {cell.refusals[0].what}")
-    return returned(cell, place, error=place.outcome.error or place.status)
 
 
 def _set_aside(question: Question) -> None:

@@ -12,6 +12,7 @@ from expctl.runs.files import Run
 from expctl.runs.ledger import Entry
 from expctl.runs.manifest import COMPLETED, CREATED, FAILED, INTERRUPTED, RUNNING
 from expctl.search import space as spaces
+from expctl.search.pruning import Pruning
 from expctl.search.question import Question
 
 if TYPE_CHECKING:
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
 
 # What a trial keeps in the study besides its values.
 WORDS, RUN, ERROR = "words", "run", "error"
-WAITING = "waiting"
+WAITING, PRUNED = "waiting", "pruned"
 
 
 @dataclass(frozen=True)
@@ -44,6 +45,7 @@ class Search:
         self._n_trials = n_trials
         self._at_once = at_once
         self._failed = 0
+        self._pruning = Pruning(study, question.objective)
 
     def batch(self, run_id: Callable[[Sequence[str]], str]) -> list["FrozenTrial"]:
         """The trials to be run next, none when the search is at its end; `run_id`: of a job's overrides."""
@@ -54,9 +56,13 @@ class Search:
         return [*taken, *(self._ask(run_id) for _ in range(size - len(taken)))]
 
     def to_come(self) -> int:
-        """Trials still to be completed."""
-        completed = sum(trial.state.name == "COMPLETE" for trial in self._trials())
-        return self._n_trials - completed - self._failed
+        """Trials still to be completed or pruned."""
+        ended = sum(trial.state.name in ("COMPLETE", "PRUNED") for trial in self._trials())
+        return self._n_trials - ended - self._failed
+
+    def hopeless(self, trial: "FrozenTrial") -> bool:
+        """Whether a running trial is to be stopped, by what its run has logged so far."""
+        return self._pruning.hopeless(trial._trial_id, Run(self.question.outputs / trial.user_attrs[RUN]))
 
     def overrides(self, trial: "FrozenTrial") -> tuple[str, ...]:
         return (*self.question.fixed, *trial.user_attrs[WORDS])
@@ -68,6 +74,9 @@ class Search:
         failure = None if answer.status == JobStatus.COMPLETED else answer._return_value  # the property would print
         if failure is None and isinstance(answer.return_value, int | float) and math.isfinite(answer.return_value):
             self._study.tell(trial.number, float(answer.return_value), skip_if_finished=True)
+            return True
+        if getattr(failure, "status", None) == PRUNED:
+            self._study.tell(trial.number, state=TrialState.PRUNED, skip_if_finished=True)
             return True
         if getattr(failure, "status", None) == INTERRUPTED:
             return False
@@ -83,9 +92,8 @@ class Search:
         """Every trial so far, also of earlier commands."""
         found = []
         for trial in self._trials():
-            status, error = {"COMPLETE": (COMPLETED, None), "FAIL": (FAILED, trial.user_attrs.get(ERROR))}.get(
-                trial.state.name, (self._told(trial) or WAITING, None)
-            )
+            ended = {"COMPLETE": COMPLETED, "FAIL": FAILED, "PRUNED": PRUNED}.get(trial.state.name)
+            status, error = ended or self._told(trial) or WAITING, trial.user_attrs.get(ERROR)
             words = [word.lstrip("+") for word in trial.user_attrs[WORDS]]
             found.append(TrialEntry(words, trial.user_attrs[RUN], status, trial.value, error, trial.number))
         return found

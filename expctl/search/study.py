@@ -28,14 +28,16 @@ def require_optuna() -> None:
     optuna.logging.set_verbosity(optuna.logging.ERROR)
 
 
-def open_study(file: Path | None, direction: str, sampler: Mapping[str, Any]) -> "Study":
+def open_study(
+    file: Path | None, direction: str, sampler: Mapping[str, Any], pruner: Mapping[str, Any] | None = None
+) -> "Study":
     """The study of that file, begun or carried on; without a file one that is gone with the command.
 
     A file is a journal, to which each trial is appended under a lock that also holds on network file systems: several
     machines can search together, and a killed command loses no trial that had ended.
 
     Raises:
-        Refusal: the sampler is none.
+        Refusal: the sampler or the pruner is none.
         OSError: the file cannot be written.
     """
     from optuna import create_study
@@ -45,12 +47,13 @@ def open_study(file: Path | None, direction: str, sampler: Mapping[str, Any]) ->
     if file is None:
         return create_study(storage=InMemoryStorage(), direction=direction, sampler=_sampler(sampler, 0))
     _sampler(sampler, 0)  # before anything is created
+    prunes = _made("pruner", pruner or {"name": "NopPruner"})
     file.parent.mkdir(parents=True, exist_ok=True)
     lock = JournalFileSymlinkLock(str(file))
     storage = JournalFileBackend(str(file), lock)
     _mend(file, lock)
     study = create_study(
-        storage=JournalStorage(storage), study_name=file.stem, direction=direction, load_if_exists=True
+        storage=JournalStorage(storage), study_name=file.stem, direction=direction, load_if_exists=True, pruner=prunes
     )
     study.sampler = _sampler(sampler, len(study.get_trials(deepcopy=False)))
     return study
@@ -58,19 +61,23 @@ def open_study(file: Path | None, direction: str, sampler: Mapping[str, Any]) ->
 
 def _sampler(options: Mapping[str, Any], made: int) -> Any:
     """The sampler of the config. From the same seed it would propose the same first trials after every pause."""
-    from optuna import samplers
+    moved = {"seed": options["seed"] + made} if options.get("seed") is not None else {}
+    return _made("sampler", {**options, **moved})
 
-    options = dict(options)
-    name = options.pop("name")
-    known = [kind for kind in samplers.__all__ if kind.endswith("Sampler") and kind != "BaseSampler"]
+
+def _made(kind: str, options: Mapping[str, Any]) -> Any:
+    """Optuna's sampler or pruner of that name, with the arguments beside it."""
+    import optuna
+
+    module, options = getattr(optuna, f"{kind}s"), dict(options)
+    name, base = options.pop("name"), f"Base{kind.title()}"
+    known = [one for one in module.__all__ if one.endswith(kind.title()) and one != base]
     if name not in known:
-        raise Refusal(f"no sampler '{name}'", where="hydra.sweeper.sampler.name", nearest=nearest(str(name), known))
-    if options.get("seed") is not None:
-        options["seed"] += made
+        raise Refusal(f"no {kind} '{name}'", where=f"hydra.sweeper.{kind}.name", nearest=nearest(str(name), known))
     try:
-        return getattr(samplers, name)(**options)
+        return getattr(module, name)(**options)
     except (TypeError, ValueError, ImportError) as error:
-        raise Refusal(f"{name} cannot be made: {error}", where="hydra.sweeper.sampler") from error
+        raise Refusal(f"{name} cannot be made: {error}", where=f"hydra.sweeper.{kind}") from error
 
 
 def _mend(file: Path, lock: Any) -> None:

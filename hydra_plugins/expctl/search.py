@@ -27,11 +27,12 @@ class OptunaSweeper(Sweeper):
         params: Mapping[str, Any] | None,
         n_trials: int,
         sampler: Mapping[str, Any],
+        pruner: Mapping[str, Any] | None = None,
         max_batch_size: int | None = None,
     ):
         self._params = params
         self._n_trials = n_trials
-        self._sampler = sampler
+        self._sampler, self._pruner = sampler, pruner
         self._at_once = max_batch_size
 
     def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
@@ -61,7 +62,8 @@ class OptunaSweeper(Sweeper):
         fixed, space = split(parser.parse_overrides(sweep_words(self._params, arguments)))
         composer = Composer(self._loader, self._config)
         question = Question.of(fixed, space, composer)
-        plan = Plan(question, composer, self._sampler, self._n_trials, self._at_once or self._held(question))
+        at_once = self._at_once or self._held(question)
+        plan = Plan(question, composer, self._sampler, self._pruner, self._n_trials, at_once)
         begun = [0]
 
         def launch(jobs: Any) -> Any:

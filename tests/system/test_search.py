@@ -83,6 +83,21 @@ def test_a_search_that_was_stopped_or_killed_takes_up_its_trials_from_their_chec
     assert more.returncode == 0 and "running" not in more.stdout and "3 completed" in more.stdout
 
 
+def test_a_trial_without_prospect_is_pruned_by_its_evaluations_and_keeps_a_checkpoint(tmp_path):
+    words = ["-m", "sweep=optuna", "algorithm=sft", "args.max_steps=30", "args.per_device_train_batch_size=4",
+             "args.eval_strategy=steps", "args.eval_steps=2", "dataset.eval_size=16", "args.learning_rate=1e-3,30",
+             "args.max_grad_norm=100", "hydra.sweeper.n_trials=4", "hydra.launcher.n_jobs=1",
+             "hydra.sweeper.pruner={name:ThresholdPruner,upper:1.0}"]  # fmt: skip
+    done = expctl(*words, cwd=tmp_path)
+    assert done.returncode == 0, done.stdout + done.stderr
+    found = by_status(tmp_path)
+    assert [cell["words"] for cell in found["pruned"]] == [["args.learning_rate=30"]]
+    assert [cell["words"] for cell in found["completed"]] == [["args.learning_rate=0.001"]]
+    (run,) = [folder for folder in runs(tmp_path) if folder.name == found["pruned"][0]["run_id"]]
+    assert manifest(run)["status"] == "interrupted" and manifest(run)["attempts"][0]["signal"] == "pruned"
+    assert list((run / "checkpoints").iterdir()) and metrics(run)[-1]["step"] < 30
+
+
 def test_two_commands_share_one_search(tmp_path):
     words = [*SEARCH, "hydra.sweeper.n_trials=4", "hydra.launcher.n_jobs=1", "hydra.launcher.preload=true"]
     both = [start(*words, cwd=tmp_path) for _ in range(2)]
