@@ -1,6 +1,7 @@
 """An Optuna study on disk, which outlives the command: `outputs/sweeps/<sweep_id>.journal`."""
 
 import json
+import warnings
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -26,6 +27,7 @@ def require_optuna() -> None:
     except ImportError as error:
         raise MISSING from error
     optuna.logging.set_verbosity(optuna.logging.ERROR)
+    warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
 
 
 def open_study(
