@@ -6,6 +6,7 @@ import yaml
 from hydra.errors import ConfigCompositionException, HydraException, MissingConfigException, OverrideParseException
 from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
 
+from expctl.config.extras import PRESETS, missing
 from expctl.config.groups import groups
 from expctl.config.locate import own_conf
 from expctl.config.refusal import Refusal
@@ -41,6 +42,8 @@ def as_refusal(error: Exception, typed: list[str]) -> Refusal | None:
 
 
 def _unknown_option(error: MissingConfigException, typed: list[str]) -> Refusal:
+    if extra := PRESETS.get(error.missing_cfg_file or ""):
+        return missing(extra, f"hydra/launcher={extra}")
     group, _, option = (error.missing_cfg_file or "").rpartition("/")
     options = [name for name in error.options or [] if not name.startswith("_")]
     if not group:

@@ -4,10 +4,10 @@ from collections.abc import Sequence
 from importlib.util import find_spec
 from typing import Any
 
+from expctl.config.extras import missing
 from expctl.config.refusal import Refusal
 from expctl.launch.elsewhere import Handover
 from expctl.launch.pool import Place
-from expctl.launch.slurm import missing
 
 
 class Ray:
@@ -19,7 +19,7 @@ class Ray:
 
     def __init__(self, settings: dict[str, Any], context: Any, config: Any):
         if not find_spec("ray") or not find_spec("hydra_plugins.hydra_ray_launcher"):
-            raise missing("ray")
+            raise missing("ray", "hydra/launcher=ray")
         self._settings = settings
         self._context, self._config = context, config
         self._handover: Handover | None = None

@@ -7,6 +7,7 @@ import time
 from collections.abc import Sequence
 from typing import Any
 
+from expctl.config.extras import missing
 from expctl.config.refusal import Refusal
 from expctl.config.suggest import nearest
 from expctl.launch.elsewhere import Handover
@@ -93,7 +94,7 @@ class Slurm:
         try:
             import submitit  # noqa: F401
         except ImportError:
-            raise missing("slurm") from None
+            raise missing("slurm", "hydra/launcher=slurm") from None
         if not shutil.which("sbatch") or not shutil.which("srun"):
             raise Refusal(
                 "no Slurm here: sbatch is not on the path",
@@ -110,15 +111,6 @@ class Slurm:
                     nearest=nearest(name, known),
                     do="sinfo shows what each of them is",
                 )
-
-
-def missing(extra: str) -> Refusal:
-    """The refusal of a launcher whose package is not installed."""
-    return Refusal(
-        f"hydra/launcher={extra} needs a package that is not installed",
-        where=f"hydra/launcher={extra}",
-        do=f'pip install "expctl[{extra}]"',
-    )
 
 
 def _ask(*command: str) -> subprocess.CompletedProcess:

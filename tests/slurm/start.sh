@@ -58,7 +58,7 @@ SlurmdPidFile=$folder/slurmd-%n.pid
 SlurmdLogFile=$folder/slurmd-%n.log
 SlurmdSpoolDir=$folder/spool-%n
 NodeName=node[1-2] NodeHostname=$host NodeAddr=127.0.0.1 Port=[16818-16819] CPUs=4 RealMemory=$memory Gres=gpu:2
-PartitionName=low Nodes=ALL Default=YES PriorityTier=1 GraceTime=30
+PartitionName=low Nodes=ALL Default=YES PriorityTier=1 GraceTime=12
 PartitionName=high Nodes=ALL PriorityTier=2
 CONF
 # Any device files do for GPUs that nothing computes on.

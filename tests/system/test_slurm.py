@@ -1,0 +1,135 @@
+"""A real Slurm of two nodes on this machine: sweeps, cells over nodes, jobs that are put back, batch files."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from harness import (
+    COMMAND,
+    REPOSITORY,
+    SFT,
+    clean_environment,
+    expctl,
+    manifest,
+    metrics,
+    only_run,
+    run,
+    runs,
+    wait_for,
+)
+
+pytestmark = pytest.mark.xdist_group("slurm")
+
+SHORT = [*SFT, "args.max_steps=2"]
+# Long enough to be told to stop in the middle.
+LONG = [*SFT, "args.max_steps=300", "args.per_device_train_batch_size=2"]
+SLURM = ["-m", "hydra/launcher=slurm", "hardware=cpu"]
+
+
+@pytest.fixture(scope="module")
+def cluster(tmp_path_factory):
+    """Environment variables with which commands find the Slurm of these tests."""
+    folder = tmp_path_factory.mktemp("slurm")
+    begun = run("bash", str(REPOSITORY / "tests/slurm/start.sh"), str(folder), cwd=folder)
+    assert begun.returncode == 0, begun.stdout + begun.stderr
+    yield {"SLURM_CONF": str(folder / "slurm.conf"), "PATH": f"{Path(COMMAND).parent}:{os.environ['PATH']}"}
+    run("bash", str(REPOSITORY / "tests/slurm/stop.sh"), str(folder), cwd=folder)
+
+
+def ask(cluster: dict[str, str], *command: str) -> str:
+    done = run(*command, cwd=REPOSITORY, **cluster)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def trains(folder: Path) -> bool:
+    return bool(runs(folder)) and (only_run(folder) / "metrics.jsonl").exists()
+
+
+def assert_carried_on(folder: Path) -> None:
+    """One run in two attempts, whose metrics are those of a run that nobody interrupted."""
+    told = manifest(only_run(folder))
+    first, second = told["attempts"]
+    assert told["status"] == "completed" and first["exit"] == 75 and second["exit"] == 0
+    assert first["signal"] and second["from_step"] == first["to_step"] > 0
+    steps = [row["step"] for row in metrics(only_run(folder)) if "loss" in row]
+    assert steps == sorted(set(steps)) and steps[-1] == 300
+
+
+def test_cells_become_jobs_that_keep_to_the_gpu_that_slurm_gives_them_and_are_submitted_once(cluster, tmp_path):
+    words = [*SLURM, *SHORT, "hydra.launcher.gpus_per_node=1", "seed=0,1"]
+    done = expctl(*words, cwd=tmp_path, **cluster)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert [manifest(folder)["status"] for folder in runs(tmp_path)] == ["completed"] * 2
+    assert {manifest(folder)["environment"]["CUDA_VISIBLE_DEVICES"] for folder in runs(tmp_path)} <= {"0", "1"}
+    again = expctl(*words, cwd=tmp_path, **cluster)
+    assert again.returncode == 0 and "2 jobs" in done.stdout and "to Slurm" not in again.stdout, again.stderr
+    assert all(len(manifest(folder)["attempts"]) == 1 for folder in runs(tmp_path))
+
+
+def test_a_cell_over_two_nodes_that_is_told_to_stop_is_put_back_and_carries_on_as_the_same_run(cluster, tmp_path):
+    sweep = subprocess.Popen(
+        [COMMAND, *SLURM, *LONG, "hardware.num_machines=2"], cwd=tmp_path, env=clean_environment(**cluster),
+        stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+    )  # fmt: skip
+    wait_for(lambda: trains(tmp_path))
+    ask(cluster, "scancel", "--signal=USR2", ask(cluster, "squeue", "--noheader", "--format=%i").strip())
+    said, _ = sweep.communicate(timeout=200)
+    assert sweep.returncode == 0, said
+    assert_carried_on(tmp_path)
+    told = manifest(only_run(tmp_path))
+    assert told["attempts"][0]["signal"] == "SIGUSR2" and told["hardware"]["num_machines"] == 2
+
+
+def test_a_batch_file_for_one_node_is_put_back_when_it_is_preempted_and_one_for_several_joins_them(cluster, tmp_path):
+    one, several = tmp_path / "one", tmp_path / "several"
+    for folder, file, words, gpus in ((one, "one_node", LONG, 0), (several, "several_nodes", SHORT, 1)):
+        folder.mkdir()
+        batch = ["sbatch", f"--gpus-per-node={gpus}", "--output=said", f"--chdir={folder}"]
+        ask(cluster, *batch, str(REPOSITORY / f"scripts/slurm/{file}.sbatch"), *words)
+    wait_for(lambda: trains(one))
+    wait_for(lambda: runs(several) and manifest(only_run(several))["status"] == "completed")
+    assert manifest(only_run(several))["hardware"]["num_machines"] == 2
+    ask(cluster, "srun", "--partition=high", "--exclusive", "--nodes=2", "true")
+    wait_for(lambda: manifest(only_run(one))["status"] == "completed")
+    assert_carried_on(one)
+
+
+def test_a_partition_that_does_not_exist_is_refused_by_name_and_nothing_is_created(cluster, tmp_path):
+    done = expctl(*SLURM, *SHORT, "hydra.launcher.partition=hihg", cwd=tmp_path, **cluster)
+    assert done.returncode == 2
+    assert "no partition 'hihg'; it has high, low" in done.stderr and "nearest  high" in done.stderr
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_job_that_slurm_does_not_take_is_one_message(cluster, tmp_path):
+    done = expctl(*SLURM, *SHORT, "+hydra.launcher.additional_parameters.nodelist=nowhere", cwd=tmp_path, **cluster)
+    assert done.returncode != 0 and "Slurm did not take the jobs" in done.stderr and "Invalid node name" in done.stderr
+    assert "Traceback" not in done.stderr and runs(tmp_path) == []
+
+
+def test_hardware_that_is_asked_of_the_wrong_machine_is_refused(cluster, tmp_path):
+    done = expctl("-m", "hydra/launcher=slurm", *SHORT, cwd=tmp_path, **cluster)
+    assert done.returncode == 2 and "hardware=auto looks at the machine that it is typed on" in done.stderr
+    assert runs(tmp_path) == []
+
+
+@pytest.fixture(scope="module")
+def without_extras(tmp_path_factory):
+    """A Python path as it is where neither plug-in was installed."""
+    links = tmp_path_factory.mktemp("packages")
+    [packages] = [Path(entry) for entry in sys.path if entry.endswith("site-packages")]
+    for entry in packages.iterdir():
+        if not entry.name.startswith(("hydra_plugins", "submitit", "ray", "hydra_submitit", "hydra_ray")):
+            (links / entry.name).symlink_to(entry)
+    return f"{links}:{REPOSITORY}"
+
+
+@pytest.mark.parametrize("extra", ["slurm", "ray"])
+def test_a_launcher_whose_package_is_missing_names_the_extra(extra, without_extras, tmp_path):
+    words = ["-m", f"hydra/launcher={extra}", "hardware=cpu", *SHORT]
+    done = run(sys.executable, "-S", "-m", "expctl", *words, cwd=tmp_path, PYTHONPATH=without_extras)
+    assert done.returncode == 2, done.stdout + done.stderr
+    assert f'pip install "expctl[{extra}]"' in done.stderr and list(tmp_path.iterdir()) == []
