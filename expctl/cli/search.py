@@ -11,6 +11,7 @@ from hydra.core.utils import JobReturn
 from expctl.cli.sweep import place_of, refuse_cells, returned
 from expctl.config.cells import Cell, Composer
 from expctl.config.sweep_words import key_of
+from expctl.launch.elsewhere import Elsewhere
 from expctl.launch.pool import ENDED, Place, Pool
 from expctl.launch.preloaded import WORTH_IT, preloader
 from expctl.launch.process import Signals
@@ -91,7 +92,7 @@ class Searching:
         return self._close()
 
     def __call__(self, cells: Sequence[Cell], settings: dict[str, Any]) -> list[JobReturn]:
-        """What the pool's launcher does with a batch: a trial that is refused does not keep the others from running."""
+        """What a launcher's batch comes to: a trial that is refused does not keep the others from running."""
         self._places, found = {}, []
         for cell, trial in zip(cells, self._batch, strict=True):
             place = None if cell.refusals else place_of(replace(cell, words=_words(trial)))
@@ -115,6 +116,9 @@ class Searching:
                 live = {name: replace(before[name], status=place.status) for name, place in self._places.items()}
                 self._ledger.write((before | live).values())
 
+            if scheduler := settings.get("scheduler"):
+                self._stopped |= bool(Elsewhere(places, scheduler, look).run())
+                return
             start = self._starter(places, settings["preload"])
             pool = Pool(places, n_jobs=settings["n_jobs"], fail_fast=settings["fail_fast"], start=start, look=look)
             self._stopped |= bool(pool.run())

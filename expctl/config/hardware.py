@@ -78,7 +78,7 @@ def _check_elsewhere(experiment: Experiment) -> list[Refusal]:
 
 def _check_machines(experiment: Experiment) -> list[Refusal]:
     machines, processes = (experiment.config["hardware"][key] for key in ("num_machines", "num_processes"))
-    if machines == 1 or experiment.in_group:
+    if machines == 1 or experiment.in_group or experiment.elsewhere:
         return []
     return [
         Refusal(

@@ -19,6 +19,7 @@ ELSEWHERE = {
     "expctl resume": "test_resume_command.py",
     "expctl rerun": "test_rerun.py",
     "expctl -m sweep=optuna": "test_search.py",
+    "sbatch scripts/slurm/": "test_slurm.py",
 }
 
 
