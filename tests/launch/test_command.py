@@ -1,11 +1,16 @@
 """What is launched: the worker itself for one process, accelerate with a file of its own for several."""
 
+import os
 import sys
 
+import pytest
 import yaml
 from accelerate.commands.config.config_args import ClusterConfig
+from accelerate.commands.launch import _validate_launch_command, launch_command_parser
+from accelerate.utils.launch import prepare_deepspeed_cmd_env, prepare_multi_gpu_env
 
-from expctl.launch.command import accelerate_config, worker_command, worker_environment
+from expctl.launch import sharding
+from expctl.launch.command import accelerate_config, accelerate_environment, worker_command, worker_environment
 from expctl.runs.files import Run
 
 CPU = {
@@ -17,7 +22,8 @@ CPU = {
     "sharding": None,
     "threads": None,
 }
-FSDP2 = {"fsdp_version": 2, "fsdp_auto_wrap_policy": "TRANSFORMER_BASED_WRAP"}
+FSDP2 = {"fsdp_version": 2, "fsdp_auto_wrap_policy": "TRANSFORMER_BASED_WRAP", "fsdp_reshard_after_forward": False}
+ZERO3 = {"zero_stage": 3}
 
 
 def test_one_process_is_the_plain_worker(tmp_path):
@@ -32,7 +38,8 @@ def test_several_processes_leave_the_file_that_accelerate_read(tmp_path):
 
 
 def test_accelerate_accepts_every_key_of_the_file(tmp_path):
-    for hardware in (CPU | {"num_processes": 2}, CPU | {"use_cpu": False, "num_processes": 8, "sharding": FSDP2}):
+    eight = CPU | {"use_cpu": False, "num_processes": 8}
+    for hardware in (CPU | {"num_processes": 2}, eight | {"sharding": FSDP2}, eight | {"sharding": ZERO3}):
         path = tmp_path / "accelerate.yaml"
         path.write_text(yaml.safe_dump(accelerate_config(hardware)))
         ClusterConfig.from_yaml_file(path)
@@ -46,3 +53,27 @@ def test_processes_on_the_cpu_share_the_cores(tmp_path, monkeypatch):
     assert environment["OMP_NUM_THREADS"] == "4" and environment["ACCELERATE_USE_CPU"] == "true"
     assert environment["EXPCTL_WORLD_SIZE"] == "2"
     assert environment["PYTHONPATH"].split(":")[0] == str(tmp_path)
+
+
+@pytest.mark.parametrize("sharding", [None, FSDP2, ZERO3], ids=["copied", "fsdp2", "zero3"])
+def test_other_launchers_tell_the_workers_what_accelerate_makes_of_the_file(sharding, tmp_path, monkeypatch):
+    hardware = CPU | {"use_cpu": False, "num_processes": 2, "sharding": sharding}
+    path = tmp_path / "accelerate.yaml"
+    path.write_text(yaml.safe_dump(accelerate_config(hardware)))
+    arguments, _, _ = _validate_launch_command(launch_command_parser().parse_args(["--config_file", str(path), "x.py"]))
+    arguments.deepspeed_fields_from_accelerate_config = ""  # as the launcher itself sets it after this
+    for name in [name for name in os.environ if name.startswith(("FSDP_", "ACCELERATE_"))]:
+        monkeypatch.delenv(name)
+    made = prepare_deepspeed_cmd_env(arguments)[1] if sharding == ZERO3 else prepare_multi_gpu_env(arguments)
+    told = accelerate_environment(hardware)
+    assert told.items() <= made.items()
+    assert ("ACCELERATE_USE_FSDP" in told, "ACCELERATE_USE_DEEPSPEED" in told) == (sharding == FSDP2, sharding == ZERO3)
+    # What it adds are its defaults, which hold without being said, but for this one.
+    unsaid = {name for name in made if name.startswith("FSDP_")} - told.keys()
+    assert not unsaid or told["FSDP_CPU_RAM_EFFICIENT_LOADING"] == "false"
+
+
+@pytest.mark.parametrize("known", [sharding.FSDP, sharding.DEEPSPEED], ids=["fsdp2", "zero3"])
+def test_accelerate_knows_every_key_that_may_be_set(known):
+    options = vars(launch_command_parser().parse_args(["x.py"]))
+    assert set(known) <= options.keys()

@@ -20,6 +20,7 @@ from transformers import AutoModelForCausalLM
 from expctl.launch.command import accelerate_environment, worker_command
 from expctl.runs.files import Run
 
+pytestmark = pytest.mark.xdist_group("sharded")
 TESTS = REPOSITORY / "tests"
 AS_GPUS = os.pathsep.join([str(REPOSITORY), str(TESTS / "cpu_as_gpus")])
 TWO = ["hardware.num_processes=2", "hardware.bf16=false"]
@@ -72,10 +73,10 @@ def fsdp2(tmp_path_factory) -> Pair:
 
 @pytest.fixture(scope="module")
 def zero3(tmp_path_factory) -> Pair:
-    return train_as_pair(tmp_path_factory.mktemp("zero3") / "runs", "sft", ZERO3, as_gpus=True)
+    return train_as_pair(tmp_path_factory.mktemp("zero3") / "runs", "sft,dpo,gfpo", ZERO3, as_gpus=True)
 
 
-ALL = [("fsdp2", "sft"), ("fsdp2", "dpo"), ("fsdp2", "gfpo"), ("zero3", "sft")]
+ALL = [(pair, case) for pair in ("fsdp2", "zero3") for case in ("sft", "dpo", "gfpo")]
 
 
 @pytest.fixture(params=ALL, ids=["-".join(each) for each in ALL])
@@ -102,10 +103,12 @@ def test_metrics_are_those_of_the_whole_model(split, whole):
         assert row == pytest.approx(other, **CLOSE)
 
 
-def test_completions_are_those_of_the_whole_model_where_the_ranks_end_at_different_tokens(fsdp2, whole):
-    for rank, other in zip(fsdp2.ranks, whole.ranks, strict=True):
+@pytest.mark.parametrize("pair", ["fsdp2", "zero3"])
+def test_completions_are_those_of_the_whole_model_where_the_ranks_end_at_different_tokens(pair, whole, request):
+    pair = request.getfixturevalue(pair)
+    for rank, other in zip(pair.ranks, whole.ranks, strict=True):
         assert rank["gfpo"]["completions"] == other["gfpo"]["completions"]
-    longest = [[max(map(len, texts)) for texts in rank["gfpo"]["completions"]] for rank in fsdp2.ranks]
+    longest = [[max(map(len, texts)) for texts in rank["gfpo"]["completions"]] for rank in pair.ranks]
     assert longest[0] != longest[1]
 
 
