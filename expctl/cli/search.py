@@ -24,6 +24,8 @@ from expctl.search.question import Question
 from expctl.search.search import PRUNED, RUN, WORDS, Search, TrialEntry
 from expctl.search.study import open_study
 
+# Trials that are checked before a search begins.
+MOST_DRAWN = 50
 # From the overrides of a batch's trials to what became of them: a launcher.
 Launch = Callable[[Sequence[Sequence[str]]], Sequence[JobReturn]]
 
@@ -43,20 +45,33 @@ class Plan:
         [cell] = self.composer.cells([overrides])
         return place_of(cell).run.run_id
 
-    def search(self, *, on_disk: bool = True) -> Search:
+    def search(self) -> Search:
         journal = self.question.outputs / "sweeps" / f"{self.question.name}.journal"
-        study = open_study(journal if on_disk else None, self.question.direction, self.sampler, self.pruner)
-        return Search(self.question, study, n_trials=self.n_trials, at_once=self.at_once if on_disk else self.n_trials)
+        study = open_study(journal, self.question.direction, self.sampler, self.pruner)
+        return Search(self.question, study, n_trials=self.n_trials, at_once=self.at_once)
+
+    def drawn(self) -> list[Cell]:
+        """Trials such as a search begins with; nothing is created."""
+        study = open_study(None, self.question.direction, self.sampler)
+        drawn = Search(self.question, study, n_trials=min(self.n_trials, MOST_DRAWN), at_once=MOST_DRAWN)
+        return self.composer.cells([drawn.overrides(trial) for trial in drawn.batch(lambda overrides: "drawn")])
 
 
 def check_trials(plan: Plan) -> int:
     """What the first trials would be; the exit code is that of a refusal only when none of them can be started."""
-    search = plan.search(on_disk=False)
-    cells = plan.composer.cells([search.overrides(trial) for trial in search.batch(plan.run_id)])
+    cells = plan.drawn()
     wrong = sum(bool(cell.refusals) for cell in cells)
     code = refuse_cells(cells, so="; in a search each would count as a failed trial") if wrong else EXIT_COMPLETED
     print(f"{len(cells) - wrong} of {len(cells)} trials can be started, of a search as it would begin")
     return code if wrong == len(cells) else EXIT_COMPLETED
+
+
+def refuse_hopeless(plan: Plan) -> int:
+    """Refuse a search of which no trial could be started; an exit code."""
+    cells = plan.drawn()
+    if all(cell.refusals for cell in cells):
+        return refuse_cells(cells, so=", so the search is not begun")
+    return EXIT_COMPLETED
 
 
 class Searching:

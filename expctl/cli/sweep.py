@@ -60,10 +60,12 @@ class Sweep:
 
     def search(self, plan: Any, launch: Any) -> None:
         """What a sweeper calls that searches; its batches come back to `__call__` by way of the launcher."""
-        from expctl.cli.search import Searching
+        from expctl.cli.search import Searching, refuse_hopeless
 
-        self._searching = Searching(self._command, plan)
-        self.code = self._searching.run(launch)
+        self.code = refuse_hopeless(plan)
+        if self.code == EXIT_COMPLETED:
+            self._searching = Searching(self._command, plan)
+            self.code = self._searching.run(launch)
 
     def __call__(self, cells: Sequence[Cell], settings: dict[str, Any]) -> list[JobReturn]:
         if self._searching:

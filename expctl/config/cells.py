@@ -46,8 +46,7 @@ class Composer:
         self._loader = loader
         self._elsewhere = elsewhere
         self._name = sweep.hydra.job.config_name
-        # What is said to the sweeper is not said to a cell, which has none.
-        self._hydra_words = [word for word in sweep.hydra.overrides.hydra if not word.startswith("hydra.sweeper.")]
+        self._hydra_words = list(sweep.hydra.overrides.hydra)
         self._parser = OverridesParser.create(config_loader=loader)
         self._bases: dict[tuple[str, ...], tuple[DictConfig, DictConfig]] = {}
         self._parsed: dict[str, Override] = {}

@@ -4,6 +4,7 @@ Ours instead of hydra-optuna-sweeper's, which needs Optuna below 3, counts n_tri
 that were under way for ever, and ends in an exception where none completed. The words for ranges are the same.
 """
 
+import copy
 from collections.abc import Mapping
 from typing import Any
 
@@ -11,11 +12,12 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.plugins import Plugins
 from hydra.plugins.sweeper import Sweeper
 from hydra.types import HydraContext, TaskFunction
-from omegaconf import DictConfig
+from omegaconf import DictConfig, read_write
 
 from expctl.config.cells import Composer
 from expctl.config.refusal import Refusal
 from expctl.config.sweep_words import sweep_words
+from hydra_plugins.expctl.pool import PoolLauncher
 
 
 class OptunaSweeper(Sweeper):
@@ -37,7 +39,11 @@ class OptunaSweeper(Sweeper):
 
     def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
         self._loader = hydra_context.config_loader
-        self._config = config
+        # What is said to the sweeper is not said to a cell, which has none.
+        self._config = config = copy.deepcopy(config)
+        with read_write(config.hydra):
+            words = config.hydra.overrides.hydra
+            config.hydra.overrides.hydra = [word for word in words if not word.startswith("hydra.sweeper.")]
         self._verb = task_function.sweep
         self._launcher = Plugins.instance().instantiate_launcher(
             config=config, hydra_context=hydra_context, task_function=task_function
@@ -60,7 +66,7 @@ class OptunaSweeper(Sweeper):
                 raise Refusal(f"'hydra.sweeper.{key}' is {value!r}; it must be a whole number above 0")
         parser = OverridesParser.create(config_loader=self._loader)
         fixed, space = split(parser.parse_overrides(sweep_words(self._params, arguments)))
-        composer = Composer(self._loader, self._config)
+        composer = Composer(self._loader, self._config, elsewhere=self._elsewhere)
         question = Question.of(fixed, space, composer)
         at_once = self._at_once or self._held(question)
         plan = Plan(question, composer, self._sampler, self._pruner, self._n_trials, at_once)
@@ -72,8 +78,14 @@ class OptunaSweeper(Sweeper):
 
         self._verb.search(plan, launch)
 
-    def _held(self, question: Any) -> int:
-        """Trials that the launcher runs side by side."""
-        from expctl.launch.pool import held_at_once
+    @property
+    def _elsewhere(self) -> bool:
+        return not isinstance(self._launcher, PoolLauncher)
 
-        return self._config.hydra.launcher.get("n_jobs") or held_at_once(question.example.config["hardware"])
+    def _held(self, question: Any) -> int:
+        """Trials side by side where nothing says how many: on a cluster so few that each batch learns from the last."""
+        from expctl.launch.pool import MOST_AT_ONCE, held_at_once
+
+        if self._elsewhere:
+            return MOST_AT_ONCE
+        return self._config.hydra.launcher.n_jobs or held_at_once(question.example.config["hardware"])

@@ -117,6 +117,7 @@ def test_a_search_that_cannot_be_is_refused_and_nothing_is_created(tmp_path):
         (["args.learning_rate=1e-3"], {}, "nothing is searched"),
         (["args.learning_rate=interval(2,1)"], {}, "no range to search in"),
         (["dataset=arithmetic,arithmetics"], {}, "no option 'arithmetics'"),
+        (["args.max_stepps=1"], {}, "so the search is not begun"),
         (["hydra.sweeper.n_trials=0"], {}, "must be a whole number above 0"),
         (["hydra.sweeper.sampler.name=TPESample"], {}, "nearest  TPESampler"),
     ):
