@@ -43,7 +43,8 @@ def command_line(pid: int) -> str:
 
 def test_a_ray_that_dies_is_one_message_and_the_same_command_finishes(tmp_path):
     words = [*RAY, *SFT, "args.max_steps=200", "args.per_device_train_batch_size=2"]
-    sweep = start(*words, cwd=tmp_path)
+    # For how long Ray hopes that its head comes back.
+    sweep = start(*words, cwd=tmp_path, RAY_gcs_rpc_server_reconnect_timeout_s="3")
     wait_for(lambda: runs(tmp_path) and (only_run(tmp_path) / "metrics.jsonl").exists())
     for pid in below(sweep.pid):
         if any(name in command_line(pid) for name in ("/raylet/raylet", "/gcs_server", "ray::")):
