@@ -10,6 +10,7 @@ from typing import Any
 
 from torch.serialization import get_crc32_options, set_crc32_options
 from transformers import Trainer, TrainerCallback, TrainerControl, TrainerState, TrainingArguments
+from transformers.trainer import TRAINER_STATE_NAME
 from transformers.trainer_utils import PREFIX_CHECKPOINT_DIR
 
 from expctl.runs.checkpoints import ASIDE, complete, found, seal, step_of
@@ -57,6 +58,10 @@ class WholeCheckpoints(TrainerCallback):
                     save(model, trial)
             finally:
                 this._get_output_dir = output_dir
+            # The one that was just written may be the best, and the trainer thinks that it stays where it was written.
+            _point_to_best(this, folder)
+            if leads:
+                this.state.save_to_json(str(aside / name / TRAINER_STATE_NAME))
             this.accelerator.wait_for_everyone()
             if leads:
                 _put_in_place(aside / name, folder / name)
@@ -84,7 +89,7 @@ def without_checksums_of_torch() -> Iterator[None]:
 
 
 def _point_to_best(trainer: Trainer, folder: Path) -> None:
-    """The trainer looks for its best checkpoint beside the one it writes, which is not where it lies."""
+    """The trainer looks for its best checkpoint beside the one it writes, and finds none, or that one, which moves."""
     if trainer.state.best_global_step:
         trainer.state.best_model_checkpoint = str(folder / f"{PREFIX_CHECKPOINT_DIR}-{trainer.state.best_global_step}")
 

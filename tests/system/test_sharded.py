@@ -136,8 +136,11 @@ def test_a_resumed_training_is_the_undisturbed_one(split):
     assert {file.name for file in checkpoint.glob("counters_*")} == {"counters_0.pt", "counters_1.pt"}
 
 
-def test_the_command_trains_a_split_model_from_the_first_evaluation_to_the_summary(tmp_path):
-    done = expctl(*SFT, *FSDP2, "args.do_eval=true", "dataset.eval_size=8", cwd=tmp_path, PYTHONPATH=AS_GPUS)
+BEST = ["args.load_best_model_at_end=true", "args.eval_strategy=steps", "args.eval_steps=2", "args.save_steps=2"]
+
+
+def test_the_command_trains_a_split_model_from_the_first_evaluation_to_the_best_model(tmp_path):
+    done = expctl(*SFT, *FSDP2, *BEST, "args.do_eval=true", "dataset.eval_size=8", cwd=tmp_path, PYTHONPATH=AS_GPUS)
     assert done.returncode == 0, done.stdout + done.stderr
     told = json.loads((only_run(tmp_path) / "summary.json").read_text())
     assert told["after"]["eval_loss"] < told["before"]["eval_loss"] == metrics(only_run(tmp_path))[0]["eval_loss"]
