@@ -9,6 +9,7 @@ from typing import Any
 
 from expctl.runs.files import read_json, write_json
 from expctl.runs.manifest import now
+from expctl.runs.tell import tell
 
 
 @dataclass(frozen=True)
@@ -43,6 +44,7 @@ class Ledger:
             "started": before.get("started") or now(),
         }  # fmt: skip
         self._written: Any = None
+        self._failed = False
 
     def write(self, entries: Iterable[Entry], *, ended: bool = False, **head: Any) -> None:
         """Write what is known of the cells, when it is something new; `head`: what else a reader is told."""
@@ -50,8 +52,18 @@ class Ledger:
         cells = [*asked.values(), *(cell for name, cell in self._cells.items() if name not in asked)]
         if cells != self._written or ended:
             self._written = cells
+            self._put(self._head | head | {"ended": now() if ended else None, "cells": cells})
+
+    def _put(self, content: dict[str, Any]) -> None:
+        """A full disk must not cost the cells that still run: what the ledger says can be found again."""
+        try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
-            write_json(self.path, self._head | head | {"ended": now() if ended else None, "cells": cells})
+            write_json(self.path, content)
+        except OSError as error:
+            self._written = None
+            if not self._failed:
+                tell(f"the ledger {self.path} cannot be written: {error.strerror}")
+            self._failed = True
 
 
 def sweep_id(labels: Iterable[str], common: Iterable[str], varied: Iterable[str]) -> str:

@@ -151,3 +151,26 @@ def test_a_clock_that_goes_back_changes_nothing(tmp_path, calm):
     assert done.returncode == 0, done.stdout + done.stderr
     assert "-" not in "".join(line.split("left")[0].split()[-1] for line in done.stdout.splitlines() if "left" in line)
     assert_finished_as_if_nothing_had_happened(folder, calm)
+
+
+def test_a_disk_that_fills_up_in_a_sweep_costs_no_cell_that_was_complete(tmp_path):
+    """Room for one run (7.5 MB) and a half."""
+    words = ["-m", *TRAINING, "seed=0,1", "hydra.launcher.n_jobs=1"]
+    with small_disk(tmp_path / "disk", 11) as disk:
+        done = expctl(*words, cwd=disk)
+        assert done.returncode == 1, done.stdout + done.stderr
+        assert "1 completed, 1 failed" in done.stdout and "the disk is full" in done.stdout
+        assert "Traceback" not in done.stdout + done.stderr
+        subprocess.run(["mount", "-o", "remount,size=100m", str(disk)], check=True)
+        again = expctl(*words, cwd=disk)
+        assert again.returncode == 0 and "2 completed" in again.stdout, again.stdout + again.stderr
+        attempts = sorted(len(manifest(path.parent)["attempts"]) for path in disk.glob("outputs/*/run.json"))
+        assert attempts == [1, 2], "what was complete is not done twice"
+
+
+def test_a_sweep_into_a_folder_that_cannot_be_written_says_so(tmp_path):
+    with small_disk(tmp_path / "disk", 5) as disk:
+        subprocess.run(["mount", "-o", "remount,ro", str(disk)], check=True)
+        done = expctl("-m", *TRAINING, "seed=0,1", cwd=disk)
+        assert done.returncode == 1 and "Traceback" not in done.stdout + done.stderr
+        assert "2 failed" in done.stdout and "Read-only" in done.stdout

@@ -112,7 +112,7 @@ def test_a_rank_that_raises_is_the_error_and_not_what_its_peers_say(tmp_path):
     told = manifest(only_run(tmp_path))
     assert told["status"] == "failed" and told["error"] == "KeyError: 'lost'"
     assert "KeyError: 'lost'" in done.stderr
-    assert 'raise KeyError' in (only_run(tmp_path) / "worker.log").read_text()
+    assert "raise KeyError" in (only_run(tmp_path) / "worker.log").read_text()
 
 
 def test_a_second_ctrl_c_stops_at_once_and_leaves_nothing_running(tmp_path):
