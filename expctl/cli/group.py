@@ -241,8 +241,9 @@ def _share(group: Group, message: dict[str, Any] | None) -> dict[str, Any]:
     if message is not None:
         shared.set("message", json.dumps(message))
     answer = json.loads(shared.get("message"))
-    # Rank 0 may keep the store: it must not leave before all have read.
+    # Rank 0 may keep the store, so it must not leave before all have read; and nobody may need the store after that.
     if shared.add("read", 1) == group.world:
         shared.set("all", "read")
-    shared.wait(["all"])
+    if group.rank == 0:
+        shared.wait(["all"])
     return answer

@@ -1,6 +1,7 @@
 """A real Slurm of two nodes on this machine: sweeps, cells over nodes, jobs that are put back, batch files."""
 
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -15,6 +16,7 @@ from harness import (
     manifest,
     metrics,
     only_run,
+    processes_of,
     run,
     runs,
     wait_for,
@@ -133,3 +135,28 @@ def test_a_launcher_whose_package_is_missing_names_the_extra(extra, without_extr
     done = run(sys.executable, "-S", "-m", "expctl", *words, cwd=tmp_path, PYTHONPATH=without_extras)
     assert done.returncode == 2, done.stdout + done.stderr
     assert f'pip install "expctl[{extra}]"' in done.stderr and list(tmp_path.iterdir()) == []
+
+
+def test_a_node_that_dies_costs_its_cell_only_the_steps_since_its_checkpoint(cluster, tmp_path):
+    sweep = subprocess.Popen(
+        [COMMAND, *SLURM, *LONG, "args.save_steps=20"], cwd=tmp_path, env=clean_environment(**cluster),
+        stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+    )  # fmt: skip
+    wait_for(lambda: runs(tmp_path) and list((only_run(tmp_path) / "checkpoints").glob("checkpoint-*")))
+    job, node = ask(cluster, "squeue", "--noheader", "--format=%i %N").split()
+    daemon = Path(cluster["SLURM_CONF"]).with_name(f"slurmd-{node}.pid")
+    os.kill(int(daemon.read_text()), signal.SIGKILL)
+    steps = subprocess.run(["pgrep", "--full", rf"slurmstepd: \[{job}"], capture_output=True, text=True).stdout.split()
+    for pid in [*map(int, steps), *processes_of(tmp_path)]:
+        os.kill(pid, signal.SIGKILL)
+    ask(cluster, "scontrol", "update", f"nodename={node}", "state=down", "reason=died")
+    try:
+        said, _ = sweep.communicate(timeout=200)
+    finally:
+        ask(cluster, "slurmd", "-N", node)
+        ask(cluster, "scontrol", "update", f"nodename={node}", "state=resume")
+    assert sweep.returncode == 0, said
+    told = manifest(only_run(tmp_path))
+    first, second = told["attempts"]
+    assert told["status"] == "completed" and first["signal"] == "killed" and second["from_step"] > 0
+    assert [row["step"] for row in metrics(only_run(tmp_path)) if "loss" in row] == list(range(1, 301))
