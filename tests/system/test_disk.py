@@ -9,9 +9,6 @@ from pathlib import Path
 import pytest
 from harness import comparable, expctl, manifest, metrics, only_run, weights
 
-# One process runs them all: what they share is made once.
-pytestmark = pytest.mark.xdist_group("disk")
-
 TRAINING = ["algorithm=sft", "args.max_steps=6", "args.save_steps=2", "args.do_eval=false",
             "args.per_device_train_batch_size=4"]  # fmt: skip
 

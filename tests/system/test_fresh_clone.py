@@ -24,7 +24,6 @@ def quickstart(tmp_path_factory):
 
 
 @pytest.mark.timeout(1500)
-@pytest.mark.xdist_group("fresh_clone")
 def test_one_command_trains_and_gfpo_does_what_it_is_for(quickstart):
     folder, first, _ = quickstart
     assert first.returncode == 0, first.stdout + first.stderr
@@ -35,7 +34,6 @@ def test_one_command_trains_and_gfpo_does_what_it_is_for(quickstart):
     assert after["eval_rewards/accuracy/mean"] >= before["eval_rewards/accuracy/mean"]
 
 
-@pytest.mark.xdist_group("fresh_clone")
 def test_the_same_command_again_installs_nothing_and_shows_the_completed_run(quickstart):
     folder, first, again = quickstart
     assert again.returncode == 0, again.stderr

@@ -4,10 +4,7 @@ import os
 import signal
 from pathlib import Path
 
-import pytest
 from harness import SFT, expctl, manifest, only_run, runs, start, wait_for
-
-pytestmark = pytest.mark.xdist_group("ray")
 
 RAY = ["-m", "hydra/launcher=ray", "hardware=cpu"]
 

@@ -8,7 +8,6 @@ from harness import REPOSITORY, expctl, only_run, run
 
 
 @pytest.mark.timeout(900)
-@pytest.mark.xdist_group("real_model")
 def test_smollm2_is_converted_trained_and_loads_back(tmp_path):
     home = {"HOME": str(tmp_path / "home")}
     missing = expctl("check", "model=smollm2_135m", "dataset=reasoning_gym", cwd=tmp_path, **home)

@@ -6,9 +6,6 @@ import subprocess
 import pytest
 from harness import GFPO, expctl, manifest, runs
 
-# One process runs them all: what they share is made once.
-pytestmark = pytest.mark.xdist_group("rerun")
-
 TOKEN = "hf_NeverWriteThisDown"
 REWARD = "def short(completions, **columns):\n    return [-len(completion) / 100 for completion in completions]\n"
 WORDS = [*GFPO, "reward.functions.short._target_=my_rewards.short", "dataset=files", "dataset.path=rows.jsonl"]

@@ -3,9 +3,6 @@
 import pytest
 from harness import expctl, manifest, metrics, only_run, runs
 
-# One process runs them all: what they share is made once.
-pytestmark = pytest.mark.xdist_group("resume_command")
-
 # Tells its own worker to stop after the third step, as long as the file is there.
 WATCH = """import os
 import signal

@@ -20,7 +20,6 @@ from transformers import AutoModelForCausalLM
 from expctl.launch.command import accelerate_environment, worker_command
 from expctl.runs.files import Run
 
-pytestmark = pytest.mark.xdist_group("sharded")
 TESTS = REPOSITORY / "tests"
 AS_GPUS = os.pathsep.join([str(REPOSITORY), str(TESTS / "cpu_as_gpus")])
 TWO = ["hardware.num_processes=2", "hardware.bf16=false"]

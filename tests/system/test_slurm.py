@@ -22,8 +22,6 @@ from harness import (
     wait_for,
 )
 
-pytestmark = pytest.mark.xdist_group("slurm")
-
 SHORT = [*SFT, "args.max_steps=2"]
 # Long enough to be told to stop in the middle.
 LONG = [*SFT, "args.max_steps=300", "args.per_device_train_batch_size=2"]
