@@ -34,11 +34,7 @@ class Outcome:
 
 
 class Attempt:
-    """One attempt at a claimed run, under way.
-
-    Raises:
-        OSError: its files cannot be written (a disk that is full from the start).
-    """
+    """One attempt at a claimed run, under way; see `begin`."""
 
     def __init__(
         self,
@@ -72,6 +68,14 @@ class Attempt:
             self._workers.stop()
 
 
+def begin(claimed: Claim, config: dict[str, Any], folder: Path, **how: Any) -> Attempt | Outcome:
+    """Begin an attempt; the settled outcome where its files cannot be written (a disk that is full from the start)."""
+    try:
+        return Attempt(claimed, config, folder, **how)
+    except OSError as error:
+        return settle(claimed, EXIT_FAILED, None, f"{error.strerror}: {error.filename}")
+
+
 def launch(claimed: Claim, config: dict[str, Any], folder: Path) -> Outcome:
     """Run the workers to their end under the signal layer, with a display."""
     under_way: list[Attempt] = []
@@ -81,10 +85,9 @@ def launch(claimed: Claim, config: dict[str, Any], folder: Path) -> Outcome:
             attempt.stop(received, at_once=again)
 
     with Signals(told) as signals:  # from before the child is there: a signal at its birth is not lost
-        try:
-            attempt = Attempt(claimed, config, folder)
-        except OSError as error:
-            return settle(claimed, EXIT_FAILED, None, f"{error.strerror}: {error.filename}")
+        attempt = begin(claimed, config, folder)
+        if isinstance(attempt, Outcome):
+            return attempt
         under_way.append(attempt)
         if signals.received:
             attempt.stop(signals.received, at_once=False)

@@ -7,11 +7,11 @@ from typing import Any
 
 from expctl.config.experiment import Experiment
 from expctl.config.resumable import inexact
-from expctl.launch.launch import Attempt, Outcome
+from expctl.launch.launch import Attempt, Outcome, begin
 from expctl.launch.leases import Lease, Machine
 from expctl.launch.process import Signals, Start, Workers
 from expctl.runs import manifest
-from expctl.runs.claim import Claim, claim
+from expctl.runs.claim import claim
 from expctl.runs.files import Run, read_json
 from expctl.runs.lock import LockedError
 from expctl.runs.manifest import COMPLETED, EXIT_FAILED, EXIT_INTERRUPTED, FAILED, INTERRUPTED, RUNNING
@@ -125,23 +125,26 @@ class Pool:
 
     def _begin_one(self, place: Place, lease: Lease) -> None:
         try:
-            claimed = claim(place.experiment)
-            if claimed.done is None:
-                manifest.note(place.run, "notes", inexact(place.experiment))
-                place.began, place.lease = time.monotonic(), lease
-                place.attempt = self._attempt(claimed, place, lease)
+            begun = self._begun(place, lease)
+            if isinstance(begun, Attempt):
+                place.began, place.lease, place.attempt = time.monotonic(), lease, begun
                 place.status = RUNNING
                 return
-            self._end(place, Outcome.of_completed(place.run))
+            self._end(place, begun)
         except LockedError:
             place.status = ELSEWHERE
         except OSError as error:
             self._end(place, Outcome(EXIT_FAILED, FAILED, error=f"{error.strerror}: {error.filename}"))
         self._machine.take_back(lease)
 
-    def _attempt(self, claimed: Claim, place: Place, lease: Lease) -> Attempt:
+    def _begun(self, place: Place, lease: Lease) -> Attempt | Outcome:
+        """The cell's attempt, or what became of it already."""
         experiment = place.experiment
-        return Attempt(
+        claimed = claim(experiment)
+        if claimed.done is not None:
+            return Outcome.of_completed(place.run)
+        manifest.note(place.run, "notes", inexact(experiment))
+        return begin(
             claimed, experiment.config, experiment.folder, start=self._start(experiment), devices=lease.variables
         )
 

@@ -71,9 +71,10 @@ def start_attempt(run: Run, from_step: int, versions: dict[str, str | None]) -> 
 def end_attempt(
     run: Run, status: str, *, to_step: int | None, exit_code: int, signal: str | None = None, error: str | None = None
 ) -> None:
-    """running -> completed | failed | interrupted."""
+    """running -> completed | failed | interrupted; also of a run whose attempt could not even be written down."""
     manifest = read_json(run.manifest)
-    manifest["attempts"][-1] |= {"ended": now(), "to_step": to_step, "exit": exit_code, "signal": signal}
+    if manifest["attempts"] and manifest["attempts"][-1]["ended"] is None:
+        manifest["attempts"][-1] |= {"ended": now(), "to_step": to_step, "exit": exit_code, "signal": signal}
     write_json(run.manifest, manifest | {"status": status, "ended": now(), "error": error})
 
 

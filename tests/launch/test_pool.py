@@ -12,7 +12,7 @@ from expctl.cli.sweep import place_of
 from expctl.config.cells import Composer
 from expctl.config.experiment import register_resolvers
 from expctl.config.locate import own_conf
-from expctl.launch import devices, leases, pool
+from expctl.launch import devices, launch, leases, pool
 from expctl.launch.pool import Pool
 from expctl.runs import manifest
 from expctl.runs.files import write_json
@@ -183,3 +183,20 @@ def test_two_cells_of_many_threads_do_not_wait_for_ever(hall, cells):
     places = cells("seed=0 hardware.threads=64", "seed=1 hardware.threads=64")
     swim(hall, places)
     assert hall.most == 1 and [place.status for place in places] == ["completed"] * 2
+
+
+def test_a_cell_that_cannot_begin_fails_and_gives_its_run_and_its_devices_back(hall, cells, monkeypatch):
+    places = cells("seed=0", "seed=1", "seed=2")
+    begin_attempt = launch.begin_attempt
+
+    def full(claimed):
+        if claimed.run.run_id == places[0].run.run_id:
+            raise OSError(28, "No space left on device", str(claimed.run.manifest))
+        begin_attempt(claimed)
+
+    monkeypatch.setattr(launch, "begin_attempt", full)
+    swim(hall, places)
+    assert [place.status for place in places] == ["failed", "completed", "completed"]
+    assert "No space left on device" in places[0].outcome.error
+    assert hall.most == 2
+    Lock(places[0].run.lock).release()
