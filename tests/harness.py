@@ -62,6 +62,14 @@ def metrics(folder: Path) -> list[dict]:
     return [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
 
 
+def metrics_reach(folder: Path, step: int) -> bool:
+    """Whether a run has logged a step, or one beyond it."""
+    try:
+        return metrics(folder)[-1]["step"] >= step
+    except ValueError:
+        return False  # a line that is being written
+
+
 def wait_for(condition: Callable[[], object], seconds: float = 120) -> None:
     """Wait until something holds; the time is a limit for a broken program, not a claim about speed."""
     end = time.monotonic() + seconds

@@ -1,5 +1,6 @@
 """Launch a claimed run, watch it, and write down what became of it."""
 
+import shutil
 import signal
 import sys
 from collections.abc import Mapping
@@ -12,6 +13,7 @@ from expctl.launch.command import worker_command, worker_environment
 from expctl.launch.process import Signals, Start, Workers
 from expctl.report.display import Display
 from expctl.runs import manifest, provenance, ranks
+from expctl.runs.checkpoints import ASIDE
 from expctl.runs.claim import Claim
 from expctl.runs.files import Run, read_json
 from expctl.runs.manifest import EXIT_COMPLETED, EXIT_FAILED, EXIT_INTERRUPTED
@@ -113,6 +115,9 @@ def settle(claimed: Claim, code: int, received: str | None, trouble: str | None 
     """Judge by what the worker wrote, not by a launcher's exit code, and end the attempt in the manifest."""
     run = claimed.run
     status, error = (manifest.FAILED, trouble) if trouble else _judged(run, code, received)
+    if status != manifest.COMPLETED and not ranks.alive(run):
+        # Half a checkpoint is of no use to anybody, and where the disk is full its room is.
+        shutil.rmtree(run.checkpoints / ASIDE, ignore_errors=True)
     exit_code = {manifest.COMPLETED: EXIT_COMPLETED, manifest.INTERRUPTED: EXIT_INTERRUPTED}.get(status, EXIT_FAILED)
     step = (read_json(run.progress) or {}).get("step")
     try:

@@ -118,9 +118,9 @@ def _evaluating_before(progress: Progress, stop: StopRequest) -> Iterator[None]:
 
 def _evaluated_before(run: Run) -> dict[str, float]:
     """The evaluation before training that an earlier attempt recorded, at step 0."""
-    rows = [
-        row for row in read_metrics(run.metrics) if row.get("step") == 0 and any(k.startswith("eval_") for k in row)
-    ]
+    from expctl.worker.record import is_evaluation
+
+    rows = [row for row in read_metrics(run.metrics) if row.get("step") == 0 and is_evaluation(row)]
     return {key: value for key, value in rows[0].items() if key != "step"} if rows else {}
 
 

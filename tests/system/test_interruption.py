@@ -7,7 +7,19 @@ import sys
 import time
 
 import pytest
-from harness import alive, clean_environment, expctl, manifest, metrics, only_run, processes_of, runs, start, wait_for
+from harness import (
+    alive,
+    clean_environment,
+    expctl,
+    manifest,
+    metrics,
+    metrics_reach,
+    only_run,
+    processes_of,
+    runs,
+    start,
+    wait_for,
+)
 
 LONG = ["algorithm=sft", "args.max_steps=2000", "args.do_eval=false", "args.per_device_train_batch_size=2",
         "args.save_steps=20"]  # fmt: skip
@@ -48,13 +60,6 @@ def test_a_signal_saves_exits_75_and_the_same_command_carries_on(hardware, numbe
     assert told["attempts"][1]["from_step"] == stopped_at
     steps = [row["step"] for row in metrics(run) if "loss" in row]
     assert steps == list(range(1, len(steps) + 1))
-
-
-def metrics_reach(run, step):
-    try:
-        return metrics(run)[-1]["step"] >= step
-    except ValueError:
-        return False  # a line that is being written
 
 
 def test_no_process_outlives_a_parent_that_is_killed(tmp_path):

@@ -3,7 +3,7 @@
 import json
 import signal
 
-from harness import SFT, comparable, expctl, manifest, metrics, only_run, runs, start, wait_for, weights
+from harness import SFT, comparable, expctl, manifest, metrics, metrics_reach, only_run, runs, start, wait_for, weights
 
 ONE_STEP = [*SFT, "args.max_steps=1"]
 LONG = ["algorithm=sft", "args.max_steps=2000", "args.do_eval=false", "args.per_device_train_batch_size=2"]
@@ -92,13 +92,6 @@ def test_ctrl_c_saves_every_running_cell_and_the_same_command_carries_on(tmp_pat
     for folder in runs(tmp_path):
         logged = [row["step"] for row in metrics(folder)]
         assert logged == list(range(1, len(logged) + 1))
-
-
-def metrics_reach(folder, step):
-    try:
-        return metrics(folder)[-1]["step"] >= step
-    except ValueError:
-        return False  # a line that is being written
 
 
 def test_two_sweeps_over_the_same_cells_at_once_do_each_cell_once(tmp_path):
