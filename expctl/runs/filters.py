@@ -1,0 +1,136 @@
+"""Which runs are meant: words such as `algorithm=gfpo`, `seed=0,1`, `'eval_reward>0.9'` or `host~node[0-3]`.
+
+A filter is asked about the facts of a run (see `expctl.runs.catalogue`): a flat mapping from names, as a person types
+them, to what run.json, config.yaml and summary.json say.
+"""
+
+import math
+import re
+from collections.abc import Callable, Collection, Iterable, Mapping
+from fnmatch import fnmatchcase
+from typing import Any
+
+from expctl.config.refusal import Refusal
+from expctl.config.suggest import nearest
+
+_WORD = re.compile(r"\+{0,2}([^\s=!<>~]+)\s*(!=|!~|<=|>=|=|<|>|~)\s*(.*)", re.DOTALL)
+_ORDER: dict[str, Callable[[Any, Any], bool]] = {
+    "<": lambda fact, given: fact < given,
+    "<=": lambda fact, given: fact <= given,
+    ">": lambda fact, given: fact > given,
+    ">=": lambda fact, given: fact >= given,
+}
+_NAMED = {"true": True, "false": False, "null": None, "nan": math.nan}
+HOW = "write key=value, key!=value, key~regex, or in quotes (the shell has < and > for files) 'key>value'"
+
+
+def parse(words: Iterable[str], known: Collection[str] | None = None) -> Callable[[Mapping[str, Any]], bool]:
+    """Whether the facts of a run are what every word says.
+
+    `key=value` takes several values (`seed=0,1`) and patterns (`model=qwen*`); `!=` is its opposite; `<`, `<=`, `>`,
+    `>=` compare numbers as numbers and texts (`started>2026-11`) as texts; `key~regex` looks for a match anywhere and
+    `key!~regex` is its opposite. A run without the fact is only what `key=null`, `key!=...` and `key!~...` say.
+
+    Args:
+        words: as typed.
+        known: the names that may stand left; None when any may.
+
+    Raises:
+        Refusal: a word is no filter, its key is unknown, or its value cannot be compared with what a run has (told
+            when the filter is asked about that run).
+    """
+    tests = [_test(word, known) for word in words]
+    return lambda facts: all(test(facts) for test in tests)
+
+
+def require_known(key: str, known: Collection[str], where: str) -> None:
+    """Refuse a name that is none of the facts of any run.
+
+    Raises:
+        Refusal: with the nearest right names.
+    """
+    if key in known:
+        return
+    # `learning_rate` is meant to be `args.learning_rate`: what ends so comes before what is spelt alike.
+    ending = sorted(name for name in known if re.split(r"[./]", name)[-1] == key)
+    raise Refusal(
+        f"no run here has '{key}'",
+        where=f"{where} (command line)",
+        nearest=(ending or nearest(key, known))[:4],
+        do="expctl ls --columns '*' names everything that can be asked for",
+    )
+
+
+def _test(word: str, known: Collection[str] | None) -> Callable[[Mapping[str, Any]], bool]:
+    found = _WORD.fullmatch(word)
+    if not found:
+        raise Refusal(f"'{word}' is no filter", where=f"{word} (command line)", do=HOW)
+    key, sign, text = found[1], found[2], found[3].strip()
+    if known is not None:
+        require_known(key, known, word)
+    if sign in ("~", "!~"):
+        pattern = _pattern(text, word)
+        return lambda facts: (_found(pattern, facts.get(key))) == (sign == "~")
+    if sign in ("=", "!="):
+        options = text.split(",") if not text.startswith(("[", "{")) else [text]
+        return lambda facts: any(_is(facts.get(key), option.strip()) for option in options) == (sign == "=")
+    given = value_of(text)
+    return lambda facts: _compared(facts.get(key), sign, given, word)
+
+
+def _pattern(text: str, word: str) -> re.Pattern:
+    try:
+        return re.compile(text)
+    except re.error as error:
+        raise Refusal(f"'{text}' is no regular expression: {error}", where=f"{word} (command line)") from error
+
+
+def _found(pattern: re.Pattern, fact: Any) -> bool:
+    return fact is not None and pattern.search(text_of(fact)) is not None
+
+
+def _is(fact: Any, text: str) -> bool:
+    """Whether a fact is what was typed: as a number or another value, as a text, or by a pattern with `*`, `?`, `[`."""
+    given = value_of(text)
+    if given is None or fact is None:
+        return given is None and fact is None
+    if text_of(fact) == text:
+        return True
+    if is_number(fact) and is_number(given):
+        return fact == given or (math.isnan(fact) and math.isnan(given))
+    if isinstance(fact, bool) or isinstance(given, bool):
+        return fact is given
+    if isinstance(fact, list | dict):
+        return re.sub(r"[\s'\"]", "", text_of(fact)) == re.sub(r"[\s'\"]", "", text)
+    return text_of(fact) == given or (any(sign in text for sign in "*?[") and fnmatchcase(text_of(fact), text))
+
+
+def _compared(fact: Any, sign: str, given: Any, word: str) -> bool:
+    if is_number(fact) and is_number(given):
+        return _ORDER[sign](fact, given)
+    if is_number(fact):
+        raise Refusal(f"'{word}' compares a number with a text", where=f"{word} (command line)", do="give a number")
+    return isinstance(fact, str) and _ORDER[sign](fact, text_of(given))
+
+
+def is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def value_of(text: str) -> Any:
+    """What a word stands for: a number, true, false, null or the text itself, also out of quotes."""
+    if text.lower() in _NAMED:
+        return _NAMED[text.lower()]
+    for kind in (int, float):
+        try:
+            return kind(text)
+        except ValueError:
+            continue
+    return text[1:-1] if len(text) > 1 and text[0] == text[-1] and text[0] in "'\"" else text
+
+
+def text_of(value: Any) -> str:
+    """A value as it is typed: `true`, `null`, `1e-05`."""
+    if value is None or isinstance(value, bool):
+        return {None: "null", True: "true", False: "false"}[value]
+    return str(value)
