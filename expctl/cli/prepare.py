@@ -8,7 +8,9 @@ from expctl.config.check import check
 from expctl.config.experiment import Experiment
 from expctl.config.refusal import Refusal
 from expctl.config.resumable import inexact
-from expctl.launch.launch import Outcome
+from expctl.launch.launch import Outcome, not_begun
+from expctl.places import outputs_root
+from expctl.report.closing import print_closing
 from expctl.report.likeness import print_kin
 from expctl.runs import lock, manifest
 from expctl.runs.claim import Claim, claim
@@ -29,18 +31,25 @@ def prepare(experiment: Experiment, folder: Path | None = None) -> Claim | Outco
         where = f"process {held.holder['pid']} on {held.holder['host']}" if held.holder else "started a moment ago"
         refusal = Refusal("this experiment is running already", where=where, do="wait for it, or change a setting")
     except OSError as error:
-        refusal = Refusal(f"the run's folder cannot be written: {error.strerror}", where=str(error.filename))
+        where = error.filename or folder or outputs_root(experiment.folder)  # of a full disk the kernel names no file
+        refusal = Refusal(f"the run's folder cannot be written: {error.strerror}", where=str(where))
     else:
         if claimed.new and folder is None and (kin := nearest_unfinished(claimed.run, experiment)):
             print_kin(kin)
         if claimed.done is None:
-            _note(claimed, inexact(experiment))
+            return _noted(claimed, inexact(experiment))
         return claimed
     return Outcome(refuse([refusal]))
 
 
-def _note(claimed: Claim, notes: list[str]) -> None:
+def _noted(claimed: Claim, notes: list[str]) -> Claim | Outcome:
     """Say, and keep in the manifest, under which settings the run cannot be carried on exactly."""
-    manifest.note(claimed.run, "notes", notes)
+    try:
+        manifest.note(claimed.run, "notes", notes)
+    except OSError as error:
+        outcome = not_begun(claimed, error)
+        print_closing(claimed.run, outcome.status, outcome.error)
+        return outcome
     for note in notes:
         print(f"note: {note}", file=sys.stderr)
+    return claimed

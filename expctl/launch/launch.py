@@ -75,7 +75,17 @@ def begin(claimed: Claim, config: dict[str, Any], folder: Path, **how: Any) -> A
     try:
         return Attempt(claimed, config, folder, **how)
     except OSError as error:
-        return settle(claimed, EXIT_FAILED, None, f"{error.strerror}: {error.filename}")
+        return not_begun(claimed, error)
+
+
+def not_begun(claimed: Claim, error: OSError) -> Outcome:
+    """Settle a claimed run whose files could not be written before its workers were there; its lock is given back."""
+    return settle(claimed, EXIT_FAILED, None, unwritten(error, claimed.run))
+
+
+def unwritten(error: OSError, run: Run) -> str:
+    """Which file of a run could not be written, and why; of a disk that is full the kernel names none."""
+    return f"{error.filename or run.folder} cannot be written: {error.strerror or error}"
 
 
 def launch(claimed: Claim, config: dict[str, Any], folder: Path) -> Outcome:
@@ -122,9 +132,9 @@ def settle(claimed: Claim, code: int, received: str | None, trouble: str | None 
     step = (read_json(run.progress) or {}).get("step")
     try:
         manifest.end_attempt(run, status, to_step=step, exit_code=exit_code, signal=received, error=error)
-    except OSError as unwritten:
+    except OSError as wrong:
         # Without a word in the manifest the run is read as what its workers said, or as interrupted.
-        print(f"expctl: {run.manifest} could not be written: {unwritten.strerror}", file=sys.stderr)
+        print(f"expctl: {run.manifest} could not be written: {wrong.strerror}", file=sys.stderr)
     if claimed.held:
         claimed.held.release()
     if status == manifest.COMPLETED:

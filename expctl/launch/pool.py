@@ -7,7 +7,7 @@ from typing import Any
 
 from expctl.config.experiment import Experiment
 from expctl.config.resumable import inexact
-from expctl.launch.launch import Attempt, Outcome, begin
+from expctl.launch.launch import Attempt, Outcome, begin, not_begun, unwritten
 from expctl.launch.leases import Lease, Machine
 from expctl.launch.process import Signals, Start, Workers
 from expctl.runs import manifest
@@ -134,7 +134,7 @@ class Pool:
         except LockedError:
             place.status = ELSEWHERE
         except OSError as error:
-            self._end(place, Outcome(EXIT_FAILED, FAILED, error=f"{error.strerror}: {error.filename}"))
+            self._end(place, Outcome(EXIT_FAILED, FAILED, error=unwritten(error, place.run)))
         self._machine.take_back(lease)
 
     def _begun(self, place: Place, lease: Lease) -> Attempt | Outcome:
@@ -143,7 +143,10 @@ class Pool:
         claimed = claim(experiment)
         if claimed.done is not None:
             return Outcome.of_completed(place.run)
-        manifest.note(place.run, "notes", inexact(experiment))
+        try:
+            manifest.note(place.run, "notes", inexact(experiment))
+        except OSError as error:
+            return not_begun(claimed, error)
         return begin(
             claimed, experiment.config, experiment.folder, start=self._start(experiment), devices=lease.variables
         )

@@ -5,6 +5,7 @@ import pytest
 from expctl.cli.hydra_app import compose
 from expctl.cli.prepare import prepare
 from expctl.runs import manifest
+from expctl.runs.lock import is_held
 
 
 @pytest.fixture
@@ -51,3 +52,18 @@ def test_the_same_command_and_a_run_that_is_carried_on_announce_nothing(interrup
 def test_a_run_that_is_done_again_announces_nothing(interrupted, claim, capsys, tmp_path):
     claim("args.learning_rate=1e-6", folder=tmp_path / "outputs" / "reruns" / f"{interrupted.run_id}-1")
     assert capsys.readouterr().err == ""
+
+
+def test_a_disk_that_is_full_once_the_run_is_claimed_fails_it_in_one_message(monkeypatch, tmp_path, claim, capsys):
+    def full(*_):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(manifest, "note", full)
+    found = []
+    compose(["algorithm=sft"], found.append)
+    outcome = prepare(found[0])
+    [run] = (tmp_path / "outputs").iterdir()
+    assert (outcome.exit_code, outcome.status) == (1, "failed")
+    assert f"the run failed: {run} cannot be written: No space left on device" in capsys.readouterr().err
+    monkeypatch.undo()
+    assert not is_held(run / ".lock")

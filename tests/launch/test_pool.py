@@ -185,18 +185,22 @@ def test_two_cells_of_many_threads_do_not_wait_for_ever(hall, cells):
     assert hall.most == 1 and [place.status for place in places] == ["completed"] * 2
 
 
-def test_a_cell_that_cannot_begin_fails_and_gives_its_run_and_its_devices_back(hall, cells, monkeypatch):
+@pytest.mark.parametrize("what", ["begin_attempt", "note"])
+def test_a_cell_that_cannot_begin_fails_and_gives_its_run_and_its_devices_back(what, hall, cells, monkeypatch):
     places = cells("seed=0", "seed=1", "seed=2")
-    begin_attempt = launch.begin_attempt
+    module = launch if what == "begin_attempt" else manifest
+    write = getattr(module, what)
 
-    def full(claimed):
-        if claimed.run.run_id == places[0].run.run_id:
-            raise OSError(28, "No space left on device", str(claimed.run.manifest))
-        begin_attempt(claimed)
+    def full(claimed, *rest):
+        run = getattr(claimed, "run", claimed)
+        if run.run_id == places[0].run.run_id:
+            raise OSError(28, "No space left on device")  # as the kernel says it: without a file's name
+        write(claimed, *rest)
 
-    monkeypatch.setattr(launch, "begin_attempt", full)
+    monkeypatch.setattr(module, what, full)
     swim(hall, places)
     assert [place.status for place in places] == ["failed", "completed", "completed"]
-    assert "No space left on device" in places[0].outcome.error
+    assert places[0].outcome.error == f"{places[0].run.folder} cannot be written: No space left on device"
+    assert manifest.read(places[0].run)["status"] == "failed"
     assert hall.most == 2
     Lock(places[0].run.lock).release()
