@@ -22,6 +22,8 @@ def test_the_wheel_holds_every_config_file_and_the_embedded_model_and_no_tests(w
     names = set(zipfile.ZipFile(wheel).namelist())
     configs = {f"expctl/conf/{file.relative_to(REPOSITORY / 'conf')}" for file in (REPOSITORY / "conf").rglob("*.yaml")}
     assert configs and configs <= names
+    plugins = {str(file.relative_to(REPOSITORY)) for file in (REPOSITORY / "hydra_plugins/expctl").glob("*.py")}
+    assert "hydra_plugins/expctl/pool.py" in plugins and plugins <= names
     assert "expctl/models/tiny/model.safetensors" in names
     assert not [name for name in names if name.startswith(("tests/", "scripts/", "conf/"))]
 
@@ -37,6 +39,8 @@ def test_an_installed_wheel_runs_on_its_own_config(wheel, tmp_path):
     assert where.stdout.strip() == str(site / "expctl" / "conf")
     checked = run(sys.executable, "-m", "expctl", "check", cwd=tmp_path, PYTHONPATH=str(site))
     assert checked.returncode == 0 and checked.stdout.startswith("ok "), checked.stderr
+    swept = run(sys.executable, "-m", "expctl", "check", "-m", "sweep=seeds", cwd=tmp_path, PYTHONPATH=str(site))
+    assert swept.returncode == 0 and swept.stdout.count("ok  ") == 5, swept.stderr
     listed = run(sys.executable, "-m", "expctl", "list", "algorithm", cwd=tmp_path, PYTHONPATH=str(site))
     assert "gfpo" in listed.stdout
 
