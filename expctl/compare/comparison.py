@@ -1,0 +1,152 @@
+"""What a comparison says, as plain data: the terminal, plots and pages show it, none of them computes."""
+
+import math
+from dataclasses import dataclass, field, fields, is_dataclass
+from pathlib import Path
+from typing import Any
+
+# Words of a verdict. Where it is not known which way a metric is good, `higher` and `lower` take the place of the first
+# two.
+BETTER, WORSE = "better", "worse"
+HIGHER, LOWER = "higher", "lower"
+NO_DIFFERENCE, IDENTICAL, TOO_FEW = "no difference shown", "identical", "too few seeds"
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A number with its interval at the comparison's level; `low` and `high` are None where there is none.
+
+    `method`: how the interval was made (`t`, `bootstrap`, `newcombe`), see `expctl.compare.statistics`.
+    """
+
+    value: float
+    low: float | None = None
+    high: float | None = None
+    method: str | None = None
+
+
+@dataclass(frozen=True)
+class RunValue:
+    """One run's value of one metric; None where it is missing or no finite number."""
+
+    run_id: str
+    seed: int | None
+    value: float | None
+
+
+@dataclass(frozen=True)
+class Group:
+    """Runs that differ in nothing but the seed.
+
+    `label` is for people and unique (`algorithm=gfpo args.learning_rate=0.001`); `settings` is what it is made of, by
+    key. `runs` are ids, `folders` their places, `overrides` the words that a command for one more seed takes.
+    """
+
+    label: str
+    settings: dict[str, Any]
+    runs: list[str]
+    folders: list[Path]
+    seeds: list[int | None]
+    overrides: list[str] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class Summary:
+    """One metric of one group: `mean` and, of 8 runs and more, the interquartile mean; None where no run has it.
+
+    `values` has every run of the group in its order; `count` those that have a number.
+    """
+
+    group: str
+    count: int
+    mean: Estimate | None
+    iqm: Estimate | None
+    values: list[RunValue]
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """`word` is one of the constants of this module; `seeds_needed` is how many a group would need to show a
+    difference as large as the observed one with 80 % power (None: none was observed, or more than 100)."""
+
+    word: str
+    sentence: str
+    seeds_needed: int | None = None
+
+
+@dataclass(frozen=True)
+class Difference:
+    """A group against the baseline, in one metric.
+
+    `difference` is group minus baseline, in the unit of the metric: the mean over `pairs` of the same seed where
+    `paired`, else the difference of the means. `improvement` is the probability that a run of the group is better
+    (higher, where that is not known) than one of the baseline, 0 to 1. `p` is of the test that there is no difference,
+    `p_corrected` after Holm's correction over all judged differences. `detectable` is the smallest difference that so
+    many seeds would show with 80 % power. `verdict` is None where the metric is for information.
+    """
+
+    group: str
+    baseline: str
+    paired: bool
+    pairs: int
+    seeds: list[int | None]
+    difference: Estimate | None
+    improvement: Estimate | None
+    p: float | None
+    p_corrected: float | None
+    detectable: float | None
+    verdict: Verdict | None
+
+
+@dataclass(frozen=True)
+class Metric:
+    """One metric over all groups, in the order of `Comparison.groups`; differences are those to the baseline.
+
+    `name` is its key in summary.json, `title` what a person calls it. `better` is `higher`, `lower`, or None where it
+    is not known. Only a `judged` metric has verdicts.
+    """
+
+    name: str
+    title: str
+    better: str | None
+    judged: bool
+    groups: list[Summary]
+    differences: list[Difference]
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """From runs to conclusions.
+
+    `question`: what is compared, in words. `varied`: key -> its values over the groups, what the configs differ in.
+    `baseline` is the label of a group. `corrected_for` counts the differences that carry a verdict. `warnings`: what a
+    reader should know before believing it. `refusals`: what was not compared, and why. `more_seeds`: commands that
+    make the missing seeds.
+    """
+
+    question: str
+    level: float
+    baseline: str
+    varied: dict[str, list[Any]]
+    groups: list[Group]
+    metrics: list[Metric]
+    corrected_for: int
+    warnings: list[str] = field(default_factory=list)
+    refusals: list[str] = field(default_factory=list)
+    more_seeds: list[str] = field(default_factory=list)
+
+    def metric(self, name: str) -> Metric | None:
+        return next((metric for metric in self.metrics if metric.name == name), None)
+
+
+def plain(value: Any) -> Any:
+    """A dataclass as JSON can say it: no NaN, paths as text."""
+    if is_dataclass(value):
+        return {one.name: plain(getattr(value, one.name)) for one in fields(value)}
+    if isinstance(value, dict):
+        return {str(key): plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [plain(item) for item in value]
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    return str(value) if isinstance(value, Path) else value

@@ -1,0 +1,170 @@
+"""A run's folder as a comparison needs it; one that cannot be read says why."""
+
+import math
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from expctl.runs import manifest
+from expctl.runs.bundle import read_config
+from expctl.runs.files import Run, read_json, read_metrics
+from expctl.runs.identity import deciding
+
+Measured = dict[str, float | None]
+
+
+class UnreadableRunError(Exception):
+    """What a run's folder holds cannot be compared; the text says why, without the folder's name."""
+
+
+@dataclass(frozen=True)
+class Record:
+    """One run, read.
+
+    `config` is what can change the result, flat (`args.learning_rate`); `before` and `after` are the evaluations of
+    summary.json, `train` its last logged training step, `seconds` its times, each None where it is no finite number.
+    `data` and `devices` are None where an older run did not record them.
+    """
+
+    run: Run
+    told: dict[str, Any]
+    config: dict[str, Any]
+    seed: int | None
+    objective: str | None
+    direction: str | None
+    steps: int | None
+    before: Measured
+    after: Measured
+    train: Measured
+    seconds: Measured
+
+    @property
+    def run_id(self) -> str:
+        return self.run.run_id
+
+    @property
+    def folder(self) -> Path:
+        return self.run.folder
+
+    @property
+    def status(self) -> str:
+        return self.told["status"]
+
+    @property
+    def choices(self) -> dict[str, str]:
+        """Config group -> the chosen option."""
+        return _mapping(self.told.get("choices"))
+
+    @property
+    def overrides(self) -> list[str]:
+        """What was typed."""
+        words = self.told.get("overrides")
+        return [word for word in words if isinstance(word, str)] if isinstance(words, list) else []
+
+    @property
+    def command(self) -> str:
+        return str(self.told.get("command") or "expctl")
+
+    @property
+    def versions(self) -> dict[str, str | None]:
+        return _mapping(self.told.get("versions"))
+
+    @property
+    def devices(self) -> dict[str, Any] | None:
+        return _mapping(self.told.get("devices")) or None
+
+    @property
+    def code(self) -> dict[str, str]:
+        """File -> digest of the user's own code."""
+        return _mapping(self.told.get("sources"))
+
+    @property
+    def inputs(self) -> dict[str, str]:
+        """File -> digest of local data and weights."""
+        return _mapping(self.told.get("inputs"))
+
+    @property
+    def data(self) -> dict[str, Any] | None:
+        return _mapping(self.told.get("data")) or None
+
+    @property
+    def warnings(self) -> list[str]:
+        """What the run itself warned of."""
+        told = [*(self.told.get("data_changed") or []), *(self.told.get("warnings") or [])]
+        return [word for word in told if isinstance(word, str)]
+
+    @cached_property
+    def rows(self) -> list[dict[str, Any]]:
+        """`metrics.jsonl`: a row a logging step, and each evaluation."""
+        return read_metrics(self.run.metrics)
+
+
+def read(folder: Path) -> Record:
+    """The run of a folder, whatever its status; only a completed one has a summary.
+
+    Raises:
+        UnreadableRunError: a file is missing, damaged, or says something else than a run does.
+    """
+    run = Run(folder)
+    told = manifest.read(run)
+    if told is None:
+        raise UnreadableRunError("its run.json cannot be read")
+    try:
+        config = read_config(run)
+    except (OSError, ValueError, yaml.YAMLError):
+        config = None
+    if not isinstance(config, dict) or not isinstance(config.get("args"), dict):
+        raise UnreadableRunError("its config.yaml cannot be read")
+    completed = told["status"] == manifest.COMPLETED
+    summary = read_json(run.summary) if completed else {}
+    if not isinstance(summary, dict) or (completed and not isinstance(summary.get("after", {}), dict)):
+        raise UnreadableRunError("it is completed, but its summary.json cannot be read")
+    seed, steps = config.get("seed"), summary.get("steps")
+    return Record(
+        run=run,
+        told=told,
+        config=flat(deciding(config)),
+        seed=seed if isinstance(seed, int) else None,
+        objective=_text(summary.get("objective_name")) or _text(_of(config, "algorithm", "objective")),
+        direction=_text(summary.get("direction")) or _text(_of(config, "algorithm", "direction")),
+        steps=steps if isinstance(steps, int) else None,
+        before=numbers(summary.get("before")),
+        after=numbers(summary.get("after")),
+        train=numbers(summary.get("train")),
+        seconds=numbers(summary.get("seconds")),
+    )
+
+
+def flat(config: dict[str, Any], above: str = "") -> dict[str, Any]:
+    """Dotted key -> value; lists and empty mappings are values."""
+    found: dict[str, Any] = {}
+    for key, value in config.items():
+        name = f"{above}{key}"
+        found |= flat(value, f"{name}.") if isinstance(value, dict) and value else {name: value}
+    return found
+
+
+def numbers(found: Any) -> Measured:
+    """The numbers of a mapping; one that is not finite, or was written as null because it was not, is None."""
+    return {
+        str(name): float(value) if isinstance(value, int | float) and math.isfinite(value) else None
+        for name, value in _mapping(found).items()
+        if value is None or (isinstance(value, int | float) and not isinstance(value, bool))
+    }
+
+
+def _mapping(value: Any) -> dict[str, Any]:
+    return value if isinstance(value, dict) else {}
+
+
+def _text(value: Any) -> str | None:
+    return value if isinstance(value, str) else None
+
+
+def _of(config: dict[str, Any], *path: str) -> Any:
+    for key in path:
+        config = _mapping(config).get(key)
+    return config
