@@ -1,0 +1,153 @@
+"""All runs of an outputs folder and what is known of each; ten thousand in a second, after the first time.
+
+What was read is remembered in one file of the cache for each folder, and holds for a run while its run.json,
+config.yaml and summary.json are the files that were read (time, size, inode). The runs' own files stay the only truth:
+a cache that is lost, damaged or cannot be written costs nothing but the time of reading again.
+"""
+
+import contextlib
+import gc
+import hashlib
+import json
+import os
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+import xxhash
+
+import expctl
+from expctl.places import REPLACED, RERUNS, cache_root
+from expctl.runs import facts as facts_of
+from expctl.runs.facts import recorded, with_what_changes
+from expctl.runs.files import Run, write_whole
+from expctl.runs.tell import tell
+
+Facts = dict[str, Any]
+# Reading so many for the first time takes long enough to say so.
+MANY = 500
+
+
+def catalogue(outputs: Path, *, everything: bool = False) -> list[tuple[Run, Facts]]:
+    """The runs of an outputs folder with their facts (see `expctl.runs.facts`), in no order.
+
+    `everything`: also those that were done again, and those that force=true has replaced. A folder without a run.json
+    is no run and is passed over.
+    """
+    folders = [outputs, *([outputs / RERUNS, outputs / REPLACED] if everything else [])]
+    with _no_collecting():
+        return [each for folder in folders for each in _in_folder(folder)]
+
+
+def names(runs: Iterable[tuple[Run, Facts]]) -> set[str]:
+    """Everything that can be asked of at least one of the runs."""
+    return set().union(*{tuple(facts): facts for _, facts in runs}.values())
+
+
+def _in_folder(folder: Path) -> list[tuple[Run, Facts]]:
+    stamps = {name: stamp for name in _folders(folder) if (stamp := _stamp(f"{folder}/{name}"))}
+    index = _Index(folder) if stamps else None
+    unread = sum(not index.has(name, stamp) for name, stamp in stamps.items())
+    if unread >= MANY:
+        tell(f"reading {unread:,} runs for the first time")
+    found = []
+    for name, stamp in stamps.items():
+        run = Run(folder / name)
+        known = index.get(name, stamp) or index.put(name, stamp, recorded(run))
+        found.append((run, with_what_changes(run, known)))
+    if index:
+        index.save(stamps)
+    return found
+
+
+def _folders(folder: Path) -> Iterator[str]:
+    with contextlib.suppress(OSError), os.scandir(folder) as entries:
+        yield from (entry.name for entry in entries if entry.name[0] != "." and entry.is_dir())
+
+
+def _stamp(folder: str) -> list[list[int]] | None:
+    """What tells one state of a run's files from another; None where there is no run."""
+    found = []
+    for name in ("run.json", "config.yaml", "summary.json"):
+        try:
+            stat = os.stat(f"{folder}/{name}")
+            found.append([stat.st_mtime_ns, stat.st_size, stat.st_ino])
+        except OSError:
+            if not found:
+                return None
+            found.append([])
+    return found
+
+
+class _Index:
+    """What was read of the runs of one folder. Runs alike share their keys, so that the file stays small."""
+
+    def __init__(self, folder: Path):
+        place = hashlib.sha256(str(folder.resolve()).encode()).hexdigest()[:16]
+        self._path = cache_root() / "runs" / f"{place}.json"
+        self._keys: list[list[str]] = []
+        self._runs: dict[str, list] = {}
+        self._changed = False
+        kept = _checked(self._path)
+        if kept and kept["made_by"] == _made_by():
+            self._keys, self._runs = kept["keys"], kept["runs"]
+        self._places = {tuple(keys): place for place, keys in enumerate(self._keys)}
+
+    def has(self, name: str, stamp: list) -> bool:
+        return name in self._runs and self._runs[name][0] == stamp
+
+    def get(self, name: str, stamp: list) -> Facts | None:
+        if not self.has(name, stamp):
+            return None
+        _, place, values = self._runs[name]
+        return dict(zip(self._keys[place], values, strict=True))
+
+    def put(self, name: str, stamp: list, facts: Facts) -> Facts:
+        place = self._places.setdefault(tuple(facts), len(self._keys))
+        if place == len(self._keys):
+            self._keys.append(list(facts))
+        self._runs[name] = [stamp, place, list(facts.values())]
+        self._changed = True
+        return facts
+
+    def save(self, present: Iterable[str]) -> None:
+        """Keep it for the next time, without the runs that are gone."""
+        gone = self._runs.keys() - present
+        if not self._changed and not gone:
+            return
+        kept = {name: entry for name, entry in self._runs.items() if name not in gone}
+        content = {"made_by": _made_by(), "keys": self._keys, "runs": kept}
+        with contextlib.suppress(OSError, TypeError):  # a cache that cannot be written is none
+            self._path.parent.mkdir(parents=True, exist_ok=True)
+            text = json.dumps(content, separators=(",", ":"))
+            write_whole(self._path, f"{_checksum(text)}\n{text}")
+
+
+def _checked(path: Path) -> dict[str, Any] | None:
+    """The content of an index; None where there is none, or another than was written."""
+    try:
+        checksum, _, text = path.read_text(encoding="utf-8").partition("\n")
+    except (OSError, ValueError):
+        return None
+    return json.loads(text) if checksum == _checksum(text) else None
+
+
+def _checksum(text: str) -> str:
+    return xxhash.xxh3_64_hexdigest(text.encode())
+
+
+@contextlib.contextmanager
+def _no_collecting() -> Iterator[None]:
+    """A million small objects are made and none is garbage: looking for it would double the time."""
+    before = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if before:
+            gc.enable()
+
+
+def _made_by() -> list:
+    """Another version of the code reads other facts."""
+    return [expctl.__version__, [os.stat(file).st_mtime_ns for file in (__file__, facts_of.__file__)]]

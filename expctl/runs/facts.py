@@ -1,0 +1,136 @@
+"""What is known of a run as one flat mapping: names as a person types them, from whatever state its files are in.
+
+Keys of the config are dotted (`args.learning_rate`), a group has the name of what was chosen in it (`algorithm`),
+metrics have their own names (`eval_reward`; `before.eval_reward` is that of the evaluation before training), and
+`run`, `status`, `host`, `started`, `ended`, `step`, `steps`, `objective`, `error`, ... are what run.json and
+summary.json say.
+"""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from expctl.runs import manifest
+from expctl.runs.files import Run, read_json
+
+BROKEN = "broken"
+STATUSES = (manifest.CREATED, manifest.RUNNING, manifest.COMPLETED, manifest.FAILED, manifest.INTERRUPTED)
+# Nobody compares runs by these, and they would hide args.learning_rate behind its value at the last step.
+_METRICS_WITHOUT = ("learning_rate",)
+
+
+def facts(run: Run) -> dict[str, Any]:
+    """Everything known of a run as it is now; of one whose run.json says nothing, status `broken` and the `error`."""
+    return with_what_changes(run, recorded(run))
+
+
+def recorded(run: Run) -> dict[str, Any]:
+    """What the files say, which holds for as long as they stay the same."""
+    try:
+        told = _manifest(run)
+    except ValueError as error:
+        return {"run": run.run_id, "status": BROKEN, "error": f"run.json {error}"}
+    damaged: list[str] = []
+    found: dict[str, Any] = {"run": run.run_id}
+    found |= {name: told.get(name) for name in ("status", "name", "started", "ended", "host", "folder", "command")}
+    found |= {"error": told.get("error"), "attempts": len(_list(told.get("attempts")))}
+    found |= {str(group): option for group, option in _dict(told.get("choices")).items()}
+    found["typed"] = _keys(told.get("overrides"))
+    found |= flat(_dict(told.get("versions")), "versions.")
+    found |= _metrics(run, found["status"], damaged) | _config(run, damaged)
+    return found | ({"damaged": "; ".join(damaged)} if damaged else {})
+
+
+def with_what_changes(run: Run, known: dict[str, Any]) -> dict[str, Any]:
+    """The facts with status and progress as they are now, where run.json says that the run is under way."""
+    if known["status"] not in (manifest.CREATED, manifest.RUNNING):
+        return known
+    try:
+        told = manifest.read(run) or {}
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):  # files of its ranks are not ours to explain
+        told = {"status": manifest.INTERRUPTED}
+    return known | {key: told.get(key) for key in ("status", "error")} | _progress(run)
+
+
+def flat(node: Any, prefix: str = "") -> dict[str, Any]:
+    """Dotted key -> leaf of nested mappings; lists are leaves."""
+    found: dict[str, Any] = {}
+    for key, value in node.items():
+        found |= flat(value, f"{prefix}{key}.") if isinstance(value, dict) else {f"{prefix}{key}": _plain(value)}
+    return found
+
+
+def _manifest(run: Run) -> dict[str, Any]:
+    """The content of run.json. Raises ValueError saying what it is instead."""
+    told = _json(run.manifest)
+    if not isinstance(told, dict) or told.get("status") not in STATUSES or "run_id" not in told:
+        raise ValueError("is no manifest of expctl")
+    return told
+
+
+def _json(path: Path) -> Any:
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ValueError(f"cannot be read: {error.strerror}") from error
+    except (ValueError, RecursionError) as error:
+        raise ValueError("is empty" if not path.stat().st_size else "holds no JSON") from error
+
+
+def _config(run: Run, damaged: list[str]) -> dict[str, Any]:
+    from expctl.runs.bundle import read_config  # only where there is one to be parsed: it imports OmegaConf
+
+    try:
+        return flat(read_config(run))
+    except (OSError, ValueError, AttributeError, RecursionError, yaml.YAMLError):
+        damaged.append("config.yaml is missing" if not run.config.exists() else "config.yaml is no config")
+        return {}
+
+
+def _metrics(run: Run, status: str, damaged: list[str]) -> dict[str, Any]:
+    """Of a completed run what its summary says, of any other the last that was heard of it."""
+    if status != manifest.COMPLETED:
+        return _progress(run)
+    try:
+        summary = _json(run.summary)
+        if not isinstance(summary, dict):
+            raise ValueError("is no summary")
+    except ValueError as error:
+        damaged.append(f"{run.summary.name} {error}" if run.summary.exists() else f"{run.summary.name} is missing")
+        return {}
+    found = _numbers(summary.get("train")) | _numbers(summary.get("after"))
+    found |= {f"before.{name}": value for name, value in _numbers(summary.get("before")).items()}
+    found |= {name: summary.get(name) for name in ("objective", "objective_name", "direction")}
+    found |= {"step": summary.get("steps"), "steps": summary.get("steps")}
+    return found | {"seconds": _dict(summary.get("seconds")).get("total")}
+
+
+def _progress(run: Run) -> dict[str, Any]:
+    state = _dict(read_json(run.progress))
+    return _numbers(state.get("metrics")) | {"step": state.get("step"), "steps": state.get("of")}
+
+
+def _numbers(metrics: Any) -> dict[str, float | None]:
+    kept = {name: value for name, value in _dict(metrics).items() if name not in _METRICS_WITHOUT}
+    return {name: value for name, value in kept.items() if value is None or type(value) in (int, float)}
+
+
+def _keys(overrides: Any) -> list[str]:
+    """The keys that were typed."""
+    words = [word.lstrip("+~") for word in _list(overrides) if isinstance(word, str)]
+    return [word.partition("=")[0].partition("@")[0] for word in words]
+
+
+def _plain(value: Any) -> Any:
+    """A leaf as JSON can hold it: YAML knows dates as well."""
+    return value if isinstance(value, str | int | float | bool | list | None) else str(value)
+
+
+def _dict(value: Any) -> dict:
+    return value if isinstance(value, dict) else {}
+
+
+def _list(value: Any) -> list:
+    return value if isinstance(value, list) else []
