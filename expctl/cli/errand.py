@@ -4,7 +4,7 @@ import os
 import pickle
 import signal
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -33,14 +33,27 @@ class Errand:
         if run_id(experiment, config_hash(experiment)) != expected:
             print(f"expctl: code, data or weights of {expected} have changed since it was submitted", file=sys.stderr)
             return None
+        begun = self.folder / f"{number}.begun"
         put_back = signal.getsignal(signal.SIGUSR2)
         group = group_of_this_process()
         if group is not None:
-            take_part(group, lambda verb: verb(experiment), leave=lambda run, code: _leave(run, code, put_back))
-        outcome = run(experiment)
+            take_part(
+                group,
+                lambda verb: verb(forced_once(experiment, begun)),
+                leave=lambda run, code: _leave(run, code, put_back),
+            )
+        outcome = run(forced_once(experiment, begun))
         if outcome.exit_code == EXIT_INTERRUPTED:
             _interrupted(_run_of(experiment), put_back)
         return outcome.objective
+
+
+def forced_once(experiment: Experiment, mark: Path) -> Experiment:
+    """`force=true` is meant for a job's first time: put back into the queue it carries on. `mark` is left by it."""
+    if mark.exists():
+        return replace(experiment, config=experiment.config | {"force": False})
+    mark.touch()
+    return experiment
 
 
 def _run_of(experiment: Experiment) -> Run:

@@ -17,25 +17,36 @@ from typing import Any, Protocol
 
 from omegaconf import DictConfig, OmegaConf
 
+from expctl.config.refusal import Refusal
 from expctl.launch.launch import Outcome
 from expctl.launch.pool import ELSEWHERE, ENDED, WAITING, Place
 from expctl.launch.process import Signals
-from expctl.places import outputs_root
+from expctl.places import outputs_of, outputs_root
 from expctl.processes import hear_of_death
 from expctl.runs import manifest
+from expctl.runs.files import read_json
 from expctl.runs.manifest import COMPLETED, EXIT_FAILED, EXIT_INTERRUPTED, FAILED, INTERRUPTED, RUNNING
 
 LOOK_SECONDS = 1.0
+# The cells of a submission, in the order of its jobs.
+CELLS = "cells.json"
 
 
 class Scheduler(Protocol):
-    """What runs cells elsewhere. `gone` says that a cell will not run (again), and why if that is a failure."""
+    """What runs cells elsewhere.
+
+    `left`: ids of the runs that an earlier command handed over and that are still to run; from then on they are waited
+    for as if they had been submitted. `gone` says that a cell will not run (again), and why if that is a failure.
+    `cancel` has all save and stop, but for the runs that it returns, which another command waits for.
+    """
+
+    def left(self, places: Sequence[Place]) -> set[str]: ...
 
     def submit(self, places: Sequence[Place]) -> None: ...
 
     def gone(self, place: Place) -> tuple[bool, str | None]: ...
 
-    def cancel(self) -> None: ...
+    def cancel(self) -> set[str]: ...
 
     def close(self) -> None: ...
 
@@ -50,16 +61,20 @@ class Elsewhere:
         self._places = places
         self._scheduler = scheduler
         self._look = look
-        self._attempts: dict[str, int] = {}
+        self._before: dict[str, list[str]] = {}
+        self._left: set[str] = set()
+        self._others: set[str] = set()
         self._told_by: str | None = None
 
     def run(self) -> str | None:
-        """All cells to their end; the signal that broke it off, if one did."""
+        """All cells to their end; the signal that broke it off, if one did.
+
+        Raises:
+            Refusal: the scheduler does not take cells, or what it needs to know of them cannot be written.
+        """
         with Signals(self._told) as signals:
             try:
-                todo = [place for place in self._places if self._is_to_do(place)]
-                if todo:
-                    self._scheduler.submit(todo)
+                self._begin()
                 while not all(place.status in ENDED for place in self._places):
                     self._refresh()
                     self._look()
@@ -72,48 +87,86 @@ class Elsewhere:
         self._told_by = received
         if again:
             raise KeyboardInterrupt
-        self._scheduler.cancel()
+        self._others = self._scheduler.cancel()
+
+    def _begin(self) -> None:
+        to_do = [place for place in self._places if self._is_to_do(place)]
+        self._left = self._scheduler.left(to_do) if to_do else set()
+        for place in to_do:
+            if place.run.run_id in self._left:
+                place.status = WAITING
+        self._submit([one for one in to_do if one.status == WAITING and one.run.run_id not in self._left])
+
+    def _submit(self, places: list[Place]) -> None:
+        if places and not self._told_by:
+            # A cell that stands twice in the grid is one run.
+            places = list({place.run.run_id: place for place in places}.values())
+            try:
+                self._scheduler.submit(places)
+            except OSError as error:
+                raise Refusal(
+                    f"the cells cannot be handed over: {error.strerror or error}",
+                    where=str(error.filename or outputs_of(places[0].run.folder)),
+                    do="make it writable; the same command goes on, also with what was handed over already",
+                ) from error
+            if self._told_by:  # while they were handed over
+                self._others = self._scheduler.cancel()
 
     def _is_to_do(self, place: Place) -> bool:
         if place.status in ENDED:
             return False
         told = manifest.read(place.run) or {}
-        self._attempts[place.run.run_id] = len(told.get("attempts", []))
+        self._before[place.run.run_id] = _attempts(told)
         if told.get("status") == COMPLETED and not place.experiment.config["force"]:
             self._end(place, Outcome.of_completed(place.run))
         elif told.get("status") == RUNNING:
             place.status = ELSEWHERE
-            self._attempts[place.run.run_id] -= 1
-        return place.status == WAITING
+            self._before[place.run.run_id].pop()
+        return place.status not in ENDED
 
     def _refresh(self) -> None:
+        given_up = []
         for place in self._places:
             if place.status in ENDED:
                 continue
             # In this order: what a cell writes before it goes is seen.
             gone, why = (True, None) if place.status == ELSEWHERE else self._scheduler.gone(place)
             told = manifest.read(place.run) or {}
-            status = told.get("status")
-            if len(told.get("attempts", [])) <= self._attempts[place.run.run_id]:
-                status = None
+            status = told.get("status") if self._is_new(place, told) else None
             if status == COMPLETED:
                 self._end(place, Outcome.of_completed(place.run))
             elif status == FAILED:
                 self._end(place, Outcome(EXIT_FAILED, FAILED, error=told.get("error")))
+            elif self._told_by and (place.status == ELSEWHERE or place.run.run_id in self._others):
+                self._end(place, Outcome(EXIT_INTERRUPTED, INTERRUPTED))
             elif status == RUNNING:
                 if place.status == WAITING:
                     place.status, place.began = RUNNING, time.monotonic()
-            elif gone and why is None or gone and self._told_by:
-                self._end(place, Outcome(EXIT_INTERRUPTED, INTERRUPTED))
-            elif gone:
-                self._end(place, Outcome(EXIT_FAILED, FAILED, error=why))
-            else:
+            elif not gone:
                 place.status = WAITING
+            elif why is None or self._told_by:
+                self._end(place, Outcome(EXIT_INTERRUPTED, INTERRUPTED))
+            elif place.run.run_id in self._left:
+                given_up.append(place)
+            else:
+                self._end(place, Outcome(EXIT_FAILED, FAILED, error=why))
+        # What became of an earlier command's jobs, a cancellation say, was not meant for this one's cells.
+        self._left -= {place.run.run_id for place in given_up}
+        self._submit(given_up)
+
+    def _is_new(self, place: Place, told: dict[str, Any]) -> bool:
+        """Whether a manifest is of an attempt that was not there before; a run that is forced begins to count anew."""
+        before, now = self._before[place.run.run_id], _attempts(told)
+        return now[: len(before)] != before or len(now) > len(before)
 
     def _end(self, place: Place, outcome: Outcome) -> None:
         place.status, place.outcome = outcome.status, outcome
         if place.began:
             place.seconds = time.monotonic() - place.began
+
+
+def _attempts(told: dict[str, Any]) -> list[str]:
+    return [attempt["started"] for attempt in told.get("attempts", [])]
 
 
 class Handover:
@@ -134,7 +187,7 @@ class Handover:
             experiment = replace(place.experiment, elsewhere=False)
             (self.folder / f"{number}.pkl").write_bytes(pickle.dumps((experiment, place.run.run_id)))
         cells = {place.run.run_id: list(place.words) for place in places}
-        (self.folder / "cells.json").write_text(json.dumps(cells, indent=1) + "\n")
+        (self.folder / CELLS).write_text(json.dumps(cells, indent=1) + "\n")
 
     def start(self, launcher: Any, context: Any, config: DictConfig) -> None:
         """Run `launcher.launch` in a process of its own; its words go to the log."""
@@ -168,6 +221,11 @@ class Handover:
         with contextlib.suppress(ProcessLookupError):
             os.killpg(self._process.pid, signal.SIGKILL)
         self._process.join(5)
+
+
+def handed_over(folder: Path) -> list[str]:
+    """Ids of the runs of an earlier submission, in the order of its cells."""
+    return list(read_json(folder / CELLS) or {})
 
 
 def _launch(launcher: Any, jobs: list[list[str]], log: Path, hear: Callable[[], None]) -> None:

@@ -24,6 +24,10 @@ class Ray:
         self._context, self._config = context, config
         self._handover: Handover | None = None
 
+    def left(self, places: Sequence[Place]) -> set[str]:
+        """None: tasks end with the command that asked for them."""
+        return set()
+
     def submit(self, places: Sequence[Place]) -> None:
         from hydra_plugins.hydra_ray_launcher.ray_launcher import RayLauncher
         from omegaconf import OmegaConf
@@ -44,14 +48,17 @@ class Ray:
         self._handover.start(RayLauncher(ray=OmegaConf.create(ray)), self._context, self._config)
 
     def gone(self, place: Place) -> tuple[bool, str | None]:
-        if self._handover is None or self._handover.alive:
+        if self._handover is None:
+            return True, None
+        if self._handover.alive:
             return False, None
         return True, f"Ray ended before this cell did ({self._handover.last_words()}); see {self._handover.log}"
 
-    def cancel(self) -> None:
+    def cancel(self) -> set[str]:
         """Without the process that asked for them Ray ends its tasks, and their workers save."""
         if self._handover:
             self._handover.end()
+        return set()
 
     def close(self) -> None:
         self.cancel()

@@ -120,7 +120,7 @@ def _holder(path: Path) -> dict[str, Any] | None:
 def _moves(path: Path, before: dict[str, Any]) -> bool:
     """Watch for a beat of a holder on another machine; False when there was none for long enough."""
     who = f"process {before.get('pid')} on {before.get('host')}"
-    tell(f"{who} had this run last: looking up to {SILENT_SECONDS:.0f} s for a sign of life")
+    tell(f"{who} had {path.parent.name} last: looking up to {SILENT_SECONDS:.0f} s for a sign of life")
     until = time.monotonic() + SILENT_SECONDS
     while time.monotonic() < until:
         time.sleep(min(BEAT_SECONDS, SILENT_SECONDS) / 5)
