@@ -40,8 +40,8 @@ def catalogue(outputs: Path, *, everything: bool = False) -> list[tuple[Run, Fac
 
 
 def names(runs: Iterable[tuple[Run, Facts]]) -> set[str]:
-    """Everything that can be asked of at least one of the runs."""
-    return set().union(*{tuple(facts): facts for _, facts in runs}.values())
+    """Everything that can be asked of the runs."""
+    return set(facts_of.ALWAYS).union(*{tuple(facts) for _, facts in runs})
 
 
 def _in_folder(folder: Path) -> list[tuple[Run, Facts]]:

@@ -1,12 +1,13 @@
 """What is known of a run as one flat mapping: names as a person types them, from whatever state its files are in.
 
 Keys of the config are dotted (`args.learning_rate`), a group has the name of what was chosen in it (`algorithm`),
-metrics have their own names (`eval_reward`; `before.eval_reward` is that of the evaluation before training), and
-`run`, `status`, `host`, `started`, `ended`, `step`, `steps`, `objective`, `error`, ... are what run.json and
-summary.json say.
+metrics have their own names (`eval_reward`; `before.eval_reward` is that of the evaluation before training; one that is
+called like a group is `train.reward`), and `run`, `status`, `host`, `started`, `ended`, `step`, `steps`, `objective`,
+`error`, ... are what run.json and summary.json say.
 """
 
 import json
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,10 @@ from expctl.runs import manifest
 from expctl.runs.files import Run, read_json
 
 BROKEN = "broken"
-STATUSES = (manifest.CREATED, manifest.RUNNING, manifest.COMPLETED, manifest.FAILED, manifest.INTERRUPTED)
+UNDER_WAY = (manifest.CREATED, manifest.RUNNING)
+STATUSES = (*UNDER_WAY, manifest.COMPLETED, manifest.FAILED, manifest.INTERRUPTED)
+# What can be asked also while no run has it.
+ALWAYS = ("objective", "objective_name", "direction", "step", "steps", "seconds", "error", "damaged")
 # Nobody compares runs by these, and they would hide args.learning_rate behind its value at the last step.
 _METRICS_WITHOUT = ("learning_rate",)
 
@@ -36,22 +40,23 @@ def recorded(run: Run) -> dict[str, Any]:
     found: dict[str, Any] = {"run": run.run_id}
     found |= {name: told.get(name) for name in ("status", "name", "started", "ended", "host", "folder", "command")}
     found |= {"error": told.get("error"), "attempts": len(_list(told.get("attempts")))}
-    found |= {str(group): option for group, option in _dict(told.get("choices")).items()}
     found["typed"] = _keys(told.get("overrides"))
-    found |= flat(_dict(told.get("versions")), "versions.")
-    found |= _metrics(run, found["status"], damaged) | _config(run, damaged)
+    found |= flat(_dict(told.get("versions")), "versions.") | _config(run, damaged)
+    found |= {str(group): option for group, option in _dict(told.get("choices")).items()}
+    found |= _under_free_names(_metrics(run, found["status"], damaged), found)
     return found | ({"damaged": "; ".join(damaged)} if damaged else {})
 
 
 def with_what_changes(run: Run, known: dict[str, Any]) -> dict[str, Any]:
     """The facts with status and progress as they are now, where run.json says that the run is under way."""
-    if known["status"] not in (manifest.CREATED, manifest.RUNNING):
+    if known["status"] not in UNDER_WAY:
         return known
     try:
         told = manifest.read(run) or {}
     except (OSError, ValueError, KeyError, TypeError, AttributeError):  # files of its ranks are not ours to explain
         told = {"status": manifest.INTERRUPTED}
-    return known | {key: told.get(key) for key in ("status", "error")} | _progress(run)
+    now = {key: told.get(key) for key in ("status", "error")}
+    return known | now | _under_free_names(_progress(run), known)
 
 
 def flat(node: Any, prefix: str = "") -> dict[str, Any]:
@@ -90,7 +95,9 @@ def _config(run: Run, damaged: list[str]) -> dict[str, Any]:
 
 
 def _metrics(run: Run, status: str, damaged: list[str]) -> dict[str, Any]:
-    """Of a completed run what its summary says, of any other the last that was heard of it."""
+    """Of a completed run what its summary says, of one that has ended otherwise the last that was heard of it."""
+    if status in UNDER_WAY:
+        return {}
     if status != manifest.COMPLETED:
         return _progress(run)
     try:
@@ -110,6 +117,11 @@ def _metrics(run: Run, status: str, damaged: list[str]) -> dict[str, Any]:
 def _progress(run: Run) -> dict[str, Any]:
     state = _dict(read_json(run.progress))
     return _numbers(state.get("metrics")) | {"step": state.get("step"), "steps": state.get("of")}
+
+
+def _under_free_names(metrics: dict[str, Any], taken: Collection[str]) -> dict[str, Any]:
+    """A metric called like a group or a key is `train.reward`."""
+    return {f"train.{name}" if name in taken else name: value for name, value in metrics.items()}
 
 
 def _numbers(metrics: Any) -> dict[str, float | None]:

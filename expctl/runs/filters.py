@@ -57,7 +57,7 @@ def require_known(key: str, known: Collection[str], where: str) -> None:
         f"no run here has '{key}'",
         where=f"{where} (command line)",
         nearest=(ending or nearest(key, known))[:4],
-        do="expctl ls --columns '*' names everything that can be asked for",
+        do="expctl ls --json --limit 1 shows everything that can be asked for",
     )
 
 
