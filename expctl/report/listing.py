@@ -2,6 +2,7 @@
 
 import math
 import os
+import re
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
@@ -58,7 +59,7 @@ def lines_for_programs(runs: list[Facts], columns: list[str], differing: list[st
 
 def _titles(columns: list[str], runs: list[Facts]) -> dict[str, str]:
     """A key is called after its last part where only one is called so, the objective by its name."""
-    lasts = [column.rpartition(".")[2] for column in columns]
+    lasts = [re.sub(r".*\.(?=[^_])", "", column) for column in columns]
     titles = {key: last if lasts.count(last) == 1 else key for key, last in zip(columns, lasts, strict=True)}
     names = {facts["objective_name"] for facts in runs if facts.get("objective_name")}
     if "objective" in titles and len(names) == 1:

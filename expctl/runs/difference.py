@@ -1,5 +1,6 @@
 """In what the runs of a list differ: the few keys that somebody varied, out of hundreds."""
 
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -27,10 +28,10 @@ def differing(runs: list[Facts]) -> list[str]:
 
 
 def _typed(runs: Iterable[Facts], keys: Iterable[str]) -> list[str]:
-    """The keys that were typed for any of the runs, as their facts call them: groups before single values."""
-    typed = dict.fromkeys(key for facts in runs for key in facts.get("typed") or () if isinstance(key, str))
+    """The keys that were typed, as facts call them: groups before single values, and what was typed often first."""
+    typed = Counter(key for facts in runs for key in facts.get("typed") or () if isinstance(key, str))
     found = []
-    for key in sorted(typed, key=lambda key: "." in key):
+    for key in sorted(typed, key=lambda key: ("." in key, -typed[key])):
         # A mapping that was typed as a whole stands in the config leaf by leaf.
         found += [key] if key in keys else [name for name in keys if name.startswith(f"{key}.")]
     return [key for key in dict.fromkeys(found) if key not in WITHOUT and not key.startswith("hydra")]

@@ -147,8 +147,8 @@ def test_more_than_the_window_holds_is_cut_in_a_terminal_only(folder, capsys, mo
 FACTS = [
     {"run": f"gfpo-tiny-arithmetic-s{seed}-90dc4afd", "status": "completed", "step": 60, "steps": 60,
      "objective": 0.916, "objective_name": "eval_reward", "ended": "2026-11-23T11:15:34+00:00", "model": "tiny",
-     "seed": seed, "algorithm": "gfpo", "dataset": "arithmetic", "args.learning_rate": 10.0 ** -seed, "args.beta": seed / 7,
-     "args.warmup_steps": seed, "typed": ["seed", "args.learning_rate", "args.beta", "args.warmup_steps"]}
+     "seed": seed, "algorithm": "gfpo", "dataset": "arithmetic", "args.learning_rate": 10.0 ** -seed,
+     "args.beta": seed / 7, "args.warmup_steps": seed, "typed": ["seed", "args.learning_rate", "args.beta", "args.warmup_steps"]}
     for seed in range(3)
 ]  # fmt: skip
 
@@ -171,6 +171,8 @@ def test_what_the_id_says_is_no_column_and_what_was_typed_comes_before_what_a_fi
     assert differing([facts | {"typed": []} for facts in FACTS]) == []  # their seeds tell them apart
     assert differing([{"typed": ["peft", "dataset.columns"], "peft": "none", "dataset.columns.a": 1},
                       {"typed": [], "peft": "lora"}]) == ["peft", "dataset.columns.a"]  # fmt: skip
+    often = [{"typed": ["a.rare", "a.often"], "a.rare": 1, "a.often": 1}, {"typed": ["a.often"], "a.often": 2}]
+    assert differing(often) == ["a.often", "a.rare"]
 
 
 def test_cells_of_odd_facts():
