@@ -9,6 +9,7 @@ TEXT = """expctl: post-training experiments from small YAML groups.
   expctl check [-m] [overrides]    check everything that can be checked without loading weights
   expctl list [GROUP]              the options of a group, one line each
   expctl ls [filters]              the runs, e.g. expctl ls algorithm=gfpo 'eval_reward>0.9' --sort=-eval_reward
+  expctl compare [RUN|SWEEP ...]   seeds together: means, intervals, and whether a difference is one
   expctl resume RUN                carry a run on by its name, from any folder
   expctl rerun RUN                 do a run again from what it kept, and show what came out differently
   expctl verify [ALGORITHM ...]    prove the algorithms on the versions installed here

@@ -38,7 +38,7 @@ class RunValue:
 class Group:
     """Runs that differ in nothing but the seed.
 
-    `label` is for people and unique (`algorithm=gfpo args.learning_rate=0.001`); `settings` is what it is made of, by
+    `label` is for people and unique (`algorithm=gfpo learning_rate=0.001`); `settings` is what it is made of, by
     key. `runs` are ids, `folders` their places, `overrides` the words that a command for one more seed takes.
     """
 
@@ -119,7 +119,7 @@ class Comparison:
     """From runs to conclusions.
 
     `question`: what is compared, in words. `varied`: key -> its values over the groups, what the configs differ in.
-    `baseline` is the label of a group. `corrected_for` counts the differences that carry a verdict. `warnings`: what a
+    `baseline` is the label of a group. `corrected_for` counts the tests that p is corrected for. `warnings`: what a
     reader should know before believing it. `refusals`: what was not compared, and why. `more_seeds`: commands that
     make the missing seeds.
     """

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from expctl.compare import alike, metrics
 from expctl.compare.comparison import Comparison, Metric
-from expctl.compare.groups import Grouped, group, listed, varied
+from expctl.compare.groups import Grouped, group, listed, typed, varied
 from expctl.compare.judge import judge, measure
 from expctl.compare.more_seeds import commands
 from expctl.compare.runs import Record, UnreadableRunError, read
@@ -17,12 +17,18 @@ MOST_NAMED = 4
 
 
 def conclude(
-    folders: Sequence[Path], *, asked: Sequence[str] = (), baseline: str = "first", level: float = 0.95
+    folders: Sequence[Path],
+    *,
+    gone: Sequence[str] = (),
+    asked: Sequence[str] = (),
+    baseline: str = "first",
+    level: float = 0.95,
 ) -> Comparison:
     """Compare the runs of some folders.
 
     Args:
         folders: of runs, in the order in which groups are to be named.
+        gone: runs that should be there too and are not.
         asked: metrics by name or pattern; none takes the objective and what else was evaluated in all groups.
         baseline: `first`, a label, a part of one, or one of its settings.
         level: of the intervals, and of being right when nothing differs: 1 - level is the chance of any wrong `better`
@@ -31,7 +37,7 @@ def conclude(
     Raises:
         Refusal: nothing can be compared: no completed run, other data, or no metric that was measured alike.
     """
-    records, warnings = _completed(folders)
+    records, warnings = _completed(folders, gone)
     groups, told = group(records)
     base = _baseline(groups, baseline)
     groups = groups if baseline == "first" else [base, *(one for one in groups if one is not base)]
@@ -40,7 +46,7 @@ def conclude(
         raise Refusal(f"not measured alike: {why}", do=_within(groups))
     names, refusals = _measured_alike(metrics.chosen(groups, asked), groups, asked)
     judged = judge([measure(name, groups, level) for name in names], 1 - level)
-    count = sum(difference.verdict is not None for metric in judged for difference in metric.differences)
+    count = sum(difference.p_corrected is not None for metric in judged for difference in metric.differences)
     return Comparison(
         question=_question(groups),
         level=level,
@@ -55,9 +61,10 @@ def conclude(
     )
 
 
-def _completed(folders: Sequence[Path]) -> tuple[list[Record], list[str]]:
+def _completed(folders: Sequence[Path], gone: Sequence[str]) -> tuple[list[Record], list[str]]:
     """The runs that can be compared, and a warning for each reason why another cannot, with the names."""
-    records, left_out = [], {}
+    records: list[Record] = []
+    left_out: dict[str, list[str]] = {"its folder is gone": list(gone)} if gone else {}
     for folder in folders:
         try:
             record = read(folder)
@@ -79,7 +86,7 @@ def _baseline(groups: Sequence[Grouped], word: str) -> Grouped:
         return groups[0]
     labels = {one.label: one for one in groups}
     found = [one for label, one in labels.items() if label == word] or [
-        one for label, one in labels.items() if word in label.split() or word in map(str, one.group.settings.values())
+        one for label, one in labels.items() if word in _names(one)
     ] or [one for label, one in labels.items() if word in label]  # fmt: skip
     if len(found) != 1:
         what = "no group is called" if not found else f"{len(found)} groups are called"
@@ -89,6 +96,12 @@ def _baseline(groups: Sequence[Grouped], word: str) -> Grouped:
             nearest=[one.label for one in found] or nearest(word, labels) or list(labels)[:8],
         )
     return found[0]
+
+
+def _names(one: Grouped) -> set[str]:
+    """What a group may be called besides its label: one of its settings, whole or only the value."""
+    settings = {f"{key}={typed(value)}" for key, value in one.group.settings.items()}
+    return {*one.label.split(), *settings, " ".join(settings), *map(typed, one.group.settings.values())}
 
 
 def _measured_alike(
@@ -135,7 +148,7 @@ def _question(groups: Sequence[Grouped]) -> str:
     over = f"seeds {_ranges(seeds)}" if seeds else "runs without a seed"
     if len(groups) == 1:
         return f"{groups[0].label}: {over}"
-    keys = "; ".join(f"{key}: {', '.join(map(str, values))}" for key, values in varied(groups).items())
+    keys = "; ".join(f"{key}: {', '.join(map(typed, values))}" for key, values in varied(groups).items())
     return f"{keys or 'several groups'}, over {over}"
 
 

@@ -167,7 +167,7 @@ def _one_a_seed(records: Sequence[Record]) -> tuple[list[Record], list[Record]]:
 
 def _grouped(records: list[Record], shown: dict[str, Callable[[Record], Any]]) -> Grouped:
     settings = {name: found for name, value in shown.items() if (found := value(records[0])) != ABSENT}
-    label = " ".join(f"{name}={_typed(value)}" for name, value in settings.items()) or "all runs"
+    label = " ".join(f"{name.removeprefix('args.')}={typed(value)}" for name, value in settings.items()) or "all runs"
     return Grouped(
         Group(
             label=label,
@@ -194,7 +194,7 @@ def _told_apart(groups: list[Grouped]) -> list[Grouped]:
     ]
 
 
-def _typed(value: Any) -> str:
+def typed(value: Any) -> str:
     """A value as a person types it."""
     if isinstance(value, float):
         return f"{value:g}"

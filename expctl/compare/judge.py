@@ -47,7 +47,8 @@ def _judged(metric: Metric, one: Difference, p: float | None, alpha: float, stri
         detectable = statistics.detectable(spread, seeds, strict, paired=one.paired)
     said = verdict(
         title=metric.title, group=one.group, baseline=one.baseline, better=metric.better, seeds=seeds,
-        difference=one.difference, p=p, alpha=alpha, needed=needed, detectable=detectable, pairs=one.paired,
+        paired=one.paired, difference=one.difference, p=one.p, p_corrected=p, alpha=alpha, needed=needed,
+        detectable=detectable,
     )  # fmt: skip
     return replace(one, p_corrected=p, detectable=detectable, verdict=said)
 

@@ -1,5 +1,7 @@
 """What a difference means, in words."""
 
+from math import floor, log10
+
 from expctl.compare.comparison import (
     BETTER,
     HIGHER,
@@ -10,7 +12,7 @@ from expctl.compare.comparison import (
     WORSE,
     Estimate,
     Verdict,
-)  # fmt: skip
+)
 
 # Below, a spread is a guess: no verdict but that there are too few.
 FEWEST = 3
@@ -23,59 +25,74 @@ def verdict(
     baseline: str,
     better: str | None,
     seeds: int,
+    paired: bool,
     difference: Estimate | None,
     p: float | None,
+    p_corrected: float | None,
     alpha: float,
     needed: int | None,
     detectable: float | None,
-    pairs: bool,
 ) -> Verdict:
-    """The verdict on one difference, `p` being corrected; `seeds` counts pairs, or the runs of the smaller group.
+    """The verdict on one difference; `seeds` counts pairs, or the runs of the smaller group.
 
     A difference that is not shown is `too few seeds` where 100 seeds or fewer would show one of the observed size, and
     `no difference shown` where not even those would.
     """
-    counted = f"{seeds} {'seed' if pairs else 'run'}{'s' if seeds != 1 else ''}" + ("" if pairs else " a group")
+    pair = f"{group} from {baseline}"
+    counted = f"{seeds} {'seed' if paired else 'run'}{'s' if seeds != 1 else ''}{'' if paired else ' a group'}"
     if difference is None or seeds < FEWEST:
-        have = f"{counted} in common" if pairs else counted
-        return Verdict(
-            TOO_FEW,
-            f"{title}: too few seeds to tell {group} from {baseline}: {have}, at least {FEWEST} are needed",
-            max(FEWEST, needed or FEWEST),
-        )
-    interval = _interval(difference)
-    if p is not None and p <= alpha and difference.value != 0:
-        up = difference.value > 0
-        word = (HIGHER if up else LOWER) if better is None else BETTER if up == (better == "higher") else WORSE
-        said = f"{group} is {word} than {baseline} by {number(abs(difference.value))}"
-        return Verdict(word, f"{title}: {said}, {interval}, {counted}")
-    if difference.value == 0 and p == 1.0 and detectable == 0:
-        return Verdict(IDENTICAL, f"{title}: {group} and {baseline} are identical in all {counted}")
-    if needed is not None and needed > seeds:
-        return Verdict(
-            TOO_FEW,
-            f"{title}: too few seeds to tell {group} from {baseline}: {signed(difference.value)}, {interval}, "
-            f"{counted}; if the difference is real, about {needed} seeds a group would show it",
-            needed,
-        )
-    shown = f"; one of {number(detectable)} or more would have shown" if detectable else ""
-    return Verdict(
-        NO_DIFFERENCE,
-        f"{title}: no difference shown between {group} and {baseline}: {signed(difference.value)}, {interval}, "
-        f"{counted}{shown}",
-    )
+        said = f"{title}: too few seeds to tell {pair}: {counted}, at least {FEWEST} are needed"
+        return Verdict(TOO_FEW, said, max(FEWEST, needed or FEWEST))
+    if p_corrected is not None and p_corrected <= alpha:
+        word = _word(difference.value, better)
+        said = f"{title}: {group} is {word} than {baseline} by {_size(difference)}"
+        return Verdict(word, f"{said}{counted}, p = {p_corrected:.2g})")
+    if difference.value == 0 and detectable == 0:
+        return Verdict(IDENTICAL, f"{title}: {group} and {baseline} are identical, {counted}")
+    observed = f"{signed(difference.value, difference)} ({_interval(difference)}{counted}, p = {p_corrected:.2g})"
+    if p is not None and p <= alpha:
+        observed += ", which would count alone but not among so many comparisons"
+    if needed is not None:
+        needed = max(needed, seeds + 1)
+        said = f"{title}: too few seeds to tell {pair}: {observed}; if that is real, about {needed} seeds would show it"
+        return Verdict(TOO_FEW, said, needed)
+    shown = f"; {number(detectable, difference)} or more would have shown" if detectable else ""
+    said = f"{title}: no difference shown between {group} and {baseline}: {observed}{shown}"
+    return Verdict(NO_DIFFERENCE, said)
 
 
-def number(value: float | None) -> str:
-    """Four digits that mean something."""
-    return "none" if value is None else f"{value:.4g}"
+def number(value: float | None, like: Estimate | None = None) -> str:
+    """A value to the digits that mean something: two of the interval's half-width, or four of its own."""
+    if value is None:
+        return "none"
+    if like is None or like.low is None or like.high is None or like.high <= like.low:
+        return f"{value:.4g}"
+    digits = 1 - floor(log10((like.high - like.low) / 2))
+    return f"{value:.{digits}f}" if 0 <= digits <= 8 else f"{value:.4g}"
 
 
-def signed(value: float) -> str:
-    return f"{value:+.4g}" if value else "0"
+def signed(value: float, like: Estimate | None = None) -> str:
+    text = number(value, like)
+    return text if text.startswith("-") or float(text) == 0 else f"+{text}"
 
 
-def _interval(estimate: Estimate) -> str:
-    if estimate.low is None:
-        return "the very same in each"
-    return f"between {signed(estimate.low)} and {signed(estimate.high)}"
+def _word(difference: float, better: str | None) -> str:
+    up = difference > 0
+    if better is None:
+        return HIGHER if up else LOWER
+    return BETTER if up == (better == "higher") else WORSE
+
+
+def _size(difference: Estimate) -> str:
+    """How large, without its sign, which the word has said."""
+    size = number(abs(difference.value), difference)
+    if difference.low is None:
+        return f"{size} (the very same in each; "
+    low, high = sorted((abs(difference.low), abs(difference.high)))
+    return f"{size} ({number(low, difference)} to {number(high, difference)}; "
+
+
+def _interval(difference: Estimate) -> str:
+    if difference.low is None:
+        return "the very same in each; "
+    return f"{signed(difference.low, difference)} to {signed(difference.high, difference)}; "

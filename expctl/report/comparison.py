@@ -1,0 +1,110 @@
+"""A comparison in the terminal: a table a metric with what it means in words, warnings, and what to do next."""
+
+import sys
+from typing import Any
+
+from expctl.compare.comparison import (
+    BETTER,
+    HIGHER,
+    IDENTICAL,
+    LOWER,
+    NO_DIFFERENCE,
+    TOO_FEW,
+    WORSE,
+    Comparison,
+    Estimate,
+    Metric,
+)
+from expctl.compare.verdict import FEWEST, number, signed
+
+WIDTH = 100
+# Beyond so many groups, a metric's sentences are those that say something; --json has all.
+MOST_SENTENCES = 8
+STYLES = {BETTER: "green", WORSE: "red", HIGHER: "cyan", LOWER: "cyan"}
+STYLES |= {NO_DIFFERENCE: "bold", IDENTICAL: "bold", TOO_FEW: "yellow"}
+
+
+def print_comparison(comparison: Comparison) -> None:
+    """Tables and verdicts, warnings, and the commands for more seeds."""
+    from rich.console import Console
+
+    console = Console(highlight=False, markup=False, width=None if sys.stdout.isatty() else WIDTH)
+    _print_item(console, f"compared  {comparison.question}", 10)
+    if len(comparison.groups) > 1:
+        _print_item(console, f"baseline  {comparison.baseline}", 10)
+    for metric in comparison.metrics:
+        console.print()
+        console.print(_table(metric, comparison.level))
+        _print_verdicts(console, metric)
+    notes = [f"not compared: {said}" for said in comparison.refusals]
+    notes += [f"warning: {said}" for said in comparison.warnings]
+    if comparison.corrected_for > 1:
+        notes.append(f"p is corrected for {comparison.corrected_for} comparisons (Holm)")
+    if notes:
+        console.print()
+    for note in notes:
+        _print_item(console, note, 2)
+    for place, command in enumerate(comparison.more_seeds):
+        if not place:
+            console.print("\nmore seeds")
+        console.print(f"  {command}", soft_wrap=True)
+
+
+def _table(metric: Metric, level: float) -> Any:
+    from rich.table import Table
+
+    compared, better = bool(metric.differences), metric.better if metric.judged else None
+    with_iqm = any(one.iqm for one in metric.groups)
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
+    table.add_column(f"{metric.title}{f' ({better} is better)' if better else ''}", overflow="fold")
+    interval = f"{100 * level:g} %"
+    titles = ["runs", f"mean ({interval})", *(["middle half"] if with_iqm else [])]
+    titles += [f"difference ({interval})", f"P({'better' if better else 'higher'})"] if compared else []
+    for title in titles:
+        table.add_column(title, justify="right", no_wrap=True)
+    differences = {one.group: one for one in metric.differences}
+    for one in metric.groups:
+        row = [one.group, str(one.count), _with_interval(one.mean)]
+        row += [number(one.iqm.value, one.iqm) if one.iqm else ""] if with_iqm else []
+        if difference := differences.get(one.group):
+            share = difference.improvement
+            row += [_with_interval(difference.difference, sign=True), f"{share.value:.2f}" if share else ""]
+        table.add_row(*row)
+    return table
+
+
+def _with_interval(estimate: Estimate | None, *, sign: bool = False) -> str:
+    if estimate is None:
+        return "none"
+    say = signed if sign else number
+    if estimate.low is None:
+        return say(estimate.value)
+    return f"{say(estimate.value, estimate)} [{say(estimate.low, estimate)}, {say(estimate.high, estimate)}]"
+
+
+def _print_verdicts(console: Any, metric: Metric) -> None:
+    verdicts = [one.verdict for one in metric.differences if one.verdict]
+    if verdicts[1:] and all(one.p_corrected is None for one in metric.differences):
+        _print_item(console, f"{TOO_FEW} for any verdict: at least {FEWEST} a group are needed", 2, TOO_FEW)
+        return
+    shown = verdicts
+    if len(verdicts) > MOST_SENTENCES:
+        shown = sorted(verdicts, key=lambda verdict: verdict.word in (TOO_FEW, NO_DIFFERENCE, IDENTICAL))
+        shown = shown[:MOST_SENTENCES]
+    for verdict in shown:
+        _print_item(console, verdict.sentence.removeprefix(f"{metric.title}: "), 2, verdict.word)
+    words = [verdict.word for verdict in verdicts if verdict not in shown]
+    if words:
+        counted = ", ".join(f"{words.count(word)} {word}" for word in dict.fromkeys(words))
+        console.print(f"and {len(words)} more: {counted} (--json has all)")
+
+
+def _print_item(console: Any, text: str, indent: int, word: str = "") -> None:
+    """One sentence, its further lines indented; the word of its verdict in colour where there is any."""
+    from rich.text import Text
+
+    lines = Text(text).wrap(console, console.width - indent)
+    for place, line in enumerate(lines):
+        if word:
+            line.highlight_words([word], STYLES.get(word, ""))
+        console.print(Text(" " * indent if place else "") + line)
