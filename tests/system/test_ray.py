@@ -4,7 +4,7 @@ import os
 import signal
 from pathlib import Path
 
-from harness import SFT, expctl, manifest, only_run, runs, start, wait_for
+from harness import SFT, expctl, manifest, metrics, only_run, runs, start, wait_for
 
 RAY = ["-m", "hydra/launcher=ray", "hardware=cpu"]
 
@@ -54,3 +54,21 @@ def test_a_ray_that_dies_is_one_message_and_the_same_command_finishes(tmp_path):
     assert again.returncode == 0, again.stdout + again.stderr
     told = manifest(only_run(tmp_path))
     assert told["status"] == "completed" and len(told["attempts"]) == 2 and told["attempts"][1]["from_step"] > 0
+
+
+def test_ctrl_c_saves_the_running_cell_and_the_same_command_carries_on(tmp_path):
+    words = [*RAY, *SFT, "args.max_steps=200", "args.per_device_train_batch_size=2"]
+    sweep = start(*words, cwd=tmp_path)
+    wait_for(lambda: runs(tmp_path) and (only_run(tmp_path) / "metrics.jsonl").exists())
+    sweep.send_signal(signal.SIGINT)
+    said, wrong = sweep.communicate(timeout=120)
+    assert sweep.returncode == 75, said + wrong
+    assert "1 interrupted" in said and "the same command finishes the rest" in said
+    assert "Traceback" not in said + wrong
+    run = only_run(tmp_path)
+    [saved] = (run / "checkpoints").glob("checkpoint-*/complete.json")
+    again = expctl(*words, cwd=tmp_path)
+    assert again.returncode == 0, again.stdout + again.stderr
+    told = manifest(run)
+    assert [attempt["from_step"] for attempt in told["attempts"]] == [0, int(saved.parent.name.rpartition("-")[2])]
+    assert [row["step"] for row in metrics(run) if "loss" in row] == list(range(1, 201))

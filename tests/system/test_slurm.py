@@ -19,6 +19,7 @@ from harness import (
     processes_of,
     run,
     runs,
+    start,
     wait_for,
 )
 
@@ -42,6 +43,10 @@ def ask(cluster: dict[str, str], *command: str) -> str:
     done = run(*command, cwd=REPOSITORY, **cluster)
     assert done.returncode == 0, done.stderr
     return done.stdout
+
+
+def jobs(cluster: dict[str, str]) -> list[str]:
+    return sorted(ask(cluster, "squeue", "--noheader", "--array", "--format=%i").split())
 
 
 def trains(folder: Path) -> bool:
@@ -71,7 +76,7 @@ def test_cells_become_jobs_that_keep_to_the_gpu_that_slurm_gives_them_and_are_su
 
 def test_a_cell_over_two_nodes_that_is_told_to_stop_is_put_back_and_carries_on_as_the_same_run(cluster, tmp_path):
     sweep = subprocess.Popen(
-        [COMMAND, *SLURM, *LONG, "hardware.num_machines=2"], cwd=tmp_path, env=clean_environment(**cluster),
+        [COMMAND, *SLURM, *LONG, "hardware.num_machines=2", "force=true"], cwd=tmp_path, env=clean_environment(**cluster),
         stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
     )  # fmt: skip
     wait_for(lambda: trains(tmp_path))
@@ -157,3 +162,28 @@ def test_a_node_that_dies_costs_its_cell_only_the_steps_since_its_checkpoint(clu
     first, second = told["attempts"]
     assert told["status"] == "completed" and first["signal"] == "killed" and second["from_step"] > 0
     assert [row["step"] for row in metrics(only_run(tmp_path)) if "loss" in row] == list(range(1, 301))
+
+
+def test_jobs_that_a_killed_command_left_are_waited_for_and_ctrl_c_saves_them_for_the_same_command(cluster, tmp_path):
+    words = [*SLURM, *LONG, "args.max_steps=2,300", "+hydra.launcher.additional_parameters.hold=true"]
+    killed = start(*words, cwd=tmp_path, **cluster)
+    assert "submitted  2 jobs" in killed.stdout.readline()
+    killed.kill()
+    killed.communicate()
+
+    again = start(*words, cwd=tmp_path, **cluster)
+    assert "waiting    for 2 jobs" in again.stdout.readline()
+    ask(cluster, "scontrol", "release", jobs(cluster)[1])
+    wait_for(lambda: trains(tmp_path))
+    again.send_signal(signal.SIGINT)
+    said, wrong = again.communicate(timeout=100)
+    assert again.returncode == 75 and "2 interrupted" in said and "submitted" not in said, said + wrong
+    assert jobs(cluster) == [] and manifest(only_run(tmp_path))["attempts"][0]["to_step"] > 0
+
+    third = start(*words, cwd=tmp_path, **cluster)
+    assert "submitted  2 jobs" in third.stdout.readline()
+    ask(cluster, "scontrol", "release", *jobs(cluster))
+    said, wrong = third.communicate(timeout=200)
+    assert third.returncode == 0 and "2 completed" in said, said + wrong
+    [long] = [folder for folder in runs(tmp_path) if len(manifest(folder)["attempts"]) == 2]
+    assert [row["step"] for row in metrics(long) if "loss" in row] == list(range(1, 301))
