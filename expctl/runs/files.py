@@ -42,6 +42,11 @@ class Run:
         return self.folder / "metrics.jsonl"
 
     @property
+    def samples(self) -> Path:
+        """A few completions with their rewards, of each evaluation."""
+        return self.folder / "samples.jsonl"
+
+    @property
     def summary(self) -> Path:
         return self.folder / "summary.json"
 

@@ -16,6 +16,7 @@ from expctl.runs.files import Run
 from expctl.worker.checkpoint import keep_checkpoints_whole
 from expctl.worker.data_seen import note_data
 from expctl.worker.rewards import reward_function
+from expctl.worker.samples import Samples
 from expctl.worker.stop import StopRequest
 from expctl.worker.together import TrainTogether, assert_world_size
 from expctl.worker.trackers import start_tracker
@@ -56,6 +57,7 @@ def trainer(config: dict[str, Any], run: Run, callbacks: list[TrainerCallback], 
         parts["reward_funcs"] = [reward_function(node, name) for name, node in functions.items()]
     made = build(config["algorithm"]["trainer"], _partial_=True)(**parts)
     made.add_callback(TrainTogether(made, sharding=bool(config["hardware"]["sharding"])))
+    made.add_callback(Samples(made, run))
     keep_checkpoints_whole(made, run.checkpoints, stop)
     if arguments.process_index == 0:
         _warn_of_changes(made, run)

@@ -148,7 +148,8 @@ FACTS = [
     {"run": f"gfpo-tiny-arithmetic-s{seed}-90dc4afd", "status": "completed", "step": 60, "steps": 60,
      "objective": 0.916, "objective_name": "eval_reward", "ended": "2026-11-23T11:15:34+00:00", "model": "tiny",
      "seed": seed, "algorithm": "gfpo", "dataset": "arithmetic", "args.learning_rate": 10.0 ** -seed,
-     "args.beta": seed / 7, "args.warmup_steps": seed, "typed": ["seed", "args.learning_rate", "args.beta", "args.warmup_steps"]}
+     "args.beta": seed / 7, "args.warmup_steps": seed,
+     "typed": ["seed", "args.learning_rate", "args.beta", "args.warmup_steps"]}
     for seed in range(3)
 ]  # fmt: skip
 
