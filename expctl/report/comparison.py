@@ -33,7 +33,8 @@ def print_comparison(comparison: Comparison) -> None:
     if len(comparison.groups) > 1:
         _print_item(console, f"baseline  {comparison.baseline}", 10)
     for metric in comparison.metrics:
-        console.print()
+        better = f", {metric.better} is better" if metric.better and metric.judged else ""
+        console.print(f"\n{metric.title}{better}")
         console.print(_table(metric, comparison.level))
         _print_verdicts(console, metric)
     notes = [f"not compared: {said}" for said in comparison.refusals]
@@ -56,7 +57,7 @@ def _table(metric: Metric, level: float) -> Any:
     compared, better = bool(metric.differences), metric.better if metric.judged else None
     with_iqm = any(one.iqm for one in metric.groups)
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
-    table.add_column(f"{metric.title}{f' ({better} is better)' if better else ''}", overflow="fold")
+    table.add_column("group", overflow="fold")
     interval = f"{100 * level:g} %"
     titles = ["runs", f"mean ({interval})", *(["middle half"] if with_iqm else [])]
     titles += [f"difference ({interval})", f"P({'better' if better else 'higher'})"] if compared else []

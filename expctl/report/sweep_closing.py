@@ -35,6 +35,8 @@ def print_results(places: Sequence[Place], ledger: Path) -> None:
     if ranked and ranked[0].outcome.objective is not None:
         console.print(f"best       {called(ranked[0])}", markup=False, soft_wrap=True)
     console.print(f"ledger     {ledger}", soft_wrap=True)
+    if counted[COMPLETED] > 1:
+        console.print(f"compare    expctl compare {ledger.stem}", soft_wrap=True)
 
 
 def _ranked(places: Sequence[Place]) -> list[Place]:
