@@ -8,6 +8,7 @@ A request is a line of JSON with `run`, `folder`, `environment`; the answers are
 """
 
 import contextlib
+import gc
 import json
 import os
 import select
@@ -29,7 +30,8 @@ def serve(requests: int, answers: int, config: dict[str, Any]) -> None:
     hear_of_death(os.getppid())()
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the command's to hand on
     import_libraries(config)
-    import_model(config)
+    look_up_once(config)
+    gc.freeze()
     say(answers, ready=True)
     unread, is_open, children = b"", True, 0
     while is_open or children:
@@ -48,14 +50,27 @@ def serve(requests: int, answers: int, config: dict[str, Any]) -> None:
                 children -= 1
 
 
-def import_model(config: dict[str, Any]) -> None:
-    """The code of the model, which transformers imports when it sees the first one."""
+def look_up_once(config: dict[str, Any]) -> None:
+    """What the first model and the first trainer of a process look up, a second in all, and keep for those after."""
+    from accelerate.utils import is_deepspeed_available
+    from hydra.utils import get_class
     from transformers import MODEL_FOR_CAUSAL_LM_MAPPING, AutoConfig
+    from transformers.conversion_mapping import get_checkpoint_conversion_mapping
 
+    from expctl.algorithms import fingerprints
     from expctl.models import resolve
 
-    with contextlib.suppress(Exception):  # to find the model is the worker's business, and its error
-        MODEL_FOR_CAUSAL_LM_MAPPING[type(AutoConfig.from_pretrained(resolve(config["model"]["path"]).source))]
+    # None of it is needed here: what cannot be looked up is the worker's business, and its error.
+    with contextlib.suppress(Exception):
+        model = AutoConfig.from_pretrained(resolve(config["model"]["path"]).source)
+        MODEL_FOR_CAUSAL_LM_MAPPING[type(model)]
+        get_checkpoint_conversion_mapping(model.model_type)
+    with contextlib.suppress(Exception):
+        if is_deepspeed_available():  # accelerate asks each model whether it is DeepSpeed's
+            import deepspeed  # noqa: F401
+    trainer = config["algorithm"]["trainer"]["_target_"]
+    if trainer.startswith(("expctl.", "trl.")):
+        fingerprints.warnings_for(get_class(trainer))
 
 
 def fork(request: dict[str, Any], own: tuple[int, ...]) -> int:
