@@ -1,9 +1,12 @@
 """Run the installed command as a person runs it, and look at what it leaves."""
 
+import atexit
+import functools
 import json
 import os
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -31,12 +34,38 @@ def run(*command: str, cwd: Path, timeout: float = 280, **environment: str) -> s
     )
 
 
-def expctl(*words: str, cwd: Path, timeout: float = 280, **environment: str) -> subprocess.CompletedProcess:
+def expctl(
+    *words: str, cwd: Path, timeout: float = 280, forked: bool | None = None, **environment: str
+) -> subprocess.CompletedProcess:
+    """`expctl`, to its end. Its workers are forked from a process of these tests that has their libraries imported.
+
+    Where the environment is another than the tests' own they are started, since libraries read it when they are
+    imported; so they are wherever their start is what is tested (`forked=False`, and `start`).
+    """
+    own = {key: value for key, value in environment.items() if key != "EXPCTL_CACHE"}
+    if not own if forked is None else forked:
+        environment |= forked_workers(**own)
     return run(COMMAND, *words, cwd=cwd, timeout=timeout, **environment)
 
 
-def start(*words: str, cwd: Path, **environment: str) -> subprocess.Popen:
+@functools.cache
+def forked_workers(**environment: str) -> dict[str, str]:
+    """Environment variables with which a command's workers are forked from a process that has these."""
+    folder = REPOSITORY / "tests" / "forked"
+    address = os.path.join(tempfile.mkdtemp(), "workers")
+    server = subprocess.Popen([sys.executable, "-P", str(folder / "server.py"), address], stdin=subprocess.PIPE,
+                              stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, cwd=REPOSITORY,
+                              env=clean_environment(**environment))  # fmt: skip
+    atexit.register(server.communicate)
+    wait_for(lambda: os.path.exists(address) or server.poll() is not None)
+    assert server.poll() is None, "nothing to fork workers from"
+    paths = [str(folder), environment.get("PYTHONPATH", os.environ.get("PYTHONPATH", ""))]
+    return environment | {"FORKED_FROM": address, "PYTHONPATH": os.pathsep.join(filter(None, paths))}
+
+
+def start(*words: str, cwd: Path, forked: bool = False, **environment: str) -> subprocess.Popen:
     """Start `expctl` and leave it running."""
+    environment |= forked_workers(**environment) if forked else {}
     return subprocess.Popen(
         [COMMAND, *words], cwd=cwd, env=clean_environment(**environment), text=True,
         stdout=subprocess.PIPE, stderr=subprocess.PIPE,

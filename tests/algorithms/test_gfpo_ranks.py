@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from harness import forked_workers
 
 HERE = Path(__file__).parent
 G, GROUPS = 6, 5  # 30 completions: a group straddles 2 ranks (15 each) and 3 ranks (10 each)
@@ -114,7 +115,8 @@ def free_port():
 def results(tmp_path_factory, policy_folder):
     """`results[scenario][world size]`"""
     folder = tmp_path_factory.mktemp("ranks")
-    common = {"OMP_NUM_THREADS": "1", "PYTHONPATH": f"{HERE.parents[1]}:{HERE}", "MASTER_ADDR": "127.0.0.1"}
+    common = forked_workers() | {"OMP_NUM_THREADS": "1", "MASTER_ADDR": "127.0.0.1"}
+    common["PYTHONPATH"] += f":{HERE.parents[1]}:{HERE}:{HERE.parent}"
     common |= {"PORT_2": free_port(), "PORT_3": free_port()}
     command = [sys.executable, str(Path(__file__)), str(folder), policy_folder]
     logs = [folder / f"rank_{rank}.log" for rank in range(3)]

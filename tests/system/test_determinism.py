@@ -1,4 +1,4 @@
-"""Two runs of one command on one machine are identical in every metric but the times."""
+"""Two runs of one command on one machine are identical in every metric but the times, started or forked."""
 
 import pytest
 from equal_runs import REWARD, SAMPLING, assert_equal
@@ -16,11 +16,12 @@ LORA = ["peft=lora", "peft.lora_dropout=0.1"]
 )
 def test_two_runs_of_one_command_are_identical(words, tmp_path):
     runs = []
-    for name in ("one", "two"):
+    # What other tests let be forked is what is started: see harness.expctl.
+    for name, forked in (("started", False), ("forked", True)):
         folder = tmp_path / name
         folder.mkdir()
         (folder / "letters.py").write_text(REWARD)
-        done = expctl(*words, *SMALL, cwd=folder)
+        done = expctl(*words, *SMALL, cwd=folder, forked=forked)
         assert done.returncode == 0, done.stdout + done.stderr
         runs.append(only_run(folder))
     assert_equal(*runs)

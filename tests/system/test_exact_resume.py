@@ -57,7 +57,7 @@ def test_a_run_that_was_told_to_stop_carries_on_to_the_last_bit(tmp_path):
     folder = tmp_path / "stopped"
     folder.mkdir()
     (folder / "letters.py").write_text(REWARD)
-    process = start(*words, cwd=folder)
+    process = start(*words, cwd=folder, forked=True)
     wait_for(lambda: list(folder.glob("outputs/*/metrics.jsonl")) and len(metrics_so_far(folder)) > 5)
     process.send_signal(signal.SIGTERM)
     out, error = process.communicate(timeout=120)

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from harness import REPOSITORY, SFT, clean_environment, expctl, manifest, metrics, only_run, run
+from harness import REPOSITORY, SFT, clean_environment, expctl, forked_workers, manifest, metrics, only_run, run
 from resuming import composed
 from safetensors.torch import load_file
 from transformers import AutoModelForCausalLM
@@ -48,8 +48,9 @@ def train_as_pair(folder: Path, cases: str, words: list[str], *, as_gpus: bool) 
     hardware = composed(*words)["hardware"]
     folder.mkdir()
     launcher = worker_command(Run(folder), hardware)[:-3]
-    paths = [AS_GPUS] if as_gpus else [str(REPOSITORY)]
-    environment = accelerate_environment(hardware) | {"PYTHONPATH": os.pathsep.join([*paths, str(TESTS)])}
+    forked = forked_workers(PYTHONPATH=AS_GPUS) if as_gpus else forked_workers()
+    paths = os.pathsep.join([forked["PYTHONPATH"], str(REPOSITORY), str(TESTS)])
+    environment = accelerate_environment(hardware) | forked | {"PYTHONPATH": paths}
     words = [*words, "args.do_eval=true", "args.max_steps=4", "args.save_steps=2", "args.logging_steps=1"]
     command = [*launcher, str(TESTS / "system" / "sharded_rank.py"), str(folder), cases, *words]
     done = subprocess.run(
@@ -139,7 +140,8 @@ BEST = ["args.load_best_model_at_end=true", "args.eval_strategy=steps", "args.ev
 
 
 def test_the_command_trains_a_split_model_from_the_first_evaluation_to_the_best_model(tmp_path):
-    done = expctl(*SFT, *FSDP2, *BEST, "args.do_eval=true", "dataset.eval_size=8", cwd=tmp_path, PYTHONPATH=AS_GPUS)
+    done = expctl(*SFT, *FSDP2, *BEST, "args.do_eval=true", "dataset.eval_size=8", cwd=tmp_path, PYTHONPATH=AS_GPUS,
+                  forked=True)  # fmt: skip
     assert done.returncode == 0, done.stdout + done.stderr
     told = json.loads((only_run(tmp_path) / "summary.json").read_text())
     assert told["after"]["eval_loss"] < told["before"]["eval_loss"] == metrics(only_run(tmp_path))[0]["eval_loss"]

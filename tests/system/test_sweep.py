@@ -54,7 +54,7 @@ def test_a_forked_worker_trains_to_the_same_bit_as_one_that_was_started(tmp_path
     forked, started = tmp_path / "forked", tmp_path / "started"
     for folder, preload in ((forked, "true"), (started, "false")):
         folder.mkdir()
-        done = expctl("-m", *SFT, "seed=3", f"hydra.launcher.preload={preload}", cwd=folder)
+        done = expctl("-m", *SFT, "seed=3", f"hydra.launcher.preload={preload}", cwd=folder, forked=False)
         assert done.returncode == 0, done.stdout + done.stderr
     assert comparable(only_run(forked)) == comparable(only_run(started))
     assert weights(only_run(forked)) == weights(only_run(started))

@@ -1,0 +1,118 @@
+"""`python server.py SOCKET`: import what workers import, once, then fork one for each `sitecustomize.py` that asks.
+
+Nothing but imports happens before a fork: no tensor, no thread. It leaves when the tests that started it do.
+"""
+
+import contextlib
+import importlib
+import json
+import os
+import runpy
+import selectors
+import signal
+import socket
+import sys
+
+from expctl.worker.libraries import import_libraries
+
+TRAINERS = {
+    "trl.GRPOTrainer": "trl.GRPOConfig", "trl.SFTTrainer": "trl.SFTConfig", "trl.DPOTrainer": "trl.DPOConfig",
+}  # fmt: skip
+# What a first training asks for wherever it is (its model, whether that is DeepSpeed's), launchers, proofs.
+LATER = ["transformers.models.qwen3.modeling_qwen3", "deepspeed", "peft", "accelerate.commands.launch",
+         "torch.distributed.run", "expctl.verify.__main__"]  # fmt: skip
+
+
+def main(path: str) -> None:
+    for trainer, args in TRAINERS.items():
+        import_libraries({"algorithm": {"trainer": {"_target_": trainer}}, "args": {"_target_": args}})
+    for module in LATER:
+        importlib.import_module(module)
+    paths = sys.path[:]
+    listening = socket.socket(socket.AF_UNIX)
+    listening.bind(path)
+    listening.listen(64)
+    ready, waiting = selectors.DefaultSelector(), {}
+    ready.register(listening, selectors.EVENT_READ)
+    ready.register(sys.stdin, selectors.EVENT_READ)
+    while True:
+        for key, _ in ready.select(timeout=0.02 if waiting else None):
+            if key.fileobj is sys.stdin:
+                return
+            if key.fileobj is listening:
+                client, _ = listening.accept()
+                waiting[fork(client, paths, [listening, *waiting.values()])] = client
+        for pid, client in list(waiting.items()):
+            ended, status = os.waitpid(pid, os.WNOHANG)
+            if ended:
+                with contextlib.suppress(OSError):
+                    client.sendall(b"%d\n" % os.waitstatus_to_exitcode(status))
+                waiting.pop(pid).close()
+            elif is_gone(client):
+                os.kill(pid, signal.SIGKILL)
+
+
+def is_gone(client: socket.socket) -> bool:
+    """Whether the process that stands for a worker was killed."""
+    with contextlib.suppress(BlockingIOError):
+        return client.recv(1, socket.MSG_DONTWAIT) == b""
+    return False
+
+
+def fork(client: socket.socket, paths: list[str], others: list[socket.socket]) -> int:
+    message, descriptors, _, _ = socket.recv_fds(client, 1 << 16, 3)
+    while not message.endswith(b"\n"):
+        message += client.recv(1 << 16)
+    pid = os.fork()
+    if pid == 0:
+        try:
+            for each in (client, *others):
+                each.close()
+            become(json.loads(message), descriptors, paths)
+        finally:
+            os._exit(1)
+    for descriptor in descriptors:
+        os.close(descriptor)
+    client.sendall(b"%d\n" % pid)
+    return pid
+
+
+def become(request: dict, descriptors: list[int], paths: list[str]) -> None:
+    """In the child: what `python -m MODULE` or `python SCRIPT` finds."""
+    os.setsid()
+    for number, descriptor in enumerate(descriptors):
+        os.dup2(descriptor, number)
+        os.close(descriptor)
+    sys.stdout.reconfigure(line_buffering=True)
+    os.environ.clear()
+    os.environ.update(request["environment"])
+    os.chdir(request["folder"])
+    words = request["words"]
+    module = words[0] == "-m"
+    words = words[1:] if module else words
+    own = [] if "PYTHONSAFEPATH" in os.environ else [request["folder"] if module else os.path.dirname(words[0])]
+    sys.path[:] = [*own, *filter(None, os.environ.get("PYTHONPATH", "").split(os.pathsep)), *paths]
+    sys.argv = words
+    import torch
+
+    torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS", "1")))
+    code = 0
+    try:
+        if module:
+            runpy.run_module(words[0], run_name="__main__", alter_sys=True)
+        else:
+            runpy.run_path(words[0], run_name="__main__")
+    except SystemExit as left:
+        code = left.code if isinstance(left.code, int) else int(left.code is not None)
+        if isinstance(left.code, str):
+            print(left.code, file=sys.stderr)
+    except BaseException:
+        sys.excepthook(*sys.exc_info())
+        code = 1
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1])

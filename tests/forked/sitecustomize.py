@@ -1,0 +1,60 @@
+"""On the PYTHONPATH of a command: its workers, and their launcher, are forked from `server.py`, not started.
+
+What a worker imports takes it five seconds, in hundreds of tests. This process stays in the worker's place: it has the
+process id that the command knows, hands signals on, and ends with the worker's exit code.
+"""
+
+import importlib.machinery
+import importlib.util
+import os
+import sys
+from pathlib import Path
+
+MODULES = ["expctl.worker", "expctl.verify", "accelerate.commands.launch", "torch.distributed.run"]
+if "RANK" in os.environ:
+    MODULES.append("expctl")  # a command that a launcher started is a worker as well
+HERE = Path(__file__).resolve().parent
+
+
+def program() -> list[str] | None:
+    """`-m MODULE WORDS` or `SCRIPT WORDS`, if this Python is to run a worker, its launcher or a rank of the tests."""
+    words = [word for word in sys.orig_argv[1:3] if word != "-u"] + sys.orig_argv[3:]
+    module = words[:1] == ["-m"] and words[1] in MODULES
+    script = words[:1] and words[0].endswith(".py") and HERE.parent in Path(words[0]).parents
+    return words if module or script else None
+
+
+def stand_for(words: list[str]) -> None:
+    import json
+    import signal
+    import socket
+
+    with socket.socket(socket.AF_UNIX) as server:
+        server.connect(os.environ["FORKED_FROM"])
+        request = {"words": words, "folder": os.getcwd(), "environment": dict(os.environ)}
+        message = json.dumps(request).encode() + b"\n"
+        sent = socket.send_fds(server, [message], [0, 1, 2])
+        server.sendall(message[sent:])
+        answers = server.makefile()
+        pid = int(answers.readline())
+        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1, signal.SIGUSR2):
+            if signal.getsignal(number) != signal.SIG_IGN:
+                signal.signal(number, lambda heard, _: os.kill(pid, heard))
+        code = answers.readline()
+    code = int(code) if code else 1
+    if code < 0:
+        signal.signal(-code, signal.SIG_DFL)
+        os.kill(os.getpid(), -code)
+    os._exit(code)
+
+
+def import_the_next() -> None:
+    """There may be another sitecustomize behind this one."""
+    paths = [path for path in sys.path if Path(path).resolve() != HERE]
+    if spec := importlib.machinery.PathFinder.find_spec("sitecustomize", paths):
+        spec.loader.exec_module(importlib.util.module_from_spec(spec))
+
+
+if "FORKED_FROM" in os.environ and (words := program()):
+    stand_for(words)
+import_the_next()
