@@ -8,6 +8,7 @@ from typing import Any
 
 from expctl.launch.pool import Place, objective_of
 from expctl.report.sweep_display import called
+from expctl.runs.files import read_json
 from expctl.runs.manifest import COMPLETED, FAILED, INTERRUPTED
 
 MOST_ROWS = 40
@@ -21,7 +22,9 @@ def print_results(places: Sequence[Place], ledger: Path) -> None:
     ranked = _ranked(places)
     if ranked:
         console.print()
-        console.print(_table(ranked, objective_of(places[0])[0]))
+        # Its own name: without an evaluation a metric of the training stands in for it.
+        told = read_json(ranked[0].run.summary) or {}
+        console.print(_table(ranked, told.get("objective_name") or objective_of(places[0])[0]))
         if len(ranked) > MOST_ROWS:
             console.print(f"and {len(ranked) - MOST_ROWS} more")
         console.print()

@@ -43,11 +43,14 @@ def write_summary(
     """Write the model card, then `summary.json`: final and evaluation metrics and the objective."""
     last = _last_training_row(run)
     name = config["algorithm"]["objective"]
+    if name not in after:
+        # Nothing was held out: the training's own metric stands in, and is called what it is.
+        name = name.removeprefix("eval_")
     _write_card(run, config, before, after)
     write_json(
         run.summary,
         {
-            "objective": after.get(name, last.get(name.removeprefix("eval_"))),
+            "objective": after.get(name, last.get(name)),
             "objective_name": name,
             "direction": config["algorithm"]["direction"],
             "steps": trainer.state.global_step,
