@@ -2,6 +2,7 @@
 
 import contextlib
 import shlex
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -10,19 +11,20 @@ from hydra.core.utils import JobReturn
 
 from expctl.cli.sweep import place_of, refuse_cells, returned
 from expctl.config.cells import Cell, Composer
+from expctl.config.refusal import Refusal
 from expctl.config.sweep_words import key_of
 from expctl.launch.elsewhere import Elsewhere
 from expctl.launch.pool import ENDED, Place, Pool
 from expctl.launch.preloaded import WORTH_IT, preloader
 from expctl.launch.process import Signals
-from expctl.places import REPLACED
 from expctl.report.search_closing import print_search, ranking
 from expctl.report.sweep_display import SweepDisplay
 from expctl.runs.ledger import Ledger
 from expctl.runs.manifest import EXIT_COMPLETED, EXIT_FAILED, EXIT_INTERRUPTED, INTERRUPTED
+from expctl.search.aside import set_aside
 from expctl.search.question import Question
 from expctl.search.search import PRUNED, RUN, WORDS, Search, TrialEntry
-from expctl.search.study import open_study
+from expctl.search.study import JournalError, open_study
 
 # Trials that are checked before a search begins.
 MOST_DRAWN = 50
@@ -47,7 +49,11 @@ class Plan:
 
     def search(self) -> Search:
         journal = self.question.outputs / "sweeps" / f"{self.question.name}.journal"
-        study = open_study(journal, self.question.direction, self.sampler, self.pruner)
+        try:
+            study = open_study(journal, self.question.direction, self.sampler, self.pruner)
+        except OSError as error:
+            where = str(error.filename or journal)
+            raise Refusal(f"the search cannot be kept: {error.strerror}", where=where) from error
         return Search(self.question, study, n_trials=self.n_trials, at_once=self.at_once)
 
     def drawn(self) -> list[Cell]:
@@ -81,7 +87,7 @@ class Searching:
         self._plan = plan
         self._question = question = plan.question
         if question.force:
-            _set_aside(question)
+            set_aside(question)
         self._search = plan.search()
         file = question.outputs / "sweeps" / f"{question.name}.json"
         self._ledger = Ledger(file, command, question.objective, question.direction)
@@ -90,35 +96,56 @@ class Searching:
         self._pruned = {entry.run_id for entry in self._search.entries() if entry.status == PRUNED}
         self._preloaded = contextlib.ExitStack()
         self._start: Any = None
-        self._stopped = False
+        self._stopped = self._fail_fast = False
+        self._unwritten: JournalError | None = None
+        self._begun: set[str] = set()
 
     def run(self, launch: Launch) -> int:
         """All trials; the exit code."""
         with Signals(lambda received, again: None) as signals, self._preloaded:
-            while not (self._stopped or signals.received):
-                trials = self._search.batch(self._plan.run_id)
-                if not trials:
-                    break
-                self._batch = trials
-                answers = launch([self._search.overrides(trial) for trial in trials])
-                for trial, answer in zip(trials, answers, strict=True):
-                    self._stopped |= not self._search.tell(trial, answer)
+            try:
+                while not (self._stopped or self._failed_fast or signals.received) and self._next(launch):
+                    pass
+            except JournalError as error:
+                self._unwritten = error
             self._stopped |= bool(signals.received)
         return self._close()
+
+    def _next(self, launch: Launch) -> bool:
+        """One batch; False when there is none to be run."""
+        self._batch = trials = self._search.batch(self._plan.run_id)
+        if trials:
+            answers = launch([self._search.overrides(trial) for trial in trials])
+            for trial, answer in zip(trials, answers, strict=True):
+                self._stopped |= not self._search.tell(trial, answer)
+        return bool(trials)
+
+    @property
+    def _failed_fast(self) -> bool:
+        return self._fail_fast and self._search.failed > 0
 
     def __call__(self, cells: Sequence[Cell], settings: dict[str, Any]) -> list[JobReturn]:
         """What a launcher's batch comes to: a trial that is refused does not keep the others from running."""
         self._places, found = {}, []
+        self._fail_fast = settings.get("fail_fast", False)
         for cell, trial in zip(cells, self._batch, strict=True):
-            place = None if cell.refusals else place_of(replace(cell, words=_words(trial)))
+            place = None if cell.refusals else self._place(replace(cell, words=_words(trial)))
             # A small space is soon sampled twice: the same words are the same run, and what was pruned stays so.
             if place and place.run.run_id in self._pruned:
                 place.status = PRUNED
             elif place:
                 place = self._places.setdefault(place.run.run_id, place)
             found.append(place)
+        self._begun |= self._places.keys()
         self._run(settings)
         return [self._returned(cell, place) for cell, place in zip(cells, found, strict=True)]
+
+    def _place(self, cell: Cell) -> Place:
+        """Where the cell is run. `force=true` is for what was there before the search, not for what it has sampled."""
+        place = place_of(cell)
+        if place.experiment and place.run.run_id in self._begun:
+            place.experiment = replace(place.experiment, config=place.experiment.config | {"force": False})
+        return place
 
     def _run(self, settings: dict[str, Any]) -> None:
         places = list(self._places.values())
@@ -142,9 +169,15 @@ class Searching:
         """Stop trials without prospect, with a checkpoint: the command that is such a run carries it on."""
         for trial in self._batch:
             place = self._places.get(trial.user_attrs[RUN])
-            if place and place.attempt and trial.user_attrs[RUN] not in self._pruned and self._search.hopeless(trial):
+            if place and place.attempt and trial.user_attrs[RUN] not in self._pruned and self._is_hopeless(trial):
                 self._pruned.add(trial.user_attrs[RUN])
                 place.attempt.stop(PRUNED, at_once=False)
+
+    def _is_hopeless(self, trial: Any) -> bool:
+        try:
+            return self._search.hopeless(trial)
+        except JournalError:
+            return False  # its end is to be written there as well, and says what is wrong
 
     def _starter(self, places: Sequence[Place], wanted: bool | None) -> Any:
         """How workers are started: by one process for the whole search, which is longer than its batches."""
@@ -170,11 +203,27 @@ class Searching:
         best = best_of(entries, self._question.direction)
         again = shlex.join(self._again(best)) if best else None
         found = {"best": vars(best) if best else None, "again": again}
-        self._ledger.write(entries, ended=not self._stopped, **found)
-        print_search(entries, self._question, self._ledger.path, again, stopped=self._stopped)
+        why = self._why_stopped()
+        self._ledger.write(entries, ended=not why, **found)
+        print_search(entries, self._question, self._ledger.path, again, stopped=why)
+        if self._unwritten or self._failed_fast:
+            return EXIT_FAILED
         if self._stopped:
             return EXIT_INTERRUPTED
         return EXIT_COMPLETED if best else EXIT_FAILED
+
+    def _why_stopped(self) -> str | None:
+        if self._unwritten:
+            file, why = self._unwritten.filename, self._unwritten.strerror
+            print(
+                f"expctl: the search cannot be kept: {why}\n  where    {file}\n"
+                "  do       make room there; what has finished is not done again",
+                file=sys.stderr,
+            )
+            return "stopped, since its journal cannot be written"
+        if self._failed_fast:
+            return "stopped at the first failure (fail_fast=true)"
+        return "stopped" if self._stopped else None
 
     def _again(self, best: TrialEntry) -> list[str]:
         """The command that is the best trial's run."""
@@ -192,14 +241,3 @@ def best_of(entries: Sequence[TrialEntry], direction: str) -> TrialEntry | None:
 
 def _words(trial: Any) -> tuple[str, ...]:
     return (f"trial {trial.number}:", *trial.user_attrs[WORDS])
-
-
-def _set_aside(question: Question) -> None:
-    """`force=true` begins a search again; what the earlier one remembered is kept under the first free number."""
-    replaced = question.outputs / REPLACED
-    for file in (question.outputs / "sweeps").glob(f"{question.name}.*"):
-        replaced.mkdir(exist_ok=True)
-        number = 1
-        while (kept := replaced / f"{file.stem}-{number}{file.suffix}").exists():
-            number += 1
-        file.rename(kept)

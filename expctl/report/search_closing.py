@@ -20,9 +20,9 @@ def ranking(entries: Sequence[TrialEntry], direction: str) -> list[TrialEntry]:
 
 
 def print_search(
-    entries: Sequence[TrialEntry], question: Question, ledger: Path, again: str | None, *, stopped: bool
+    entries: Sequence[TrialEntry], question: Question, ledger: Path, again: str | None, *, stopped: str | None
 ) -> None:
-    """`again`: the command that is the best trial's run; `stopped`: the search was told to end early."""
+    """`again`: the command that is the best trial's run; `stopped`: why the search has not come to its end, if so."""
     from rich.console import Console
 
     console = Console(highlight=False, width=None if sys.stdout.isatty() else 120)
@@ -51,10 +51,11 @@ def print_search(
         say(f"  again    {again}")
     elif entries and not stopped:
         say("no trial completed, so there is no best one")
+    same = "the same command without force=true" if question.force else "the same command"
     if stopped:
-        say("the same command carries the search on")
+        say(f"{stopped}; {same} carries the search on")
     elif failed:
-        say("the same command tries others in the place of those that failed")
+        say(f"{same} tries others in the place of those that failed")
     say(f"ledger     {ledger}")
 
 

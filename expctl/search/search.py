@@ -3,12 +3,12 @@
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from hydra.core.utils import JobReturn, JobStatus
 
 from expctl.runs import manifest
-from expctl.runs.files import Run
+from expctl.runs.files import Run, read_json
 from expctl.runs.ledger import Entry
 from expctl.runs.manifest import COMPLETED, CREATED, FAILED, INTERRUPTED, RUNNING
 from expctl.search import space as spaces
@@ -36,7 +36,8 @@ class Search:
 
     A trial that was under way when a search was killed is the first to be taken up again: its run carries on from its
     checkpoint. One whose run is alive, in another command or on another machine, is left to that one. Trials that
-    failed are made up for by others, but only once in a command, so that it ends also where all of them fail.
+    failed are made up for by others, but only once in a command, so that it ends also where all of them fail. `failed`
+    counts those of this command.
     """
 
     def __init__(self, question: Question, study: "Study", *, n_trials: int, at_once: int):
@@ -44,7 +45,7 @@ class Search:
         self._study = study
         self._n_trials = n_trials
         self._at_once = at_once
-        self._failed = 0
+        self.failed = 0
         self._pruning = Pruning(study, question.objective)
 
     def batch(self, run_id: Callable[[Sequence[str]], str]) -> list["FrozenTrial"]:
@@ -58,11 +59,11 @@ class Search:
     def to_come(self) -> int:
         """Trials still to be completed or pruned."""
         ended = sum(trial.state.name in ("COMPLETE", "PRUNED") for trial in self._trials())
-        return self._n_trials - ended - self._failed
+        return self._n_trials - ended - self.failed
 
     def hopeless(self, trial: "FrozenTrial") -> bool:
         """Whether a running trial is to be stopped, by what its run has logged so far."""
-        return self._pruning.hopeless(trial._trial_id, Run(self.question.outputs / trial.user_attrs[RUN]))
+        return self._pruning.hopeless(trial._trial_id, self._run(trial))
 
     def overrides(self, trial: "FrozenTrial") -> tuple[str, ...]:
         return (*self.question.fixed, *trial.user_attrs[WORDS])
@@ -72,7 +73,7 @@ class Search:
         from optuna.trial import Trial, TrialState
 
         failure = None if answer.status == JobStatus.COMPLETED else answer._return_value  # the property would print
-        if failure is None and isinstance(answer.return_value, int | float) and math.isfinite(answer.return_value):
+        if failure is None and _is_finite(answer.return_value):
             self._study.tell(trial.number, float(answer.return_value), skip_if_finished=True)
             return True
         if getattr(failure, "status", None) == PRUNED:
@@ -85,7 +86,7 @@ class Search:
         if self._study.trials[trial.number].state == TrialState.RUNNING:
             Trial(self._study, trial._trial_id).set_user_attr(ERROR, str(failure))
         self._study.tell(trial.number, state=TrialState.FAIL, skip_if_finished=True)
-        self._failed += 1
+        self.failed += 1
         return True
 
     def entries(self) -> list[TrialEntry]:
@@ -93,9 +94,12 @@ class Search:
         found = []
         for trial in self._trials():
             ended = {"COMPLETE": COMPLETED, "FAIL": FAILED, "PRUNED": PRUNED}.get(trial.state.name)
-            status, error = ended or self._told(trial) or WAITING, trial.user_attrs.get(ERROR)
+            status, value, error = ended or self._told(trial) or WAITING, trial.value, trial.user_attrs.get(ERROR)
+            if status == COMPLETED and value is None:  # the study has not been told yet
+                value = (read_json(self._run(trial).summary) or {}).get("objective")
+                status = COMPLETED if _is_finite(value) else WAITING
             words = [word.lstrip("+") for word in trial.user_attrs[WORDS]]
-            found.append(TrialEntry(words, trial.user_attrs[RUN], status, trial.value, error, trial.number))
+            found.append(TrialEntry(words, trial.user_attrs[RUN], status, value, error, trial.number))
         return found
 
     def _ask(self, run_id: Callable[[Sequence[str]], str]) -> "FrozenTrial":
@@ -114,5 +118,12 @@ class Search:
 
     def _told(self, trial: "FrozenTrial") -> str | None:
         """The status in the manifest of a trial's run."""
-        found = manifest.read(Run(self.question.outputs / trial.user_attrs[RUN]))
+        found = manifest.read(self._run(trial))
         return found["status"] if found else None
+
+    def _run(self, trial: "FrozenTrial") -> Run:
+        return Run(self.question.outputs / trial.user_attrs[RUN])
+
+
+def _is_finite(value: Any) -> bool:
+    return isinstance(value, int | float) and math.isfinite(value)

@@ -1,5 +1,6 @@
 """An Optuna study on disk, which outlives the command: `outputs/sweeps/<sweep_id>.journal`."""
 
+import contextlib
 import json
 import warnings
 from collections.abc import Mapping
@@ -14,6 +15,10 @@ if TYPE_CHECKING:
     from optuna import Study
 
 MISSING = Refusal("a search needs Optuna, which is not installed", do='pip install "expctl[sweep]"')
+
+
+class JournalError(OSError):
+    """Optuna's journal cannot be written; what it said before it still says."""
 
 
 def require_optuna() -> None:
@@ -40,11 +45,11 @@ def open_study(
 
     Raises:
         Refusal: the sampler or the pruner is none.
-        OSError: the file cannot be written.
+        OSError: the file cannot be written; later, from whatever the study is told, a `JournalError`.
     """
     from optuna import create_study
     from optuna.storages import InMemoryStorage, JournalStorage
-    from optuna.storages.journal import JournalFileBackend, JournalFileSymlinkLock
+    from optuna.storages.journal import JournalFileSymlinkLock
 
     if file is None:
         return create_study(storage=InMemoryStorage(), direction=direction, sampler=_sampler(sampler, 0))
@@ -52,13 +57,29 @@ def open_study(
     prunes = _made("pruner", pruner or {"name": "NopPruner"})
     file.parent.mkdir(parents=True, exist_ok=True)
     lock = JournalFileSymlinkLock(str(file))
-    storage = JournalFileBackend(str(file), lock)
+    storage = _backend(file, lock)
     _mend(file, lock)
     study = create_study(
         storage=JournalStorage(storage), study_name=file.stem, direction=direction, load_if_exists=True, pruner=prunes
     )
     study.sampler = _sampler(sampler, len(study.get_trials(deepcopy=False)))
     return study
+
+
+def _backend(file: Path, lock: Any) -> Any:
+    """Optuna's file backend, which on a full disk leaves no half of a line: others would append to that."""
+    from optuna.storages.journal import JournalFileBackend
+
+    class Backend(JournalFileBackend):
+        def append_logs(self, logs: list[dict[str, Any]]) -> None:
+            try:
+                super().append_logs(logs)
+            except OSError as error:
+                with contextlib.suppress(OSError):
+                    _cut(file, lock)
+                raise JournalError(error.errno, error.strerror, str(file)) from error
+
+    return Backend(str(file), lock)
 
 
 def _sampler(options: Mapping[str, Any], made: int) -> Any:
@@ -84,15 +105,22 @@ def _made(kind: str, options: Mapping[str, Any]) -> Any:
 
 def _mend(file: Path, lock: Any) -> None:
     """Cut a journal off where it was damaged: Optuna would read nothing of it, and lose what it appends."""
+    if _cut(file, lock):
+        tell(f"{file} was damaged and is cut off there: trials after that are not remembered, their runs are")
+
+
+def _cut(file: Path, lock: Any) -> bool:
+    """Whether there was something to cut off."""
     if _whole(file) == file.stat().st_size:
-        return
+        return False
     lock.acquire()  # it may have been nothing but another searcher in the middle of a line
     try:
         whole = _whole(file)
-        if whole < file.stat().st_size:
-            tell(f"{file} was damaged and is cut off there: trials after that are not remembered, their runs are")
+        damaged = whole < file.stat().st_size
+        if damaged:
             with file.open("rb+") as opened:
                 opened.truncate(whole)
+        return damaged
     finally:
         lock.release()
 

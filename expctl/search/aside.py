@@ -1,0 +1,35 @@
+"""`force=true` with a search: what the earlier one remembered is set aside, as runs are."""
+
+from expctl.config.refusal import Refusal
+from expctl.places import REPLACED
+from expctl.runs import manifest
+from expctl.runs.files import Run, read_json
+from expctl.runs.manifest import CREATED, RUNNING
+from expctl.search.question import Question
+
+
+def set_aside(question: Question) -> None:
+    """Move journal and ledger of a question to `outputs/replaced/`, under the first free number.
+
+    Raises:
+        Refusal: a trial of it is running.
+    """
+    files = [question.outputs / "sweeps" / f"{question.name}{kind}" for kind in (".journal", ".json")]
+    told = read_json(files[1])
+    for cell in told.get("cells", []) if isinstance(told, dict) else []:
+        run = manifest.read(Run(question.outputs / cell["run_id"]))
+        if run and run["status"] in (RUNNING, CREATED):
+            raise Refusal(
+                f"this search is running already: {' '.join(cell['words'])}",
+                where="force=true (command line)",
+                do="stop it first; without force=true this command takes part in it",
+            )
+    replaced, number = question.outputs / REPLACED, 1
+    kept = [replaced / f"{question.name}-{number}{file.suffix}" for file in files]
+    while any(file.exists() for file in kept):
+        number += 1
+        kept = [replaced / f"{question.name}-{number}{file.suffix}" for file in files]
+    for file, to in zip(files, kept, strict=True):
+        if file.exists():
+            replaced.mkdir(exist_ok=True)
+            file.rename(to)
