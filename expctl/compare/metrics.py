@@ -67,9 +67,8 @@ def title(name: str, groups: Sequence[Grouped]) -> str:
         return "seconds of training"
     if name.startswith(TRAIN):
         return f"{title(name.removeprefix(TRAIN), groups)} in training"
-    functions = {_function(other) for one in groups for record in one.records for other in record.after} - {None}
-    if name == "eval_reward" and len(functions) == 1:
-        return functions.pop()
+    if name == "eval_reward" and (functions := _whole_reward(groups)):
+        return _function(functions[0])
     plain = name.removeprefix("eval_")
     return next((found.expand(said) for pattern, said in SHOWN if (found := re.fullmatch(pattern, plain))), plain)
 
@@ -94,15 +93,14 @@ def _default(groups: Sequence[Grouped]) -> list[str]:
     common = set.intersection(*everywhere) if everywhere else set()
     objectives = dict.fromkeys(record.objective for one in groups for record in one.records if record.objective)
     found = dict.fromkeys(name for name in objectives if name in common)
-    functions = {name for name in common if _function(name)}
     for pattern, _ in SHOWN:
         found |= dict.fromkeys(sorted(
             name for name in common if name.startswith("eval_") and re.fullmatch(pattern, name.removeprefix("eval_"))
         ))  # fmt: skip
     if "eval_reward" in found:
         found.pop("eval_loss", None)
-        if len(functions) == 1:
-            found.pop(functions.pop(), None)
+        for name in _whole_reward(groups):
+            found.pop(name, None)
     if not found:
         trained = [f"{TRAIN}{name.removeprefix('eval_')}" for name in objectives]
         found = {name: None for name in trained if all(_any_has(one, name) for one in groups)}
@@ -120,3 +118,11 @@ def _any_has(one: Grouped, name: str) -> bool:
 def _function(name: str) -> str | None:
     found = re.fullmatch(r"eval_rewards/(?!chosen|rejected|margins|accuracies)(\w+)/mean", name)
     return found[1] if found else None
+
+
+def _whole_reward(groups: Sequence[Grouped]) -> list[str]:
+    """The reward function that alone is the reward in every run, if there is one: it need not be shown twice."""
+    functions = sorted({name for one in groups for name in _evaluated(one) if _function(name)})
+    records = [record for one in groups for record in one.records]
+    same = all(record.after.get(name) == record.after.get("eval_reward") for record in records for name in functions)
+    return functions if same and len(functions) == 1 else []

@@ -116,7 +116,8 @@ def read(folder: Path) -> Record:
         config = read_config(run)
     except (OSError, ValueError, yaml.YAMLError):
         config = None
-    if not isinstance(config, dict) or not isinstance(config.get("args"), dict):
+    groups = [config.get("args"), config.get("hardware") or {}] if isinstance(config, dict) else [None]
+    if not all(isinstance(group, dict) for group in groups):
         raise UnreadableRunError("its config.yaml cannot be read")
     completed = told["status"] == manifest.COMPLETED
     summary = read_json(run.summary) if completed else {}
