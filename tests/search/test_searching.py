@@ -101,9 +101,7 @@ def test_a_search_that_was_interrupted_exits_with_75(begin, capsys):
     assert "stopped; the same command carries the search on" in capsys.readouterr().out
 
 
-def test_a_journal_on_a_full_disk_is_one_message_and_loses_no_trial_that_finished(
-    begin, monkeypatch, capsys, tmp_path
-):
+def test_a_journal_on_a_full_disk_is_one_message_and_loses_no_trial_that_finished(begin, monkeypatch, capsys, tmp_path):
     append, ended = JournalFileBackend.append_logs, []
 
     def full(self, logs):
