@@ -8,7 +8,9 @@ from expctl.cli.refuse import refuse
 from expctl.config.refusal import Refusal
 
 # Verb -> the module that is it; without a verb, the words are Hydra's and the experiment is run.
-VERBS = {verb: f"expctl.cli.{verb}" for verb in ("check", "compare", "list", "ls", "rerun", "resume", "verify")}
+VERBS = {
+    verb: f"expctl.cli.{verb}" for verb in ("check", "compare", "explain", "list", "ls", "rerun", "resume", "verify")
+}
 
 
 def main() -> None:

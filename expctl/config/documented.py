@@ -13,7 +13,7 @@ _LIST = re.compile(r"(?:Supported|Possible) values are:?")
 
 def types(field: Field) -> list[ast.expr]:
     """The types that the docstring gives: "scale_rewards (`str` or `bool`, *optional*, ...)"."""
-    head = re.match(r"\s*\w+ \((.*?)(?:, \*optional|, defaults|\):)", _entry(field))
+    head = re.match(r"\s*\w+ \((.*?)(?:, \*optional|, defaults|\):)", entry(field))
     found = []
     for text in re.findall(r"`([^`]+)`", head[1]) if head else ():
         try:
@@ -25,11 +25,11 @@ def types(field: Field) -> list[ast.expr]:
 
 def options(field: Field) -> list[str]:
     """The strings that the docstring lists as supported; empty where it lists none."""
-    entry = _entry(field)
-    start = _LIST.search(entry)
+    text = entry(field)
+    start = _LIST.search(text)
     if not start:
         return []
-    listing = entry[start.end() :]
+    listing = text[start.end() :]
     if re.match(r"\s*\n\s*- ", listing):
         heads = re.findall(r"^\s*- (.*?):", listing, flags=re.MULTILINE)
         return [name for head in heads for name in re.findall(r"`[\"'](\w+)[\"']`", head)]
@@ -41,7 +41,7 @@ def converts(field: Field, value) -> bool:
     return f"isinstance(self.{field.name}, {type(value).__name__})" in field.owner.file.read_text(encoding="utf-8")
 
 
-def _entry(field: Field) -> str:
+def entry(field: Field) -> str:
     """The part of the docstring that is about `field`: its line and the more indented ones below."""
     docstring = ast.get_docstring(field.owner.node) or "" if isinstance(field.owner.node, ast.ClassDef) else ""
     start = re.search(rf"^( *){field.name} \(", docstring, flags=re.MULTILINE)

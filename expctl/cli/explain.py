@@ -1,0 +1,130 @@
+"""`expctl explain KEY [overrides]`: which file or word set a key, over what, and what the key means."""
+
+import re
+import shlex
+from typing import Any
+
+from expctl.cli.hydra_app import compose, is_multirun
+from expctl.config.experiment import Experiment
+from expctl.config.groups import group_options, groups
+from expctl.config.meaning import Meaning, keywords, meaning, target_above
+from expctl.config.origin import COMMAND_LINE, Origins, Setting, leaves, origins
+from expctl.config.refusal import Refusal
+from expctl.config.suggest import nearest
+from expctl.runs.filters import text_of
+
+USAGE = "expctl explain KEY [overrides], for example expctl explain args.learning_rate algorithm=grpo"
+ROW = "  {:<8} {}"
+
+
+def main(words: list[str]) -> int:
+    """Explain one key of the experiment that the other words describe."""
+    keys = [word for word in words if _is_key(word, words)]
+    if len(keys) != 1 or is_multirun(words):
+        typed = shlex.join(["explain", *words])
+        raise Refusal("explain takes one key of one experiment", where=f"{typed} (command line)", do=USAGE)
+    key = keys[0].replace("/", ".") if not group_options(keys[0]) else keys[0]
+    rest = [word for word in words if word != keys[0]]
+    compose(rest, lambda experiment: explain(key, experiment, origins()))
+    return 0
+
+
+def _is_key(word: str, words: list[str]) -> bool:
+    before = words[words.index(word) - 1] if words.index(word) else ""
+    return "=" not in word and not word.startswith(("-", "~")) and before not in ("--config-dir", "-cd")
+
+
+def explain(key: str, experiment: Experiment, found: Origins) -> None:
+    """Print what is known of a key.
+
+    Raises:
+        Refusal: no key is called so, and no `_target_` takes one.
+    """
+    values = dict(leaves(experiment.config))
+    below = {name: value for name, value in values.items() if name.startswith(f"{key.replace('/', '.')}.")}
+    target = target_above(experiment.config, key)
+    taken = meaning(target, key.rpartition(".")[2], experiment.code_folders) if target else None
+    if key in experiment.choices:
+        _print_choice(key, experiment.choices[key], found)
+    if key in values:
+        _print_value(key, values[key], found, taken)
+    elif below:
+        _print_table(below, found)
+    elif taken:
+        print(f"{key} = {taken.default}\n" + ROW.format("set by", f"nothing: the default of {taken.target}"))
+        _print_meaning(taken)
+    elif key in groups() and key not in experiment.choices:
+        print(f"{key} = null\n" + ROW.format("options", ", ".join(group_options(key))))
+    elif key not in experiment.choices:
+        raise _unknown(key, experiment, values, target)
+
+
+def source_of(settings: list[Setting]) -> str:
+    """The place that counts, in one line."""
+    return settings[-1].where if settings else "computed"
+
+
+def _print_choice(group: str, option: str, found: Origins) -> None:
+    print(f"{group} = {option}")
+    word = f"{group}={option} ({COMMAND_LINE})"
+    by = found.groups.get(group, "")
+    print(ROW.format("set by", word if by == COMMAND_LINE else by or "computed"))
+    file = group_options(group).get(option)
+    if file:
+        print(ROW.format("file", file))
+
+
+def _print_value(key: str, value: Any, found: Origins, taken: Meaning | None) -> None:
+    print(f"{key} = {text_of(value)}")
+    *earlier, last = found.of(key) or [Setting(value, "computed")]
+    written = f"{text_of(last.value)}, " if _is_reference(last.value) else ""
+    print(ROW.format("set by", f"{written}{last.where}"))
+    for setting in reversed(earlier):
+        print(ROW.format("over", f"{text_of(setting.value)}, {setting.where}"))
+    if taken and taken.default is not None:
+        print(ROW.format("over", f"{taken.default}, the default of {taken.target}"))
+    for name in _referred(last.value):
+        if found.of(name):
+            print(ROW.format("from", f"{name} = {text_of(found.of(name)[-1].value)}, {source_of(found.of(name))}"))
+    if taken:
+        _print_meaning(taken)
+
+
+def _print_meaning(taken: Meaning) -> None:
+    for label, text in (("type", taken.kind), ("means", taken.sentence), ("source", taken.where)):
+        if text:
+            print(ROW.format(label, text))
+
+
+def _print_table(values: dict[str, Any], found: Origins) -> None:
+    keys = max(map(len, values))
+    texts = {key: text_of(value) for key, value in values.items()}
+    width = min(40, max(map(len, texts.values())))
+    for key, text in texts.items():
+        print(f"{key:<{keys}}  {text:<{width}}  {source_of(found.of(key))}")
+
+
+def _is_reference(value: Any) -> bool:
+    return isinstance(value, str) and "${" in value
+
+
+def _referred(value: Any) -> list[str]:
+    """The keys that an interpolation names."""
+    return re.findall(r"\$\{([\w.]+)\}", value) if isinstance(value, str) else []
+
+
+def _unknown(key: str, experiment: Experiment, values: dict[str, Any], target: str | None) -> Refusal:
+    parent, _, last = key.rpartition(".")
+    beside = [name.rpartition(".")[2] for name in values if name.rpartition(".")[0] == parent]
+    beside += keywords(target, experiment.code_folders) if target else []
+    close = [f"{parent}.{name}" if parent else name for name in nearest(last, beside)]
+    args = experiment.config["args"].get("_target_")
+    everywhere = {*values, *experiment.choices, *(f"args.{name}" for name in keywords(args, experiment.code_folders))}
+    ending = sorted(name for name in everywhere if name.rpartition(".")[2] == last and name != key)
+    what = f"no key '{key}'" + (f" and no keyword of {target}" if target else "")
+    return Refusal(
+        what,
+        where=f"{key} (command line)",
+        nearest=(close or ending or nearest(key, everywhere))[:4],
+        do="expctl --cfg job shows every key that is set",
+    )
