@@ -16,6 +16,7 @@ ELSEWHERE = {
     "python scripts/make_tiny_model.py": "tests/models/test_tiny.py",
     "python scripts/make_smollm2.py": "test_real_model.py",
     "expctl algorithm=gfpo model=smollm2_135m": "test_real_model.py",
+    "expctl compare": "test_compare.py",
     "expctl resume": "test_resume_command.py",
     "expctl rerun": "test_rerun.py",
     "expctl -m sweep=optuna": "test_search.py",
