@@ -1,0 +1,1 @@
+"""Pictures of a comparison, for files and for the page."""
