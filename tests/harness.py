@@ -42,7 +42,7 @@ def expctl(
     Where the environment is another than the tests' own they are started, since libraries read it when they are
     imported; so they are wherever their start is what is tested (`forked=False`, and `start`).
     """
-    own = {key: value for key, value in environment.items() if key != "EXPCTL_CACHE"}
+    own = {key: value for key, value in environment.items() if key != "EXPCTL_CACHE"}  # no library reads that
     if not own if forked is None else forked:
         environment |= forked_workers(**own)
     return run(COMMAND, *words, cwd=cwd, timeout=timeout, **environment)

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from harness import forked_workers
 from replay_rank import ROWS, SIZE
 from replay_setup import saved_tiny_model
 
@@ -26,11 +27,12 @@ def start(folder, world_size, script="replay_rank.py") -> list[subprocess.Popen]
     saved_tiny_model(folder / "model")
     common = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(free_port()), "WORLD_SIZE": str(world_size)}
     common |= {"OMP_NUM_THREADS": "1", "ACCELERATE_USE_CPU": "true", "TRL_EXPERIMENTAL_SILENCE": "1"}
-    paths = os.pathsep.join([str(HERE), str(HERE.parents[1]), os.environ.get("PYTHONPATH", "")])
+    forked = forked_workers()
+    paths = os.pathsep.join([str(HERE), str(HERE.parents[1]), forked["PYTHONPATH"]])
     return [
         subprocess.Popen(
             [sys.executable, str(HERE / script), str(folder), str(world_size)],
-            env=os.environ | common | {"RANK": str(rank), "LOCAL_RANK": str(rank), "PYTHONPATH": paths},
+            env=os.environ | common | forked | {"RANK": str(rank), "LOCAL_RANK": str(rank), "PYTHONPATH": paths},
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,

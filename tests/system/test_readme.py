@@ -5,7 +5,7 @@ import shlex
 import sys
 
 import pytest
-from harness import COMMAND, REPOSITORY, expctl, manifest, run, runs
+from harness import COMMAND, REPOSITORY, expctl, forked_workers, manifest, run, runs
 
 README = (REPOSITORY / "README.md").read_text()
 SHORT = ["args.max_steps=1", "args.do_eval=false"]
@@ -58,7 +58,7 @@ def test_command(line, folder):
         done = expctl(*words, *short, cwd=folder)
     else:
         assert program == "torchrun"
-        done = run(sys.executable, "-m", "torch.distributed.run", *words, *short, cwd=folder)
+        done = run(sys.executable, "-m", "torch.distributed.run", *words, *short, cwd=folder, **forked_workers())
     assert done.returncode == 0, done.stdout + done.stderr
     if trains:
         assert runs(folder) and all(manifest(path)["status"] == "completed" for path in runs(folder))
