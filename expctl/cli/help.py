@@ -11,6 +11,7 @@ TEXT = """expctl: post-training experiments from small YAML groups.
   expctl explain KEY [overrides]   which file or word set a key, over what, and what it means
   expctl ls [filters]              the runs, e.g. expctl ls algorithm=gfpo 'eval_reward>0.9' --sort=-eval_reward
   expctl compare [RUN|SWEEP ...]   seeds together: means, intervals, and whether a difference is one
+  expctl show [RUN]                one run: status, metrics, every value with what set it, completions, commands
   expctl resume RUN                carry a run on by its name, from any folder
   expctl rerun RUN                 do a run again from what it kept, and show what came out differently
   expctl verify [ALGORITHM ...]    prove the algorithms on the versions installed here

@@ -39,6 +39,12 @@ def catalogue(outputs: Path, *, everything: bool = False) -> list[tuple[Run, Fac
         return [each for folder in folders for each in _in_folder(folder)]
 
 
+def latest(outputs: Path) -> Run | None:
+    """The run of a folder whose manifest was written last: when an attempt began, or ended."""
+    written = [(stamp[0][0], name) for name in _folders(outputs) if (stamp := _stamp(f"{outputs}/{name}"))]
+    return Run(outputs / max(written)[1]) if written else None
+
+
 def names(runs: Iterable[tuple[Run, Facts]]) -> set[str]:
     """Everything that can be asked of the runs."""
     return set(facts_of.ALWAYS).union(*{tuple(facts) for _, facts in runs})

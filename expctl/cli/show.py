@@ -1,0 +1,134 @@
+"""`expctl show [RUN]`: one run, from what it keeps: what became of it, metrics, settings, completions, what to type."""
+
+import json
+import math
+import os
+import shlex
+import shutil
+import sys
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from expctl.cli.options import take
+from expctl.config.refusal import Refusal
+from expctl.places import outputs_root
+from expctl.runs import manifest
+from expctl.runs.facts import BROKEN, UNDER_WAY, facts
+from expctl.runs.files import Run, read_json
+from expctl.runs.find import find
+
+USAGE = "expctl show [RUN] [--json]; RUN is an id, the beginning of one, or a path"
+WIDTH = 100  # of a file or a pipe
+
+
+def main(words: list[str]) -> int:
+    """Show the run that is named, else the latest one."""
+    options, names = take(words, flags=("--json",), usage=USAGE)
+    if len(names) > 1:
+        raise Refusal("show takes one run", where=f"{shlex.join(names)} (command line)", do=USAGE)
+    run = find(names[0]) if names else _latest()
+    found = facts(run)
+    told = read_json(run.manifest) if found["status"] != BROKEN else {}
+    config = _values(run)
+    if "--json" in options:
+        print(json.dumps(_finite(_as_data(run, found, told, config)), indent=2, ensure_ascii=False))
+    else:
+        _print_page(run, found, told, config)
+    return 0
+
+
+def _latest() -> Run:
+    """The run of this folder that was begun or ended last."""
+    from expctl.runs.catalogue import latest
+
+    run = latest(outputs_root())
+    if run is None:
+        raise Refusal(f"no runs in {outputs_root()} yet", where="show (command line)", do=USAGE)
+    return run
+
+
+def _values(run: Run) -> dict[str, Any]:
+    """Dotted key -> value of the run's config; none where it cannot be read, which stands in the facts."""
+    from expctl.config.origin import leaves
+    from expctl.runs.bundle import read_config
+
+    try:
+        return dict(leaves(read_config(run)))
+    except (OSError, ValueError, AttributeError, RecursionError, yaml.YAMLError):
+        return {}
+
+
+def _print_page(run: Run, found: dict[str, Any], told: dict[str, Any], config: dict[str, Any]) -> None:
+    from expctl.cli.set_by import set_by
+    from expctl.report import run_page
+    from expctl.runs.history import samples, series
+
+    terminal = sys.stdout.isatty()
+    width = shutil.get_terminal_size().columns if terminal else WIDTH
+    parts = {
+        "attempts": run_page.attempt_lines(told),
+        "metrics": run_page.metric_lines(series(run), width),
+        "config": run_page.config_lines(config, set_by(told, config), width if terminal else None),
+        "samples": run_page.sample_lines(samples(run), width),
+        "commands": [f"  {label:<10}{command}" for label, command in _commands(run, found, told).items()],
+    }
+    lines = run_page.head_lines(found, told, run.folder)
+    for title, part in parts.items():
+        lines += ["", title, *part] if part else []
+    print("\n".join(lines))
+
+
+def _commands(run: Run, found: dict[str, Any], told: dict[str, Any]) -> dict[str, str]:
+    """What to type, so that it is this run that is meant, from here."""
+    here = run.folder.parent == outputs_root().resolve()
+    name = run.run_id if here else shlex.quote(_shorter(run.folder))
+    commands = {}
+    if found["status"] == BROKEN:
+        return commands
+    if found["status"] not in (manifest.COMPLETED, *UNDER_WAY):
+        commands["resume"] = f"expctl resume {name}"
+    commands["again"] = f"expctl rerun {name}"
+    if isinstance(told.get("command"), str):
+        folder = told.get("folder")
+        elsewhere = f"cd {shlex.quote(str(folder))} && " if folder and Path(str(folder)) != Path.cwd() else ""
+        commands["command"] = elsewhere + told["command"]
+    return commands
+
+
+def _shorter(folder: Path) -> str:
+    """A path as it is typed from here."""
+    relative = os.path.relpath(folder)
+    return relative if len(relative) < len(str(folder)) and os.sep in relative else str(folder)
+
+
+def _as_data(run: Run, found: dict[str, Any], told: dict[str, Any], config: dict[str, Any]) -> dict[str, Any]:
+    from expctl.cli.set_by import set_by
+    from expctl.runs.history import samples, series
+
+    sources = set_by(told, config)
+    return {
+        "run": run.run_id,
+        "folder": str(run.folder),
+        "status": found["status"],
+        "error": found.get("error"),
+        "damaged": found.get("damaged"),
+        "manifest": told,
+        "summary": read_json(run.summary),
+        "config": {key: {"value": value, "set_by": sources[key]} for key, value in config.items()},
+        "metrics": {one.name: {"steps": one.steps, "values": one.values} for one in series(run)},
+        "samples": samples(run),
+        "commands": _commands(run, found, told),
+    }
+
+
+def _finite(content: Any) -> Any:
+    """Content that is strict JSON: neither NaN nor infinity, nor what only YAML has."""
+    if isinstance(content, dict):
+        return {str(key): _finite(value) for key, value in content.items()}
+    if isinstance(content, list):
+        return [_finite(value) for value in content]
+    if isinstance(content, float) and not math.isfinite(content):
+        return None
+    return content if isinstance(content, str | int | float | None) else str(content)

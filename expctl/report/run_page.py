@@ -1,0 +1,180 @@
+"""One run on a page: what became of it, its metrics as lines of bars, its settings, a few completions."""
+
+import textwrap
+from collections.abc import Iterable
+from datetime import datetime
+from typing import Any
+
+from expctl.report.clock import clock
+from expctl.report.names import SHOWN, named
+from expctl.report.sparkline import sparkline
+from expctl.runs.filters import is_number, text_of
+from expctl.runs.history import Series
+
+DECISIVE = ("expctl", "trl", "transformers", "torch")
+COMMAND_LINE = "command line"
+TITLES, NUMBER = ("first", "last", "min", "max"), 11
+NARROWEST, WIDEST = 8, 40
+# Of a completion as many lines are shown.
+MOST_LINES = 4
+# In a terminal a value is cut so that its source has room.
+VALUE = 44
+
+
+def head_lines(facts: dict[str, Any], told: dict[str, Any], folder: Any) -> list[str]:
+    """Status, objective, time, place, versions, and everything that a reader of the numbers should know."""
+    rows = [("status", _status(facts)), ("name", facts.get("name")), ("error", facts.get("error"))]
+    rows += [("damaged", facts.get("damaged")), ("time", _time(told)), ("on", _machine(told))]
+    versions = _dict(told.get("versions"))
+    rows.append(("versions", ", ".join(f"{name} {versions[name]}" for name in DECISIVE if versions.get(name))))
+    rows += [("code", _code(told)), ("folder", folder), ("rerun of", told.get("rerun_of"))]
+    for label in ("warnings", "notes", "data_changed"):
+        rows += [(label.rstrip("s").replace("_", " "), text) for text in _list(told.get(label))]
+    return [str(facts["run"]), *(f"  {label:<12}{' '.join(str(text).split())}" for label, text in rows if text)]
+
+
+def attempt_lines(told: dict[str, Any]) -> list[str]:
+    """A line an attempt: when, how long, from which step to which, and how it ended."""
+    lines = []
+    for number, attempt in enumerate(map(_dict, _list(told.get("attempts"))), start=1):
+        took = seconds_between(attempt.get("started"), attempt.get("ended"))
+        steps = f"step {text_of(attempt.get('from_step'))} to {text_of(attempt.get('to_step'))}"
+        ended = f"signal {attempt['signal']}" if attempt.get("signal") else f"exit {text_of(attempt.get('exit'))}"
+        lasted = "not ended" if took is None else clock(took)
+        lines.append(f"  {number:<3} {text_of(attempt.get('started'))}  {lasted:>9}  {steps:<18}  {ended}")
+    return lines
+
+
+def metric_lines(metrics: Iterable[Series], width: int) -> list[str]:
+    """A line of bars a metric with its first, last, least and greatest value; those that never change in one line."""
+    ordered = sorted(metrics, key=lambda one: _order(one.name))
+    moving = [one for one in ordered if len(set(one.values)) > 1]
+    still = [f"{one.name} {_number(one.values[0])}" for one in ordered if len(set(one.values)) == 1]
+    names = max((len(one.name) for one in moving), default=0)
+    room = width - names - 4
+    # Where it is narrow, the least and the greatest value are what is done without.
+    titles = TITLES if room >= NARROWEST + len(TITLES) * NUMBER else TITLES[:2]
+    bars = max(NARROWEST, min(WIDEST, room - len(titles) * NUMBER, max((len(one.values) for one in moving), default=0)))
+    lines = []
+    for one in moving:
+        known = one.known or [None]
+        numbers = one.values[0], one.values[-1], min(known, key=_least), max(known, key=_least)
+        cells = "".join(f"{_number(value):>{NUMBER}}" for value in numbers[: len(titles)])
+        lines.append(f"  {one.name:<{names}}  {sparkline(one.values, bars):<{bars}}{cells}")
+    if lines:
+        lines.insert(0, " " * (names + bars + 4) + "".join(f"{title:>{NUMBER}}" for title in titles))
+    return lines + (_wrapped(f"unchanged: {', '.join(still)}", width, "  ", most=None) if still else [])
+
+
+def config_lines(values: dict[str, Any], set_by: dict[str, str], width: int | None) -> list[str]:
+    """A line a value, under the first part of its key, with what set it; cut at `width`."""
+    lines, group = [], None
+    shown = {key: _cut(text_of(value), VALUE) for key, value in values.items()}
+    names = max((len(key.partition(".")[2] or key) for key in values), default=0)
+    room = max(map(len, shown.values()), default=0)
+    for key, text in shown.items():
+        first, _, rest = key.partition(".")
+        if rest and first != group:
+            lines.append(f"  {first}")
+        group = first
+        line = f"    {rest:<{names}}  " if rest else f"  {key:<{names + 2}}  "
+        word, typed, now = set_by.get(key, "").partition(f"({COMMAND_LINE})")
+        line += f"{text:<{room}}  " + (f"{COMMAND_LINE}{now}" if typed else word)
+        lines.append(_cut(line, width) if width else line)
+    return lines
+
+
+def sample_lines(samples: list[dict[str, Any]], width: int) -> list[str]:
+    """The completions of the last step that has any, each below the first one that its prompt ever had."""
+    if not samples:
+        return []
+    last = samples[-1]["step"]
+    lines: list[str] = []
+    for prompt in dict.fromkeys(row["prompt"] for row in samples if row["step"] == last):
+        lines += _wrapped(prompt, width, "  ")
+        rows = [row for row in samples if row["prompt"] == prompt]
+        first = [row for row in rows if row["step"] == rows[0]["step"] != last]
+        for row in [*first[:1], *(row for row in rows if row["step"] == last)]:
+            rewards = ", ".join(f"{name} {_number(value)}" for name, value in _dict(row.get("rewards")).items())
+            lines.append(f"    step {row['step']}" + (f"  {rewards}" if rewards else ""))
+            lines += _wrapped(row["completion"], width, "      ")
+    return lines
+
+
+def seconds_between(began: Any, ended: Any) -> float | None:
+    try:
+        return (datetime.fromisoformat(ended) - datetime.fromisoformat(began)).total_seconds()
+    except (TypeError, ValueError):
+        return None
+
+
+def _status(facts: dict[str, Any]) -> str:
+    text = str(facts["status"])
+    objective = facts.get("objective")
+    if is_number(objective):
+        text += f", {facts.get('objective_name')} = {_number(objective)}"
+    elif facts["status"] == "completed":
+        text += ", without an objective"
+    step, steps = facts.get("step"), facts.get("steps")
+    return text if step is None else f"{text}, step {step}" + (f" of {steps}" if is_number(steps) else "")
+
+
+def _time(told: dict[str, Any]) -> str:
+    attempts = list(map(_dict, _list(told.get("attempts"))))
+    took = [seconds_between(one.get("started"), one.get("ended")) for one in attempts]
+    spent = clock(sum(filter(None, took))) if any(one is not None for one in took) else ""
+    began, ended = told.get("started"), told.get("ended")
+    dates = [str(began) if began else "", f"to {ended}" if ended else ""]
+    return ", ".join(filter(None, [spent, " ".join(filter(None, dates))]))
+
+
+def _machine(told: dict[str, Any]) -> str:
+    devices, hardware = _dict(told.get("devices")), _dict(told.get("hardware"))
+    gpus = [str(gpu.get("name") if isinstance(gpu, dict) else gpu) for gpu in _list(devices.get("gpus"))]
+    processes = hardware.get("num_processes")
+    words = [told.get("host"), ", ".join(gpus) or devices.get("cpu")]
+    words += [f"{processes} processes"] if is_number(processes) and processes > 1 else []
+    return ", ".join(str(word) for word in words if word) if told.get("host") else ""
+
+
+def _code(told: dict[str, Any]) -> str:
+    git = _dict(told.get("git"))
+    words = [f"git {str(git['sha'])[:12]}" + (" with changes" if git.get("dirty") else "")] if git.get("sha") else []
+    return ", ".join([*words, *_dict(told.get("sources"))])
+
+
+def _order(name: str) -> tuple[int, bool]:
+    """What people look at first comes first, the evaluations before the training."""
+    evaluated = name.startswith("eval_")
+    shown = list(named({name: 0.0}, "eval_" if evaluated else ""))
+    known = [place for place, (_, called) in enumerate(SHOWN) if shown and called in (shown[0][0], r"\1")]
+    return (known[-1] if known else len(SHOWN), not evaluated)
+
+
+def _wrapped(text: str, width: int, indent: str, most: int | None = MOST_LINES) -> list[str]:
+    """Text in at most so many lines; what is left out before the last one is said."""
+    room = max(20, width - len(indent))
+    lines = [line for part in text.strip().splitlines() for line in textwrap.wrap(part, room, break_on_hyphens=False)]
+    if most and len(lines) > most:
+        lines = [*lines[: most - 2], f"[... {len(lines) - most + 1} lines ...]", lines[-1]]
+    return [f"{indent}{line}" for line in lines] or [f"{indent}(nothing)"]
+
+
+def _cut(text: str, width: int) -> str:
+    return text if len(text) <= width else text[: width - 1] + "…"
+
+
+def _number(value: Any) -> str:
+    return f"{value:.4g}" if is_number(value) else "none"
+
+
+def _least(value: float | None) -> float:
+    return 0.0 if value is None else value
+
+
+def _dict(value: Any) -> dict[str, Any]:
+    return value if isinstance(value, dict) else {}
+
+
+def _list(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else []

@@ -1,0 +1,180 @@
+"""`expctl show`: one run, from whatever state its files are in."""
+
+import json
+import math
+
+import fabricated
+import pytest
+
+from expctl.cli.main import run_words
+from expctl.report.run_page import metric_lines, sample_lines
+from expctl.report.sparkline import sparkline
+from expctl.runs import manifest
+from expctl.runs.files import Run, write_json, write_yaml
+from expctl.runs.history import Series, series
+
+
+@pytest.fixture(autouse=True)
+def folder(tmp_path, monkeypatch):
+    monkeypatch.setenv("EXPCTL_CACHE", str(tmp_path / "cache"))
+    monkeypatch.delenv("EXPCTL_OUTPUTS", raising=False)
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+ROWS = [{"step": 0, "eval_reward": 0.5}, {"step": 1, "reward": 0.1, "loss": math.nan, "step_time": 3.0},
+        {"step": 2, "reward": 0.4, "loss": None}, {"step": 3, "reward": 0.3, "loss": 2.0, "kl": 0.0},
+        {"step": 3, "eval_reward": 0.75}]  # fmt: skip
+
+
+def run(folder, status=manifest.COMPLETED, **changes) -> Run:
+    made = fabricated.run_of(fabricated.experiment(folder, **changes), status=status)
+    fabricated.write_metrics(made, ROWS)
+    if status == manifest.COMPLETED:
+        write_json(made.summary, {"objective": 0.75, "objective_name": "eval_reward", "steps": 3})
+    rows = [{"step": step, "kind": "eval", "prompt": "1+1=", "completion": said, "rewards": {"accuracy": reward}}
+            for step, said, reward in ((0, "so 3", 0.0), (2, "so 4", None), (3, "so 2", 1.0))]  # fmt: skip
+    made.samples.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    return made
+
+
+def shown(capsys, *words, code=0) -> str:
+    assert run_words(["show", *words]) == code
+    said = capsys.readouterr()
+    return said.err if code else said.out
+
+
+def test_a_completed_run_is_shown_whole(folder, capsys):
+    made = run(folder, seed=3)
+    said = shown(capsys, made.run_id)
+    assert said.startswith(f"{made.run_id}\n  status      completed, eval_reward = 0.75, step 3 of 3\n")
+    assert "1   " in said and "step 0 to 2" in said and "exit 0" in said
+    (reward,) = [line for line in said.splitlines() if line.strip().startswith("reward ")]
+    assert reward.split() == ["reward", "▁█▆", "0.1", "0.3", "0.1", "0.4"]
+    assert "unchanged: kl 0" in said and "step_time" not in said
+    assert f"expctl rerun {made.run_id}" in said and "expctl resume" not in said
+
+
+def test_the_first_and_the_last_completion_of_a_prompt_are_shown_with_their_rewards(folder, capsys):
+    run(folder)
+    said = shown(capsys).partition("samples\n")[2]
+    assert said.startswith("  1+1=\n    step 0  accuracy 0\n      so 3\n    step 3  accuracy 1\n      so 2\n")
+
+
+@pytest.mark.parametrize(("status", "resume"), [(manifest.INTERRUPTED, True), (manifest.FAILED, True)])
+def test_an_unfinished_run_is_shown_with_the_command_that_carries_it_on(folder, capsys, status, resume):
+    made = run(folder, status)
+    said = shown(capsys)
+    assert (f"expctl resume {made.run_id}" in said) == resume and f"status      {status}" in said
+
+
+def test_without_a_name_it_is_the_latest_run_and_a_beginning_is_enough(folder, capsys):
+    first, second = run(folder, seed=1), run(folder, seed=2)
+    write_json(first.manifest, json.loads(first.manifest.read_text()))
+    assert shown(capsys).startswith(first.run_id)
+    assert shown(capsys, "gfpo-tiny-arithmetic-s2").startswith(second.run_id)
+    assert shown(capsys, str(second.folder)).startswith(second.run_id)
+    assert "is the beginning of 2 runs" in shown(capsys, "gfpo", code=2)
+
+
+@pytest.mark.parametrize("words", [["--jsn"], ["a", "b"], ["nowhere"], []])
+def test_what_cannot_be_shown_is_refused(capsys, words):
+    assert shown(capsys, *words, code=2).startswith("expctl: ")
+
+
+def test_every_value_has_what_set_it(folder, capsys):
+    """A run of the composed default, with one word typed and one value that the files say otherwise by now."""
+    from expctl.cli.hydra_app import compose
+
+    found = []
+    compose(["args.max_steps=7"], found.append)
+    made = fabricated.run_of(found[0], status=manifest.COMPLETED)
+    write_yaml(made.config, found[0].config | {"name": "then"})
+    data = json.loads(shown(capsys, "--json"))["config"]
+    assert data["args.max_steps"] == {"value": 7, "set_by": "args.max_steps=7 (command line)"}
+    assert data["args.learning_rate"]["set_by"].startswith("conf/")
+    assert data["reward.functions.accuracy._target_"]["set_by"].startswith("conf/dataset/arithmetic.yaml:")
+    assert data["name"]["set_by"].endswith("(now null)") and data["name"]["value"] == "then"
+    assert all(entry["set_by"] for entry in data.values())
+
+
+def test_where_the_config_files_no_longer_compose_the_words_are_still_known(folder, capsys):
+    made = run(folder, args__learning_rate=0.5)
+    told = json.loads(made.manifest.read_text())
+    for command in ("expctl algorithm=gone", "python 'train", None):
+        write_json(made.manifest, told | {"command": command})
+        data = json.loads(shown(capsys, "--json"))["config"]
+        assert data["args.learning_rate"]["set_by"] == "args.learning_rate=0.5 (command line)"
+        assert data["seed"]["set_by"] == "a config file"
+
+
+def test_json_is_strict_and_whole(folder, capsys):
+    made = run(folder)
+    write_json(made.summary, {"objective": math.nan, "after": {"loss": math.inf}})
+    data = json.loads(shown(capsys, "--json"), parse_constant=pytest.fail)
+    assert data["run"] == made.run_id and data["summary"] == {"objective": None, "after": {"loss": None}}
+    assert data["metrics"]["reward"] == {"steps": [1, 2, 3], "values": [0.1, 0.4, 0.3]}
+    assert data["metrics"]["loss"]["values"] == [None, None, 2.0]
+    assert [row["step"] for row in data["samples"]] == [0, 2, 3]
+
+
+DAMAGE = {
+    "run.json": ["", "{", "[]", '{"status": "completed"}', '{"run_id": 1, "status": "completed", "attempts": [3, {}], '
+                 '"choices": 1, "versions": [], "git": "x", "devices": 3, "hardware": [], "command": 5, "folder": 7, '
+                 '"overrides": [1], "warnings": "none", "started": 1, "sources": [1]}'],
+    "config.yaml": ["", "- 1", "a: [", "a: &a {b: *a}", "1: {2: 3}\nd: 2026-11-01"],
+    "summary.json": ["", "[]", '{"objective": "high", "seconds": 3}'],
+    "metrics.jsonl": ["", '{"step": 1, "lo',
+                      '[1]\n{"step": "one", "loss": 1}\n{"loss": 2}\n{"step": 1, "x": {"y": 1}}\n'],
+    "samples.jsonl": ["", '{"step": 1, "prom', '{"step": 1, "prompt": ["a"], "completion": 3}\n{"prompt": "a"}\n',
+                      '{"step": 1, "prompt": "", "completion": "", "rewards": 3}\n'],
+    ".progress.json": ["[]"],
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("name", "content"), [(name, content) for name, all_ in DAMAGE.items() for content in all_])
+def test_damaged_files_are_no_crash(folder, capsys, name, content):
+    made = run(folder)
+    (made.folder / name).write_text(content)
+    said = shown(capsys, str(made.folder))
+    assert said.startswith(f"{made.run_id}\n  status      ")
+    json.loads(shown(capsys, str(made.folder), "--json"), parse_constant=pytest.fail)
+    if name == "run.json" and len(content) < 30:
+        assert "broken" in said and "error       run.json" in said and "expctl r" not in said
+
+
+@pytest.mark.parametrize("name", ["config.yaml", "summary.json", "metrics.jsonl", "samples.jsonl"])
+def test_missing_files_are_no_crash_and_what_a_run_must_have_is_missed(folder, capsys, name):
+    made = run(folder)
+    (made.folder / name).unlink()
+    said = shown(capsys)
+    assert ("damaged" in said) == (name in ("config.yaml", "summary.json"))
+    assert "completed, without an objective" in said or name != "summary.json"
+
+
+def test_a_series_says_nothing_of_numbers_that_are_none(tmp_path):
+    fabricated.write_metrics(Run(tmp_path), ROWS)
+    found = {one.name: one for one in series(Run(tmp_path))}
+    assert found["loss"] == Series("loss", [1, 2, 3], [None, None, 2.0]) and found["kl"].steps == [3]
+    (line,) = [line for line in metric_lines(found.values(), 80) if "loss" in line]
+    assert line.split() == ["loss", "··▅", "none", "2", "2", "2"]
+    assert "step_time" not in found and list(found) == ["eval_reward", "reward", "loss", "kl"]
+
+
+@pytest.mark.parametrize(
+    ("values", "width", "bars"),
+    [([], 5, ""), ([1], 5, "▅"), ([None, math.nan, math.inf], 5, "···"), ([0, 1], 9, "▁█"), ([3, 3, 3], 9, "▅▅▅"),
+     ([0, None, 8], 9, "▁·█"), ([0, 0, 4, 4, 8, 8], 3, "▁▅█"), ([0, None, 8, 8], 2, "▁█"), ([5, 1], 0, "▅"),
+     ([-1.7e308, 1.7e308], 2, "▁█"), ([1.7e308] * 4, 2, "▅▅")],
+)  # fmt: skip
+def test_bars_from_the_least_to_the_greatest(values, width, bars):
+    assert sparkline(values, width) == bars
+
+
+@pytest.mark.parametrize("width", [60, 80, 120])
+def test_metrics_and_completions_fit_the_terminal(width):
+    metrics = [Series("rewards/accuracy/mean", list(range(200)), [x / 7 for x in range(200)]), Series("kl", [1], [0.0])]
+    samples = [{"step": 1, "prompt": "word " * 90, "completion": "x" * 999, "rewards": {}}]
+    lines = metric_lines(metrics, width) + sample_lines(samples, width)
+    assert all(len(line) <= width for line in lines) and len(lines) == 3 + 4 + 1 + 4
+    assert any("lines ...]" in line for line in lines)
