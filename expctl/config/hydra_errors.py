@@ -77,6 +77,12 @@ def _unknown_key(error: ConfigCompositionException, typed: list[str]) -> Refusal
             where="command line",
             do="a sweep needs -m (expctl -m ...); a list is written key=[value1,value2]",
         )
+    if "hydra.launcher.fail_fast" in (key, f"hydra.launcher.{key}"):
+        return Refusal(
+            "fail_fast is for cells on this machine; a scheduler's run to their end",
+            where="fail_fast (command line), hydra/launcher",
+            do="leave fail_fast out, or hydra/launcher=pool",
+        )
     if isinstance(cause, OmegaConfBaseException) and "is not in struct" not in str(cause):
         return Refusal(_first_line(cause), where=str(key or message.splitlines()[0]))
     if key is None:

@@ -135,6 +135,8 @@ def settle(claimed: Claim, code: int, received: str | None, trouble: str | None 
     except OSError as wrong:
         # Without a word in the manifest the run is read as what its workers said, or as interrupted.
         print(f"expctl: {run.manifest} could not be written: {wrong.strerror}", file=sys.stderr)
+        if status == manifest.FAILED and not trouble and not run.outcome.exists():
+            error = unwritten(wrong, run)  # the same kept the worker from saying so
     if claimed.held:
         claimed.held.release()
     if status == manifest.COMPLETED:

@@ -34,7 +34,8 @@ def print_results(places: Sequence[Place], ledger: Path) -> None:
     counted = Counter(place.status for place in places)
     console.print(", ".join(f"{number} {status}" for status, number in counted.most_common()))
     if counted[FAILED] or counted[INTERRUPTED]:
-        console.print("the same command finishes the rest")
+        forced = any(place.experiment and place.experiment.config["force"] for place in places)
+        console.print(f"the same command {'without force=true ' if forced else ''}finishes the rest")
     if ranked and ranked[0].outcome.objective is not None:
         console.print(f"best       {called(ranked[0])}", markup=False, soft_wrap=True)
     console.print(f"ledger     {ledger}", soft_wrap=True)

@@ -36,6 +36,8 @@ class Trained:
 
     def _leave(self, status):
         self._hall.leave(self)
+        if status == "mute":
+            return 1
         write_json(self._run.outcome, {"status": status, "error": "KeyError: 'lost'" if status == "failed" else None})
         if status == "completed":
             write_json(self._run.summary, {"objective": float(self._run.run_id.split("-s")[1].split("-")[0])})
@@ -177,6 +179,17 @@ def test_a_cell_that_stands_twice_in_the_grid_is_trained_once(hall, cells):
     swim(hall, places)
     assert [place.status for place in places] == ["completed"] * 3
     assert len(hall.order) == 2
+
+
+def test_a_cell_that_a_full_disk_kept_from_saying_why_it_failed_has_failed_of_that(hall, cells, monkeypatch):
+    def full(*_, **__):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(manifest, "end_attempt", full)
+    [place] = cells("seed=0")
+    swim(hall, [place], fates={0: "mute"})
+    assert place.status == "failed"
+    assert place.outcome.error == f"{place.run.folder} cannot be written: No space left on device"
 
 
 def test_two_cells_of_many_threads_do_not_wait_for_ever(hall, cells):

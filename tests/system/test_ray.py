@@ -72,3 +72,9 @@ def test_ctrl_c_saves_the_running_cell_and_the_same_command_carries_on(tmp_path)
     told = manifest(run)
     assert [attempt["from_step"] for attempt in told["attempts"]] == [0, int(saved.parent.name.rpartition("-")[2])]
     assert [row["step"] for row in metrics(run) if "loss" in row] == list(range(1, 201))
+
+
+def test_fail_fast_is_refused_where_a_scheduler_runs_the_cells(tmp_path):
+    done = expctl(*RAY, *SFT, "fail_fast=true", "seed=0,1", cwd=tmp_path)
+    assert done.returncode == 2 and "fail_fast is for cells on this machine" in done.stderr
+    assert list(tmp_path.iterdir()) == []
