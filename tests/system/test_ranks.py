@@ -9,7 +9,19 @@ from pathlib import Path
 
 import pytest
 import torch
-from harness import COMMAND, GFPO, clean_environment, expctl, manifest, metrics, only_run, run, runs, wait_for
+from harness import (
+    COMMAND,
+    GFPO,
+    clean_environment,
+    expctl,
+    forked_workers,
+    manifest,
+    metrics,
+    only_run,
+    run,
+    runs,
+    wait_for,
+)
 from safetensors.torch import load_file
 
 from expctl.runs.lock import Lock
@@ -76,8 +88,13 @@ def test_srun_tasks_find_each_other(tmp_path):
     assert manifest(only_run(tmp_path))["hardware"]["num_processes"] == 2
 
 
+def launched(*words, cwd):
+    """Two ranks of torchrun that are refused; forked, since those above that train are started."""
+    return run(sys.executable, *LAUNCHERS["torchrun"], "-m", "expctl", *words, cwd=cwd, **forked_workers())
+
+
 def test_a_sweep_inside_a_launch_is_refused_with_what_to_type(tmp_path):
-    done = run(sys.executable, *LAUNCHERS["torchrun"], "-m", "expctl", "-m", "seed=1,2", cwd=tmp_path)
+    done = launched("-m", "seed=1,2", cwd=tmp_path)
     assert done.returncode != 0
     assert done.stderr.count("a sweep inside a distributed launch") == 1
     assert "expctl -m seed=1,2 hardware.num_processes=2" in done.stderr
@@ -85,14 +102,14 @@ def test_a_sweep_inside_a_launch_is_refused_with_what_to_type(tmp_path):
 
 
 def test_a_size_that_differs_from_what_was_launched_is_an_error(tmp_path):
-    done = run(sys.executable, *LAUNCHERS["torchrun"], "-m", "expctl", "hardware=cpu", *GFPO, cwd=tmp_path)
+    done = launched("hardware=cpu", *GFPO, cwd=tmp_path)
     assert done.returncode != 0
     assert done.stderr.count("2 processes were launched") == 1
     assert runs(tmp_path) == []
 
 
 def test_bad_input_to_a_group_is_said_once(tmp_path):
-    done = run(sys.executable, *LAUNCHERS["torchrun"], "-m", "expctl", "algorithm=gfop", cwd=tmp_path)
+    done = launched("algorithm=gfop", cwd=tmp_path)
     assert done.returncode != 0
     assert done.stderr.count("no option 'gfop'") == 1
     assert runs(tmp_path) == []
