@@ -64,7 +64,7 @@ def conclude(
 def _completed(folders: Sequence[Path], gone: Sequence[str]) -> tuple[list[Record], list[str]]:
     """The runs that can be compared, and a warning for each reason why another cannot, with the names."""
     records: list[Record] = []
-    left_out: dict[str, list[str]] = {"its folder is gone": list(gone)} if gone else {}
+    left_out: dict[str, list[str]] = {"there is no run of it": list(gone)} if gone else {}
     for folder in folders:
         try:
             record = read(folder)
@@ -148,7 +148,9 @@ def _question(groups: Sequence[Grouped]) -> str:
     over = f"seeds {_ranges(seeds)}" if seeds else "runs without a seed"
     if len(groups) == 1:
         return f"{groups[0].label}: {over}"
-    keys = "; ".join(f"{key}: {', '.join(map(typed, values))}" for key, values in varied(groups).items())
+    keys = "; ".join(
+        f"{key}: {listed([typed(value) for value in values], 8)}" for key, values in varied(groups).items()
+    )
     return f"{keys or 'several groups'}, over {over}"
 
 

@@ -43,7 +43,7 @@ def _lacking(one: Grouped, have: set[int], wanted: int) -> list[int]:
 def _words(one: Grouped) -> list[str]:
     """What follows `expctl` in the command of a run, without the seed."""
     typed = shlex.split(one.records[0].command)[1:]
-    return [word for word in typed if word.lstrip("+").partition("=")[0] != "seed"]
+    return [word for word in typed if word.lstrip("+").partition("=")[0] not in ("seed", "force")]
 
 
 def _as_grid(groups: Sequence[Grouped]) -> list[str] | None:

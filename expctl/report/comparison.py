@@ -1,6 +1,7 @@
 """A comparison in the terminal: a table a metric with what it means in words, warnings, and what to do next."""
 
 import sys
+from collections.abc import Iterable
 from typing import Any
 
 from expctl.compare.comparison import (
@@ -12,6 +13,7 @@ from expctl.compare.comparison import (
     TOO_FEW,
     WORSE,
     Comparison,
+    Difference,
     Estimate,
     Metric,
 )
@@ -64,23 +66,37 @@ def _table(metric: Metric, level: float) -> Any:
     for title in titles:
         table.add_column(title, justify="right", no_wrap=True)
     differences = {one.group: one for one in metric.differences}
+    finest, finest_difference = _finest(one.mean for one in metric.groups), _finest(map(_of, metric.differences))
     for one in metric.groups:
-        row = [one.group, str(one.count), _with_interval(one.mean)]
-        row += [number(one.iqm.value, one.iqm) if one.iqm else ""] if with_iqm else []
+        row = [one.group, str(one.count), _with_interval(one.mean, finest)]
+        row += [number(one.iqm.value, finest) if one.iqm else ""] if with_iqm else []
         if difference := differences.get(one.group):
             share = difference.improvement
-            row += [_with_interval(difference.difference, sign=True), f"{share.value:.2f}" if share else ""]
+            row += [
+                _with_interval(difference.difference, finest_difference, sign=True),
+                f"{share.value:.2f}" if share else "",
+            ]
         table.add_row(*row)
     return table
 
 
-def _with_interval(estimate: Estimate | None, *, sign: bool = False) -> str:
+def _of(difference: Difference) -> Estimate | None:
+    return difference.difference
+
+
+def _finest(estimates: Iterable[Estimate | None]) -> Estimate | None:
+    """The estimate with the narrowest interval: a column has its digits."""
+    known = [one for one in estimates if one and one.low is not None and one.high > one.low]
+    return min(known, key=lambda one: one.high - one.low, default=None)
+
+
+def _with_interval(estimate: Estimate | None, like: Estimate | None, *, sign: bool = False) -> str:
     if estimate is None:
         return "none"
     say = signed if sign else number
     if estimate.low is None:
-        return say(estimate.value)
-    return f"{say(estimate.value, estimate)} [{say(estimate.low, estimate)}, {say(estimate.high, estimate)}]"
+        return say(estimate.value, like)
+    return f"{say(estimate.value, like)} [{say(estimate.low, like)}, {say(estimate.high, like)}]"
 
 
 def _print_verdicts(console: Any, metric: Metric) -> None:

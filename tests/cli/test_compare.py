@@ -62,7 +62,7 @@ def test_a_sweep_is_meant_by_id_beginning_and_ledger_and_the_last_one_by_nothing
 def test_cells_whose_runs_are_gone_are_named(outputs, capsys):
     folders = two_algorithms(outputs, GRPO, GFPO)
     sweep(outputs, "s-1", [*folders, outputs / "never-made"])
-    assert "never-made left out: its folder is gone" in shown(capsys, "s-1")
+    assert "never-made left out: there is no run of it" in shown(capsys, "s-1")
 
 
 def test_filters_choose_among_all_runs_or_among_those_that_were_named(outputs):
