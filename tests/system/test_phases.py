@@ -50,7 +50,8 @@ def stopped_at(place: str, folder: Path, words: list[str] = WORDS) -> dict:
     """Run until the place is reached, send SIGTERM, and give the manifest's last attempt."""
     (folder / "there").unlink(missing_ok=True)
     (folder / "slow_at").write_text(place)
-    process = start(*words, cwd=folder)
+    # The worker is forked: how it is born is over when it comes to a place, and tested below.
+    process = start(*words, cwd=folder, forked=True)
     wait_for(lambda: (folder / "there").exists() or process.poll() is not None)
     process.send_signal(signal.SIGTERM)
     out, error = process.communicate(timeout=120)

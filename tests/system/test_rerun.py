@@ -28,7 +28,7 @@ def completed(tmp_path_factory):
         subprocess.run(["git", *words], cwd=work, check=True)
     (work / "my_rewards.py").write_text(f"# {TOKEN}\n{REWARD}")
     environment = {"EXPCTL_CACHE": str(top / "cache"), "HF_TOKEN": TOKEN}
-    done = expctl(*WORDS, cwd=work, **environment)
+    done = expctl(*WORDS, cwd=work, forked=True, **environment)
     assert done.returncode == 0, done.stdout + done.stderr
     return work, top / "elsewhere", environment
 
@@ -46,7 +46,7 @@ def test_the_run_as_it_was_is_identical_and_changed_data_are_told(completed):
     run = runs(work)[0]
     assert manifest(run)["data"]["train"]["columns"] == ["answer", "prompt"]
     (work / "my_rewards.py").write_text("raise RuntimeError('the code as it is now')\n")
-    done = expctl("rerun", "gfpo", cwd=elsewhere, **environment)
+    done = expctl("rerun", "gfpo", cwd=elsewhere, forked=True, **environment)
     assert done.returncode == 0, done.stdout + done.stderr
     assert "my_rewards.py differs by now; the run's own copy is used" in done.stderr
     assert "the same versions, machine, environment and data" in done.stdout
@@ -55,7 +55,7 @@ def test_the_run_as_it_was_is_identical_and_changed_data_are_told(completed):
     assert manifest(again)["status"] == "completed" and manifest(again)["rerun_of"] == str(run)
 
     (work / "rows.jsonl").write_text(rows(40))
-    done = expctl("rerun", run.name, cwd=elsewhere, **environment)
+    done = expctl("rerun", run.name, cwd=elsewhere, forked=True, **environment)
     assert done.returncode == 0, done.stdout + done.stderr
     assert "data        train fingerprint" in done.stdout and "rows.jsonl has other content" in done.stdout
     assert "differ from step 1 on" in done.stdout and "largest relative" in done.stdout

@@ -150,7 +150,8 @@ def test_the_command_trains_a_split_model_from_the_first_evaluation_to_the_best_
 
 def test_a_launcher_that_knows_nothing_of_it_splits_the_model_too(tmp_path):
     launcher = ["-m", "torch.distributed.run", "--nproc_per_node", "2", "-m", "expctl"]
-    done = run(sys.executable, *launcher, *SFT, *FSDP2, "args.max_steps=2", cwd=tmp_path, PYTHONPATH=AS_GPUS)
+    forked = forked_workers(PYTHONPATH=AS_GPUS)
+    done = run(sys.executable, *launcher, *SFT, *FSDP2, "args.max_steps=2", cwd=tmp_path, **forked)
     assert done.returncode == 0, done.stdout + done.stderr
     assert manifest(only_run(tmp_path))["status"] == "completed"
 
