@@ -1,16 +1,20 @@
 """Two gloo ranks: one holds the average, both get the reference and the weights to evaluate, and they resume.
 
 Weights that are split over the ranks (FSDP 2, tensor parallelism: DTensor) are refused.
+Run as a program, this file is one rank: `python test_bema_ranks.py FOLDER RANK`.
 """
 
+import os
+import subprocess
+import sys
 from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 import torch
 import torch.distributed as dist
-import torch.multiprocessing as mp
 from bema_cases import Weights, follow, train_state
+from harness import forked_workers
 from torch.distributed.device_mesh import init_device_mesh
 from torch.distributed.tensor import Shard, distribute_tensor
 
@@ -59,7 +63,14 @@ def one_rank(rank: int, folder: str):
 
 def test_two_ranks_have_the_average_and_reference_of_one_whole_and_resumed(tmp_path):
     alone = run(tmp_path / "alone", rank=0)
-    mp.spawn(one_rank, (str(tmp_path),), nprocs=2)
+    forked = forked_workers()
+    paths = os.pathsep.join([forked["PYTHONPATH"], *sys.path])
+    ranks = [
+        subprocess.Popen([sys.executable, __file__, str(tmp_path), str(rank)],
+                         env=os.environ | forked | {"PYTHONPATH": paths})
+        for rank in range(2)
+    ]  # fmt: skip
+    assert [rank.wait(timeout=200) for rank in ranks] == [0, 0]
     first, second = (torch.load(tmp_path / f"rank-{rank}.pt") for rank in range(2))
     for ranks in (first, second):
         for results in ranks.values():
@@ -70,3 +81,7 @@ def test_two_ranks_have_the_average_and_reference_of_one_whole_and_resumed(tmp_p
         assert all(torch.equal(results[key], tensor) for key, tensor in alone.items())
     assert all(results.keys() == {"reference", "swapped"} for results in second.values())
     assert not torch.equal(alone["reference"], alone["swapped"])  # written at step 7, the average at 9
+
+
+if __name__ == "__main__":
+    one_rank(int(sys.argv[2]), sys.argv[1])

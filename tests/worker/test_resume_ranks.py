@@ -7,7 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from harness import REPOSITORY, clean_environment
+from harness import REPOSITORY, clean_environment, forked_workers
 
 HERE = Path(__file__).parent
 
@@ -16,9 +16,10 @@ def test_two_ranks_resume_to_the_last_bit_and_hold_one_model(tmp_path):
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
-    paths = os.pathsep.join(map(str, (REPOSITORY, HERE.parent, HERE)))
+    forked = forked_workers()
+    paths = os.pathsep.join(map(str, (forked["PYTHONPATH"], REPOSITORY, HERE.parent, HERE)))
     group = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port), "WORLD_SIZE": "2", "LOCAL_WORLD_SIZE": "2"}
-    group |= {"ACCELERATE_USE_CPU": "true", "PYTHONPATH": paths}
+    group |= forked | {"ACCELERATE_USE_CPU": "true", "PYTHONPATH": paths}
     ranks = [
         subprocess.Popen(
             [sys.executable, str(HERE / "resume_rank.py"), str(tmp_path), str(rank)],
