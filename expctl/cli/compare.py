@@ -1,13 +1,18 @@
 """`expctl compare [RUN|SWEEP|key=value ...]`: from runs to conclusions."""
 
 import json
+import shlex
+import sys
+from pathlib import Path
 
 from expctl.config.refusal import Refusal
+from expctl.report.files import refuse_unwritable, write_files
 
 USAGE = (
-    "expctl compare [RUN|SWEEP|PATTERN|key=value ...] [--baseline LABEL] [--metric NAME,...] [--level 0.95] [--json]"
+    "expctl compare [RUN|SWEEP|PATTERN|key=value ...] [--baseline LABEL] [--metric NAME,...] [--level 0.95] [--json] "
+    "[--plots FOLDER] [--html FILE]"
 )
-_VALUED = ("--baseline", "--metric", "--level")
+_VALUED = ("--baseline", "--metric", "--level", "--plots", "--html")
 
 
 def main(words: list[str]) -> int:
@@ -17,6 +22,10 @@ def main(words: list[str]) -> int:
         Refusal: nothing is named so, or it was not measured alike.
     """
     named, options = _parse(words)
+    plots, page = (
+        Path(values[-1]).expanduser() if (values := options[name]) else None for name in ("--plots", "--html")
+    )
+    refuse_unwritable(plots, page)
     # The numeric libraries are for this verb alone.
     from expctl.compare.comparison import plain
     from expctl.compare.conclude import conclude
@@ -35,6 +44,10 @@ def main(words: list[str]) -> int:
         print(json.dumps(plain(comparison), indent=2, ensure_ascii=False))
     else:
         print_comparison(comparison)
+    if plots or page:
+        # Beside JSON, standard output is for that alone.
+        for line in write_files(comparison, plots, page, shlex.join(["expctl", "compare", *words])):
+            print(line, file=sys.stderr if options["--json"] else sys.stdout)
     return 0
 
 

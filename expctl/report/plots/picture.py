@@ -15,6 +15,7 @@ from expctl.report.plots.style import (
     LEGEND_ROW,
     LIGHT,
     PAGE,
+    PAGE_WIDTH,
     VARIABLES,
     WIDTH,
     Theme,
@@ -48,11 +49,13 @@ class Picture:
 
 @dataclass(frozen=True)
 class Inline:
-    """SVG for a page; `stops` in the units of its view box."""
+    """SVG for a page; its axes reach from `top` to `bottom`, and `stops` lie, in the units of its view box."""
 
     svg: str
     width: float
     height: float
+    top: float
+    bottom: float
     stops: list[Stop]
 
 
@@ -86,7 +89,10 @@ def inline(picture: Picture, prefix: str) -> Inline:
     svg = re.sub("|".join(VARIABLES), lambda found: f"var({VARIABLES[found[0]]})", svg)
     opening = rf'<svg viewBox="0 0 {width:g} {height:g}" aria-hidden="true" focusable="false">'
     svg = re.sub(r"<svg [^>]*>", opening, svg, count=1)
-    return Inline(svg, width, height, stops)
+    # The page says for its plots alone what this says for the whole page (page.css).
+    svg = re.sub(r"<defs>\s*<style.*?</style>\s*</defs>", "", svg, flags=re.S)
+    place = axes.get_window_extent()
+    return Inline(svg, width, height, round(height - place.y1, 1), round(height - place.y0, 1), stops)
 
 
 def _figure(picture: Picture, theme: Theme, *, titled: bool) -> Any:
@@ -95,7 +101,8 @@ def _figure(picture: Picture, theme: Theme, *, titled: bool) -> Any:
     caption = textwrap.wrap(picture.caption, CAPTION_WIDTH) if titled else []
     above = 0.34 + CAPTION_ROW * len(caption) if titled else 0.0
     height = picture.height + LEGEND_ROW * lines_of(picture.legend) + above
-    figure = Figure(figsize=(WIDTH, height), dpi=72, layout="constrained", facecolor=theme.background or "none")
+    width = WIDTH if titled else PAGE_WIDTH
+    figure = Figure(figsize=(width, height), dpi=72, layout="constrained", facecolor=theme.background or "none")
     figure.get_layout_engine().set(rect=(0, 0, 1, 1 - above / height))
     axes = figure.add_subplot(facecolor=theme.background or "none")
     picture.draw(axes, theme)

@@ -13,6 +13,9 @@ from expctl.report.plots.drawing import dodge, draw_curves, draw_final, draw_tra
 from expctl.report.plots.picture import Picture, Stop, write
 from expctl.report.plots.style import MOST_GROUPS, lines_of
 
+# With more groups, the values at a step would hide the plot.
+MOST_WITH_BANDS = 4
+
 
 def pictures(comparison: Comparison, groups: Sequence[Grouped]) -> list[Picture]:
     """Learning curves, reward against length, final values, wasted groups: each where there is something to show."""
@@ -69,11 +72,13 @@ def _shortfall(curve: Curve) -> str:
 
 def _stops_of_curves(curves: Sequence[Curve]) -> list[Stop]:
     steps: dict[float, list[str]] = {}
+    with_bands = len(curves) <= MOST_WITH_BANDS
     for curve in curves:
         points = zip(curve.steps, curve.mean, curve.low, curve.high, curve.count, strict=True)
         for step, mean, low, high, count in points:
             if mean is not None:
-                band = "" if low is None else f" ({number(low)} to {number(high)}, {count} runs)"
+                known = with_bands and low is not None
+                band = f" ({number(low)} to {number(high)}, {count} runs)" if known else ""
                 steps.setdefault(step, []).append(f"{curve.group}: {number(mean)}{band}")
     return [Stop(step, None, [f"step {step:g}", *steps[step]]) for step in sorted(steps)]
 

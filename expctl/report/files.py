@@ -1,0 +1,60 @@
+"""Files that a comparison leaves: pictures, and the page."""
+
+import os
+from pathlib import Path
+
+from expctl.compare.comparison import Comparison
+from expctl.config.refusal import Refusal
+from expctl.runs.files import write_whole
+
+
+def refuse_unwritable(plots: Path | None, page: Path | None) -> None:
+    """Before anything is computed.
+
+    Raises:
+        Refusal: the folder or the file cannot be written.
+    """
+    if plots is not None:
+        where = f"--plots {plots} (command line)"
+        if plots.exists() and not plots.is_dir():
+            raise Refusal(f"{plots} is a file; plots are several files", where=where, do="name a folder")
+        above = next(folder for folder in (plots.absolute(), *plots.absolute().parents) if folder.exists())
+        _refuse_closed(above, where)
+    if page is not None:
+        where = f"--html {page} (command line)"
+        if page.is_dir():
+            raise Refusal(f"{page} is a folder", where=where, do=f"name a file: {page / 'report.html'}")
+        if not page.absolute().parent.is_dir():
+            raise Refusal(f"there is no folder {page.absolute().parent}", where=where, do="make it, or name another")
+        _refuse_closed(page.absolute().parent, where)
+
+
+def _refuse_closed(folder: Path, where: str) -> None:
+    if not folder.is_dir() or not os.access(folder, os.W_OK | os.X_OK):
+        raise Refusal(f"{folder} cannot be written", where=where, do="name a place of your own")
+
+
+def write_files(comparison: Comparison, plots: Path | None, page: Path | None, command: str) -> list[str]:
+    """Write what was asked for; a line for each says where it is.
+
+    Raises:
+        Refusal: it cannot be written, as on a full disk; a page that was there before stays.
+    """
+    from expctl.compare.curves import records_of
+    from expctl.report.page.page import page as page_of
+    from expctl.report.plots.pictures import pictures, write_pictures
+
+    groups = records_of(comparison)
+    drawn = pictures(comparison, groups)
+    said = []
+    try:
+        if plots is not None:
+            written = write_pictures(drawn, plots)
+            said.append(f"plots  {plots} ({len(written)} files, PNG and SVG)")
+        if page is not None:
+            write_whole(page, page_of(comparison, groups, drawn, command))
+            said.append(f"page   {page}")
+    except OSError as error:
+        place = plots if page is None or not said and plots is not None else page
+        raise Refusal(f"{place} cannot be written: {error.strerror or error}") from error
+    return said
