@@ -7,6 +7,7 @@ scripts/bench.py gfpo        steps of GFPO, replay and BEMA beside GRPO's, in on
 scripts/bench.py checkpoint  a checkpoint of 100 million parameters as transformers writes it, and as expctl does
 scripts/bench.py metrics     writing the metrics of a step
 scripts/bench.py sweep       16 short cells beside a shell loop over a script; checking a thousand
+scripts/bench.py ls          ten thousand runs listed, for the first time and again
 scripts/bench.py resume      from the command to the first step: a fresh start beside one that carries on
 """
 
@@ -64,7 +65,8 @@ json.dump(trainer.state.log_history, open(out + "/history.json", "w"))
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("what", choices=["startup", "overhead", "gfpo", "checkpoint", "metrics", "resume", "sweep"])
+    parts = ["startup", "overhead", "gfpo", "checkpoint", "metrics", "resume", "sweep", "ls"]
+    parser.add_argument("what", choices=parts)
     parser.add_argument("--repeat", type=int, default=5, help="runs of each; the median counts")
     chosen = parser.parse_args()
     if chosen.what == "gfpo":
@@ -81,6 +83,11 @@ def main() -> None:
         import bench_sweep
 
         table(("sweep", ""), bench_sweep.measure(quiet()))
+        return
+    if chosen.what == "ls":
+        import bench_ls
+
+        table(("10,000 runs", "median s", "of a processor"), bench_ls.measure(quiet(), chosen.repeat))
         return
     if chosen.what == "resume":
         import bench_resume

@@ -17,8 +17,8 @@ TITLES, NUMBER = ("first", "last", "min", "max"), 11
 NARROWEST, WIDEST = 8, 40
 # Of a completion as many lines are shown.
 MOST_LINES = 4
-# In a terminal a value is cut so that its source has room.
-VALUE = 44
+# A value is cut so that what set it has room.
+SHORTEST_VALUE, LONGEST_VALUE = 14, 44
 
 
 def head_lines(facts: dict[str, Any], told: dict[str, Any], folder: Any) -> list[str]:
@@ -68,20 +68,28 @@ def metric_lines(metrics: Iterable[Series], width: int) -> list[str]:
 
 def config_lines(values: dict[str, Any], set_by: dict[str, str], width: int | None) -> list[str]:
     """A line a value, under the first part of its key, with what set it; cut at `width`."""
-    lines, group = [], None
-    shown = {key: _cut(text_of(value), VALUE) for key, value in values.items()}
+    places = {key: _short_place(set_by.get(key, "")) for key in values}
     names = max((len(key.partition(".")[2] or key) for key in values), default=0)
+    beside = names + 8 + max(map(len, places.values()), default=0)
+    most = max(SHORTEST_VALUE, min(LONGEST_VALUE, width - beside)) if width else LONGEST_VALUE
+    shown = {key: _cut(text_of(value), most) for key, value in values.items()}
     room = max(map(len, shown.values()), default=0)
+    lines, group = [], None
     for key, text in shown.items():
         first, _, rest = key.partition(".")
         if rest and first != group:
             lines.append(f"  {first}")
         group = first
-        line = f"    {rest:<{names}}  " if rest else f"  {key:<{names + 2}}  "
-        word, typed, now = set_by.get(key, "").partition(f"({COMMAND_LINE})")
-        line += f"{text:<{room}}  " + (f"{COMMAND_LINE}{now}" if typed else word)
+        name = f"    {rest:<{names}}" if rest else f"  {key:<{names + 2}}"
+        line = f"{name}  {text:<{room}}  {places[key]}"
         lines.append(_cut(line, width) if width else line)
     return lines
+
+
+def _short_place(where: str) -> str:
+    """The word that set a key names it once more."""
+    _, typed, now = where.partition(f"({COMMAND_LINE})")
+    return f"{COMMAND_LINE}{now}" if typed else where
 
 
 def sample_lines(samples: list[dict[str, Any]], width: int) -> list[str]:
