@@ -18,6 +18,7 @@ ELSEWHERE = {
     "expctl algorithm=gfpo model=smollm2_135m": "test_real_model.py",
     "expctl compare": "test_compare.py",
     "expctl resume": "test_resume_command.py",
+    "expctl show": "tests/cli/test_show.py and test_samples.py",
     "expctl rerun": "test_rerun.py",
     "expctl -m sweep=optuna": "test_search.py",
     "sbatch scripts/slurm/": "test_slurm.py",
@@ -52,7 +53,7 @@ def folder(tmp_path):
 @pytest.mark.parametrize("line", commands())
 def test_command(line, folder):
     program, *words = shlex.split(line)
-    trains = program != "expctl" or not words or words[0] not in ("list", "check", "verify", "--cfg")
+    trains = program != "expctl" or not words or words[0] not in ("list", "check", "verify", "--cfg", "ls", "explain")
     short = SHORT if trains else []
     if program == "expctl":
         done = expctl(*words, *short, cwd=folder)
