@@ -120,7 +120,8 @@ def curves_of(name: str, groups: Sequence[Grouped]) -> Curves | None:
     windows = _windows(steps)
     curves = [_curve(label, runs, steps, windows) for label, runs in logged.items() if runs]
     width = math.ceil((steps[-1] - steps[0]) / len(windows)) if len(windows) < len(steps) else None
-    title = WASTED.get(name) or metrics.title(name, groups)
+    # What the reward is called after the evaluation it is called in training too.
+    title = WASTED.get(name) or metrics.title(f"eval_{name.removeprefix('eval_')}", groups)
     return Curves(name, title, name.startswith("eval_"), width, [one for one in curves if one.steps])
 
 
@@ -162,7 +163,8 @@ def _points(record: Record, name: str) -> dict[float, float]:
 
 
 def _number(value: Any) -> float:
-    return float(value) if isinstance(value, int | float) and math.isfinite(value) else math.nan
+    known = isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+    return float(value) if known else math.nan
 
 
 def _windows(steps: Sequence[float]) -> list[list[int]]:

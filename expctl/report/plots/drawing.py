@@ -42,7 +42,7 @@ def draw_final(metric: Metric, groups: Sequence[Summary], axes: Any, theme: Them
         axes.plot(known, [-row + dodge(number) for number in range(len(known))], linestyle="none", marker=marker,
                   markersize=4, markerfacecolor="none", markeredgecolor=colour, markeredgewidth=0.9)  # fmt: skip
         label = wrapped(one.group) if one.mean else f"{wrapped(one.group)}: no number"
-        axes.text(0.01, -row + 0.24, label, transform=axes.get_yaxis_transform(), fontsize=8.5, va="bottom")
+        axes.text(0.01, -row + 0.27, label, transform=axes.get_yaxis_transform(), fontsize=8.5, va="bottom")
         if one.mean:
             axes.errorbar(one.mean.value, -row - 0.16, xerr=_errors(one.mean), color=colour, marker=marker,
                           markersize=6.5, capsize=3.5, elinewidth=1.5)  # fmt: skip
@@ -58,7 +58,7 @@ def draw_final(metric: Metric, groups: Sequence[Summary], axes: Any, theme: Them
 
 def dodge(number: int) -> float:
     """Where in its row a run's dot lies: equal values must not hide each other."""
-    return 0.02 + 0.055 * (number % 4)
+    return 0.02 + 0.045 * (number % 4)
 
 
 def draw_trade(trade: Trade, groups: Sequence[str], axes: Any, theme: Theme) -> None:

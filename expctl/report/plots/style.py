@@ -8,7 +8,7 @@ from dataclasses import dataclass
 # Inches. A page's pictures are narrower, to be readable on a telephone.
 WIDTH, PAGE_WIDTH, HEIGHT = 4.8, 4.1, 3.1
 LEGEND_ROW, CAPTION_ROW = 0.19, 0.15
-LABEL_WIDTH, CAPTION_WIDTH = 46, 76
+LABEL_WIDTH, CAPTION_WIDTH = 46, 85
 # Beyond, neither colours nor shapes are told apart.
 MOST_GROUPS = 10
 DASHES = ("-", (0, (5, 1.5)), (0, (1, 1.2)), (0, (6, 1.5, 1, 1.5)), (0, (3, 1, 1, 1, 1, 1)), "-", (0, (8, 3)),
