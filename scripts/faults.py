@@ -26,10 +26,11 @@ from expctl.runs.files import Run, read_json, read_metrics
 
 COMMAND = str(Path(sys.executable).with_name("expctl"))
 # Checkpoints so often that many a kill falls into one.
-EXPERIMENT = ["algorithm=sft", "args.max_steps=120", "args.save_steps=2", "args.do_eval=false",
-              "args.per_device_train_batch_size=2"]  # fmt: skip
+EXPERIMENT = ["algorithm=sft", "args.save_steps=2", "args.do_eval=false", "args.per_device_train_batch_size=2"]
 TIMES = ("runtime", "_per_second", "_time")
 LIMIT_SECONDS = 180
+# What a busy machine takes to end a process that has no name any more.
+SETTLING_SECONDS = 10
 
 
 class LostError(Exception):
@@ -40,6 +41,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--kills", type=int, default=200)
     parser.add_argument("--ranks", type=int, choices=(1, 2), default=1)
+    parser.add_argument("--steps", type=int, default=120, help="of an experiment; a kill comes every five")
     parser.add_argument("--seed", type=int, default=0, help="of the moments and the victims")
     chosen = parser.parse_args()
     dice = random.Random(chosen.seed)
@@ -47,7 +49,8 @@ def main() -> None:
     began, experiment = time.monotonic(), 0
     with tempfile.TemporaryDirectory() as folder:
         while kills.total() < chosen.kills:
-            words = [*EXPERIMENT, f"hardware={'cpu' if chosen.ranks == 1 else 'cpu_2'}", f"seed={experiment}"]
+            hardware = "cpu" if chosen.ranks == 1 else "cpu_2"
+            words = [*EXPERIMENT, f"args.max_steps={chosen.steps}", f"hardware={hardware}", f"seed={experiment}"]
             calm = undisturbed(words, Path(folder) / f"calm-{experiment}")
             disturbed(words, Path(folder) / f"disturbed-{experiment}", calm, dice, kills, chosen.kills)
             experiment += 1
@@ -138,8 +141,9 @@ def look(run: Run, kept: int, attempts: int, code: int, out: str) -> int:
         if time.monotonic() > until:
             raise LostError(f"processes outlived their command: {processes_of(run.folder)}")
         time.sleep(0.05)
-    time.sleep(0.1)  # a dying process loses its name before its locks
-    told = manifest.read(run)
+    settled = time.monotonic() + SETTLING_SECONDS
+    while (told := manifest.read(run))["status"] == manifest.RUNNING and time.monotonic() < settled:
+        time.sleep(0.05)  # a dying process loses its name before its locks
     if told["status"] not in (manifest.COMPLETED, manifest.FAILED, manifest.INTERRUPTED):
         raise LostError(f"the manifest says {told['status']} of a run without a process")
     if told["status"] == manifest.COMPLETED and not (run.summary.exists() and (run.model / "config.json").exists()):

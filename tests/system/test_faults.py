@@ -9,9 +9,10 @@ import pytest
 from harness import REPOSITORY, run
 
 
-@pytest.mark.parametrize(("ranks", "kills"), [("1", "12"), ("2", "8")])
-def test_nothing_is_lost_by_kills_at_random_moments(ranks, kills, tmp_path):
+@pytest.mark.parametrize(("ranks", "kills", "steps"), [("1", "12", "84"), ("2", "8", "56")])
+def test_nothing_is_lost_by_kills_at_random_moments(ranks, kills, steps, tmp_path):
     script = REPOSITORY / "scripts" / "faults.py"
-    done = run(sys.executable, str(script), "--ranks", ranks, "--kills", kills, cwd=tmp_path, timeout=600)
+    words = ["--ranks", ranks, "--kills", kills, "--steps", steps]
+    done = run(sys.executable, str(script), *words, cwd=tmp_path, timeout=600)
     assert done.returncode == 0, done.stdout + done.stderr
     assert f"{kills} kills" in done.stdout and "nothing lost" in done.stdout
