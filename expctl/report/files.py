@@ -1,6 +1,6 @@
 """Files that a comparison leaves: pictures, and the page."""
 
-import os
+import tempfile
 from pathlib import Path
 
 from expctl.compare.comparison import Comparison
@@ -30,8 +30,12 @@ def refuse_unwritable(plots: Path | None, page: Path | None) -> None:
 
 
 def _refuse_closed(folder: Path, where: str) -> None:
-    if not folder.is_dir() or not os.access(folder, os.W_OK | os.X_OK):
-        raise Refusal(f"{folder} cannot be written", where=where, do="name a place of your own")
+    try:
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        said = f"{folder} cannot be written: {error.strerror or error}"
+        raise Refusal(said, where=where, do="name a place of your own") from error
 
 
 def write_files(comparison: Comparison, plots: Path | None, page: Path | None, command: str) -> list[str]:
