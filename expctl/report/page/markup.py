@@ -57,7 +57,7 @@ def cell(content: Any, **attributes: Any) -> Markup:
 
 
 def scrolling(name: str, content: Markup) -> Markup:
-    return tag("div", content, class_="scrolls", role="region", aria_label=name, tabindex="0")
+    return tag("div", content, class_="scrolls", role="group", aria_label=name, tabindex="0")
 
 
 def section(name: str, title: str, *inside: Any) -> Markup:

@@ -104,7 +104,7 @@ def commands(comparison: Comparison, groups: Sequence[Grouped], command: str) ->
         tag("h3", "Each run"),
         tag("p", "The same command is the same run; ", tag("code", "expctl rerun RUN"),
             " does one again from what it kept and shows what came out differently.", where),
-        table("Commands", ["run", "command"],
+        table("The command of each run", ["run", "command"],
               [(record.run_id, tag("code", record.command)) for one in groups for record in one.records]),
     ]  # fmt: skip
     return section("commands", "Commands", *parts)
