@@ -14,6 +14,7 @@ TEXT = """expctl: post-training experiments from small YAML groups.
   expctl show [RUN]                one run: status, metrics, every value with what set it, completions, commands
   expctl resume RUN                carry a run on by its name, from any folder
   expctl rerun RUN                 do a run again from what it kept, and show what came out differently
+  expctl sync [RUN|SWEEP ...]      hand up to Weights & Biases what runs have recorded offline
   expctl verify [ALGORITHM ...]    prove the algorithms on the versions installed here
 
 RUN is the id of a run, the beginning of one, or the path of its folder.

@@ -10,7 +10,7 @@ from expctl.config.refusal import Refusal
 # Verb -> the module that is it; without a verb, the words are Hydra's and the experiment is run.
 VERBS = {
     verb: f"expctl.cli.{verb}"
-    for verb in ("check", "compare", "explain", "list", "ls", "rerun", "resume", "show", "verify")
+    for verb in ("check", "compare", "explain", "list", "ls", "rerun", "resume", "show", "sync", "verify")
 }
 
 

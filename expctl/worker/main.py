@@ -98,7 +98,7 @@ def train(run: Run, config: dict[str, Any], stop: StopRequest, progress: Progres
     seconds = {"start": built - began, "training": trained - built, "total": time.perf_counter() - began}
     if trainer.is_world_process_zero():
         finish.write_summary(trainer, run, config, before, after, seconds)
-        close_trackers()
+        close_trackers(run)
     return COMPLETED
 
 

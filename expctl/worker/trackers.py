@@ -1,17 +1,20 @@
 """Trackers: started so that a service out of reach, or a missing key, never costs a training."""
 
 import logging
-import netrc
 import os
 import sys
 import threading
 from typing import Any
 
-from expctl.runs.files import Run
+from expctl.runs.files import Run, read_json
+from expctl.runs.tracked import tracked
+from expctl.wandb_key import has_wandb_key
 
 logger = logging.getLogger(__name__)
 REACH_SECONDS = 20
 FINISH_SECONDS = 60
+# What of summary.json stands beside a run in a tracker's table.
+SUMMARY = ("objective", "objective_name", "before", "after")
 
 
 def start_tracker(config: dict[str, Any], run: Run) -> None:
@@ -23,15 +26,18 @@ def start_tracker(config: dict[str, Any], run: Run) -> None:
 def _start_wandb(config: dict[str, Any], run: Run) -> None:
     import wandb
 
+    told = tracked(run, config)
     chosen = {
         "project": config["tracker"]["project"],
-        "name": config["name"] or run.run_id,
-        "id": run.run_id.replace("/", "_")[-64:],
-        "group": run.run_id.rsplit("-s", 1)[0],
+        "id": run.run_id[-64:],
+        "name": told.name,
+        "group": told.group,
+        "job_type": told.job_type,
+        "tags": told.tags,
         "dir": str(run.folder),
         "config": config,
     }
-    mode = config["tracker"]["mode"] or ("online" if _has_key() else "offline")
+    mode = config["tracker"]["mode"] or ("online" if has_wandb_key() else "offline")
     if mode == "online":
         try:
             wandb.init(
@@ -45,23 +51,19 @@ def _start_wandb(config: dict[str, Any], run: Run) -> None:
     wandb.init(**chosen, mode=os.environ["WANDB_MODE"], settings=wandb.Settings(silent=True))
 
 
-def _has_key() -> bool:
-    """Whether a key is set in the environment or was stored by `wandb login`."""
-    if os.environ.get("WANDB_API_KEY"):
-        return True
-    try:
-        return netrc.netrc().authenticators("api.wandb.ai") is not None
-    except (OSError, netrc.NetrcParseError):
-        return False
-
-
-def close_trackers() -> None:
-    """Flush a tracker before the process leaves; one whose service no longer answers is given up on."""
+def close_trackers(run: Run) -> None:
+    """Tell a tracker what came of the run (`summary.json`) and flush it; a service that no longer answers is given up
+    on."""
     wandb = sys.modules.get("wandb")
     if wandb is None or wandb.run is None:
         return
-    closing = threading.Thread(target=wandb.finish, daemon=True)
+    closing = threading.Thread(target=_close_wandb, args=(wandb, read_json(run.summary) or {}), daemon=True)
     closing.start()
     closing.join(FINISH_SECONDS)
     if closing.is_alive():
         logger.warning("wandb did not finish within %d s; its own files in the run's folder are whole", FINISH_SECONDS)
+
+
+def _close_wandb(wandb: Any, summary: dict[str, Any]) -> None:
+    wandb.run.summary.update({key: summary[key] for key in SUMMARY if summary.get(key) is not None})
+    wandb.finish()

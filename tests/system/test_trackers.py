@@ -1,6 +1,10 @@
 """Trackers record without a key and without a network, and no key is written anywhere."""
 
-from harness import SFT, expctl, only_run
+import json
+import struct
+
+from harness import SFT, expctl, manifest, only_run
+from wandb.proto.wandb_internal_pb2 import Record
 
 KEY = "wandb-key-0123456789abcdef0123456789abcdef01234567"
 
@@ -9,11 +13,48 @@ def files_that_hold(folder, secret):
     return [file for file in folder.rglob("*") if file.is_file() and secret.encode() in file.read_bytes()]
 
 
-def test_wandb_records_offline_where_no_key_is_set(tmp_path):
-    done = expctl(*SFT, "tracker=wandb", cwd=tmp_path, HOME=str(tmp_path / "home"), WANDB_API_KEY="")
+BLOCK = 32768
+
+
+def recorded(file) -> list[Record]:
+    """What wandb has written offline: LevelDB's log format, after a head of 7 bytes."""
+    content, place, found, begun = file.read_bytes(), 7, [], b""
+    while place + 7 <= len(content):
+        if BLOCK - place % BLOCK < 7:  # too little of a block is filled up
+            place += BLOCK - place % BLOCK
+            continue
+        length, kind = struct.unpack("<HB", content[place + 4 : place + 7])
+        begun += content[place + 7 : place + 7 + length]
+        place += 7 + length
+        if kind in (1, 4):  # whole, or the last part
+            found.append(Record.FromString(begun))
+            begun = b""
+    return found
+
+
+def test_wandb_records_offline_where_no_key_is_set_and_is_told_what_people_sort_runs_by(tmp_path):
+    words = [*SFT, "args.max_steps=1", "args.do_eval=true", "tracker=wandb", "seed=3"]
+    done = expctl(*words, cwd=tmp_path, HOME=str(tmp_path / "home"), WANDB_API_KEY="")
     assert done.returncode == 0, done.stderr
-    recorded = list(only_run(tmp_path).glob("wandb/offline-run-*/*.wandb"))
-    assert len(recorded) == 1
+    folder = only_run(tmp_path)
+    (file,) = folder.glob("wandb/offline-run-*/*.wandb")
+    records = recorded(file)
+    run = next(record.run for record in records if record.HasField("run"))
+    assert (run.run_id, run.display_name, run.project) == (folder.name, folder.name, "expctl")
+    assert run.run_group.startswith("sft-tiny-arithmetic-") and run.job_type == "sft"
+    assert list(run.tags) == ["sft", "tiny", "arithmetic"]
+    config = {item.key: json.loads(item.value_json) for item in run.config.update}
+    assert config["seed"] == 3 and config["args"]["max_steps"] == 1
+    summary = {}
+    for record in records:
+        if record.HasField("summary"):
+            for item in record.summary.update:
+                summary[item.key or ".".join(item.nested_key)] = json.loads(item.value_json)
+    told = json.loads((folder / "summary.json").read_text())
+    assert told["before"] and told["after"]
+    assert summary["objective"] == told["objective"] and summary["objective_name"] == told["objective_name"]
+    assert summary["after"] == told["after"] and summary["before"] == told["before"]
+    assert manifest(folder)["choices"]["tracker"] == "wandb"
 
 
 def test_wandb_out_of_reach_costs_no_training_and_its_key_is_in_no_file(tmp_path):

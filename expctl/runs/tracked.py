@@ -1,0 +1,65 @@
+"""What a tracker is told of a run besides its metrics: the group of its settings, its kind, its tags."""
+
+import hashlib
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from expctl.places import outputs_of
+from expctl.runs.files import Run, read_json
+from expctl.runs.identity import deciding
+
+LONGEST_TAG = 64  # of Weights & Biases
+
+
+@dataclass(frozen=True)
+class Tracked:
+    """`group` is the same for the seeds of the same settings; `tags`: algorithm, model, dataset and the sweeps."""
+
+    name: str
+    group: str
+    job_type: str
+    tags: list[str]
+
+
+def tracked(run: Run, config: dict[str, Any]) -> Tracked:
+    """What to call a run that has been described (see `expctl.runs.bundle`)."""
+    manifest = read_json(run.manifest) or {}
+    choices = manifest.get("choices") or {}
+    chosen = [str(choices[group]) for group in ("algorithm", "model", "dataset") if choices.get(group)]
+    tags = [tag[:LONGEST_TAG] for tag in dict.fromkeys([*chosen, *sweeps_of(run)])]
+    stem = run.run_id.rpartition("-s")[0] or run.run_id
+    group = f"{stem}-{_settings_hash(config, manifest)[:8]}"
+    return Tracked(config["name"] or run.run_id, group, str(choices.get("algorithm", "training")), tags)
+
+
+def sweeps_of(run: Run) -> list[str]:
+    """The ids of the sweeps that have the run as a cell."""
+    ledgers = sorted((outputs_of(run.folder) / "sweeps").glob("*.json"))
+    return [ledger.stem for ledger in ledgers if run.run_id in _cells(ledger)]
+
+
+def _cells(ledger: Path) -> set[str]:
+    content = read_json(ledger)
+    cells = content.get("cells") if isinstance(content, dict) else None
+    return {cell["run_id"] for cell in cells or () if isinstance(cell, dict) and "run_id" in cell}
+
+
+def _settings_hash(config: dict[str, Any], manifest: dict[str, Any]) -> str:
+    """Hex SHA-256 of what decides a result, the user's code and data included, except for the seed."""
+    parts = [_without_seed(deciding(config), config["seed"]), manifest.get("sources"), manifest.get("inputs")]
+    return hashlib.sha256(json.dumps(parts, sort_keys=True, default=str).encode()).hexdigest()
+
+
+def _without_seed(node: Any, seed: int) -> Any:
+    """The config without the keys that are called seed and follow the root's: a seed of its own is a setting."""
+    if isinstance(node, list):
+        return [_without_seed(value, seed) for value in node]
+    if not isinstance(node, dict):
+        return node
+    return {
+        key: _without_seed(value, seed)
+        for key, value in node.items()
+        if not (key.rpartition("_")[2] == "seed" and value == seed)
+    }
