@@ -53,7 +53,8 @@ def folder(tmp_path):
 @pytest.mark.parametrize("line", commands())
 def test_command(line, folder):
     program, *words = shlex.split(line)
-    trains = program != "expctl" or not words or words[0] not in ("list", "check", "verify", "--cfg", "ls", "explain")
+    others = ("list", "check", "verify", "--cfg", "ls", "explain", "sync")
+    trains = program != "expctl" or not words or words[0] not in others
     short = SHORT if trains else []
     if program == "expctl":
         done = expctl(*words, *short, cwd=folder)
