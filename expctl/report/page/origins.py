@@ -52,8 +52,8 @@ def provenance(groups: Sequence[Grouped]) -> Markup:
          _machine(record), _git(record), _data(record)]
         for label, record in records
     ]  # fmt: skip
-    packages = dict.fromkeys(name for _, record in records for name in record.versions)
-    versions = [(name, _marked(str(record.versions.get(name)) for _, record in records)) for name in packages]
+    packages = dict.fromkeys(name for _, record in records for name, version in record.versions.items() if version)
+    versions = [(name, _marked(record.versions.get(name) or "none" for _, record in records)) for name in packages]
     return section("provenance", "Provenance", table("The runs", columns, rows),
                    table("Versions", ["package", "version"], versions))  # fmt: skip
 
