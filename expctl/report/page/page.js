@@ -71,7 +71,9 @@ JSON.parse(document.getElementById("values").textContent).forEach((plot, place) 
     guide.hidden = tip.hidden = false;
     const box = element.getBoundingClientRect(), left = x / width * box.width, room = box.width - tip.offsetWidth;
     tip.style.left = Math.max(0, Math.min(room, left > box.width / 2 ? left - tip.offsetWidth - 12 : left + 12)) + "px";
-    tip.style.top = (y === null ? 4 : Math.max(0, y / height * box.height - tip.offsetHeight - 14)) + "px";
+    // Above the place, or below it where there is no room: what it tells of stays in sight.
+    const above = y / height * box.height - tip.offsetHeight - 14;
+    tip.style.top = (y === null ? 4 : above >= 0 ? above : y / height * box.height + 14) + "px";
   }
 
   function hide() {
