@@ -14,6 +14,7 @@ from expctl.config.parts import check_parts
 from expctl.config.refusal import Refusal, set_by
 from expctl.config.shape import check_shape
 from expctl.config.targets import check_targets
+from expctl.config.tracker import check_tracker
 from expctl.runs.masking import secrets
 
 
@@ -32,6 +33,7 @@ def check(experiment: Experiment) -> list[Refusal]:
         experiment.config["args"], experiment.sources, experiment.code_folders, trainer
     )
     found += check_secrets(experiment)
+    found += check_tracker(experiment)
     found += check_hardware(experiment)
     if found:
         return found

@@ -34,7 +34,7 @@ OURS = {
     "output_dir": "set EXPCTL_OUTPUTS to have runs elsewhere than in outputs/",
     "resume_from_checkpoint": "leave it out: the same command carries on from the last checkpoint by itself",
 }
-TRACKERS = ("none", "wandb", "tensorboard")
+TRACKERS = ("none", "wandb", "tensorboard", "trackio")
 KINDS = ("prompts", "completions", "preferences")
 
 

@@ -19,7 +19,7 @@ from expctl.worker.rewards import reward_function
 from expctl.worker.samples import Samples
 from expctl.worker.stop import StopRequest
 from expctl.worker.together import TrainTogether, assert_world_size
-from expctl.worker.trackers import start_tracker
+from expctl.worker.trackers import start_tracker, trainer_fields
 
 logger = logging.getLogger(__name__)
 FLOATS = (float, float | None, "float", "float | None", "Optional[float]")
@@ -34,7 +34,8 @@ def trainer(config: dict[str, Any], run: Run, callbacks: list[TrainerCallback], 
     # Before the first weight is made: adapters and new layers are drawn from it.
     set_seed(config["seed"])
     transformers_logging.disable_progress_bar()
-    arguments = build(config["args"], output_dir=str(run.checkpoints), **reward_weights(config["reward"]))
+    ours = {"output_dir": str(run.checkpoints)} | reward_weights(config["reward"]) | trainer_fields(config, run)
+    arguments = build(config["args"], **ours)
     make_floats(arguments)
     assert_world_size(arguments.world_size)
     train_dataset, eval_dataset = build(config["dataset"])

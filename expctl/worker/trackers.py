@@ -1,5 +1,7 @@
 """Trackers: started so that a service out of reach, or a missing key, never costs a training."""
 
+import contextvars
+import functools
 import logging
 import os
 import sys
@@ -18,9 +20,11 @@ SUMMARY = ("objective", "objective_name", "before", "after")
 
 
 def start_tracker(config: dict[str, Any], run: Run) -> None:
-    """Start Weights & Biases for this run, where the tracker group asks for it; the trainer's callback then uses it."""
+    """Start the tracker that the group asks for, for this run; the trainer's callback then uses it."""
     if config["tracker"]["report_to"] == "wandb":
         _start_wandb(config, run)
+    elif config["tracker"]["report_to"] == "trackio":
+        _prepare_trackio(config, run)
 
 
 def _start_wandb(config: dict[str, Any], run: Run) -> None:
@@ -51,17 +55,39 @@ def _start_wandb(config: dict[str, Any], run: Run) -> None:
     wandb.init(**chosen, mode=os.environ["WANDB_MODE"], settings=wandb.Settings(silent=True))
 
 
+def _prepare_trackio(config: dict[str, Any], run: Run) -> None:
+    """What the trainer's callback leaves out when it begins a run, and begins it again after training."""
+    import trackio
+
+    trackio.init = functools.partial(trackio.init, group=tracked(run, config).group, config=config)
+
+
+def trainer_fields(config: dict[str, Any], run: Run) -> dict[str, Any]:
+    """Fields of the trainer's arguments from which a tracker has its names, where the user has not set them."""
+    if config["tracker"]["report_to"] != "trackio":
+        return {}
+    # Without a Space of its own: a model that is pushed would publish its metrics otherwise.
+    named = {"project": config["tracker"]["project"], "run_name": run.run_id, "trackio_static_space_id": False}
+    return {key: value for key, value in named.items() if key not in config["args"]}
+
+
 def close_trackers(run: Run) -> None:
     """Tell a tracker what came of the run (`summary.json`) and flush it; a service that no longer answers is given up
     on."""
-    wandb = sys.modules.get("wandb")
-    if wandb is None or wandb.run is None:
+    wandb, trackio = sys.modules.get("wandb"), sys.modules.get("trackio")
+    if wandb is not None and wandb.run is not None:
+        name, close, words = "wandb", _close_wandb, (wandb, read_json(run.summary) or {})
+    elif trackio is not None and trackio.context_vars.current_run.get() is not None:
+        # The evaluation after training has begun it again.
+        name, close, words = "trackio", trackio.finish, ()
+    else:
         return
-    closing = threading.Thread(target=_close_wandb, args=(wandb, read_json(run.summary) or {}), daemon=True)
+    # A context of its own would not know trackio's run.
+    closing = threading.Thread(target=contextvars.copy_context().run, args=(close, *words), daemon=True)
     closing.start()
     closing.join(FINISH_SECONDS)
     if closing.is_alive():
-        logger.warning("wandb did not finish within %d s; its own files in the run's folder are whole", FINISH_SECONDS)
+        logger.warning("%s did not finish within %d s; its own files on this disk are whole", name, FINISH_SECONDS)
 
 
 def _close_wandb(wandb: Any, summary: dict[str, Any]) -> None:

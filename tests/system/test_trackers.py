@@ -74,3 +74,50 @@ def test_tensorboard_files_lie_in_the_run(tmp_path):
     done = expctl(*SFT, "tracker=tensorboard", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     assert list((only_run(tmp_path) / "tensorboard").glob("**/events*"))
+
+
+# What the trainer's callback and TRL use of trackio; every call is noted.
+TRACKIO = """
+import json, os
+from contextvars import ContextVar
+from types import SimpleNamespace
+__version__ = "1.0"
+def note(*said):
+    with open(os.environ["CALLS"], "a") as file:
+        file.write(json.dumps(said, default=str) + chr(10))
+class context_vars:
+    current_run, current_space_id = ContextVar("run", default=None), ContextVar("space", default=None)
+class Config(dict):
+    def update(self, *given, **more):
+        pass
+config = Config()
+def init(**said):
+    note("init", said)
+    context_vars.current_run.set(SimpleNamespace(name=said["name"], _space_id=None, _url=None, project="expctl"))
+def log(said):
+    note("log", said)
+def finish():
+    note("finish", context_vars.current_run.get().name)
+    context_vars.current_run.set(None)
+"""
+
+
+def test_trackio_is_told_the_run_by_its_name_and_group_and_is_closed_after_the_last_evaluation(tmp_path):
+    (tmp_path / "ours").mkdir()
+    (tmp_path / "ours" / "trackio.py").write_text(TRACKIO)
+    done = expctl(
+        *SFT, "args.max_steps=1", "args.do_eval=true", "tracker=trackio", cwd=tmp_path,
+        PYTHONPATH=str(tmp_path / "ours"), CALLS=str(tmp_path / "calls"),
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    calls = [json.loads(line) for line in (tmp_path / "calls").read_text().splitlines()]
+    begun = [said for kind, said in calls if kind == "init"]
+    name = only_run(tmp_path).name
+    assert len(begun) == 2, "once for the training, once more for what comes after it"
+    for said in begun:
+        assert (said["project"], said["name"], said["resume"], said["space_id"]) == ("expctl", name, "allow", None)
+        assert said["group"].startswith("sft-tiny-arithmetic-") and said["config"]["seed"] == 0
+    evaluated = [said["eval/loss"] for kind, said in calls if kind == "log" and "eval/loss" in said]
+    summary = json.loads((only_run(tmp_path) / "summary.json").read_text())
+    assert evaluated == [summary["before"]["eval_loss"], summary["after"]["eval_loss"]]
+    assert calls[-1] == ["finish", name]

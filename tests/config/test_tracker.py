@@ -1,0 +1,22 @@
+"""A tracker whose package is not installed is refused before anything is created, with what to install."""
+
+import pytest
+
+from expctl.cli.main import run_words
+from expctl.config import tracker
+
+
+@pytest.mark.parametrize("name", tracker.PACKAGES)
+def test_a_tracker_without_its_package_names_the_extra(name, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(tracker, "find_spec", lambda package: None)
+    assert run_words([f"tracker={name}"]) == 2
+    said = capsys.readouterr().err
+    assert f"tracker={name}" in said and f'pip install "expctl[{name}]"' in said
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_tracker_with_its_package_is_none_of_its_business(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(tracker, "find_spec", lambda package: object())
+    assert run_words(["check", "tracker=trackio"]) == 0
