@@ -29,7 +29,7 @@ class Curve:
     """One group over the steps; `mean` of the runs that have a value there, None where none has.
 
     `low` and `high` are the lowest and the highest run, None where fewer than two have a value; `count` says how many
-    have, of `runs` that logged the metric at all.
+    have, of `logged` that ever logged the metric, of `runs` in the group.
     """
 
     group: str
@@ -38,6 +38,7 @@ class Curve:
     low: list[float | None]
     high: list[float | None]
     count: list[int]
+    logged: int
     runs: int
 
 
@@ -118,7 +119,8 @@ def curves_of(name: str, groups: Sequence[Grouped]) -> Curves | None:
     if not any(len(points) > 1 for runs in logged.values() for points in runs):
         return None
     windows = _windows(steps)
-    curves = [_curve(label, runs, steps, windows) for label, runs in logged.items() if runs]
+    sizes = {one.label: len(one.records) for one in groups}
+    curves = [_curve(label, runs, steps, windows, sizes[label]) for label, runs in logged.items() if runs]
     width = math.ceil((steps[-1] - steps[0]) / len(windows)) if len(windows) < len(steps) else None
     # What the reward is called after the evaluation it is called in training too.
     title = WASTED.get(name) or metrics.title(f"eval_{name.removeprefix('eval_')}", groups)
@@ -178,7 +180,9 @@ def _windows(steps: Sequence[float]) -> list[list[int]]:
     return [places for places in found if places]
 
 
-def _curve(label: str, runs: list[dict[float, float]], steps: list[float], windows: list[list[int]]) -> Curve:
+def _curve(
+    label: str, runs: list[dict[float, float]], steps: list[float], windows: list[list[int]], size: int
+) -> Curve:
     """Runs that logged at other steps are read between their own; before their first and after their last they are
     absent, and so they are beside a value that was no number."""
     import numpy
@@ -197,7 +201,7 @@ def _curve(label: str, runs: list[dict[float, float]], steps: list[float], windo
         found["low"].append(min(known) if known[1:] else None)
         found["high"].append(max(known) if known[1:] else None)
         found["count"].append(len(known))
-    return Curve(label, runs=len(runs), **_trimmed(found))
+    return Curve(label, logged=len(runs), runs=size, **_trimmed(found))
 
 
 def _trimmed(found: dict[str, list]) -> dict[str, list]:

@@ -23,7 +23,7 @@ def only(outputs, *runs, name="reward"):
 
 def test_a_curve_is_the_mean_of_the_seeds_and_its_band_reaches_from_the_lowest_to_the_highest(tmp_path):
     (curve,) = only(tmp_path, {1: 0.0, 2: 1.0}, {1: 1.0, 2: 2.0}, {1: 5.0, 2: 3.0}).curves
-    assert (curve.steps, curve.mean, curve.count, curve.runs) == ([1, 2], [2.0, 2.0], [3, 3], 3)
+    assert (curve.steps, curve.mean, curve.count, curve.logged) == ([1, 2], [2.0, 2.0], [3, 3], 3)
     assert (curve.low, curve.high) == ([0.0, 1.0], [5.0, 3.0])
 
 
@@ -54,6 +54,27 @@ def test_a_metric_that_a_group_never_logged_leaves_that_group_out_and_says_so(tm
     drawn = {picture.name: picture for picture in pictures(comparison, records_of(comparison))}
     assert "No values of algorithm=gfpo." in drawn["curve-reward"].caption
     assert drawn["curve-reward"].legend == ["algorithm=grpo"]
+
+
+def test_a_caption_says_which_runs_are_missing_where(tmp_path):
+    whole = {step: float(step) for step in range(1, 6)}
+    runs = [whole, {step: whole[step] for step in (1, 2, 3)}, {}]
+    folders = [
+        synthetic.run(tmp_path, seed, 0.5, rows=[{"step": step, "reward": value} for step, value in points.items()])
+        for seed, points in enumerate(runs)
+    ]
+    comparison = conclude(folders)
+    caption = pictures(comparison, records_of(comparison))[0].caption
+    assert "all runs: 2 of 3 runs logged it." in caption
+    assert "not all of 2 runs have a value at 2 steps between 4 and 5." in caption
+
+
+def test_a_caption_says_where_an_interval_reaches_beyond_the_picture(tmp_path):
+    two, three = (conclude(synthetic.two_algorithms(tmp_path / str(len(many)), many, many)) for many in
+                  ([0.1, 0.2], [0.1, 0.15, 0.2]))  # fmt: skip
+    beyond = "Intervals without an end reach beyond the picture."
+    assert beyond in pictures(two, records_of(two))[0].caption
+    assert beyond not in pictures(three, records_of(three))[0].caption
 
 
 def test_a_run_of_many_steps_is_averaged_over_windows(tmp_path):

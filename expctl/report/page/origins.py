@@ -27,7 +27,7 @@ def configs(groups: Sequence[Grouped]) -> Markup:
     elif read[1:]:
         parts.append(tag("p", "The configs are the same; the groups differ in files."))
     whole = [_line(key, values, key in differing) for key, values in rows.items()]
-    parts.append(tag("details", tag("summary", f"All {len(keys)} keys, differences marked"),
+    parts.append(tag("details", tag("summary", f"All {len(keys)} keys{', differences marked' if differing else ''}"),
                      table("The whole config", columns, whole, class_="config")))  # fmt: skip
     return section("configs", "Configs", *parts)
 

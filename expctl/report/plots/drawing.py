@@ -75,13 +75,30 @@ def draw_trade(trade: Trade, groups: Sequence[str], axes: Any, theme: Theme) -> 
             axes.plot(*before, marker="x", color=theme.muted, markersize=6, linestyle="none")
             axes.annotate("", middle, before, arrowprops={"arrowstyle": "->", "color": colour, "alpha": 0.7,
                           "linestyle": DASHES[place], "shrinkB": 7, "mutation_scale": 13})  # fmt: skip
-    shown = [one for one in trade.ends if one.group in groups]
-    for side, metric, limit in ((0, trade.length, axes.set_xlim), (1, trade.reward, axes.set_ylim)):
-        before = [trade.before[group][side] for group in groups if group in trade.before]
-        known = [*before, *(one.after[side] for one in shown)]
-        limit(*_limits(known, [_mean(metric, group) for group in groups]))
+    for limit, (known, means) in zip((axes.set_xlim, axes.set_ylim), _sides(trade, groups), strict=True):
+        limit(*_limits(known, means))
     axes.set_xlabel("completion length (tokens), shorter is cheaper")
     axes.set_ylabel(_wrapped_axis(trade.reward.title))
+
+
+def trade_leaves_picture(trade: Trade, groups: Sequence[str]) -> bool:
+    return any(leave_picture(known, means) for known, means in _sides(trade, groups))
+
+
+def leave_picture(known: Sequence[float], means: Sequence[Estimate]) -> bool:
+    """Whether an interval reaches beyond the picture."""
+    low, high = _limits(known, means)
+    return any(not low <= end <= high for mean in means for end in (mean.low, mean.high) if end is not None)
+
+
+def _sides(trade: Trade, groups: Sequence[str]) -> list[tuple[list[float], list[Estimate]]]:
+    """What must be seen along the length, and along the reward."""
+    found = []
+    for side, metric in enumerate((trade.length, trade.reward)):
+        before = [trade.before[group][side] for group in groups if group in trade.before]
+        ends = [one.after[side] for one in trade.ends if one.group in groups]
+        found.append(([*before, *ends], [_mean(metric, group) for group in groups]))
+    return found
 
 
 def _mean(metric: Metric, group: str) -> Estimate:

@@ -9,12 +9,20 @@ from expctl.compare.comparison import Comparison, Estimate, Metric
 from expctl.compare.curves import Curve, Curves, Trade, learning_curves, trade, wasted_groups
 from expctl.compare.groups import Grouped
 from expctl.compare.verdict import number
-from expctl.report.plots.drawing import dodge, draw_curves, draw_final, draw_trade
+from expctl.report.plots.drawing import (
+    dodge,
+    draw_curves,
+    draw_final,
+    draw_trade,
+    leave_picture,
+    trade_leaves_picture,
+)
 from expctl.report.plots.picture import Picture, Stop, write
 from expctl.report.plots.style import MOST_GROUPS, lines_of
 
 # With more groups, the values at a step would hide the plot.
 MOST_WITH_BANDS = 4
+CUT = " Intervals without an end reach beyond the picture."
 
 
 def pictures(comparison: Comparison, groups: Sequence[Grouped]) -> list[Picture]:
@@ -42,7 +50,7 @@ def _of_curves(kind: str, curves: Curves, labels: Sequence[str]) -> Picture:
     present = [one.group for one in curves.curves]
     groups = [label for label in labels if label in present][:MOST_GROUPS]
     drawn = [one for one in curves.curves if one.group in groups]
-    said = ["Line: mean of the runs of a group." if any(one.runs > 1 for one in drawn) else "One run a group."]
+    said = ["Line: mean of the runs of a group." if any(one.logged > 1 for one in drawn) else "One run a group."]
     if any(low is not None for one in drawn for low in one.low):
         said.append("Band: from the lowest run to the highest.")
     if curves.window:
@@ -63,11 +71,12 @@ def _of_curves(kind: str, curves: Curves, labels: Sequence[str]) -> Picture:
 
 def _shortfall(curve: Curve) -> str:
     """Where runs of a group are missing: a mean of others is not the same line."""
-    fewer = [step for step, count in zip(curve.steps, curve.count, strict=True) if count < curve.runs]
+    fewer = [step for step, count in zip(curve.steps, curve.count, strict=True) if count < curve.logged]
+    said = f"{curve.group}: {curve.logged} of {curve.runs} runs logged it. " if curve.logged < curve.runs else ""
     if not fewer:
-        return ""
+        return said.strip()
     where = f"at {len(fewer)} steps between {fewer[0]:g} and {fewer[-1]:g}" if fewer[1:] else f"at step {fewer[0]:g}"
-    return f"{curve.group}: not all {curve.runs} runs have a value {where}."
+    return f"{said}{curve.group}: not all of {curve.logged} runs have a value {where}."
 
 
 def _stops_of_curves(curves: Sequence[Curve]) -> list[Stop]:
@@ -94,10 +103,12 @@ def _of_final(metric: Metric, level: float) -> Picture:
         if one.mean:
             stops.append(Stop(one.mean.value, -row - 0.16, [one.group, f"mean: {said(one.mean)}, {_runs(one.count)}"]))
     better = f" {metric.better[0].upper()}{metric.better[1:]} is better." if metric.better and metric.judged else ""
+    known = [value.value for one in groups for value in one.values if value.value is not None]
+    cut = CUT if leave_picture(known, [one.mean for one in groups if one.mean]) else ""
     return Picture(
         name=f"final-{_file(metric.name)}",
         title=f"{metric.title[0].upper()}{metric.title[1:]} by group",
-        caption=f"Small: the runs. Large: their mean, with its {100 * level:g} % interval.{better}",
+        caption=f"Small: the runs. Large: their mean, with its {100 * level:g} % interval.{better}{cut}",
         draw=partial(draw_final, metric, groups),
         stops=stops,
         height=0.6 + 0.5 * len(groups) + 0.16 * (lines_of([one.group for one in groups]) - len(groups)),
@@ -121,7 +132,8 @@ def _of_trade(both: Trade, labels: Sequence[str], level: float) -> Picture:
         if before := both.before.get(group):
             stops.append(Stop(*before, [f"{group}, before training", _pair(both, *before)]))
     arrow = " Arrows lead from before training (x)." if any(group in both.before for group in groups) else ""
-    note = "".join(f" {left}" for left in _left_out(labels, groups, list(present)))
+    note = CUT if trade_leaves_picture(both, groups) else ""
+    note += "".join(f" {left}" for left in _left_out(labels, groups, list(present)))
     return Picture(
         name="reward-against-length",
         title=f"{both.reward.title[0].upper()}{both.reward.title[1:]} against completion length",
