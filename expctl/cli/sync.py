@@ -30,7 +30,7 @@ def main(words: list[str]) -> int:
     under_way = [run for run in waiting if waiting[run] and is_held(run.lock)]
     to_do = {run: folders for run, folders in waiting.items() if folders and run not in under_way}
     for run in under_way:
-        print(f"still running  {run.run_id}")
+        print(f"still running  {run.run_id}", flush=True)
     if not recorded:
         print("nothing was recorded offline by tracker=wandb")
     elif not to_do:
