@@ -1,4 +1,4 @@
-"""Every command of the README runs. Long trainings are cut to one step; everything else is typed as it stands."""
+"""Every command of the README and of docs/ runs. Long trainings are cut to one step; all else is typed as it stands."""
 
 import re
 import shlex
@@ -7,7 +7,10 @@ import sys
 import pytest
 from harness import COMMAND, REPOSITORY, expctl, forked_workers, manifest, run, runs
 
-README = (REPOSITORY / "README.md").read_text()
+PAGES = {
+    path.name: path.read_text() for path in [REPOSITORY / "README.md", *sorted((REPOSITORY / "docs").glob("*.md"))]
+}
+README = PAGES["README.md"]
 SHORT = ["args.max_steps=1", "args.do_eval=false"]
 # Commands that have a test of their own, by what they begin with.
 ELSEWHERE = {
@@ -25,19 +28,19 @@ ELSEWHERE = {
 }
 
 
-def blocks(language: str) -> list[str]:
-    return re.findall(rf"^```{language}\n(.*?)^```", README, flags=re.M | re.S)
+def blocks(page: str, language: str) -> list[str]:
+    return re.findall(rf"^```{language}\n(.*?)^```", PAGES[page], flags=re.M | re.S)
 
 
-def commands() -> list[str]:
-    lines = [line for block in blocks("bash") for line in block.splitlines() if line.strip()]
-    return [line for line in lines if not line.startswith(tuple(ELSEWHERE))]
+def commands() -> list[tuple[str, str]]:
+    lines = [(page, line) for page in PAGES for block in blocks(page, "bash") for line in block.splitlines()]
+    return [(page, line) for page, line in lines if line.strip() and not line.startswith(tuple(ELSEWHERE))]
 
 
 @pytest.fixture
-def folder(tmp_path):
-    """A working folder with the files that the README has the reader write."""
-    for block in [*blocks("python"), *blocks("yaml")]:
+def folder(tmp_path, page):
+    """A working folder with the files that the page has the reader write."""
+    for block in [*blocks(page, "python"), *blocks(page, "yaml")]:
         first = block.splitlines()[0]
         if re.fullmatch(r"# [\w/]+\.(py|yaml)", first):
             path = tmp_path / first[2:]
@@ -45,13 +48,14 @@ def folder(tmp_path):
             path.write_text(block.split("\n", 1)[1] if path.suffix == ".yaml" else block)
     rows = [f'{{"question": "{n}+{n}=", "solution": "{2 * n}"}}' for n in range(10, 60)]
     (tmp_path / "problems.jsonl").write_text("\n".join(rows))
+    (tmp_path / "held_out.jsonl").write_text("\n".join(rows[:8]))
     (tmp_path / "models").mkdir()
     (tmp_path / "models" / "tiny").symlink_to(REPOSITORY / "expctl" / "models" / "tiny")
     return tmp_path
 
 
-@pytest.mark.parametrize("line", commands())
-def test_command(line, folder):
+@pytest.mark.parametrize(("page", "line"), commands())
+def test_command(page, line, folder):
     program, *words = shlex.split(line)
     others = ("list", "check", "verify", "--cfg", "ls", "explain", "sync")
     trains = program != "expctl" or not words or words[0] not in others
@@ -66,22 +70,24 @@ def test_command(line, folder):
         assert runs(folder) and all(manifest(path)["status"] == "completed" for path in runs(folder))
 
 
-def shown() -> list[str]:
-    """Lines of the README that show a command which this machine may have no device or network for."""
-    return [line[2:] for block in blocks("console") for line in block.splitlines() if line.startswith("$ ")]
+def shown() -> list[tuple[str, str]]:
+    """Lines that show a command which is refused, or which this machine may have no device, network or time for."""
+    found = [(page, line) for page in PAGES for block in blocks(page, "console") for line in block.splitlines()]
+    return [(page, line[2:]) for page, line in found if line.startswith("$ ")]
 
 
-@pytest.mark.parametrize("line", shown())
-def test_shown_command_composes_or_is_refused_as_shown(line, folder):
+@pytest.mark.parametrize(("page", "line"), shown())
+def test_shown_command_composes_or_is_refused_as_shown(page, line, folder):
     _, _, words = line.rpartition("expctl")
     composing = ["check"] if "-m" in words else ["--cfg", "job"]
     done = expctl(*composing, *shlex.split(words), cwd=folder)
     if done.returncode == 2:
-        block = next(block for block in blocks("console") if f"$ {line}\n" in block)
+        block = next(block for block in blocks(page, "console") if f"$ {line}\n" in block)
         done = expctl(*shlex.split(words), cwd=folder)
         assert done.stderr == block.split("\n", 1)[1]
         return
-    assert done.returncode == 0 and "algorithm:" in done.stdout, done.stderr
+    shown_by = "ok  " if "-m" in words else "algorithm:"
+    assert done.returncode == 0 and shown_by in done.stdout, done.stderr
 
 
 def test_the_commands_that_are_tested_elsewhere_are_there():

@@ -76,8 +76,8 @@ def test_cells_become_jobs_that_keep_to_the_gpu_that_slurm_gives_them_and_are_su
 
 def test_a_cell_over_two_nodes_that_is_told_to_stop_is_put_back_and_carries_on_as_the_same_run(cluster, tmp_path):
     sweep = subprocess.Popen(
-        [COMMAND, *SLURM, *LONG, "hardware.num_machines=2", "force=true"], cwd=tmp_path, env=clean_environment(**cluster),
-        stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+        [COMMAND, *SLURM, *LONG, "hardware.num_machines=2", "force=true"],
+        cwd=tmp_path, env=clean_environment(**cluster), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
     )  # fmt: skip
     wait_for(lambda: trains(tmp_path))
     ask(cluster, "scancel", "--signal=USR2", ask(cluster, "squeue", "--noheader", "--format=%i").strip())
