@@ -57,7 +57,7 @@ def test_a_ray_that_dies_is_one_message_and_the_same_command_finishes(tmp_path):
 
 
 def test_ctrl_c_saves_the_running_cell_and_the_same_command_carries_on(tmp_path):
-    words = [*RAY, *SFT, "args.max_steps=200", "args.per_device_train_batch_size=2"]
+    words = [*RAY, *SFT, "args.max_steps=1000", "args.per_device_train_batch_size=2"]
     sweep = start(*words, cwd=tmp_path)
     wait_for(lambda: runs(tmp_path) and (only_run(tmp_path) / "metrics.jsonl").exists())
     sweep.send_signal(signal.SIGINT)
@@ -66,12 +66,13 @@ def test_ctrl_c_saves_the_running_cell_and_the_same_command_carries_on(tmp_path)
     assert "1 interrupted" in said and "the same command finishes the rest" in said
     assert "Traceback" not in said + wrong
     run = only_run(tmp_path)
-    [saved] = (run / "checkpoints").glob("checkpoint-*/complete.json")
+    sealed = (run / "checkpoints").glob("checkpoint-*/complete.json")
+    saved = max(int(path.parent.name.rpartition("-")[2]) for path in sealed)
     again = expctl(*words, cwd=tmp_path)
     assert again.returncode == 0, again.stdout + again.stderr
     told = manifest(run)
-    assert [attempt["from_step"] for attempt in told["attempts"]] == [0, int(saved.parent.name.rpartition("-")[2])]
-    assert [row["step"] for row in metrics(run) if "loss" in row] == list(range(1, 201))
+    assert [attempt["from_step"] for attempt in told["attempts"]] == [0, saved]
+    assert [row["step"] for row in metrics(run) if "loss" in row] == list(range(1, 1001))
 
 
 def test_fail_fast_is_refused_where_a_scheduler_runs_the_cells(tmp_path):
