@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import uuid
 import warnings
 from collections.abc import Mapping
 from pathlib import Path
@@ -9,12 +10,16 @@ from typing import TYPE_CHECKING, Any
 
 from expctl.config.refusal import Refusal
 from expctl.config.suggest import nearest
+from expctl.runs.manifest import now
 from expctl.runs.tell import tell
 
 if TYPE_CHECKING:
     from optuna import Study
 
 MISSING = Refusal("a search needs Optuna, which is not installed", do='pip install "expctl[sweep]"')
+
+# Samplers that give a trial its place in one sequence by what the study keeps: another seed would be another sequence.
+OF_ONE_SEQUENCE = ("GridSampler", "QMCSampler")
 
 
 class JournalError(OSError):
@@ -62,8 +67,15 @@ def open_study(
     study = create_study(
         storage=JournalStorage(storage), study_name=file.stem, direction=direction, load_if_exists=True, pruner=prunes
     )
-    study.sampler = _sampler(sampler, len(study.get_trials(deepcopy=False)))
+    study.sampler = _sampler(sampler, _earlier(study))
     return study
+
+
+def _earlier(study: "Study") -> int:
+    """How many times the study was opened before. Counted in its journal, so that of two at once one is the earlier."""
+    name = f"opened {uuid.uuid4().hex}"
+    study.set_user_attr(name, now())
+    return [key for key in study.user_attrs if key.startswith("opened ")].index(name)
 
 
 def _backend(file: Path, lock: Any) -> Any:
@@ -82,10 +94,10 @@ def _backend(file: Path, lock: Any) -> Any:
     return Backend(str(file), lock)
 
 
-def _sampler(options: Mapping[str, Any], made: int) -> Any:
-    """The sampler of the config. From the same seed it would propose the same first trials after every pause."""
-    moved = {"seed": options["seed"] + made} if options.get("seed") is not None else {}
-    return _made("sampler", {**options, **moved})
+def _sampler(options: Mapping[str, Any], earlier: int) -> Any:
+    """The sampler of the config. From the same seed every command that takes part would propose the same trials."""
+    seeded = options.get("seed") is not None and options.get("name") not in OF_ONE_SEQUENCE
+    return _made("sampler", {**options, **({"seed": options["seed"] + earlier} if seeded else {})})
 
 
 def _made(kind: str, options: Mapping[str, Any]) -> Any:

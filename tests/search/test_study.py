@@ -22,6 +22,19 @@ def test_a_study_that_is_opened_again_goes_on_and_does_not_propose_its_first_tri
     assert asked(open_study(tmp_path / "b.journal", "minimize", SAMPLER), 3) == first
 
 
+def test_of_commands_that_open_one_study_at_once_none_proposes_the_trials_of_another(tmp_path):
+    studies = [open_study(tmp_path / "a.journal", "minimize", SAMPLER) for _ in range(3)]
+    assert len({value for study in studies for value in asked(study, 3)}) == 9
+
+
+def test_a_grid_stays_one_grid_whoever_asks_it(tmp_path):
+    grid = {"name": "GridSampler", "search_space": {"a": [0.1, 0.2, 0.3, 0.4, 0.5, 0.6]}, "seed": 3}
+    studies = [open_study(tmp_path / "a.journal", "minimize", grid)]
+    found = asked(studies[0], 2)
+    studies.append(open_study(tmp_path / "a.journal", "minimize", grid))
+    assert len({*found, *(value for _ in range(2) for study in studies for value in asked(study, 1))}) == 6
+
+
 @pytest.mark.parametrize("damage", [b'{"op_code": 5, "work', b"\0\0\0\n", b"[]\n"])
 def test_a_damaged_journal_keeps_what_stands_before_the_damage(tmp_path, damage, capsys):
     file = tmp_path / "a.journal"
