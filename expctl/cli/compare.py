@@ -5,6 +5,7 @@ import shlex
 import sys
 from pathlib import Path
 
+from expctl.cli.options import take
 from expctl.config.refusal import Refusal
 from expctl.report.files import refuse_unwritable, write_files
 
@@ -12,7 +13,6 @@ USAGE = (
     "expctl compare [RUN|SWEEP|PATTERN|key=value ...] [--baseline LABEL] [--metric NAME,...] [--level 0.95] [--json] "
     "[--plots FOLDER] [--html FILE]"
 )
-_VALUED = ("--baseline", "--metric", "--level", "--plots", "--html")
 
 
 def main(words: list[str]) -> int:
@@ -21,10 +21,9 @@ def main(words: list[str]) -> int:
     Raises:
         Refusal: nothing is named so, or it was not measured alike.
     """
-    named, options = _parse(words)
-    plots, page = (
-        Path(values[-1]).expanduser() if (values := options[name]) else None for name in ("--plots", "--html")
-    )
+    valued = ("--baseline", "--level", "--plots", "--html")
+    options, named = take(words, flags=("--json",), valued=valued, listed=("--metric",), usage=USAGE)
+    plots, page = (Path(options[name]).expanduser() if name in options else None for name in ("--plots", "--html"))
     refuse_unwritable(plots, page)
     # The numeric libraries are for this verb alone.
     from expctl.compare.comparison import plain
@@ -36,45 +35,19 @@ def main(words: list[str]) -> int:
     comparison = conclude(
         selection.folders,
         gone=selection.gone,
-        asked=options["--metric"],
-        baseline=(options["--baseline"] or ["first"])[-1],
-        level=_level((options["--level"] or ["0.95"])[-1]),
+        asked=options["--metric"].split(",") if "--metric" in options else (),
+        baseline=options.get("--baseline", "first"),
+        level=_level(options.get("--level", "0.95")),
     )
-    if options["--json"]:
+    if "--json" in options:
         print(json.dumps(plain(comparison), indent=2, ensure_ascii=False))
     else:
         print_comparison(comparison)
     if plots or page:
         # Beside JSON, standard output is for that alone.
         for line in write_files(comparison, plots, page, shlex.join(["expctl", "compare", *words])):
-            print(line, file=sys.stderr if options["--json"] else sys.stdout)
+            print(line, file=sys.stderr if "--json" in options else sys.stdout)
     return 0
-
-
-def _parse(words: list[str]) -> tuple[list[str], dict[str, list[str]]]:
-    """The words that name runs, and the values of each option, which may come several times."""
-    named: list[str] = []
-    options: dict[str, list[str]] = {name: [] for name in (*_VALUED, "--json")}
-    rest = list(words)
-    while rest:
-        word = rest.pop(0)
-        name, equals, value = word.partition("=")
-        if not word.startswith("-"):
-            named.append(word)
-        elif word == "--json":
-            options["--json"].append(word)
-        elif name not in _VALUED:
-            from expctl.config.suggest import nearest
-
-            raise Refusal(
-                f"no option '{name}'", where=f"{word} (command line)", nearest=nearest(name, options), do=USAGE
-            )
-        elif not equals and not rest:
-            raise Refusal(f"{name} needs a value", where=f"{word} (command line)", do=USAGE)
-        else:
-            value = value if equals else rest.pop(0)
-            options[name] += value.split(",") if name == "--metric" else [value]
-    return named, options
 
 
 def _level(text: str) -> float:

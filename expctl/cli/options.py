@@ -7,9 +7,17 @@ from expctl.config.suggest import nearest
 
 
 def take(
-    words: list[str], *, flags: Collection[str] = (), valued: Collection[str] = (), usage: str
+    words: list[str],
+    *,
+    flags: Collection[str] = (),
+    valued: Collection[str] = (),
+    listed: Collection[str] = (),
+    usage: str,
 ) -> tuple[dict[str, str], list[str]]:
     """Option -> its value (empty for a flag), and the other words. Values follow as the next word or after `=`.
+
+    Args:
+        listed: options that may come several times; their values are joined by commas. Of another the last one counts.
 
     Raises:
         Refusal: an option that there is none of, or one without its value.
@@ -23,11 +31,12 @@ def take(
             rest.append(word)
         elif name in flags and not given:
             found[name] = ""
-        elif name in valued:
-            found[name] = value if given else next(left, "")
-            if not found[name]:
+        elif name in valued or name in listed:
+            value = value if given else next(left, "")
+            if not value:
                 raise Refusal(f"{name} needs a value", where=f"{word} (command line)", do=usage)
+            found[name] = f"{found[name]},{value}" if name in listed and name in found else value
         else:
-            where = f"{word} (command line)"
-            raise Refusal(f"no option '{name}'", where=where, nearest=nearest(name, [*flags, *valued]), do=usage)
+            known = [*flags, *valued, *listed]
+            raise Refusal(f"no option '{name}'", where=f"{word} (command line)", nearest=nearest(name, known), do=usage)
     return found, rest

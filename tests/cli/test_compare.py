@@ -126,7 +126,8 @@ def test_json_has_everything_and_nothing_else_is_printed(outputs, capsys):
 def test_only_the_metrics_that_were_asked_for_are_shown(outputs, capsys):
     two_algorithms(outputs, GRPO, GFPO)
     assert "seconds" not in shown(capsys, "outputs", "--metric", "reward")
-    assert "seconds" in shown(capsys, "outputs", "--metric=reward,training")
+    both = shown(capsys, "outputs", "--metric=reward,training")
+    assert "seconds" in both and both == shown(capsys, "outputs", "--metric", "reward", "--metric=training")
 
 
 @pytest.mark.parametrize(
@@ -134,6 +135,7 @@ def test_only_the_metrics_that_were_asked_for_are_shown(outputs, capsys):
     [
         (["--metrics", "x"], "--metric"),
         (["--metric"], "needs a value"),
+        (["--baseline="], "needs a value"),
         (["--level", "95"], "no level '95'"),
         (["--level", "high"], "no level 'high'"),
         (["--baseline", "algorithm=gfqo"], "algorithm=gfpo"),
