@@ -103,7 +103,8 @@ class Metric:
     """One metric over all groups, in the order of `Comparison.groups`; differences are those to the baseline.
 
     `name` is its key in summary.json, `title` what a person calls it. `better` is `higher`, `lower`, or None where it
-    is not known. Only a `judged` metric has verdicts.
+    is not known. Only a `judged` metric has verdicts. `start` is the evaluation before training, one value a seed,
+    where all groups were evaluated then and agree.
     """
 
     name: str
@@ -112,6 +113,7 @@ class Metric:
     judged: bool
     groups: list[Summary]
     differences: list[Difference]
+    start: Summary | None = None
 
 
 @dataclass(frozen=True)

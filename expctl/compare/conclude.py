@@ -9,6 +9,7 @@ from expctl.compare.groups import Grouped, group, listed, typed, varied
 from expctl.compare.judge import judge, measure
 from expctl.compare.more_seeds import commands
 from expctl.compare.runs import Record, UnreadableRunError, read
+from expctl.compare.start import started_otherwise
 from expctl.config.refusal import Refusal
 from expctl.config.suggest import nearest
 from expctl.runs.manifest import COMPLETED
@@ -46,6 +47,7 @@ def conclude(
         raise Refusal(f"not measured alike: {why}", do=_within(groups))
     names, refusals = _measured_alike(metrics.chosen(groups, asked), groups, asked)
     judged = judge([measure(name, groups, level) for name in names], 1 - level)
+    titles = {metric.name: metric.title for metric in judged}
     count = sum(difference.p_corrected is not None for metric in judged for difference in metric.differences)
     return Comparison(
         question=_question(groups),
@@ -55,7 +57,7 @@ def conclude(
         groups=[one.group for one in groups],
         metrics=judged,
         corrected_for=count,
-        warnings=[*warnings, *_missing(judged), *alike.circumstances(groups)],
+        warnings=[*warnings, *_missing(judged), *started_otherwise(titles, groups), *alike.circumstances(groups)],
         refusals=refusals,
         more_seeds=commands(groups, [difference for metric in judged for difference in metric.differences]),
     )

@@ -6,6 +6,7 @@ from dataclasses import replace
 from expctl.compare import metrics, statistics
 from expctl.compare.comparison import Difference, Estimate, Metric, RunValue, Summary
 from expctl.compare.groups import Grouped
+from expctl.compare.start import start
 from expctl.compare.verdict import FEWEST, verdict
 
 
@@ -20,6 +21,7 @@ def measure(name: str, groups: Sequence[Grouped], level: float) -> Metric:
         judged=metrics.is_judged(name),
         groups=summaries,
         differences=[_difference(one, summaries[0], level, better) for one in summaries[1:]],
+        start=start(name, groups, level),
     )
 
 

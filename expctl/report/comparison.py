@@ -67,7 +67,7 @@ def _table(metric: Metric, level: float) -> Any:
         table.add_column(title, justify="right", no_wrap=True)
     differences = {one.group: one for one in metric.differences}
     finest, finest_difference = _finest(one.mean for one in metric.groups), _finest(map(_of, metric.differences))
-    for one in metric.groups:
+    for one in [*([metric.start] if metric.start else []), *metric.groups]:
         row = [one.group, str(one.count), _with_interval(one.mean, finest)]
         row += [number(one.iqm.value, finest) if one.iqm else ""] if with_iqm else []
         if difference := differences.get(one.group):

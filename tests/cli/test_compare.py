@@ -100,6 +100,13 @@ def test_a_sweep_is_shown_as_a_table_a_verdict_and_nothing_else(outputs, capsys)
     assert max(map(len, said.splitlines())) <= 100
 
 
+def test_the_start_is_the_first_line_of_a_table(outputs, capsys):
+    two_algorithms(outputs, GRPO, GFPO, summary={"before": {"eval_reward": 0.75}})
+    lines = shown(capsys, "outputs", "--metric", "reward").splitlines()
+    head = next(place for place, line in enumerate(lines) if line.startswith("group"))
+    assert lines[head + 1].split() == ["start", "4", "0.750"] and lines[head + 2].startswith("algorithm=grpo")
+
+
 def test_too_few_seeds_end_with_the_command_that_makes_them(outputs, capsys):
     sweep(outputs, "s-1", two_algorithms(outputs, GRPO[:2], GFPO[:2]))
     assert shown(capsys).rstrip().endswith("expctl -m algorithm=grpo,gfpo seed=2,3,4,5")

@@ -74,6 +74,7 @@ def test_the_page_has_every_section_in_the_order_in_which_one_reads(text):
 
 def test_the_page_says_what_the_comparison_says(text):
     for said in ("algorithm: grpo, gfpo, over seeds 0-2", "lower", "0.936 [0.892, 0.980]", "I guess four", "accuracy 1",
+                 ">before training<",
                  "GFPOTrainer", "0123456789ab", "aaaa (2048 rows)", "expctl algorithm=gfpo seed=2", "node1",
                  "expctl -m algorithm=grpo,gfpo seed=3", "expctl compare --html report.html"):  # fmt: skip
         assert said in text, said

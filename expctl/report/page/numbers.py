@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from expctl.compare.comparison import BETTER, HIGHER, LOWER, WORSE, Comparison, Difference, Estimate, Metric
+from expctl.compare.start import START
 from expctl.compare.verdict import number, signed
 from expctl.report.page.markup import Markup, joined, section, table, tag
 
@@ -50,7 +51,7 @@ def _table(metric: Metric, comparison: Comparison) -> Markup:
         columns += [f"difference ({interval})", f"P({'better' if better else 'higher'})", "p (corrected)"]
     differences = {one.group: one for one in metric.differences}
     rows = []
-    for one in metric.groups:
+    for one in [*([metric.start] if metric.start else []), *metric.groups]:
         row: list[Any] = [_name(one.group, comparison), str(one.count), _with_interval(one.mean)]
         row += [number(one.iqm.value, one.iqm) if one.iqm else ""] if with_middle else []
         row += _compared(differences.get(one.group)) if metric.differences else []
@@ -60,9 +61,10 @@ def _table(metric: Metric, comparison: Comparison) -> Markup:
 
 
 def _name(group: str, comparison: Comparison) -> Any:
-    if group != comparison.baseline or not comparison.groups[1:]:
-        return group
-    return joined([group, " ", tag("span", "baseline", class_="note")])
+    note = "before training" if group == START else ""
+    if group == comparison.baseline and comparison.groups[1:]:
+        note = "baseline"
+    return joined([group, " ", tag("span", note, class_="note")]) if note else group
 
 
 def _compared(difference: Difference | None) -> list[str]:
