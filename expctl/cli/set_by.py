@@ -6,7 +6,8 @@ from pathlib import Path
 from typing import Any
 
 from expctl.config.experiment import Experiment, sources_of
-from expctl.config.origin import Origins, leaves, origins
+from expctl.config.origin import Origins, origins
+from expctl.nested import leaves, sequence
 from expctl.runs.filters import text_of
 
 UNKNOWN = "a config file"
@@ -49,8 +50,7 @@ def _composed(told: dict[str, Any]) -> tuple[Experiment, Origins] | None:
 
 
 def _typed(told: dict[str, Any]) -> dict[str, str]:
-    overrides = told.get("overrides")
-    return sources_of([word for word in overrides if isinstance(word, str)] if isinstance(overrides, list) else [])
+    return sources_of([word for word in sequence(told.get("overrides")) if isinstance(word, str)])
 
 
 def _above(key: str, typed: dict[str, str]) -> str | None:

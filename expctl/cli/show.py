@@ -13,6 +13,7 @@ import yaml
 
 from expctl.cli.options import take
 from expctl.config.refusal import Refusal
+from expctl.nested import leaves
 from expctl.places import outputs_root
 from expctl.runs import manifest
 from expctl.runs.facts import BROKEN, UNDER_WAY, facts
@@ -51,7 +52,6 @@ def _latest() -> Run:
 
 def _values(run: Run) -> dict[str, Any]:
     """Dotted key -> value of the run's config; none where it cannot be read, which stands in the facts."""
-    from expctl.config.origin import leaves
     from expctl.runs.bundle import read_config
 
     try:

@@ -8,6 +8,7 @@ from typing import Any
 
 import yaml
 
+from expctl.nested import leaves, mapping, sequence
 from expctl.runs import manifest
 from expctl.runs.bundle import read_config
 from expctl.runs.files import Run, read_json, read_metrics
@@ -56,13 +57,12 @@ class Record:
     @property
     def choices(self) -> dict[str, str]:
         """Config group -> the chosen option."""
-        return _mapping(self.told.get("choices"))
+        return mapping(self.told.get("choices"))
 
     @property
     def overrides(self) -> list[str]:
         """What was typed."""
-        words = self.told.get("overrides")
-        return [word for word in words if isinstance(word, str)] if isinstance(words, list) else []
+        return [word for word in sequence(self.told.get("overrides")) if isinstance(word, str)]
 
     @property
     def command(self) -> str:
@@ -70,30 +70,30 @@ class Record:
 
     @property
     def versions(self) -> dict[str, str | None]:
-        return _mapping(self.told.get("versions"))
+        return mapping(self.told.get("versions"))
 
     @property
     def devices(self) -> dict[str, Any] | None:
-        return _mapping(self.told.get("devices")) or None
+        return mapping(self.told.get("devices")) or None
 
     @property
     def code(self) -> dict[str, str]:
         """File -> digest of the user's own code."""
-        return _mapping(self.told.get("sources"))
+        return mapping(self.told.get("sources"))
 
     @property
     def inputs(self) -> dict[str, str]:
         """File -> digest of local data and weights."""
-        return _mapping(self.told.get("inputs"))
+        return mapping(self.told.get("inputs"))
 
     @property
     def data(self) -> dict[str, Any] | None:
-        return _mapping(self.told.get("data")) or None
+        return mapping(self.told.get("data")) or None
 
     @property
     def warnings(self) -> list[str]:
         """What the run itself warned of."""
-        told = [*(self.told.get("data_changed") or []), *(self.told.get("warnings") or [])]
+        told = [*sequence(self.told.get("data_changed")), *sequence(self.told.get("warnings"))]
         return [word for word in told if isinstance(word, str)]
 
     @cached_property
@@ -127,7 +127,7 @@ def read(folder: Path) -> Record:
     return Record(
         run=run,
         told=told,
-        config=flat(deciding(config)),
+        config=dict(leaves(deciding(config))),
         seed=seed if isinstance(seed, int) else None,
         objective=_text(summary.get("objective_name")) or _text(_of(config, "algorithm", "objective")),
         direction=_text(summary.get("direction")) or _text(_of(config, "algorithm", "direction")),
@@ -139,26 +139,13 @@ def read(folder: Path) -> Record:
     )
 
 
-def flat(config: dict[str, Any], above: str = "") -> dict[str, Any]:
-    """Dotted key -> value; lists and empty mappings are values."""
-    found: dict[str, Any] = {}
-    for key, value in config.items():
-        name = f"{above}{key}"
-        found |= flat(value, f"{name}.") if isinstance(value, dict) and value else {name: value}
-    return found
-
-
 def numbers(found: Any) -> Measured:
     """The numbers of a mapping; one that is not finite, or was written as null because it was not, is None."""
     return {
         str(name): float(value) if isinstance(value, int | float) and math.isfinite(value) else None
-        for name, value in _mapping(found).items()
+        for name, value in mapping(found).items()
         if value is None or (isinstance(value, int | float) and not isinstance(value, bool))
     }
-
-
-def _mapping(value: Any) -> dict[str, Any]:
-    return value if isinstance(value, dict) else {}
 
 
 def _text(value: Any) -> str | None:
@@ -167,5 +154,5 @@ def _text(value: Any) -> str | None:
 
 def _of(config: dict[str, Any], *path: str) -> Any:
     for key in path:
-        config = _mapping(config).get(key)
+        config = mapping(config).get(key)
     return config

@@ -7,6 +7,7 @@ from typing import Any
 from omegaconf import DictConfig, OmegaConf
 
 from expctl.launch import devices
+from expctl.nested import mapping
 from expctl.places import cache_root
 
 
@@ -38,7 +39,7 @@ class Experiment:
         below = {name: option for name, option in self.choices.items() if name.startswith(f"{group}/")}
         parts = [name.rpartition("/")[2] if option == "on" else option for name, option in below.items()]
         choice = "_".join([self.choices.get(group) or "none", *parts])
-        path = self.config.get(group, {}).get("path") if isinstance(self.config.get(group), dict) else None
+        path = mapping(self.config.get(group)).get("path")
         if choice in ("local", "files") and path:
             return Path(str(path)).stem.lower()
         return choice
@@ -70,7 +71,7 @@ def frozen(composed: DictConfig, hydra: DictConfig, words: list[str]) -> Experim
     from expctl.config.search_path import UserConfFirst
 
     config = OmegaConf.to_container(composed, resolve=True, throw_on_missing=True)
-    own_rewards = config["dataset"].pop("reward", None) if isinstance(config.get("dataset"), dict) else None
+    own_rewards = mapping(config.get("dataset")).pop("reward", None)
     if isinstance(config.get("reward"), dict) and not config["reward"].get("functions"):
         config["reward"]["functions"] = own_rewards or {}
     typed = [word.removeprefix("++") for word in words]

@@ -17,6 +17,7 @@ from omegaconf import DictConfig
 
 import expctl
 from expctl.launch import devices
+from expctl.nested import mapping
 from expctl.places import cache_root, outputs_root
 from expctl.runs.files import read_json, write_json
 from expctl.runs.manifest import COMPLETED
@@ -31,15 +32,14 @@ class Finished:
     def __init__(self, loader: ConfigLoader, sweep: DictConfig):
         conditions = _conditions(loader, sweep)
         self._path = cache_root() / "cells" / f"{conditions}.json" if conditions else None
-        known = read_json(self._path) if self._path else None
-        self._known: dict[str, str] = known if isinstance(known, dict) else {}
+        self._known: dict[str, str] = mapping(read_json(self._path) if self._path else None)
         self._new: dict[str, str] = {}
 
     def run_of(self, overrides: Sequence[str]) -> Path | None:
         """The completed run that the words mean, if it is known to be theirs."""
         folder = self._known.get(_key(overrides))
-        told = read_json(Path(folder) / "run.json") if folder else None
-        return Path(folder) if isinstance(told, dict) and told.get("status") == COMPLETED else None
+        told = mapping(read_json(Path(folder) / "run.json") if folder else None)
+        return Path(folder) if told.get("status") == COMPLETED else None
 
     def remember(self, overrides: Sequence[str], run: Path) -> None:
         """Keep what the words of a completed cell mean, where nothing but the conditions decides it."""

@@ -11,6 +11,7 @@ from expctl.config.groups import groups
 from expctl.config.locate import own_conf
 from expctl.config.refusal import Refusal
 from expctl.config.suggest import nearest
+from expctl.nested import mapping
 
 
 def as_refusal(error: Exception, typed: list[str]) -> Refusal | None:
@@ -106,11 +107,11 @@ def known_keys(key: str) -> list[str]:
     top, *rest = parent.split(".")
     found: set[str] = set()
     for file in (own_conf() / top).glob("*.yaml"):
-        node = yaml.safe_load(file.read_text()) or {}
-        node = node.get(top, node) if isinstance(node, dict) else {}
+        node = mapping(yaml.safe_load(file.read_text()))
+        node = node.get(top, node)
         for part in rest:
-            node = node.get(part) or {} if isinstance(node, dict) else {}
-        found |= set(node) if isinstance(node, dict) else set()
+            node = mapping(node).get(part)
+        found |= set(mapping(node))
     return sorted(name for name in found if isinstance(name, str) and name != "defaults")
 
 

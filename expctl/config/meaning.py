@@ -11,6 +11,7 @@ from expctl.config import documented
 from expctl.config.fields import HYDRA_KEYS
 from expctl.config.signature import Field
 from expctl.config.source import Definition, find
+from expctl.nested import mapping
 
 
 @dataclass(frozen=True)
@@ -29,8 +30,8 @@ def target_above(config: dict[str, Any], key: str) -> str | None:
     """The `_target_` that takes `key` as a keyword."""
     node: Any = config
     for part in key.split(".")[:-1]:
-        node = node.get(part) if isinstance(node, dict) else None
-    target = node.get("_target_") if isinstance(node, dict) else None
+        node = mapping(node).get(part)
+    target = mapping(node).get("_target_")
     return target if isinstance(target, str) and key.rpartition(".")[2] not in HYDRA_KEYS else None
 
 

@@ -17,6 +17,7 @@ from hydra.types import RunMode
 from omegaconf import OmegaConf
 
 from expctl.config.locate import ROOT_CONFIG, own_conf
+from expctl.nested import leaves
 
 COMMAND_LINE = "command line"
 
@@ -66,16 +67,6 @@ def origins() -> Origins:
         typed = choice.external_override
         found.groups[group] = COMMAND_LINE if typed else _name(_file_of(loader, choice.containing_config_path))
     return found
-
-
-def leaves(node: Any, key: str = "") -> Iterator[tuple[str, Any]]:
-    """(dotted key, value) of everything below a mapping that is no mapping itself."""
-    for name, value in node.items():
-        inner = f"{key}.{name}" if key else str(name)
-        if isinstance(value, dict) and value:
-            yield from leaves(value, inner)
-        else:
-            yield inner, value
 
 
 def _lay_words_over(found: Origins, listed: Any) -> None:

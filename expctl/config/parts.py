@@ -1,10 +1,13 @@
 """The parts that are laid over an algorithm: algorithm/ratio, algorithm/replay, algorithm/reference."""
 
+from typing import Any
+
 import yaml
 
 from expctl.config.experiment import Experiment
 from expctl.config.groups import group_options
 from expctl.config.refusal import Refusal
+from expctl.nested import mapping
 
 OURS = ("expctl.", "trl.")
 
@@ -32,7 +35,7 @@ def check_parts(experiment: Experiment) -> list[Refusal]:
 def _own_trainer(algorithm: str | None) -> str:
     """The trainer that the file of an algorithm names itself; empty where it leaves that to what it builds on."""
     file = group_options("algorithm").get(algorithm or "")
-    read = yaml.safe_load(file.read_text(encoding="utf-8")) if file else None
-    node = read.get("algorithm") if isinstance(read, dict) else None
-    trainer = node.get("trainer") if isinstance(node, dict) else None
-    return str(trainer.get("_target_") or "") if isinstance(trainer, dict) else ""
+    node: Any = yaml.safe_load(file.read_text(encoding="utf-8")) if file else None
+    for key in ("algorithm", "trainer", "_target_"):
+        node = mapping(node).get(key)
+    return str(node or "")

@@ -8,6 +8,7 @@ from typing import Any
 
 from expctl.config.experiment import Experiment
 from expctl.config.source import Definition, find
+from expctl.nested import mapping
 
 # What TRL ships without the rollout in its checkpoints; expctl's own trainers for the first of them have it.
 FORGET_ROLLOUTS = ("GRPOTrainer", "RLOOTrainer", "DistillationTrainer")
@@ -94,7 +95,7 @@ def _of_memories(experiment: Experiment) -> list[str]:
 
 def _class_of(node: Any, experiment: Experiment) -> Definition | None:
     """The class of the user's own that a node with a `_target_` names; ours and the libraries' save what they have."""
-    target = node.get("_target_") if isinstance(node, dict) else None
+    target = mapping(node).get("_target_")
     if not isinstance(target, str) or target.partition(".")[0] in ("expctl", "transformers", "trl"):
         return None
     definition = find(target, [experiment.folder])

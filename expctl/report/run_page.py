@@ -5,6 +5,7 @@ from collections.abc import Iterable
 from datetime import datetime
 from typing import Any
 
+from expctl.nested import mapping, sequence
 from expctl.report.clock import clock
 from expctl.report.names import SHOWN, named
 from expctl.report.sparkline import sparkline
@@ -25,18 +26,18 @@ def head_lines(facts: dict[str, Any], told: dict[str, Any], folder: Any) -> list
     """Status, objective, time, place, versions, and everything that a reader of the numbers should know."""
     rows = [("status", _status(facts)), ("name", facts.get("name")), ("error", facts.get("error"))]
     rows += [("damaged", facts.get("damaged")), ("time", _time(told)), ("on", _machine(told))]
-    versions = _dict(told.get("versions"))
+    versions = mapping(told.get("versions"))
     rows.append(("versions", ", ".join(f"{name} {versions[name]}" for name in DECISIVE if versions.get(name))))
     rows += [("code", _code(told)), ("folder", folder), ("rerun of", told.get("rerun_of"))]
     for label in ("warnings", "notes", "data_changed"):
-        rows += [(label.rstrip("s").replace("_", " "), text) for text in _list(told.get(label))]
+        rows += [(label.rstrip("s").replace("_", " "), text) for text in sequence(told.get(label))]
     return [str(facts["run"]), *(f"  {label:<12}{' '.join(str(text).split())}" for label, text in rows if text)]
 
 
 def attempt_lines(told: dict[str, Any]) -> list[str]:
     """A line an attempt: when, how long, from which step to which, and how it ended."""
     lines = []
-    for number, attempt in enumerate(map(_dict, _list(told.get("attempts"))), start=1):
+    for number, attempt in enumerate(map(mapping, sequence(told.get("attempts"))), start=1):
         took = seconds_between(attempt.get("started"), attempt.get("ended"))
         steps = f"step {text_of(attempt.get('from_step'))} to {text_of(attempt.get('to_step'))}"
         ended = f"signal {attempt['signal']}" if attempt.get("signal") else f"exit {text_of(attempt.get('exit'))}"
@@ -103,7 +104,7 @@ def sample_lines(samples: list[dict[str, Any]], width: int) -> list[str]:
         rows = [row for row in samples if row["prompt"] == prompt]
         first = [row for row in rows if row["step"] == rows[0]["step"] != last]
         for row in [*first[:1], *(row for row in rows if row["step"] == last)]:
-            rewards = ", ".join(f"{name} {_number(value)}" for name, value in _dict(row.get("rewards")).items())
+            rewards = ", ".join(f"{name} {_number(value)}" for name, value in mapping(row.get("rewards")).items())
             lines.append(f"    step {row['step']}" + (f"  {rewards}" if rewards else ""))
             lines += _wrapped(row["completion"], width, "      ")
     return lines
@@ -128,7 +129,7 @@ def _status(facts: dict[str, Any]) -> str:
 
 
 def _time(told: dict[str, Any]) -> str:
-    attempts = list(map(_dict, _list(told.get("attempts"))))
+    attempts = list(map(mapping, sequence(told.get("attempts"))))
     took = [seconds_between(one.get("started"), one.get("ended")) for one in attempts]
     spent = clock(sum(filter(None, took))) if any(one is not None for one in took) else ""
     began, ended = told.get("started"), told.get("ended")
@@ -137,8 +138,8 @@ def _time(told: dict[str, Any]) -> str:
 
 
 def _machine(told: dict[str, Any]) -> str:
-    devices, hardware = _dict(told.get("devices")), _dict(told.get("hardware"))
-    gpus = [str(gpu.get("name") if isinstance(gpu, dict) else gpu) for gpu in _list(devices.get("gpus"))]
+    devices, hardware = mapping(told.get("devices")), mapping(told.get("hardware"))
+    gpus = [str(gpu.get("name") if isinstance(gpu, dict) else gpu) for gpu in sequence(devices.get("gpus"))]
     processes = hardware.get("num_processes")
     words = [told.get("host"), ", ".join(gpus) or devices.get("cpu")]
     words += [f"{processes} processes"] if is_number(processes) and processes > 1 else []
@@ -146,9 +147,9 @@ def _machine(told: dict[str, Any]) -> str:
 
 
 def _code(told: dict[str, Any]) -> str:
-    git = _dict(told.get("git"))
+    git = mapping(told.get("git"))
     words = [f"git {str(git['sha'])[:12]}" + (" with changes" if git.get("dirty") else "")] if git.get("sha") else []
-    return ", ".join([*words, *_dict(told.get("sources"))])
+    return ", ".join([*words, *mapping(told.get("sources"))])
 
 
 def _order(name: str) -> tuple[int, bool]:
@@ -178,11 +179,3 @@ def _number(value: Any) -> str:
 
 def _least(value: float | None) -> float:
     return 0.0 if value is None else value
-
-
-def _dict(value: Any) -> dict[str, Any]:
-    return value if isinstance(value, dict) else {}
-
-
-def _list(value: Any) -> list[Any]:
-    return value if isinstance(value, list) else []

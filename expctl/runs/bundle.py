@@ -8,6 +8,7 @@ from typing import Any
 import yaml
 
 from expctl.config.experiment import Experiment, sources_of
+from expctl.nested import mapping
 from expctl.places import outputs_of
 from expctl.runs import manifest, provenance, remembered, repository
 from expctl.runs.files import Run, read_json, write_yaml
@@ -100,5 +101,5 @@ def _seeds(config: dict[str, Any]) -> dict[str, int | None]:
     """What every random number of the run comes from; the trainer draws its data by `data_seed`, else by `seed`."""
     arguments = config["args"]
     found = {"seed": config["seed"], "args.seed": arguments.get("seed"), "args.data_seed": arguments.get("data_seed")}
-    dataset = config["dataset"] if isinstance(config["dataset"], dict) else {}
+    dataset = mapping(config["dataset"])
     return found | ({"dataset.seed": dataset["seed"]} if "seed" in dataset else {})

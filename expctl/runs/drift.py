@@ -5,6 +5,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
+from expctl.nested import leaves
 from expctl.runs.files import Run, read_metrics
 
 # What the clock or a busy machine decides: times, rates, memory in use. The one list of it.
@@ -64,7 +65,7 @@ def circumstances(was: dict[str, Any], now: dict[str, Any]) -> list[tuple[str, s
         rows.append(("host", f"{was.get('host')} -> {now.get('host')}"))
     rows += [("devices", change) for change in _changes(was.get("devices"), now.get("devices"))]
     rows += [("environment", change) for change in _changes(_kept(was), _kept(now))]
-    rows += [("data", change) for change in _changes(_flat(was.get("data")), _flat(now.get("data")))]
+    rows += [("data", change) for change in _changes(was.get("data"), now.get("data"))]
     was_files, now_files = was.get("inputs") or {}, now.get("inputs") or {}
     changed = [name for name in was_files | now_files if was_files.get(name) != now_files.get(name)]
     return rows + [("inputs", f"{name} has other content") for name in changed]
@@ -98,9 +99,10 @@ def _by_step(run: Run) -> dict[int, dict[str, float | None]]:
 
 
 def _changes(was: dict[str, Any] | None, now: dict[str, Any] | None) -> list[str]:
-    """`name was -> is`; nothing where one of the two was not recorded at all."""
+    """`name was -> is`, `train rows was -> is`; nothing where one of the two was not recorded at all."""
     if was is None or now is None:
         return []
+    was, now = (dict(leaves(recorded, between=" ")) for recorded in (was, now))
     names = [name for name in was | now if was.get(name) != now.get(name)]
     return [f"{name} {_word(was.get(name))} -> {_word(now.get(name))}" for name in names]
 
@@ -112,13 +114,3 @@ def _word(value: Any) -> str:
 def _kept(manifest: dict[str, Any]) -> dict[str, str] | None:
     recorded = manifest.get("environment")
     return recorded and {name: value for name, value in recorded.items() if not _INCIDENTAL.fullmatch(name)}
-
-
-def _flat(data: dict[str, Any] | None, above: str = "") -> dict[str, Any] | None:
-    """`train rows`, `train fingerprint`, ... of the fingerprints in a manifest."""
-    if data is None:
-        return None
-    flat: dict[str, Any] = {}
-    for name, value in data.items():
-        flat |= _flat(value, f"{above}{name} ") if isinstance(value, dict) else {f"{above}{name}": value}
-    return flat

@@ -13,6 +13,7 @@ from typing import Any
 
 import yaml
 
+from expctl.nested import leaves, mapping, sequence
 from expctl.runs import manifest
 from expctl.runs.files import Run, read_json
 
@@ -39,10 +40,10 @@ def recorded(run: Run) -> dict[str, Any]:
     damaged: list[str] = []
     found: dict[str, Any] = {"run": run.run_id}
     found |= {name: told.get(name) for name in ("status", "name", "started", "ended", "host", "folder", "command")}
-    found |= {"error": told.get("error"), "attempts": len(_list(told.get("attempts")))}
+    found |= {"error": told.get("error"), "attempts": len(sequence(told.get("attempts")))}
     found["typed"] = _keys(told.get("overrides"))
-    found |= flat(_dict(told.get("versions")), "versions.") | _config(run, damaged)
-    found |= {str(group): option for group, option in _dict(told.get("choices")).items()}
+    found |= _flat({"versions": mapping(told.get("versions"))}) | _config(run, damaged)
+    found |= {str(group): option for group, option in mapping(told.get("choices")).items()}
     found |= _under_free_names(_metrics(run, found["status"], damaged), found)
     return found | ({"damaged": "; ".join(damaged)} if damaged else {})
 
@@ -57,14 +58,6 @@ def with_what_changes(run: Run, known: dict[str, Any]) -> dict[str, Any]:
         told = {"status": manifest.INTERRUPTED}
     now = {key: told.get(key) for key in ("status", "error")}
     return known | now | _under_free_names(_progress(run), known)
-
-
-def flat(node: Any, prefix: str = "") -> dict[str, Any]:
-    """Dotted key -> leaf of nested mappings; lists are leaves."""
-    found: dict[str, Any] = {}
-    for key, value in node.items():
-        found |= flat(value, f"{prefix}{key}.") if isinstance(value, dict) else {f"{prefix}{key}": _plain(value)}
-    return found
 
 
 def _manifest(run: Run) -> dict[str, Any]:
@@ -88,7 +81,7 @@ def _config(run: Run, damaged: list[str]) -> dict[str, Any]:
     from expctl.runs.bundle import read_config  # only where there is one to be parsed: it imports OmegaConf
 
     try:
-        return flat(read_config(run))
+        return _flat(read_config(run))
     except (OSError, ValueError, AttributeError, RecursionError, yaml.YAMLError):
         damaged.append("config.yaml is missing" if not run.config.exists() else "config.yaml is no config")
         return {}
@@ -111,11 +104,11 @@ def _metrics(run: Run, status: str, damaged: list[str]) -> dict[str, Any]:
     found |= {f"before.{name}": value for name, value in _numbers(summary.get("before")).items()}
     found |= {name: summary.get(name) for name in ("objective", "objective_name", "direction")}
     found |= {"step": summary.get("steps"), "steps": summary.get("steps")}
-    return found | {"seconds": _dict(summary.get("seconds")).get("total")}
+    return found | {"seconds": mapping(summary.get("seconds")).get("total")}
 
 
 def _progress(run: Run) -> dict[str, Any]:
-    state = _dict(read_json(run.progress))
+    state = mapping(read_json(run.progress))
     return _numbers(state.get("metrics")) | {"step": state.get("step"), "steps": state.get("of")}
 
 
@@ -125,24 +118,17 @@ def _under_free_names(metrics: dict[str, Any], taken: Collection[str]) -> dict[s
 
 
 def _numbers(metrics: Any) -> dict[str, float | None]:
-    kept = {name: value for name, value in _dict(metrics).items() if name not in _METRICS_WITHOUT}
+    kept = {name: value for name, value in mapping(metrics).items() if name not in _METRICS_WITHOUT}
     return {name: value for name, value in kept.items() if value is None or type(value) in (int, float)}
 
 
 def _keys(overrides: Any) -> list[str]:
     """The keys that were typed."""
-    words = [word.lstrip("+~") for word in _list(overrides) if isinstance(word, str)]
+    words = [word.lstrip("+~") for word in sequence(overrides) if isinstance(word, str)]
     return [word.partition("=")[0].partition("@")[0] for word in words]
 
 
-def _plain(value: Any) -> Any:
-    """A leaf as JSON can hold it: YAML knows dates as well."""
-    return value if isinstance(value, str | int | float | bool | list | None) else str(value)
-
-
-def _dict(value: Any) -> dict:
-    return value if isinstance(value, dict) else {}
-
-
-def _list(value: Any) -> list:
-    return value if isinstance(value, list) else []
+def _flat(node: Any) -> dict[str, Any]:
+    """Dotted key -> leaf as JSON can hold it (YAML knows dates as well); lists are leaves."""
+    return {key: value if isinstance(value, str | int | float | list | None) else str(value)
+            for key, value in leaves(node) if value != {}}  # fmt: skip

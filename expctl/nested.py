@@ -1,0 +1,28 @@
+"""Nested plain data, as JSON and YAML files hold it: a damaged or foreign file may hold anything."""
+
+from collections.abc import Iterator
+from typing import Any
+
+
+def mapping(value: Any) -> dict[str, Any]:
+    """The value where it is a mapping, else an empty one."""
+    return value if isinstance(value, dict) else {}
+
+
+def sequence(value: Any) -> list[Any]:
+    """The value where it is a list, else an empty one."""
+    return value if isinstance(value, list) else []
+
+
+def leaves(node: Any, key: str = "", between: str = ".") -> Iterator[tuple[str, Any]]:
+    """(dotted key, value) of everything below a mapping that is no mapping itself; lists and empty mappings are values.
+
+    Raises:
+        AttributeError: the node is no mapping.
+    """
+    for name, value in node.items():
+        inner = f"{key}{between}{name}" if key else str(name)
+        if isinstance(value, dict) and value:
+            yield from leaves(value, inner, between)
+        else:
+            yield inner, value
