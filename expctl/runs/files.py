@@ -122,7 +122,7 @@ def read_json(path: Path) -> Any:
     """The file's content, or None when there is no such file or it holds no JSON (a foreign or damaged one)."""
     try:
         return json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         return None
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from expctl.nested import mapping, sequence
 from expctl.runs.files import read_json, write_json
 from expctl.runs.manifest import now
 from expctl.runs.tell import tell
@@ -32,13 +33,8 @@ class Ledger:
 
     def __init__(self, path: Path, command: str, objective: str, direction: str):
         self.path = path
-        before = read_json(path)
-        before = before if isinstance(before, dict) else {}
-        self._cells: dict[str, dict[str, Any]] = {
-            cell["run_id"]: cell | {"asked_for": False}
-            for cell in before.get("cells", [])
-            if isinstance(cell, dict) and "run_id" in cell
-        }
+        before = mapping(read_json(path))
+        self._cells = {cell["run_id"]: cell | {"asked_for": False} for cell in cells_of(before)}
         self._head = {
             "sweep_id": path.stem, "command": command, "objective": objective, "direction": direction,
             "started": before.get("started") or now(),
@@ -64,6 +60,15 @@ class Ledger:
             if not self._failed:
                 tell(f"the ledger {self.path} cannot be written: {error.strerror}")
             self._failed = True
+
+
+def cells_of(ledger: Any) -> list[dict[str, Any]]:
+    """The cells in the content of a ledger, those of an earlier, larger grid too; none where a file is something else.
+
+    Each has the text `run_id`. Anything else in it may be missing or wrong.
+    """
+    cells = map(mapping, sequence(mapping(ledger).get("cells")))
+    return [cell for cell in cells if isinstance(cell.get("run_id"), str)]
 
 
 def sweep_id(labels: Iterable[str], common: Iterable[str], varied: Iterable[str]) -> str:

@@ -3,12 +3,12 @@
 import hashlib
 import json
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from expctl.places import outputs_of
 from expctl.runs.files import Run, read_json
 from expctl.runs.identity import deciding
+from expctl.runs.ledger import cells_of
 
 LONGEST_TAG = 64  # of Weights & Biases
 
@@ -37,13 +37,7 @@ def tracked(run: Run, config: dict[str, Any]) -> Tracked:
 def sweeps_of(run: Run) -> list[str]:
     """The ids of the sweeps that have the run as a cell."""
     ledgers = sorted((outputs_of(run.folder) / "sweeps").glob("*.json"))
-    return [ledger.stem for ledger in ledgers if run.run_id in _cells(ledger)]
-
-
-def _cells(ledger: Path) -> set[str]:
-    content = read_json(ledger)
-    cells = content.get("cells") if isinstance(content, dict) else None
-    return {cell["run_id"] for cell in cells or () if isinstance(cell, dict) and "run_id" in cell}
+    return [file.stem for file in ledgers if any(cell["run_id"] == run.run_id for cell in cells_of(read_json(file)))]
 
 
 def _settings_hash(config: dict[str, Any], manifest: dict[str, Any]) -> str:

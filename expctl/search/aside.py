@@ -1,9 +1,11 @@
 """`force=true` with a search: what the earlier one remembered is set aside, as runs are."""
 
 from expctl.config.refusal import Refusal
+from expctl.nested import sequence
 from expctl.places import REPLACED
 from expctl.runs import manifest
 from expctl.runs.files import Run, read_json
+from expctl.runs.ledger import cells_of
 from expctl.runs.manifest import CREATED, RUNNING
 from expctl.search.question import Question
 
@@ -15,12 +17,11 @@ def set_aside(question: Question) -> None:
         Refusal: a trial of it is running.
     """
     files = [question.outputs / "sweeps" / f"{question.name}{kind}" for kind in (".journal", ".json")]
-    told = read_json(files[1])
-    for cell in told.get("cells", []) if isinstance(told, dict) else []:
+    for cell in cells_of(read_json(files[1])):
         run = manifest.read(Run(question.outputs / cell["run_id"]))
         if run and run["status"] in (RUNNING, CREATED):
             raise Refusal(
-                f"this search is running already: {' '.join(cell['words'])}",
+                f"this search is running already: {' '.join(map(str, sequence(cell.get('words'))))}",
                 where="force=true (command line)",
                 do="stop it first; without force=true this command takes part in it",
             )

@@ -11,6 +11,7 @@ from synthetic import DATA, run, sweep, two_algorithms
 from expctl.cli.main import run_words
 from expctl.compare.select import select
 from expctl.config.refusal import Refusal
+from expctl.runs.files import read_json
 
 GRPO, GFPO = [0.80, 0.81, 0.79, 0.80], [0.90, 0.91, 0.93, 0.91]
 
@@ -57,6 +58,14 @@ def test_a_sweep_is_meant_by_id_beginning_and_ledger_and_the_last_one_by_nothing
     os.utime(older, (1, 1))
     assert chosen("lr-1") == chosen("lr") == chosen("outputs/sweeps/lr-1.json") == ["grpo-a", "gfpo-a"]
     assert chosen() == ["gfpo-a", "gfpo-b"]
+
+
+def test_only_files_that_a_word_can_mean_are_read(outputs, monkeypatch):
+    folders = [run(outputs, name=name) for name in ("gfpo-a", "gfpo-b", "grpo-a")]
+    sweep(outputs, "lr-1", folders)
+    read = []
+    monkeypatch.setattr("expctl.compare.select.read_json", lambda file: read.append(file) or read_json(file))
+    assert chosen("gfpo-b") == ["gfpo-b"] and {file.parent.name for file in read} == {"gfpo-b"}
 
 
 def test_cells_whose_runs_are_gone_are_named(outputs, capsys):

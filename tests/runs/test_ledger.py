@@ -2,7 +2,10 @@
 
 import json
 
-from expctl.runs.ledger import Entry, Ledger, sweep_id
+import pytest
+
+from expctl.runs.files import read_json
+from expctl.runs.ledger import Entry, Ledger, cells_of, sweep_id
 
 
 def entry(name, status="completed"):
@@ -32,7 +35,14 @@ def test_a_ledger_that_was_cut_in_half_is_written_anew(tmp_path):
     path.write_text(path.read_text()[:40])
     ledger(path).write([entry(0)])
     assert list(cells(path)) == ["run-0"]
-    path.write_text('[{"cells": 3}]')
+
+
+@pytest.mark.parametrize("content", ['[{"cells": 3}]', '{"cells": null}', '{"cells": 3}', "[" * 100_000,
+                                     '{"cells": [3, {}, {"run_id": ["x"]}]}'])  # fmt: skip
+def test_what_is_no_ledger_has_no_cells_and_is_written_anew(tmp_path, content):
+    path = tmp_path / "x.json"
+    path.write_text(content)
+    assert cells_of(read_json(path)) == []
     ledger(path).write([entry(0)])
     assert list(cells(path)) == ["run-0"]
 
