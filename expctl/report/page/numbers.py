@@ -46,14 +46,14 @@ def _table(metric: Metric, comparison: Comparison) -> Markup:
     better = metric.better if metric.judged else None
     interval = f"{100 * comparison.level:g} %"
     with_middle = any(one.iqm for one in metric.groups)
-    columns = ["group", "runs", f"mean ({interval})", *(["middle half"] if with_middle else [])]
+    columns = ["group", "runs", f"mean ({interval})", *([f"middle half ({interval})"] if with_middle else [])]
     if metric.differences:
-        columns += [f"difference ({interval})", f"P({'better' if better else 'higher'})", "p (corrected)"]
+        columns += [f"difference ({interval})", f"P({'better' if better else 'higher'}) ({interval})", "p (corrected)"]
     differences = {one.group: one for one in metric.differences}
     rows = []
     for one in [*([metric.start] if metric.start else []), *metric.groups]:
         row: list[Any] = [_name(one.group, comparison), str(one.count), _with_interval(one.mean)]
-        row += [number(one.iqm.value, one.iqm) if one.iqm else ""] if with_middle else []
+        row += [_with_interval(one.iqm) if one.iqm else ""] if with_middle else []
         row += _compared(differences.get(one.group)) if metric.differences else []
         rows.append(row)
     aside = f", {better} is better" if better else "" if metric.judged else ", for information"
@@ -73,7 +73,7 @@ def _compared(difference: Difference | None) -> list[str]:
     share, p = difference.improvement, difference.p_corrected
     return [
         _with_interval(difference.difference, sign=True),
-        f"{share.value:.2f}" if share else "",
+        f"{share.value:.2f} [{share.low:.2f}, {share.high:.2f}]" if share else "",
         f"{p:.2g}" if p is not None else "",
     ]
 
