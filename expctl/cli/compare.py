@@ -1,6 +1,5 @@
 """`expctl compare [RUN|SWEEP|key=value ...]`: from runs to conclusions."""
 
-import json
 import shlex
 import sys
 from pathlib import Path
@@ -8,6 +7,7 @@ from pathlib import Path
 from expctl.cli.options import take
 from expctl.config.refusal import Refusal
 from expctl.report.files import refuse_unwritable, write_files
+from expctl.report.json_text import json_text
 
 USAGE = (
     "expctl compare [RUN|SWEEP|PATTERN|key=value ...] [--baseline LABEL] [--metric NAME,...] [--level 0.95] [--json] "
@@ -26,7 +26,6 @@ def main(words: list[str]) -> int:
     plots, page = (Path(options[name]).expanduser() if name in options else None for name in ("--plots", "--html"))
     refuse_unwritable(plots, page)
     # The numeric libraries are for this verb alone.
-    from expctl.compare.comparison import plain
     from expctl.compare.conclude import conclude
     from expctl.compare.select import select
     from expctl.report.comparison import print_comparison
@@ -40,7 +39,7 @@ def main(words: list[str]) -> int:
         level=_level(options.get("--level", "0.95")),
     )
     if "--json" in options:
-        print(json.dumps(plain(comparison), indent=2, ensure_ascii=False))
+        print(json_text(comparison))
     else:
         print_comparison(comparison)
     if plots or page:

@@ -1,6 +1,5 @@
 """`expctl ls [filters]`: the runs of the outputs folder, as a table, as lines or as JSON."""
 
-import json
 import math
 import os
 import shutil
@@ -11,6 +10,7 @@ from typing import Any
 from expctl.cli.options import take
 from expctl.config.refusal import Refusal
 from expctl.places import outputs_root
+from expctl.report.json_text import json_text
 from expctl.report.listing import lines_for_programs, table
 from expctl.runs.catalogue import catalogue, names
 from expctl.runs.difference import differing
@@ -40,7 +40,7 @@ def main(words: list[str]) -> int:
     shown = runs[: limit or None]
     columns = _columns(options.get("--columns"), known)
     if "--json" in options:
-        print(json.dumps([_for_json(facts, columns) for facts in shown], indent=2, ensure_ascii=False))
+        print(json_text([{name: facts.get(name) for name in columns or facts} for facts in shown]))
         return 0
     if not runs:
         print(_nothing(outputs, len(everything)), file=sys.stderr)
@@ -113,14 +113,6 @@ def _limit(word: str | None) -> int | None:
     if not word.isdecimal():
         raise Refusal(f"--limit needs a whole number, got '{word}'", where=f"--limit {word} (command line)", do=USAGE)
     return int(word)
-
-
-def _for_json(facts: Facts, columns: list[str] | None) -> Facts:
-    """Strict JSON has neither NaN nor infinity."""
-    chosen = {name: facts.get(name) for name in columns} if columns else facts
-    return {
-        name: None if isinstance(value, float) and not math.isfinite(value) else value for name, value in chosen.items()
-    }
 
 
 def _nothing(outputs: os.PathLike, there: int) -> str:

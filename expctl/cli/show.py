@@ -1,7 +1,5 @@
 """`expctl show [RUN]`: one run, from what it keeps: what became of it, metrics, settings, completions, what to type."""
 
-import json
-import math
 import os
 import shlex
 import shutil
@@ -15,6 +13,7 @@ from expctl.cli.options import take
 from expctl.config.refusal import Refusal
 from expctl.nested import leaves
 from expctl.places import outputs_root
+from expctl.report.json_text import json_text
 from expctl.runs import manifest
 from expctl.runs.facts import BROKEN, UNDER_WAY, facts
 from expctl.runs.files import Run, read_json
@@ -34,7 +33,7 @@ def main(words: list[str]) -> int:
     told = read_json(run.manifest) if found["status"] != BROKEN else {}
     config = _values(run)
     if "--json" in options:
-        print(json.dumps(_finite(_as_data(run, found, told, config)), indent=2, ensure_ascii=False))
+        print(json_text(_as_data(run, found, told, config)))
     else:
         _print_page(run, found, told, config)
     return 0
@@ -121,14 +120,3 @@ def _as_data(run: Run, found: dict[str, Any], told: dict[str, Any], config: dict
         "samples": samples(run),
         "commands": _commands(run, found, told),
     }
-
-
-def _finite(content: Any) -> Any:
-    """Content that is strict JSON: neither NaN nor infinity, nor what only YAML has."""
-    if isinstance(content, dict):
-        return {str(key): _finite(value) for key, value in content.items()}
-    if isinstance(content, list):
-        return [_finite(value) for value in content]
-    if isinstance(content, float) and not math.isfinite(content):
-        return None
-    return content if isinstance(content, str | int | float | None) else str(content)

@@ -1,6 +1,6 @@
 """What a difference means, in words."""
 
-from math import floor, log10
+from math import floor, inf, log10
 
 from expctl.compare.comparison import (
     BETTER,
@@ -65,9 +65,11 @@ def number(value: float | None, like: Estimate | None = None) -> str:
     """A value to the digits that mean something: two of the interval's half-width, or four of its own."""
     if value is None:
         return "none"
-    if like is None or like.low is None or like.high is None or like.high <= like.low:
+    if like is None or like.low is None or like.high is None:
         return f"{value:.4g}"
-    digits = 1 - floor(log10((like.high - like.low) / 2))
+    # Halved first: the difference of two numbers near 1e308 is none.
+    half = like.high / 2 - like.low / 2
+    digits = 1 - floor(log10(half)) if 0 < half < inf else -1
     return f"{value:.{digits}f}" if 0 <= digits <= 8 else f"{value:.4g}"
 
 

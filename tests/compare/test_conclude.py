@@ -15,14 +15,16 @@ from expctl.compare.comparison import (
     NO_DIFFERENCE,
     TOO_FEW,
     WORSE,
+    Estimate,
     Group,
-    plain,
 )  # fmt: skip
 from expctl.compare.conclude import conclude
 from expctl.compare.groups import Grouped
 from expctl.compare.judge import judge, measure
 from expctl.compare.runs import Record
+from expctl.compare.verdict import number
 from expctl.config.refusal import Refusal
+from expctl.report.json_text import json_text
 from expctl.runs.files import Run
 
 
@@ -192,9 +194,18 @@ def test_without_an_evaluation_the_last_training_step_is_compared_and_called_so(
     assert [one.title for one in conclude(folders).metrics] == ["reward in training", "seconds of training"]
 
 
+@pytest.mark.parametrize(
+    ("value", "low", "high", "said"),
+    [(0.123456, 0.1, 0.2, "0.123"), (1.5e308, -1.7e308, 1.7e308, "1.5e+308"), (1e300, -numpy.inf, numpy.inf, "1e+300"),
+     (5e-324, 0.0, 5e-324, "4.941e-324"), (1.0, numpy.nan, numpy.nan, "1")],
+)  # fmt: skip
+def test_a_number_of_any_size_is_written_to_the_digits_that_its_interval_knows(value, low, high, said):
+    assert number(value, Estimate(value, low, high)) == said
+
+
 def test_everything_is_said_in_json(tmp_path):
     folders = two_algorithms(tmp_path, [0.80, 0.81, float("nan")], [0.90, 0.91, 0.92])
-    said = json.loads(json.dumps(plain(conclude(folders)), allow_nan=False))
+    said = json.loads(json_text(conclude(folders)))
     assert said["groups"][0]["label"] == "algorithm=grpo" and said["metrics"][0]["groups"][0]["count"] == 2
     assert said["metrics"][0]["groups"][0]["values"][2]["value"] is None
     assert {"question", "level", "baseline", "varied", "corrected_for", "warnings", "refusals", "more_seeds"} <= set(

@@ -1,0 +1,23 @@
+"""What a verb says with --json."""
+
+import json
+import math
+from dataclasses import fields, is_dataclass
+from typing import Any
+
+
+def json_text(content: Any) -> str:
+    """Strict JSON: neither NaN nor infinity, but null; dataclasses are mappings, what only YAML has is text."""
+    return json.dumps(_strict(content), indent=2, ensure_ascii=False, allow_nan=False)
+
+
+def _strict(content: Any) -> Any:
+    if is_dataclass(content):
+        content = {one.name: getattr(content, one.name) for one in fields(content)}
+    if isinstance(content, dict):
+        return {str(key): _strict(value) for key, value in content.items()}
+    if isinstance(content, list | tuple):
+        return [_strict(value) for value in content]
+    if isinstance(content, float) and not math.isfinite(content):
+        return None
+    return content if isinstance(content, str | int | float | None) else str(content)
