@@ -12,12 +12,12 @@ def json_text(content: Any) -> str:
 
 
 def _strict(content: Any) -> Any:
+    if content is None or isinstance(content, str | int):
+        return content
+    if isinstance(content, float):
+        return content if math.isfinite(content) else None
     if is_dataclass(content):
         content = {one.name: getattr(content, one.name) for one in fields(content)}
     if isinstance(content, dict):
         return {str(key): _strict(value) for key, value in content.items()}
-    if isinstance(content, list | tuple):
-        return [_strict(value) for value in content]
-    if isinstance(content, float) and not math.isfinite(content):
-        return None
-    return content if isinstance(content, str | int | float | None) else str(content)
+    return [_strict(value) for value in content] if isinstance(content, list | tuple) else str(content)
