@@ -1,11 +1,10 @@
 """Was it measured alike? What forbids a comparison, and what a reader should know of how runs were made."""
 
-import json
 import re
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from expctl.compare.groups import Grouped
+from expctl.compare.groups import Grouped, canonical
 from expctl.compare.metrics import TRAIN
 from expctl.compare.runs import Record
 
@@ -80,9 +79,9 @@ def circumstances(groups: Sequence[Grouped]) -> list[str]:
 
 def _odd(groups: Sequence[Grouped], facts: Facts) -> Grouped | None:
     """The first group that differs from the first of all: in a seed that both have, else in the values they have."""
-    first = {record.seed: _word(facts(record)) for record in groups[0].records}
+    first = {record.seed: canonical(facts(record)) for record in groups[0].records}
     for one in groups[1:]:
-        those = {record.seed: _word(facts(record)) for record in one.records}
+        those = {record.seed: canonical(facts(record)) for record in one.records}
         common = first.keys() & those.keys()
         if any(first[seed] != those[seed] for seed in common):
             return one
@@ -162,7 +161,3 @@ def _said(value: Any) -> str | None:
     if isinstance(value, list):
         return ", ".join(map(str, value)) or "none"
     return None if value is None else str(value)
-
-
-def _word(value: Any) -> str:
-    return json.dumps(value, sort_keys=True, default=str)

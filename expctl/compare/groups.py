@@ -8,6 +8,7 @@ from typing import Any
 
 from expctl.compare.comparison import Group
 from expctl.compare.runs import Record
+from expctl.runs.filters import text_of
 
 # Settings that decide nothing about a result: when and how much is saved, how data are fetched.
 IMMATERIAL = re.compile(r"args\.(save_\w+|hub_\w+|push_to_hub|dataloader_(num_workers|pin_memory|prefetch_factor))")
@@ -33,7 +34,7 @@ def group(records: Sequence[Record]) -> tuple[list[Grouped], list[str]]:
     """Groups in the order of their first run, and what a reader should know of how they were made."""
     records = _with_seeds(records)
     differing = _differing(records)
-    signature = {record.folder: tuple(_word(_setting(record, key)) for key in differing) for record in records}
+    signature = {record.folder: tuple(canonical(_setting(record, key)) for key in differing) for record in records}
     shown = _shown(records, differing, signature)
     found: dict[tuple, list[Record]] = {}
     for record in records:
@@ -60,7 +61,7 @@ def _with_seeds(records: Sequence[Record]) -> list[Record]:
     """The seed is the root's; where that is the same everywhere and the trainer's own was varied, the trainer's."""
     roots = {record.seed for record in records}
     trainers = [record.config.get("args.seed") for record in records]
-    if len(roots) == 1 and len(set(map(_word, trainers))) > 1 and all(isinstance(seed, int) for seed in trainers):
+    if len(roots) == 1 and len(set(map(canonical, trainers))) > 1 and all(isinstance(seed, int) for seed in trainers):
         return [replace(record, seed=seed) for record, seed in zip(records, trainers, strict=True)]
     return list(records)
 
@@ -75,7 +76,7 @@ def _differing(records: Sequence[Record]) -> list[str]:
     differing = []
     for key in keys:
         values = [_setting(record, key) for record in records]
-        if len(set(map(_word, values))) == 1 or key == "seed" or IMMATERIAL.fullmatch(key):
+        if len(set(map(canonical, values))) == 1 or key == "seed" or IMMATERIAL.fullmatch(key):
             continue
         if _follows_seed(values, records) or (key.startswith("file ") and not recorded):
             continue
@@ -123,13 +124,13 @@ def _shown(records: Sequence[Record], differing: list[str], signature: dict) -> 
     shown: dict[str, Callable[[Record], Any]] = {}
 
     def partition() -> set:
-        return {tuple(_word(value(record)) for value in shown.values()) for record in records}
+        return {tuple(canonical(value(record)) for value in shown.values()) for record in records}
 
     choices = dict.fromkeys([*FIRST, *sorted({name for record in records for name in record.choices})])
     typed = {word.lstrip("+~").partition("=")[0].replace("/", ".") for record in records for word in record.overrides}
     for name in choices:
         value = _choice(name)
-        by_group = {(signature[record.folder], _word(value(record))) for record in records}
+        by_group = {(signature[record.folder], canonical(value(record))) for record in records}
         if len({option for _, option in by_group}) > 1 and len(by_group) == len({group for group, _ in by_group}):
             before = partition()
             shown[name] = value
@@ -198,12 +199,11 @@ def typed(value: Any) -> str:
     """A value as a person types it."""
     if isinstance(value, float):
         return f"{value:g}"
-    if value is None or isinstance(value, bool):
-        return "null" if value is None else str(value).lower()
-    return value if isinstance(value, str) else _word(value)
+    return canonical(value) if isinstance(value, list | dict) else text_of(value)
 
 
-def _word(value: Any) -> str:
+def canonical(value: Any) -> str:
+    """The same text for the same value, whatever the order of its keys."""
     return json.dumps(value, sort_keys=True, default=str)
 
 

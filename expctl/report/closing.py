@@ -4,6 +4,7 @@ import sys
 from typing import Any
 
 from expctl.report.names import evaluation_rows
+from expctl.report.number import rounded
 from expctl.runs import manifest, provenance
 from expctl.runs.checkpoints import complete, step_of
 from expctl.runs.files import Run, read_json
@@ -53,11 +54,9 @@ def print_summary(run: Run) -> None:
         console.print()
         console.print(table)
         console.print()
-    seconds = summary.get("seconds") or {}
-    objective = summary.get("objective")
-    shown = f"{objective:.4g}" if isinstance(objective, int | float) else "none"
-    steps, took = summary.get("steps"), seconds.get("total", 0)
-    console.print(f"{summary.get('objective_name')} = {shown} after {steps} steps in {took:.0f} s")
+    steps, took = summary.get("steps"), (summary.get("seconds") or {}).get("total", 0)
+    objective = rounded(summary.get("objective"))
+    console.print(f"{summary.get('objective_name')} = {objective} after {steps} steps in {took:.0f} s")
     console.print(f"model      {run.model}", soft_wrap=True)
     console.print(f"metrics    {run.metrics}", soft_wrap=True)
 

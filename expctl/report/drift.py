@@ -1,12 +1,15 @@
 """What a run that was done again did differently: circumstances first, then metrics step by step."""
 
 import sys
+from functools import partial
 
+from expctl.report.number import rounded
 from expctl.runs.drift import Comparison, MetricDrift, circumstances, compare_metrics
 from expctl.runs.files import Run, read_json
 from expctl.runs.manifest import COMPLETED, read
 
 MOST_SHOWN = 12
+_number = partial(rounded, digits=6)
 
 
 def print_drift(was: Run, now: Run) -> None:
@@ -60,7 +63,3 @@ def _print_table(drifts: list[MetricDrift]) -> None:
     console.print(table)
     if len(drifts) > MOST_SHOWN:
         console.print(f"and {len(drifts) - MOST_SHOWN} more metrics")
-
-
-def _number(value: float | None) -> str:
-    return "none" if value is None else f"{value:.6g}"

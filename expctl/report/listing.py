@@ -1,12 +1,12 @@
 """Runs as lines: a table that fits the terminal, or one line a run for other programs."""
 
-import math
 import os
 import re
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
+from expctl.report.number import rounded
 from expctl.runs.filters import is_number, text_of
 
 Facts = Mapping[str, Any]
@@ -24,7 +24,7 @@ def cell(facts: Facts, column: str, now: datetime | None = None) -> str:
     if column == "age":
         return _age(facts.get("ended") or facts.get("started"), now or datetime.now(UTC))
     value = facts.get(column)
-    return "" if value is None else _number(value) if isinstance(value, float) else " ".join(text_of(value).split())
+    return "" if value is None else rounded(value) if isinstance(value, float) else " ".join(text_of(value).split())
 
 
 def table(
@@ -95,10 +95,6 @@ def _coloured(line: str, status: Any) -> str:
 
 def _looks_like_a_number(text: str) -> bool:
     return not text.strip("0123456789.+-e/ ") or text in ("nan", "inf", "-inf")
-
-
-def _number(value: float) -> str:
-    return f"{value:.4g}" if math.isfinite(value) else str(value)
 
 
 def _age(moment: Any, now: datetime) -> str:

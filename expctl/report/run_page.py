@@ -8,6 +8,8 @@ from typing import Any
 from expctl.nested import mapping, sequence
 from expctl.report.clock import clock
 from expctl.report.names import SHOWN, named
+from expctl.report.number import rounded
+from expctl.report.recorded import commit, machine
 from expctl.report.sparkline import sparkline
 from expctl.runs.filters import is_number, text_of
 from expctl.runs.history import Series
@@ -25,7 +27,7 @@ SHORTEST_VALUE, LONGEST_VALUE = 14, 44
 def head_lines(facts: dict[str, Any], told: dict[str, Any], folder: Any) -> list[str]:
     """Status, objective, time, place, versions, and everything that a reader of the numbers should know."""
     rows = [("status", _status(facts)), ("name", facts.get("name")), ("error", facts.get("error"))]
-    rows += [("damaged", facts.get("damaged")), ("time", _time(told)), ("on", _machine(told))]
+    rows += [("damaged", facts.get("damaged")), ("time", _time(told)), ("on", _place(told))]
     versions = mapping(told.get("versions"))
     rows.append(("versions", ", ".join(f"{name} {versions[name]}" for name in DECISIVE if versions.get(name))))
     rows += [("code", _code(told)), ("folder", folder), ("rerun of", told.get("rerun_of"))]
@@ -50,7 +52,7 @@ def metric_lines(metrics: Iterable[Series], width: int) -> list[str]:
     """A line of bars a metric with its first, last, least and greatest value; those that never change in one line."""
     ordered = sorted(metrics, key=lambda one: _order(one.name))
     moving = [one for one in ordered if len(set(one.values)) > 1]
-    still = [f"{one.name} {_number(one.values[0])}" for one in ordered if len(set(one.values)) == 1]
+    still = [f"{one.name} {rounded(one.values[0])}" for one in ordered if len(set(one.values)) == 1]
     names = max((len(one.name) for one in moving), default=0)
     room = width - names - 4
     # Where it is narrow, the least and the greatest value are what is done without.
@@ -60,7 +62,7 @@ def metric_lines(metrics: Iterable[Series], width: int) -> list[str]:
     for one in moving:
         known = one.known or [None]
         numbers = one.values[0], one.values[-1], min(known, key=_least), max(known, key=_least)
-        cells = "".join(f"{_number(value):>{NUMBER}}" for value in numbers[: len(titles)])
+        cells = "".join(f"{rounded(value):>{NUMBER}}" for value in numbers[: len(titles)])
         lines.append(f"  {one.name:<{names}}  {sparkline(one.values, bars):<{bars}}{cells}")
     if lines:
         lines.insert(0, " " * (names + bars + 4) + "".join(f"{title:>{NUMBER}}" for title in titles))
@@ -104,7 +106,7 @@ def sample_lines(samples: list[dict[str, Any]], width: int) -> list[str]:
         rows = [row for row in samples if row["prompt"] == prompt]
         first = [row for row in rows if row["step"] == rows[0]["step"] != last]
         for row in [*first[:1], *(row for row in rows if row["step"] == last)]:
-            rewards = ", ".join(f"{name} {_number(value)}" for name, value in mapping(row.get("rewards")).items())
+            rewards = ", ".join(f"{name} {rounded(value)}" for name, value in mapping(row.get("rewards")).items())
             lines.append(f"    step {row['step']}" + (f"  {rewards}" if rewards else ""))
             lines += _wrapped(row["completion"], width, "      ")
     return lines
@@ -121,7 +123,7 @@ def _status(facts: dict[str, Any]) -> str:
     text = str(facts["status"])
     objective = facts.get("objective")
     if is_number(objective):
-        text += f", {facts.get('objective_name')} = {_number(objective)}"
+        text += f", {facts.get('objective_name')} = {rounded(objective)}"
     elif facts["status"] == "completed":
         text += ", without an objective"
     step, steps = facts.get("step"), facts.get("steps")
@@ -137,19 +139,15 @@ def _time(told: dict[str, Any]) -> str:
     return ", ".join(filter(None, [spent, " ".join(filter(None, dates))]))
 
 
-def _machine(told: dict[str, Any]) -> str:
-    devices, hardware = mapping(told.get("devices")), mapping(told.get("hardware"))
-    gpus = [str(gpu.get("name") if isinstance(gpu, dict) else gpu) for gpu in sequence(devices.get("gpus"))]
-    processes = hardware.get("num_processes")
-    words = [told.get("host"), ", ".join(gpus) or devices.get("cpu")]
-    words += [f"{processes} processes"] if is_number(processes) and processes > 1 else []
-    return ", ".join(str(word) for word in words if word) if told.get("host") else ""
+def _place(told: dict[str, Any]) -> str:
+    processes = mapping(told.get("hardware")).get("num_processes")
+    several = f"{processes} processes" if is_number(processes) and processes > 1 else ""
+    return "; ".join(filter(None, [machine(told), several]))
 
 
 def _code(told: dict[str, Any]) -> str:
-    git = mapping(told.get("git"))
-    words = [f"git {str(git['sha'])[:12]}" + (" with changes" if git.get("dirty") else "")] if git.get("sha") else []
-    return ", ".join([*words, *mapping(told.get("sources"))])
+    git = f"git {commit(told)}" if commit(told) else ""
+    return ", ".join(filter(None, [git, *mapping(told.get("sources"))]))
 
 
 def _order(name: str) -> tuple[int, bool]:
@@ -171,10 +169,6 @@ def _wrapped(text: str, width: int, indent: str, most: int | None = MOST_LINES) 
 
 def _cut(text: str, width: int) -> str:
     return text if len(text) <= width else text[: width - 1] + "…"
-
-
-def _number(value: Any) -> str:
-    return f"{value:.4g}" if is_number(value) else "none"
 
 
 def _least(value: float | None) -> float:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from expctl.launch.pool import Place, objective_of
+from expctl.report.number import rounded
 from expctl.report.sweep_display import called
 from expctl.runs.files import read_json
 from expctl.runs.manifest import COMPLETED, FAILED, INTERRUPTED
@@ -62,6 +63,5 @@ def _table(ranked: Sequence[Place], objective: str) -> Any:
     table.add_column(objective, justify="right")
     table.add_column("run")
     for place in ranked[:MOST_ROWS]:
-        value = place.outcome.objective
-        table.add_row(called(place), "none" if value is None else f"{value:.4g}", place.run.run_id)
+        table.add_row(called(place), rounded(place.outcome.objective), place.run.run_id)
     return table

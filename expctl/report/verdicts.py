@@ -4,6 +4,8 @@ import sys
 from types import TracebackType
 from typing import Any, TextIO
 
+from expctl.report.number import rounded
+
 ROW = "{:<4}  {:<11}  {:<21}  {:>8} {:<8}  {}"
 
 
@@ -32,7 +34,9 @@ class Verdicts:
         """One more verdict, as `python -m expctl.verify` says it."""
         word, style = ("ok", "green") if verdict["passed"] else ("FAIL", "bold red")
         names = verdict["algorithm"], verdict["name"]
-        self._say(ROW.format(word, *names, number(verdict["measured"]), verdict["bound"], verdict["statement"]), style)
+        self._say(
+            ROW.format(word, *names, rounded(verdict["measured"], 2), verdict["bound"], verdict["statement"]), style
+        )
         self._waiting = self._waiting[1:]
         self._show_running()
 
@@ -52,13 +56,9 @@ def failures(verdicts: list[dict[str, Any]]) -> list[str]:
     lines = []
     for verdict in verdicts:
         if not verdict["passed"]:
-            reasons = verdict["why"] or [f"measured {number(verdict['measured'])}, must be {verdict['bound']}"]
+            reasons = verdict["why"] or [f"measured {rounded(verdict['measured'], 2)}, must be {verdict['bound']}"]
             lines += [f"{verdict['algorithm']}: {verdict['name']}: {reason}" for reason in reasons]
     return lines
-
-
-def number(measured: float | None) -> str:
-    return "none" if measured is None else f"{measured:.2g}"
 
 
 class _Terminal:

@@ -7,6 +7,7 @@ from expctl.compare.comparison import Comparison
 from expctl.compare.groups import ABSENT, Grouped, typed
 from expctl.compare.runs import Record
 from expctl.report.page.markup import Markup, joined, pre, section, table, tag
+from expctl.report.recorded import commit, machine
 
 # What differs from run to run by itself.
 _OF_A_RUN = ("seed", "args.seed", "args.output_dir", "args.run_name", "name")
@@ -49,7 +50,7 @@ def provenance(groups: Sequence[Grouped]) -> Markup:
     columns = ["run", "group", "seed", "started", "machine", "git", "data (train, held out)"]
     rows = [
         [record.run_id, label, "none" if record.seed is None else str(record.seed), str(record.told.get("started")),
-         _machine(record), _git(record), _data(record)]
+         machine(record.told) or "unknown", commit(record.told) or "none", _data(record)]
         for label, record in records
     ]  # fmt: skip
     packages = dict.fromkeys(name for _, record in records for name, version in record.versions.items() if version)
@@ -66,24 +67,6 @@ def _marked(found: Iterable[str]) -> Any:
         if not values[1:]
         else joined([tag("mark", ", ".join(values)), tag("span", " differs", class_="note")])
     )
-
-
-def _machine(record: Record) -> str:
-    devices = record.devices or {}
-    gpus = devices.get("gpus")
-    names = (
-        [str(gpu.get("name", gpu) if isinstance(gpu, dict) else gpu) for gpu in gpus] if isinstance(gpus, list) else []
-    )
-    on = [f"{names.count(name)} x {name}" for name in dict.fromkeys(names)]
-    on = on or ([f"{devices['cpu']}, {devices.get('cores')} cores"] if devices.get("cpu") else [])
-    return "; ".join([str(record.told.get("host") or "unknown"), *on])
-
-
-def _git(record: Record) -> str:
-    git = record.told.get("git")
-    if not isinstance(git, dict) or not git.get("sha"):
-        return "none"
-    return f"{str(git['sha'])[:12]}{', changed since' if git.get('dirty') else ''}"
 
 
 def _data(record: Record) -> str:

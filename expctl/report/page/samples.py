@@ -6,6 +6,7 @@ from typing import Any
 from expctl.compare.groups import Grouped
 from expctl.compare.runs import Record
 from expctl.nested import mapping
+from expctl.report.number import rounded
 from expctl.report.page.markup import Markup, joined, pre, scrolling, section, tag
 from expctl.runs.files import read_metrics
 
@@ -81,7 +82,7 @@ def _row(when: str, at: int, prompt: str, shown: dict[str, tuple[Record, list[di
 
 def _completion(row: dict[str, Any]) -> Markup:
     rewards = mapping(row.get("rewards"))
-    values = [f"{name} {'none' if value is None else f'{value:.4g}'}" for name, value in rewards.items()
+    values = [f"{name} {rounded(value)}" for name, value in rewards.items()
               if value is None or isinstance(value, int | float)]  # fmt: skip
     note = ", ".join([f"step {row['step']}", *values])
     said = pre(row["completion"], dir="auto") if row["completion"].strip() else tag("p", "(empty)", class_="note")
