@@ -78,7 +78,8 @@ class Difference:
     """A group against the baseline, in one metric.
 
     `difference` is group minus baseline, in the unit of the metric: the mean over `pairs` of the same seed where
-    `paired`, else the difference of the means. `improvement` is the probability that a run of the group is better
+    `paired`, else the difference of the means. `relative` is its share of the baseline's mean, where the metric is on a
+    ratio scale and the runs are paired. `improvement` is the probability that a run of the group is better
     (higher, where that is not known) than one of the baseline, 0 to 1. `p` is of the test that there is no difference,
     `p_corrected` after Holm's correction over all judged differences. `detectable` is the smallest difference that so
     many seeds would show with 80 % power. `verdict` is None where the metric is for information.
@@ -90,6 +91,7 @@ class Difference:
     pairs: int
     seeds: list[int | None]
     difference: Estimate | None
+    relative: Estimate | None
     improvement: Estimate | None
     p: float | None
     p_corrected: float | None
@@ -101,13 +103,14 @@ class Difference:
 class Metric:
     """One metric over all groups, in the order of `Comparison.groups`; differences are those to the baseline.
 
-    `name` is its key in summary.json, `title` what a person calls it. `better` is `higher`, `lower`, or None where it
-    is not known. Only a `judged` metric has verdicts. `start` is the evaluation before training, one value a seed,
-    where all groups were evaluated then and agree.
+    `name` is its key in summary.json, `title` what a person calls it, `unit` the word for what it counts. `better` is
+    `higher`, `lower`, or None where it is not known. Only a `judged` metric has verdicts. `start` is the evaluation
+    before training, one value a seed, where all groups were evaluated then and agree.
     """
 
     name: str
     title: str
+    unit: str | None
     better: str | None
     judged: bool
     groups: list[Summary]

@@ -6,6 +6,7 @@ from dataclasses import replace
 from expctl.compare import metrics, statistics
 from expctl.compare.comparison import Difference, Estimate, Metric, RunValue, Summary
 from expctl.compare.groups import Grouped
+from expctl.compare.ratio import ratio_of_means
 from expctl.compare.start import start
 from expctl.compare.verdict import FEWEST, verdict
 
@@ -17,10 +18,11 @@ def measure(name: str, groups: Sequence[Grouped], level: float) -> Metric:
     return Metric(
         name=name,
         title=metrics.title(name, groups),
+        unit=metrics.unit(name),
         better=better,
         judged=metrics.is_judged(name),
         groups=summaries,
-        differences=[_difference(one, summaries[0], level, better) for one in summaries[1:]],
+        differences=[_difference(name, one, summaries[0], level, better) for one in summaries[1:]],
         start=start(name, groups, level),
     )
 
@@ -48,9 +50,9 @@ def _judged(metric: Metric, one: Difference, p: float | None, alpha: float, stri
         needed = statistics.seeds_needed(one.difference.value, spread, strict, paired=one.paired)
         detectable = statistics.detectable(spread, seeds, strict, paired=one.paired)
     said = verdict(
-        title=metric.title, group=one.group, baseline=one.baseline, better=metric.better, seeds=seeds,
-        paired=one.paired, difference=one.difference, p=one.p, p_corrected=p, alpha=alpha, needed=needed,
-        detectable=detectable,
+        title=metric.title, unit=metric.unit, group=one.group, baseline=one.baseline, better=metric.better,
+        seeds=seeds, paired=one.paired, difference=one.difference, relative=one.relative, p=one.p, p_corrected=p,
+        alpha=alpha, needed=needed, detectable=detectable,
     )  # fmt: skip
     return replace(one, p_corrected=p, detectable=detectable, verdict=said)
 
@@ -82,7 +84,7 @@ def _summary(name: str, one: Grouped, level: float) -> Summary:
     return Summary(one.label, len(known), mean, statistics.interquartile_mean(known, level), values)
 
 
-def _difference(group: Summary, baseline: Summary, level: float, better: str | None) -> Difference:
+def _difference(name: str, group: Summary, baseline: Summary, level: float, better: str | None) -> Difference:
     """Without what needs all others: the corrected p, and the verdict."""
     x, y = ([value for value in one.values if value.value is not None] for one in (group, baseline))
     first, second = [one.value for one in x], [one.value for one in y]
@@ -95,14 +97,17 @@ def _difference(group: Summary, baseline: Summary, level: float, better: str | N
     seeds = {one.seed: one.value for one in y if one.seed is not None}
     common = [one for one in x if one.seed in seeds]
     difference: Estimate | None = None
+    relative: Estimate | None = None
     p, paired = None, 2 * len(common) > max(len(x), len(y))
     if paired:
         first, second = [one.value for one in common], [seeds[one.seed] for one in common]
         difference, p = statistics.paired_difference(first, second, level)
+        if metrics.has_ratio_scale(name) and min(first + second) > 0:
+            relative = ratio_of_means([one - other for one, other in zip(first, second, strict=True)], second, level)
     elif x and y:
         difference, p = statistics.unpaired_difference(first, second, level)
     return Difference(
         group=group.group, baseline=baseline.group, paired=paired, pairs=len(common) if paired else 0,
-        seeds=[one.seed for one in common] if paired else [], difference=difference, improvement=improvement, p=p,
-        p_corrected=None, detectable=None, verdict=None,
+        seeds=[one.seed for one in common] if paired else [], difference=difference, relative=relative,
+        improvement=improvement, p=p, p_corrected=None, detectable=None, verdict=None,
     )  # fmt: skip

@@ -16,6 +16,9 @@ TRAIN = "train."
 # Which way a metric is good where the config does not say (without `eval_`).
 HIGHER = re.compile(r"reward|rewards/(?!chosen|rejected)[^/]+(/mean)?|mean_token_accuracy|\w*accuracy")
 LOWER = re.compile(r"\w*loss|perplexity")
+TOKENS = re.compile(r"completions/\w+_length|num_tokens")
+# On a ratio scale, where a percentage of a value says something; that of an accuracy would be taken for its points.
+RATIO = re.compile(rf"{TOKENS.pattern}|{LOWER.pattern}|entropy|grad_norm|seconds\.\w+")
 
 
 def chosen(groups: Sequence[Grouped], asked: Sequence[str]) -> list[str]:
@@ -75,7 +78,7 @@ def title(name: str, groups: Sequence[Grouped]) -> str:
 
 def direction(name: str, groups: Sequence[Grouped]) -> str | None:
     """`higher` or `lower`, whichever is better, by the config's objective or the name; None where it is not known."""
-    plain = name.removeprefix(TRAIN).removeprefix("eval_")
+    plain = _plain(name)
     told = {record.direction for one in groups for record in one.records
             if record.objective and record.objective.removeprefix("eval_") == plain}  # fmt: skip
     if told in ({"maximize"}, {"minimize"}):
@@ -83,9 +86,23 @@ def direction(name: str, groups: Sequence[Grouped]) -> str | None:
     return "higher" if HIGHER.fullmatch(plain) else "lower" if LOWER.fullmatch(plain) else None
 
 
+def unit(name: str) -> str | None:
+    """The word for what a metric counts; None where it has none."""
+    return "tokens" if TOKENS.fullmatch(_plain(name)) else None
+
+
+def has_ratio_scale(name: str) -> bool:
+    """Whether it has a zero that means none, by its name."""
+    return RATIO.fullmatch(_plain(name)) is not None
+
+
 def is_judged(name: str) -> bool:
     """Times are for information: a busy machine decides them."""
     return not name.startswith("seconds.") and re.search(r"runtime|_per_second|_time$", name) is None
+
+
+def _plain(name: str) -> str:
+    return name.removeprefix(TRAIN).removeprefix("eval_")
 
 
 def _default(groups: Sequence[Grouped]) -> list[str]:

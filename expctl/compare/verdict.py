@@ -21,12 +21,14 @@ FEWEST = 3
 def verdict(
     *,
     title: str,
+    unit: str | None,
     group: str,
     baseline: str,
     better: str | None,
     seeds: int,
     paired: bool,
     difference: Estimate | None,
+    relative: Estimate | None,
     p: float | None,
     p_corrected: float | None,
     alpha: float,
@@ -45,7 +47,7 @@ def verdict(
         return Verdict(TOO_FEW, said, max(FEWEST, needed or FEWEST))
     if p_corrected is not None and p_corrected <= alpha:
         word = _word(difference.value, better)
-        said = f"{title}: {group} is {word} than {baseline} by {_size(difference)}"
+        said = f"{title}: {group} is {word} than {baseline} by {_size(difference, relative, unit)}"
         return Verdict(word, f"{said}{counted}, p = {p_corrected:.2g})")
     if difference.value == 0 and detectable == 0:
         return Verdict(IDENTICAL, f"{title}: {group} and {baseline} are identical, {counted}")
@@ -69,8 +71,19 @@ def number(value: float | None, like: Estimate | None = None) -> str:
         return f"{value:.4g}"
     # Halved first: the difference of two numbers near 1e308 is none.
     half = like.high / 2 - like.low / 2
-    digits = 1 - floor(log10(half)) if 0 < half < inf else -1
-    return f"{value:.{digits}f}" if 0 <= digits <= 8 else f"{value:.4g}"
+    digits = 1 - floor(log10(half)) if 0 < half < inf else None
+    if digits is None or not -4 <= digits <= 8:
+        return f"{value:.4g}"
+    # Plus zero, since what is rounded to nothing has no sign.
+    return f"{round(value, digits) + 0.0:.{max(0, digits)}f}"
+
+
+def percent(share: float, like: Estimate) -> str:
+    """A share in percent, without the sign of it: whole ones, and more digits where the interval is narrower."""
+    if like.low is None:
+        return f"{100 * share:.3g}"
+    width = 100 * (like.high - like.low)
+    return number(100 * share, Estimate(0.0, 0.0, max(width, 20.0) if width >= 1 else width))
 
 
 def signed(value: float, like: Estimate | None = None) -> str:
@@ -85,13 +98,18 @@ def _word(difference: float, better: str | None) -> str:
     return BETTER if up == (better == "higher") else WORSE
 
 
-def _size(difference: Estimate) -> str:
-    """How large, without its sign, which the word has said."""
-    size = number(abs(difference.value), difference)
+def _size(difference: Estimate, relative: Estimate | None, unit: str | None) -> str:
+    """How large, without its sign, which the word has said: `7.1 tokens, 23 % (6.9 to 7.4, 22 to 24 %; `."""
+    said = number(abs(difference.value), difference) + (f" {unit}" if unit else "")
+    said += f", {percent(abs(relative.value), relative)} %" if relative else ""
     if difference.low is None:
-        return f"{size} (the very same in each; "
+        return f"{said} (the very same in each; "
     low, high = sorted((abs(difference.low), abs(difference.high)))
-    return f"{size} ({number(low, difference)} to {number(high, difference)}; "
+    ends = f"{number(low, difference)} to {number(high, difference)}"
+    if relative and relative.low is not None:
+        low, high = sorted((abs(relative.low), abs(relative.high)))
+        ends += f", {percent(low, relative)} to {percent(high, relative)} %"
+    return f"{said} ({ends}; "
 
 
 def _interval(difference: Estimate) -> str:
