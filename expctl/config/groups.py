@@ -14,6 +14,6 @@ def group_options(group: str) -> dict[str, Path]:
 
 
 def groups() -> list[str]:
-    """The config groups: folders of expctl's `conf/` and of the user's."""
+    """The config groups: folders of expctl's `conf/` and of the user's that have options."""
     roots = filter(None, [own_conf(), user_conf()])
-    return sorted({str(folder.relative_to(root)) for root in roots for folder in root.rglob("*") if folder.is_dir()})
+    return sorted({str(file.parent.relative_to(root)) for root in roots for file in root.glob("*/**/*.yaml")})

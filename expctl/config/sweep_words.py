@@ -11,12 +11,13 @@ PARTS = ("algorithm/ratio=", "algorithm/replay=", "algorithm/reference=", "sweep
 
 
 def open_key(word: str) -> str:
-    """`args.weight_decay=0.1` also where no config file mentions the field yet; a part with or without `+`."""
+    """`args.weight_decay=0.1` also where no config file mentions the field yet; a field or a part with or without `+`."""
     if word.removeprefix("+").startswith(PARTS):
         return word.removeprefix("+")
     if word.startswith("fail_fast="):
         return f"hydra.launcher.{word}"
-    return f"++{word}" if re.match(rf"({'|'.join(map(re.escape, OPEN_GROUPS))})\.[\w.]+=", word) else word
+    bare = word.removeprefix("+")
+    return f"++{bare}" if re.match(rf"({'|'.join(map(re.escape, OPEN_GROUPS))})\.[\w.]+=", bare) else word
 
 
 def key_of(word: str) -> str:

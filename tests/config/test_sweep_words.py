@@ -16,7 +16,8 @@ def test_the_sweeps_own_file_is_no_part_of_a_cell():
     assert sweep_words(None, ["sweep=seeds", "algorithm=sft"]) == ["algorithm=sft"]
 
 
-def test_a_field_no_file_mentions_can_be_set_and_a_part_needs_no_plus():
+def test_fields_and_parts_need_no_plus_and_bear_one():
     assert open_key("args.weight_decay=0.1") == "++args.weight_decay=0.1"
+    assert open_key("+args.weight_decay=0.1") == "++args.weight_decay=0.1"
     assert open_key("+sweep=seeds") == "sweep=seeds"
     assert open_key("seed=1") == "seed=1"

@@ -1,5 +1,10 @@
-"""Every command of the README and of docs/ runs. Long trainings are cut to one step; all else is typed as it stands."""
+"""Every command of the README and of docs/ runs. Long trainings are cut to one step; all else is typed as it stands.
 
+Each command of the README has a folder of its own; those of another page are typed one after another in the same one,
+as its reader does, so what shows or carries on a run finds those that the page has made.
+"""
+
+import functools
 import re
 import shlex
 import sys
@@ -10,7 +15,6 @@ from harness import COMMAND, REPOSITORY, expctl, forked_workers, manifest, run, 
 PAGES = {
     path.name: path.read_text() for path in [REPOSITORY / "README.md", *sorted((REPOSITORY / "docs").glob("*.md"))]
 }
-README = PAGES["README.md"]
 SHORT = ["args.max_steps=1", "args.do_eval=false"]
 # Commands that have a test of their own, by what they begin with.
 ELSEWHERE = {
@@ -19,12 +23,15 @@ ELSEWHERE = {
     "python scripts/make_tiny_model.py": "tests/models/test_tiny.py",
     "python scripts/make_smollm2.py": "test_real_model.py",
     "expctl algorithm=gfpo model=smollm2_135m": "test_real_model.py",
+    "expctl -m sweep=optuna": "test_search.py",
+    "sbatch scripts/slurm/": "test_slurm.py",
+}
+# What needs runs: the README's are tested there, the other pages' here.
+WITH_RUNS = {
     "expctl compare": "test_compare.py",
     "expctl resume": "test_resume_command.py",
     "expctl show": "tests/cli/test_show.py and test_samples.py",
     "expctl rerun": "test_rerun.py",
-    "expctl -m sweep=optuna": "test_search.py",
-    "sbatch scripts/slurm/": "test_slurm.py",
 }
 
 
@@ -34,30 +41,45 @@ def blocks(page: str, language: str) -> list[str]:
 
 def commands() -> list[tuple[str, str]]:
     lines = [(page, line) for page in PAGES for block in blocks(page, "bash") for line in block.splitlines()]
-    return [(page, line) for page, line in lines if line.strip() and not line.startswith(tuple(ELSEWHERE))]
+    return [(page, line) for page, line in lines if line.strip() and not line.startswith(elsewhere(page))]
+
+
+def elsewhere(page: str) -> tuple[str, ...]:
+    return (*ELSEWHERE, *(WITH_RUNS if page == "README.md" else ()))
 
 
 @pytest.fixture
-def folder(tmp_path, page):
+def folder(tmp_path, page, folders):
     """A working folder with the files that the page has the reader write."""
+    if page == "README.md":
+        return with_files(page, tmp_path)
+    return folders(page)
+
+
+@pytest.fixture(scope="module")
+def folders(tmp_path_factory):
+    return functools.cache(lambda page: with_files(page, tmp_path_factory.mktemp(page)))
+
+
+def with_files(page, folder):
     for block in [*blocks(page, "python"), *blocks(page, "yaml")]:
         first = block.splitlines()[0]
         if re.fullmatch(r"# [\w/]+\.(py|yaml)", first):
-            path = tmp_path / first[2:]
+            path = folder / first[2:]
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(block.split("\n", 1)[1] if path.suffix == ".yaml" else block)
     rows = [f'{{"question": "{n}+{n}=", "solution": "{2 * n}"}}' for n in range(10, 60)]
-    (tmp_path / "problems.jsonl").write_text("\n".join(rows))
-    (tmp_path / "held_out.jsonl").write_text("\n".join(rows[:8]))
-    (tmp_path / "models").mkdir()
-    (tmp_path / "models" / "tiny").symlink_to(REPOSITORY / "expctl" / "models" / "tiny")
-    return tmp_path
+    (folder / "problems.jsonl").write_text("\n".join(rows))
+    (folder / "held_out.jsonl").write_text("\n".join(rows[:8]))
+    (folder / "models").mkdir()
+    (folder / "models" / "tiny").symlink_to(REPOSITORY / "expctl" / "models" / "tiny")
+    return folder
 
 
 @pytest.mark.parametrize(("page", "line"), commands())
 def test_command(page, line, folder):
     program, *words = shlex.split(line)
-    others = ("list", "check", "verify", "--cfg", "ls", "explain", "sync")
+    others = ("list", "check", "verify", "--cfg", "ls", "explain", "sync", *(one.split()[1] for one in WITH_RUNS))
     trains = program != "expctl" or not words or words[0] not in others
     short = SHORT if trains else []
     if program == "expctl":
@@ -92,5 +114,25 @@ def test_shown_command_composes_or_is_refused_as_shown(page, line, folder):
 
 def test_the_commands_that_are_tested_elsewhere_are_there():
     for beginning in ELSEWHERE:
-        assert beginning in README
+        assert any(beginning in text for text in PAGES.values())
     assert COMMAND.endswith("expctl")
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_links_lead_somewhere(page):
+    folder = REPOSITORY if page == "README.md" else REPOSITORY / "docs"
+    text = re.sub(r"^```.*?^```", "", PAGES[page], flags=re.M | re.S)
+    for target in re.findall(r"\[[^]]*\]\(([^)]+)\)", text):
+        file, _, section = target.partition("#")
+        if file.startswith("https://"):
+            continue
+        assert not file or (folder / file).is_file(), target
+        if section:
+            heads = re.findall(r"^#+ (.+)$", PAGES[file.rpartition("/")[2] or page], flags=re.M)
+            assert section in [re.sub(r"[^\w -]", "", head.lower()).replace(" ", "-") for head in heads], target
+
+
+def test_every_picture_is_shown_and_says_what_it_is():
+    shown = [found for text in PAGES.values() for found in re.findall(r"!\[([^]]*)\]\(\S*pictures/(\S+)\)", text)]
+    assert all(len(said) > 20 for said, _ in shown)
+    assert {name for _, name in shown} == {path.name for path in (REPOSITORY / "docs" / "pictures").iterdir()}
