@@ -11,7 +11,7 @@ PARTS = ("algorithm/ratio=", "algorithm/replay=", "algorithm/reference=", "sweep
 
 
 def open_key(word: str) -> str:
-    """`args.weight_decay=0.1` also where no config file mentions the field yet; a field or a part with or without `+`."""
+    """`args.weight_decay=0.1` also where no file mentions the field yet; fields and parts with or without `+`."""
     if word.removeprefix("+").startswith(PARTS):
         return word.removeprefix("+")
     if word.startswith("fail_fast="):
