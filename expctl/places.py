@@ -1,6 +1,8 @@
 """Folders outside a run: where runs are kept, and what may be remembered between runs."""
 
 import os
+from collections.abc import Collection
+from itertools import count
 from pathlib import Path
 
 # Folders of outputs in which further runs lie: those done again, and those that force=true has replaced.
@@ -16,6 +18,13 @@ def outputs_root(folder: Path | None = None) -> Path:
 def outputs_of(run: Path) -> Path:
     """The outputs folder that a run's folder belongs to."""
     return run.parent.parent if run.parent.name in (RERUNS, REPLACED) else run.parent
+
+
+def first_free(folder: Path, name: str, suffixes: Collection[str] = ("",)) -> int:
+    """The first number from 1 on so that a folder has nothing called `<name>-<number>` with any of the suffixes."""
+    return next(
+        number for number in count(1) if not any((folder / f"{name}-{number}{suffix}").exists() for suffix in suffixes)
+    )
 
 
 def cache_root() -> Path:

@@ -22,12 +22,12 @@ from pathlib import Path
 
 from expctl.runs import manifest
 from expctl.runs.checkpoints import complete, step_of
+from expctl.runs.drift import is_timed
 from expctl.runs.files import Run, read_json, read_metrics
 
 COMMAND = str(Path(sys.executable).with_name("expctl"))
 # Checkpoints so often that many a kill falls into one.
 EXPERIMENT = ["algorithm=sft", "args.save_steps=2", "args.do_eval=false", "args.per_device_train_batch_size=2"]
-TIMES = ("runtime", "_per_second", "_time")
 LIMIT_SECONDS = 180
 # What a busy machine takes to end a process that has no name any more.
 SETTLING_SECONDS = 10
@@ -171,7 +171,7 @@ def compare(run: Run, calm: Run) -> None:
 
 def comparable(run: Run) -> list[dict]:
     rows = read_metrics(run.metrics)
-    return [{key: value for key, value in row.items() if not key.endswith(TIMES)} for row in rows]
+    return [{key: value for key, value in row.items() if not is_timed(key)} for row in rows]
 
 
 def run_in(folder: Path) -> Run:

@@ -4,7 +4,7 @@ from expctl.cli.hydra_app import compose, is_multirun
 from expctl.cli.refuse import refuse
 from expctl.config.check import check
 from expctl.config.experiment import Experiment
-from expctl.runs.identity import config_hash, run_id
+from expctl.runs.identity import run_of
 
 
 def main(words: list[str]) -> int:
@@ -22,7 +22,7 @@ def main(words: list[str]) -> int:
         if refusals:
             codes.append(refuse(refusals))
         else:
-            print(f"ok  {run_id(experiment, config_hash(experiment))}")
+            print(f"ok  {run_of(experiment).run_id}")
 
     compose(words, verb)
     return max(codes, default=0)

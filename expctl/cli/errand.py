@@ -15,7 +15,7 @@ from expctl.cli.run import run
 from expctl.config.experiment import Experiment
 from expctl.runs import manifest
 from expctl.runs.files import Run
-from expctl.runs.identity import config_hash, run_id
+from expctl.runs.identity import run_of
 from expctl.runs.manifest import EXIT_FAILED, EXIT_INTERRUPTED
 
 
@@ -30,7 +30,7 @@ class Errand:
         experiment, expected = pickle.loads((self.folder / f"{number}.pkl").read_bytes())
         os.chdir(experiment.folder)
         sys.path.insert(0, str(experiment.folder))
-        if run_id(experiment, config_hash(experiment)) != expected:
+        if run_of(experiment).run_id != expected:
             print(f"expctl: code, data or weights of {expected} have changed since it was submitted", file=sys.stderr)
             return None
         begun = self.folder / f"{number}.begun"
@@ -44,7 +44,7 @@ class Errand:
             )
         outcome = run(forced_once(experiment, begun))
         if outcome.exit_code == EXIT_INTERRUPTED:
-            _interrupted(_run_of(experiment), put_back)
+            _interrupted(run_of(experiment), put_back)
         return outcome.objective
 
 
@@ -54,12 +54,6 @@ def forced_once(experiment: Experiment, mark: Path) -> Experiment:
         return replace(experiment, config=experiment.config | {"force": False})
     mark.touch()
     return experiment
-
-
-def _run_of(experiment: Experiment) -> Run:
-    from expctl.places import outputs_root
-
-    return Run(outputs_root(experiment.folder) / run_id(experiment, config_hash(experiment)))
 
 
 def _leave(run: Run, code: int, put_back: Any) -> NoReturn:

@@ -9,7 +9,7 @@ from expctl.cli.named_run import as_it_was, named_run
 from expctl.cli.run import run as run_experiment
 from expctl.config.experiment import Experiment
 from expctl.launch.launch import EXIT_COMPLETED, EXIT_FAILED
-from expctl.places import RERUNS, outputs_of
+from expctl.places import RERUNS, first_free, outputs_of
 from expctl.report.drift import print_drift
 from expctl.runs import manifest
 from expctl.runs.bundle import changed_files, code_of
@@ -49,11 +49,10 @@ def _with_its_own_code(run: Run, experiment: Experiment) -> Experiment:
 
 def place_of(run: Run, hashed: str) -> Path:
     """Where the run is done again: the last place when that was not finished, else the first that is free."""
-    reruns, number = outputs_of(run.folder) / RERUNS, 1
-    last = None
-    while (place := reruns / f"{run.run_id}-{number}").exists():
-        last, number = place, number + 1
-    told = manifest.read(Run(last)) if last else None
+    reruns = outputs_of(run.folder) / RERUNS
+    number = first_free(reruns, run.run_id)
+    last, place = (reruns / f"{run.run_id}-{one}" for one in (number - 1, number))
+    told = manifest.read(Run(last))
     if told and told["status"] != manifest.COMPLETED and told["config_hash"] == hashed:
         return last
     return place

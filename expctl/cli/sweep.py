@@ -13,11 +13,10 @@ from expctl.launch.elsewhere import Elsewhere
 from expctl.launch.launch import Outcome
 from expctl.launch.pool import ENDED, Place, Pool, objective_of
 from expctl.launch.preloaded import preloader
-from expctl.places import outputs_root
 from expctl.report.sweep_closing import print_results
 from expctl.report.sweep_display import SweepDisplay, called
 from expctl.runs.files import Run
-from expctl.runs.identity import config_hash, run_id
+from expctl.runs.identity import run_of
 from expctl.runs.ledger import Entry, Ledger, sweep_id
 from expctl.runs.manifest import COMPLETED, EXIT_COMPLETED, EXIT_FAILED, EXIT_INTERRUPTED, FAILED, INTERRUPTED
 
@@ -116,9 +115,7 @@ def place_of(cell: Cell) -> Place:
     if cell.done:
         run = Run(cell.done)
         return Place(typed(cell), None, run, status=COMPLETED, outcome=Outcome.of_completed(run))
-    experiment = cell.experiment
-    name = run_id(experiment, config_hash(experiment))
-    return Place(typed(cell), experiment, Run(outputs_root(experiment.folder) / name))
+    return Place(typed(cell), cell.experiment, run_of(cell.experiment))
 
 
 def typed(cell: Cell) -> tuple[str, ...]:

@@ -6,12 +6,12 @@ from pathlib import Path
 from typing import Any
 
 from expctl.config.experiment import Experiment
-from expctl.places import REPLACED, outputs_of, outputs_root
+from expctl.places import REPLACED, first_free, outputs_of
 from expctl.runs import manifest, ranks
 from expctl.runs.bundle import describe
 from expctl.runs.checkpoints import last_complete, step_of
 from expctl.runs.files import Run
-from expctl.runs.identity import config_hash, run_id
+from expctl.runs.identity import config_hash, run_of
 from expctl.runs.lock import Lock, LockedError
 from expctl.runs.tell import tell
 
@@ -44,7 +44,7 @@ def claim(experiment: Experiment, folder: Path | None = None) -> Claim:
         OSError: the folder cannot be written.
     """
     hashed = config_hash(experiment)
-    run = Run(folder or outputs_root(experiment.folder) / run_id(experiment, hashed))
+    run = Run(folder) if folder else run_of(experiment, hashed)
     if not experiment.config["force"] and (done := _completed(run)):
         return Claim(run, done=done)
     run.folder.mkdir(parents=True, exist_ok=True)
@@ -93,7 +93,4 @@ def _set_aside(run: Run) -> None:
     """Move an earlier attempt to `outputs/replaced/`, under the first free number."""
     replaced = outputs_of(run.folder) / REPLACED
     replaced.mkdir(exist_ok=True)
-    number = 1
-    while (replaced / f"{run.run_id}-{number}").exists():
-        number += 1
-    run.folder.rename(replaced / f"{run.run_id}-{number}")
+    run.folder.rename(replaced / f"{run.run_id}-{first_free(replaced, run.run_id)}")

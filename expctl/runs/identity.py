@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from expctl.config.experiment import Experiment
-from expctl.places import cache_root
-from expctl.runs.files import read_json, write_json
+from expctl.places import cache_root, outputs_root
+from expctl.runs.files import Run, read_json, write_json
 from expctl.runs.sources import user_sources
 
 # What cannot change the result.
@@ -55,6 +55,11 @@ def run_id(experiment: Experiment, hashed: str) -> str:
     words = [experiment.label(group) for group in ("algorithm", "model", "dataset")]
     words = [re.sub(r"[^A-Za-z0-9_.]+", "_", word) for word in words]
     return "-".join([*words, f"s{experiment.config['seed']}", hashed[:8]])
+
+
+def run_of(experiment: Experiment, hashed: str | None = None) -> Run:
+    """The run that an experiment has, or is to have, in its outputs folder."""
+    return Run(outputs_root(experiment.folder) / run_id(experiment, hashed or config_hash(experiment)))
 
 
 def local_inputs(config: dict[str, Any], folder: Path) -> dict[str, str]:

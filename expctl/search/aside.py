@@ -2,7 +2,7 @@
 
 from expctl.config.refusal import Refusal
 from expctl.nested import sequence
-from expctl.places import REPLACED
+from expctl.places import REPLACED, first_free
 from expctl.runs import manifest
 from expctl.runs.files import Run, read_json
 from expctl.runs.ledger import cells_of
@@ -25,12 +25,9 @@ def set_aside(question: Question) -> None:
                 where="force=true (command line)",
                 do="stop it first; without force=true this command takes part in it",
             )
-    replaced, number = question.outputs / REPLACED, 1
-    kept = [replaced / f"{question.name}-{number}{file.suffix}" for file in files]
-    while any(file.exists() for file in kept):
-        number += 1
-        kept = [replaced / f"{question.name}-{number}{file.suffix}" for file in files]
-    for file, to in zip(files, kept, strict=True):
+    replaced = question.outputs / REPLACED
+    number = first_free(replaced, question.name, [file.suffix for file in files])
+    for file in files:
         if file.exists():
             replaced.mkdir(exist_ok=True)
-            file.rename(to)
+            file.rename(replaced / f"{question.name}-{number}{file.suffix}")

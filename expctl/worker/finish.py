@@ -4,6 +4,7 @@ from typing import Any
 
 from transformers import Trainer
 
+from expctl.runs.drift import is_timed
 from expctl.runs.files import Run, read_json, read_metrics, write_json, write_whole
 
 CARD = """---
@@ -75,7 +76,7 @@ def _last_training_row(run: Run) -> dict[str, float]:
 
 def _write_card(run: Run, config: dict[str, Any], before: dict[str, float], after: dict[str, float]) -> None:
     manifest = read_json(run.manifest) or {}
-    kept = [key for key in after if isinstance(after[key], float) and "runtime" not in key and "per_second" not in key]
+    kept = [key for key in after if isinstance(after[key], float) and not is_timed(key)]
     rows = "\n".join(f"| {key} | {before.get(key, float('nan')):.4g} | {after[key]:.4g} |" for key in kept)
     versions = ", ".join(f"{name} {number}" for name, number in (manifest.get("versions") or {}).items() if number)
     write_whole(
