@@ -13,7 +13,7 @@ import yaml
 
 @dataclass(frozen=True)
 class Run:
-    """The files of one run; see "A run on disk" in the README."""
+    """The files of one run; see "What it leaves" in docs/first-run.md."""
 
     folder: Path
 
