@@ -14,6 +14,13 @@ def sequence(value: Any) -> list[Any]:
     return value if isinstance(value, list) else []
 
 
+def at(node: Any, *path: str) -> Any:
+    """What lies below these keys; None where nothing does."""
+    for key in path:
+        node = mapping(node).get(key)
+    return node
+
+
 def leaves(node: Any, key: str = "", between: str = ".") -> Iterator[tuple[str, Any]]:
     """(dotted key, value) of everything below a mapping that is no mapping itself; lists and empty mappings are values.
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import yaml
 
-from expctl.nested import leaves, mapping, sequence
+from expctl.nested import at, leaves, mapping, sequence
 from expctl.runs import manifest
 from expctl.runs.bundle import read_config
 from expctl.runs.files import Run, read_json, read_metrics
@@ -129,8 +129,8 @@ def read(folder: Path) -> Record:
         told=told,
         config=dict(leaves(deciding(config))),
         seed=seed if isinstance(seed, int) else None,
-        objective=_text(summary.get("objective_name")) or _text(_of(config, "algorithm", "objective")),
-        direction=_text(summary.get("direction")) or _text(_of(config, "algorithm", "direction")),
+        objective=_text(summary.get("objective_name")) or _text(at(config, "algorithm", "objective")),
+        direction=_text(summary.get("direction")) or _text(at(config, "algorithm", "direction")),
         steps=steps if isinstance(steps, int) else None,
         before=numbers(summary.get("before")),
         after=numbers(summary.get("after")),
@@ -150,9 +150,3 @@ def numbers(found: Any) -> Measured:
 
 def _text(value: Any) -> str | None:
     return value if isinstance(value, str) else None
-
-
-def _of(config: dict[str, Any], *path: str) -> Any:
-    for key in path:
-        config = mapping(config).get(key)
-    return config

@@ -11,7 +11,7 @@ from expctl.config.groups import groups
 from expctl.config.locate import own_conf
 from expctl.config.refusal import Refusal
 from expctl.config.suggest import nearest
-from expctl.nested import mapping
+from expctl.nested import at, mapping
 
 
 def as_refusal(error: Exception, typed: list[str]) -> Refusal | None:
@@ -108,10 +108,7 @@ def known_keys(key: str) -> list[str]:
     found: set[str] = set()
     for file in (own_conf() / top).glob("*.yaml"):
         node = mapping(yaml.safe_load(file.read_text()))
-        node = node.get(top, node)
-        for part in rest:
-            node = mapping(node).get(part)
-        found |= set(mapping(node))
+        found |= set(mapping(at(node.get(top, node), *rest)))
     return sorted(name for name in found if isinstance(name, str) and name != "defaults")
 
 

@@ -11,7 +11,7 @@ from expctl.config import documented
 from expctl.config.fields import HYDRA_KEYS
 from expctl.config.signature import Field
 from expctl.config.source import Definition, find
-from expctl.nested import mapping
+from expctl.nested import at
 
 
 @dataclass(frozen=True)
@@ -28,11 +28,9 @@ class Meaning:
 
 def target_above(config: dict[str, Any], key: str) -> str | None:
     """The `_target_` that takes `key` as a keyword."""
-    node: Any = config
-    for part in key.split(".")[:-1]:
-        node = mapping(node).get(part)
-    target = mapping(node).get("_target_")
-    return target if isinstance(target, str) and key.rpartition(".")[2] not in HYDRA_KEYS else None
+    *above, name = key.split(".")
+    target = at(config, *above, "_target_")
+    return target if isinstance(target, str) and name not in HYDRA_KEYS else None
 
 
 def meaning(target: str, name: str, search: Iterable[Path] = ()) -> Meaning | None:

@@ -1,13 +1,11 @@
 """The parts that are laid over an algorithm: algorithm/ratio, algorithm/replay, algorithm/reference."""
 
-from typing import Any
-
 import yaml
 
 from expctl.config.experiment import Experiment
 from expctl.config.groups import group_options
 from expctl.config.refusal import Refusal
-from expctl.nested import mapping
+from expctl.nested import at
 
 OURS = ("expctl.", "trl.")
 
@@ -35,7 +33,5 @@ def check_parts(experiment: Experiment) -> list[Refusal]:
 def _own_trainer(algorithm: str | None) -> str:
     """The trainer that the file of an algorithm names itself; empty where it leaves that to what it builds on."""
     file = group_options("algorithm").get(algorithm or "")
-    node: Any = yaml.safe_load(file.read_text(encoding="utf-8")) if file else None
-    for key in ("algorithm", "trainer", "_target_"):
-        node = mapping(node).get(key)
-    return str(node or "")
+    read = yaml.safe_load(file.read_text(encoding="utf-8")) if file else None
+    return str(at(read, "algorithm", "trainer", "_target_") or "")

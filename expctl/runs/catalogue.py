@@ -17,6 +17,7 @@ from typing import Any
 import xxhash
 
 import expctl
+from expctl import nested
 from expctl.places import REPLACED, RERUNS, cache_root
 from expctl.runs import facts as facts_of
 from expctl.runs.facts import recorded, with_what_changes
@@ -156,4 +157,4 @@ def _no_collecting() -> Iterator[None]:
 
 def _made_by() -> list:
     """Another version of the code reads other facts."""
-    return [expctl.__version__, [os.stat(file).st_mtime_ns for file in (__file__, facts_of.__file__)]]
+    return [expctl.__version__, [os.stat(file).st_mtime_ns for file in (__file__, facts_of.__file__, nested.__file__)]]
