@@ -10,8 +10,8 @@ from expctl.report.files import refuse_unwritable, write_files
 from expctl.report.json_text import json_text
 
 USAGE = (
-    "expctl compare [RUN|SWEEP|PATTERN|key=value ...] [--baseline LABEL] [--metric NAME,...] [--level 0.95] [--json] "
-    "[--plots FOLDER] [--html FILE]"
+    "expctl compare [RUN|SWEEP|PATTERN|key=value ...] [--baseline LABEL] [--metric NAME,...] [--excess NAME,...] "
+    "[--level 0.95] [--json] [--plots FOLDER] [--html FILE]"
 )
 
 
@@ -22,7 +22,7 @@ def main(words: list[str]) -> int:
         Refusal: nothing is named so, or it was not measured alike.
     """
     valued = ("--baseline", "--level", "--plots", "--html")
-    options, named = take(words, flags=("--json",), valued=valued, listed=("--metric",), usage=USAGE)
+    options, named = take(words, flags=("--json",), valued=valued, listed=("--metric", "--excess"), usage=USAGE)
     plots, page = (Path(options[name]).expanduser() if name in options else None for name in ("--plots", "--html"))
     refuse_unwritable(plots, page)
     # The numeric libraries are for this verb alone.
@@ -34,7 +34,8 @@ def main(words: list[str]) -> int:
     comparison = conclude(
         selection.folders,
         gone=selection.gone,
-        asked=options["--metric"].split(",") if "--metric" in options else (),
+        asked=_several(options, "--metric"),
+        excess=_several(options, "--excess"),
         baseline=options.get("--baseline", "first"),
         level=_level(options.get("--level", "0.95")),
     )
@@ -47,6 +48,10 @@ def main(words: list[str]) -> int:
         for line in write_files(comparison, plots, page, shlex.join(["expctl", "compare", *words])):
             print(line, file=sys.stderr if "--json" in options else sys.stdout)
     return 0
+
+
+def _several(options: dict[str, str], name: str) -> list[str]:
+    return options[name].split(",") if name in options else []
 
 
 def _level(text: str) -> float:

@@ -55,6 +55,12 @@ def measured_otherwise(name: str, groups: Sequence[Grouped]) -> str | None:
     return None
 
 
+def other_start(groups: Sequence[Grouped]) -> list[str]:
+    """The settings by which groups did not start from the same model, or were sampled otherwise before training."""
+    keys = sorted({key for one in groups for record in one.records for key in record.config})
+    return [key for key in keys if (key.startswith("model.") or SAMPLING.fullmatch(key)) and _odd(groups, _config(key))]
+
+
 def circumstances(groups: Sequence[Grouped]) -> list[str]:
     """What differs around the runs: versions, machines, data, how far they came; a sentence each."""
     told = [_spread(groups, package, _version(package)) for package in PACKAGES]

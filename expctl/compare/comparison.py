@@ -74,6 +74,23 @@ class Verdict:
 
 
 @dataclass(frozen=True)
+class Excess:
+    """What a group took away of what the baseline added to the start in training (arXiv 2508.09726, equation 4).
+
+    `share` is (baseline - group) / (baseline - start): 1 where the group ended at the start, negative where it added
+    more than the baseline; None where it would mean nothing, as where the baseline is not shown to have added anything.
+    `start`, `baseline` and `group` are means over `seeds`, those of both groups, None where there are none.
+    """
+
+    share: Estimate | None
+    start: float | None
+    baseline: float | None
+    group: float | None
+    seeds: list[int]
+    sentence: str
+
+
+@dataclass(frozen=True)
 class Difference:
     """A group against the baseline, in one metric.
 
@@ -82,7 +99,8 @@ class Difference:
     ratio scale and the runs are paired. `improvement` is the probability that a run of the group is better
     (higher, where that is not known) than one of the baseline, 0 to 1. `p` is of the test that there is no difference,
     `p_corrected` after Holm's correction over all judged differences. `detectable` is the smallest difference that so
-    many seeds would show with 80 % power. `verdict` is None where the metric is for information.
+    many seeds would show with 80 % power. `verdict` is None where the metric is for information,
+    `excess` where it was not asked for.
     """
 
     group: str
@@ -97,6 +115,7 @@ class Difference:
     p_corrected: float | None
     detectable: float | None
     verdict: Verdict | None
+    excess: Excess | None = None
 
 
 @dataclass(frozen=True)

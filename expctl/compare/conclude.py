@@ -5,6 +5,7 @@ from pathlib import Path
 
 from expctl.compare import alike, metrics
 from expctl.compare.comparison import Comparison, Metric
+from expctl.compare.excess import excess as excess_of
 from expctl.compare.groups import Grouped, group, listed, typed, varied
 from expctl.compare.judge import judge, measure
 from expctl.compare.more_seeds import commands
@@ -22,6 +23,7 @@ def conclude(
     *,
     gone: Sequence[str] = (),
     asked: Sequence[str] = (),
+    excess: Sequence[str] = (),
     baseline: str = "first",
     level: float = 0.95,
 ) -> Comparison:
@@ -31,6 +33,7 @@ def conclude(
         folders: of runs, in the order in which groups are to be named.
         gone: runs that should be there too and are not.
         asked: metrics by name or pattern; none takes the objective and what else was evaluated in all groups.
+        excess: metrics of which it is to be said what each group took away of what the baseline added in training.
         baseline: `first`, a label, a part of one, or one of its settings.
         level: of the intervals, and of being right when nothing differs: 1 - level is the chance of any wrong `better`
             or `worse` in the whole comparison.
@@ -45,8 +48,12 @@ def conclude(
     warnings += told
     if why := alike.other_data(groups):
         raise Refusal(f"not measured alike: {why}", do=_within(groups))
+    added = _evaluated_before(excess, groups)
     names, refusals = _measured_alike(metrics.chosen(groups, asked), groups, asked)
-    judged = judge([measure(name, groups, level) for name in names], 1 - level)
+    measured = [measure(name, groups, level) for name in dict.fromkeys([*names, *added])]
+    judged = [
+        excess_of(metric, groups, level) if metric.name in added else metric for metric in judge(measured, 1 - level)
+    ]
     titles = {metric.name: metric.title for metric in judged}
     count = sum(difference.p_corrected is not None for metric in judged for difference in metric.differences)
     return Comparison(
@@ -127,6 +134,26 @@ def _measured_alike(
             "the groups have no metric in common", where=lacking, do="evaluate all of them: args.do_eval=true"
         )
     return kept, list(reasons.values())
+
+
+def _evaluated_before(asked: Sequence[str], groups: Sequence[Grouped]) -> list[str]:
+    """The metrics of which an excess is asked for.
+
+    Raises:
+        Refusal: one that was not measured alike, or not before training; or a group alone.
+    """
+    if not asked:
+        return []
+    where = f"--excess {','.join(asked)} (command line)"
+    names, _ = _measured_alike(metrics.chosen(groups, asked, "--excess"), groups, asked)
+    if len(groups) == 1:
+        raise Refusal("one group alone took nothing away from another", where=where, do="compare at least two groups")
+    known = {name: None for record in groups[0].records for name, value in record.before.items() if value is not None}
+    for name in names:
+        if name not in known:
+            said = f"{groups[0].label} has no evaluation of {name} before training"
+            raise Refusal(said, where=where, nearest=nearest(name, known))
+    return names
 
 
 def _within(groups: Sequence[Grouped]) -> str:

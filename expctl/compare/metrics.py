@@ -21,7 +21,7 @@ TOKENS = re.compile(r"completions/\w+_length|num_tokens")
 RATIO = re.compile(rf"{TOKENS.pattern}|{LOWER.pattern}|entropy|grad_norm|seconds\.\w+")
 
 
-def chosen(groups: Sequence[Grouped], asked: Sequence[str]) -> list[str]:
+def chosen(groups: Sequence[Grouped], asked: Sequence[str], option: str = "--metric") -> list[str]:
     """The metrics to compare: those asked for, else the objective, what else was evaluated, and the time of training.
 
     Raises:
@@ -39,7 +39,7 @@ def chosen(groups: Sequence[Grouped], asked: Sequence[str]) -> list[str]:
         if not those:
             raise Refusal(
                 f"no run here has the metric '{word}'",
-                where=f"--metric {word} (command line)",
+                where=f"{option} {word} (command line)",
                 nearest=nearest(word, [*known, *(name.removeprefix("eval_") for name in known)])[:4] or known[:8],
             )
         found |= dict.fromkeys(those)

@@ -51,7 +51,7 @@ def verdict(
         return Verdict(word, f"{said}{counted}, p = {p_corrected:.2g})")
     if difference.value == 0 and detectable == 0:
         return Verdict(IDENTICAL, f"{title}: {group} and {baseline} are identical, {counted}")
-    observed = f"{signed(difference.value, difference)} ({_interval(difference)}{counted}, p = {p_corrected:.2g})"
+    observed = f"{signed(difference.value, difference)} ({interval(difference)}{counted}, p = {p_corrected:.2g})"
     if p is not None and p <= alpha:
         observed += ", which would count alone but not among so many comparisons"
     if needed is not None:
@@ -112,7 +112,8 @@ def _size(difference: Estimate, relative: Estimate | None, unit: str | None) -> 
     return f"{said} ({ends}; "
 
 
-def _interval(difference: Estimate) -> str:
+def interval(difference: Estimate) -> str:
+    """`-0.1 to +0.3; `."""
     if difference.low is None:
         return "the very same in each; "
     return f"{signed(difference.low, difference)} to {signed(difference.high, difference)}; "

@@ -39,6 +39,8 @@ def print_comparison(comparison: Comparison) -> None:
         console.print(f"\n{metric.title}{better}")
         console.print(_table(metric, comparison.level))
         _print_verdicts(console, metric)
+        for sentence in dict.fromkeys(one.excess.sentence for one in metric.differences if one.excess):
+            _print_item(console, sentence.removeprefix(f"{metric.title}: "), 2)
     notes = [f"not compared: {said}" for said in comparison.refusals]
     notes += [f"warning: {said}" for said in comparison.warnings]
     if comparison.corrected_for > 1:

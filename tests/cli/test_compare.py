@@ -2,8 +2,11 @@
 
 import json
 import os
+import re
+import shlex
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 from synthetic import DATA, run, sweep, two_algorithms
@@ -13,6 +16,7 @@ from expctl.compare.select import select
 from expctl.config.refusal import Refusal
 from expctl.runs.files import read_json
 
+LENGTH = "eval_completions/mean_length"
 GRPO, GFPO = [0.80, 0.81, 0.79, 0.80], [0.90, 0.91, 0.93, 0.91]
 
 
@@ -146,10 +150,23 @@ def test_only_the_metrics_that_were_asked_for_are_shown(outputs, capsys):
     assert "seconds" in both and both == shown(capsys, "outputs", "--metric", "reward", "--metric=training")
 
 
+def test_the_excess_that_was_taken_away_is_said_as_the_readme_types_it(outputs, capsys):
+    readme = Path(__file__).parents[2].joinpath("README.md").read_text()
+    (line,) = re.findall(r"^expctl (compare .*--excess.*)$", readme, flags=re.M)
+    ends = [{"eval_reward": 0.8, LENGTH: length} for length in (60.0, 62.0, 63.0, 61.0)]
+    shorter = [{"eval_reward": 0.9, LENGTH: end[LENGTH] - 15 + place % 2} for place, end in enumerate(ends)]
+    two_algorithms(outputs, ends, shorter, summary={"before": {LENGTH: 40.0}})
+    said = " ".join(shown(capsys, *shlex.split(line)[1:]).split())
+    assert "algorithm=gfpo took away 67 % (60 to 76 %; 4 seeds) of what algorithm=grpo added: 40.0 tokens at" in said
+    assert "of what" not in shown(capsys, "outputs")
+
+
 @pytest.mark.parametrize(
     ("words", "said"),
     [
         (["--metrics", "x"], "--metric"),
+        (["--excess", "rewart"], "--excess rewart"),
+        (["--excess", "reward"], "no evaluation of eval_reward before training"),
         (["--metric"], "needs a value"),
         (["--baseline="], "needs a value"),
         (["--level", "95"], "no level '95'"),

@@ -14,10 +14,8 @@ from report.compared import sampled
 
 from expctl.cli.compare import main
 from expctl.compare.conclude import conclude
-from expctl.compare.verdict import number
 from expctl.config.refusal import Refusal
 from expctl.report.files import write_files
-from expctl.report.page.numbers import metrics
 
 HOSTILE = "</script></pre><img src=x onerror=alert(1)><script>alert(2)</script>&amp;\x00\ud800\u202e]]>-->"
 VOID = {"meta", "br", "img", "input"}
@@ -80,17 +78,6 @@ def test_the_page_says_what_the_comparison_says(text):
                  "GFPOTrainer", "0123456789ab", "aaaa (2048 rows)", "expctl algorithm=gfpo seed=2", "node1",
                  "expctl -m algorithm=grpo,gfpo seed=3", "expctl compare --html report.html"):  # fmt: skip
         assert said in text, said
-
-
-def test_every_number_of_a_table_stands_with_its_interval(tmp_path):
-    comparison = compared.two(tmp_path / "outputs", seeds=8)
-    said = metrics(comparison)
-    metric = comparison.metric("eval_completions/mean_length")
-    (difference,), middle = metric.differences, metric.groups[1].iqm
-    low, high = (number(value, middle) for value in (middle.low, middle.high))
-    assert f"<td>{number(middle.value, middle)} [{low}, {high}]</td>" in said and "middle half (95 %)" in said
-    share = difference.improvement
-    assert f"<td>{share.value:.2f} [{share.low:.2f}, {share.high:.2f}]</td>" in said and "P(higher) (95 %)" in said
 
 
 def test_tables_are_named_and_their_cells_belong_to_heads(text):

@@ -5,7 +5,7 @@ from typing import Any
 
 from expctl.compare.comparison import BETTER, HIGHER, LOWER, WORSE, Comparison, Difference, Estimate, Metric
 from expctl.compare.start import START
-from expctl.compare.verdict import number, signed
+from expctl.compare.verdict import number, percent, signed
 from expctl.report.page.markup import Markup, joined, section, table, tag
 
 # Beyond, a reader opens the rest.
@@ -25,6 +25,11 @@ def verdict(comparison: Comparison) -> Markup:
         counted = ", ".join(f"{more.count(word)} {word}" for word in dict.fromkeys(more))
         rest = tag("ul", *lines[MOST_SENTENCES:], class_="verdicts")
         parts.append(tag("details", tag("summary", f"{len(more)} more: {counted}"), rest))
+    taken = dict.fromkeys(
+        one.excess.sentence for metric in comparison.metrics for one in metric.differences if one.excess
+    )
+    if taken:
+        parts += [tag("h3", "Excess"), tag("ul", *(tag("li", sentence) for sentence in taken))]
     if comparison.corrected_for > 1:
         parts.append(tag("p", f"p is corrected for {comparison.corrected_for} comparisons (Holm)."))
     care = [*(f"not compared: {one}" for one in comparison.refusals), *comparison.warnings]
@@ -49,12 +54,15 @@ def _table(metric: Metric, comparison: Comparison) -> Markup:
     columns = ["group", "runs", f"mean ({interval})", *([f"middle half ({interval})"] if with_middle else [])]
     if metric.differences:
         columns += [f"difference ({interval})", f"P({'better' if better else 'higher'}) ({interval})", "p (corrected)"]
+    with_excess = any(one.excess and one.excess.share for one in metric.differences)
+    columns += [f"excess taken away ({interval})"] if with_excess else []
     differences = {one.group: one for one in metric.differences}
     rows = []
     for one in [*([metric.start] if metric.start else []), *metric.groups]:
         row: list[Any] = [_name(one.group, comparison), str(one.count), _with_interval(one.mean)]
         row += [_with_interval(one.iqm) if one.iqm else ""] if with_middle else []
         row += _compared(differences.get(one.group)) if metric.differences else []
+        row += [_taken(differences.get(one.group))] if with_excess else []
         rows.append(row)
     aside = f", {better} is better" if better else "" if metric.judged else ", for information"
     return table(f"{metric.title}{aside}", columns, rows, class_="numbers")
@@ -76,6 +84,14 @@ def _compared(difference: Difference | None) -> list[str]:
         f"{share.value:.2f} [{share.low:.2f}, {share.high:.2f}]" if share else "",
         f"{p:.2g}" if p is not None else "",
     ]
+
+
+def _taken(difference: Difference | None) -> str:
+    share = difference.excess.share if difference and difference.excess else None
+    if share is None:
+        return ""
+    ends = "" if share.low is None else f" [{percent(share.low, share)}, {percent(share.high, share)}]"
+    return f"{percent(share.value, share)} %{ends}"
 
 
 def _with_interval(estimate: Estimate | None, *, sign: bool = False) -> str:
