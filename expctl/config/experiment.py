@@ -72,8 +72,12 @@ def frozen(composed: DictConfig, hydra: DictConfig, words: list[str]) -> Experim
 
     config = OmegaConf.to_container(composed, resolve=True, throw_on_missing=True)
     own_rewards = mapping(config.get("dataset")).pop("reward", None)
+    for node in mapping(config.get("callbacks")).values():
+        mapping(mapping(node).get("dataset")).pop("reward", None)  # `dataset: ${dataset}` is what loads it, there too
     if isinstance(config.get("reward"), dict) and not config["reward"].get("functions"):
         config["reward"]["functions"] = own_rewards or {}
+    if _is_hollow(config.get("experiment")):
+        del config["experiment"]  # the group sets keys of the others, and has none
     typed = [word.removeprefix("++") for word in words]
     return Experiment(
         config=config,
@@ -83,6 +87,10 @@ def frozen(composed: DictConfig, hydra: DictConfig, words: list[str]) -> Experim
         sources=sources_of(typed),
         config_dirs=[str(config_folder) for config_folder in UserConfFirst.extra],
     )
+
+
+def _is_hollow(node: Any) -> bool:
+    return isinstance(node, dict) and all(map(_is_hollow, node.values()))
 
 
 def _chosen(hydra: DictConfig) -> list[tuple[str, str]]:

@@ -2,6 +2,7 @@
 
 import logging
 from dataclasses import fields
+from functools import partial
 from typing import Any
 
 from hydra.utils import instantiate
@@ -39,6 +40,7 @@ def trainer(config: dict[str, Any], run: Run, callbacks: list[TrainerCallback], 
     make_floats(arguments)
     assert_world_size(arguments.world_size)
     train_dataset, eval_dataset = build(config["dataset"])
+    own = [build(node) for node in config["callbacks"].values()]
     model, tokenizer = models.load(**config["model"])
     if arguments.process_index == 0:
         note_data(run, train_dataset, eval_dataset)
@@ -49,7 +51,7 @@ def trainer(config: dict[str, Any], run: Run, callbacks: list[TrainerCallback], 
         "train_dataset": fit_to_tokenizer(train_dataset, tokenizer),
         "eval_dataset": fit_to_tokenizer(eval_dataset, tokenizer),
         "processing_class": tokenizer,
-        "callbacks": [*(build(node) for node in config["callbacks"].values()), *callbacks],
+        "callbacks": [*(one for one in own if not isinstance(one, partial)), *callbacks],
     }
     if config["peft"]:
         parts["peft_config"] = build(config["peft"])
@@ -57,6 +59,8 @@ def trainer(config: dict[str, Any], run: Run, callbacks: list[TrainerCallback], 
         functions = config["reward"]["functions"]
         parts["reward_funcs"] = [reward_function(node, name) for name, node in functions.items()]
     made = build(config["algorithm"]["trainer"], _partial_=True)(**parts)
+    for unfinished in (one for one in own if isinstance(one, partial)):
+        made.add_callback(unfinished(trainer=made))  # `_partial_: true`: made for a trainer, as some of TRL's are
     made.add_callback(TrainTogether(made, sharding=bool(config["hardware"]["sharding"])))
     made.add_callback(Samples(made, run))
     keep_checkpoints_whole(made, run.checkpoints, stop)
