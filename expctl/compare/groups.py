@@ -14,6 +14,8 @@ from expctl.runs.filters import text_of
 IMMATERIAL = re.compile(r"args\.(save_\w+|hub_\w+|push_to_hub|dataloader_(num_workers|pin_memory|prefetch_factor))")
 # The order in which a label names what was chosen; other groups follow.
 FIRST = ("algorithm", "model", "dataset", "reward", "peft")
+# Below it are the rows of a table of experiments, whose names say enough.
+ROWS = "experiment/"
 ABSENT = "(absent)"
 Settings = dict[str, Any]
 
@@ -126,7 +128,9 @@ def _shown(records: Sequence[Record], differing: list[str], signature: dict) -> 
     def partition() -> set:
         return {tuple(canonical(value(record)) for value in shown.values()) for record in records}
 
-    choices = dict.fromkeys([*FIRST, *sorted({name for record in records for name in record.choices})])
+    chosen = sorted({name for record in records for name in record.choices})
+    rows = [name for name in chosen if name.startswith(ROWS)]
+    choices = dict.fromkeys([*rows, *FIRST, *chosen])
     typed = {word.lstrip("+~").partition("=")[0].replace("/", ".") for record in records for word in record.overrides}
     for name in choices:
         value = _choice(name)
@@ -168,7 +172,7 @@ def _one_a_seed(records: Sequence[Record]) -> tuple[list[Record], list[Record]]:
 
 def _grouped(records: list[Record], shown: dict[str, Callable[[Record], Any]]) -> Grouped:
     settings = {name: found for name, value in shown.items() if (found := value(records[0])) != ABSENT}
-    label = " ".join(f"{name.removeprefix('args.')}={typed(value)}" for name, value in settings.items()) or "all runs"
+    label = " ".join(_labelled(name, value) for name, value in settings.items()) or "all runs"
     return Grouped(
         Group(
             label=label,
@@ -180,6 +184,10 @@ def _grouped(records: list[Record], shown: dict[str, Callable[[Record], Any]]) -
         ),
         records,
     )
+
+
+def _labelled(name: str, value: Any) -> str:
+    return typed(value) if name.startswith(ROWS) else f"{name.removeprefix('args.')}={typed(value)}"
 
 
 def _told_apart(groups: list[Grouped]) -> list[Grouped]:

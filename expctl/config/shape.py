@@ -35,6 +35,7 @@ OURS = {
     "resume_from_checkpoint": "leave it out: the same command carries on from the last checkpoint by itself",
 }
 TRACKERS = ("none", "wandb", "tensorboard", "trackio")
+HEADER = "let the file begin with '# @package _global_'"
 KINDS = ("prompts", "completions", "preferences")
 
 
@@ -94,7 +95,7 @@ def _compare(
                     f"no key '{key}'",
                     where=set_by(key, sources),
                     nearest=nearest(str(name), known or keys),
-                    do="expctl --cfg job shows every key",
+                    do=HEADER if key == "experiment" else "expctl --cfg job shows every key",
                 )
             )
         elif not isinstance(value, keys[name]) or (isinstance(value, bool) and bool not in keys[name]):

@@ -7,7 +7,7 @@ from typing import Any
 # Keys under these are checked against the signature of their `_target_`, so any of them can be set without Hydra's `+`.
 OPEN_GROUPS = ("args", "dataset", "reward", "peft", "callbacks", "algorithm.trainer")
 # What is laid over the experiment. The root config lists them, unset, so Hydra would refuse the `+` of an addition.
-PARTS = ("algorithm/ratio=", "algorithm/replay=", "algorithm/reference=", "sweep=")
+PARTS = ("algorithm/ratio=", "algorithm/replay=", "algorithm/reference=", "experiment=", "sweep=")
 
 
 def open_key(word: str) -> str:

@@ -1,6 +1,7 @@
-"""Penalty for long completions: nothing up to a free length, then more and more up to a limit."""
+"""Rewards that look at the length: a penalty that grows with it, and a limit beyond which nothing is rewarded."""
 
 import math
+from collections.abc import Callable
 
 
 def length_penalty(
@@ -29,3 +30,24 @@ def length_penalty(
         raise ValueError(f"length_penalty: shape={shape} is unknown; linear or cosine.")
     over = [min(1.0, max(0.0, (len(ids) - free) / (limit - free))) for ids in completion_ids]
     return [-part if shape == "linear" else (math.cos(math.pi * part) - 1.0) / 2.0 for part in over]
+
+
+def within_limit(
+    completions: list,
+    completion_ids: list[list[int]],
+    *,
+    reward: Callable[..., list[float | None]],
+    limit: int,
+    **columns,
+) -> list[float | None]:
+    """Another reward's value where a completion has at most `limit` tokens, else 0.0: right, but in time.
+
+    Args:
+        completions: one completion a row.
+        completion_ids: the token ids of each completion, from TRL.
+        reward: the other reward function, called as TRL calls it.
+        limit: tokens, with the one that ends the completion.
+        **columns: what else TRL passes to a reward function, passed on.
+    """
+    values = reward(completions=completions, completion_ids=completion_ids, **columns)
+    return [value if len(ids) <= limit else 0.0 for value, ids in zip(values, completion_ids, strict=True)]

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from expctl.rewards.length import length_penalty
+from expctl.rewards.length import length_penalty, within_limit
 
 
 def penalties(lengths: list[int], **options) -> list[float]:
@@ -43,3 +43,13 @@ def test_a_free_length_that_is_not_below_the_limit_is_refused(free, limit):
 def test_an_unknown_shape_is_refused_with_the_known_ones():
     with pytest.raises(ValueError, match="shape=quadratic is unknown; linear or cosine"):
         penalties([5], free=1, limit=2, shape="quadratic")
+
+
+def test_beyond_the_limit_nothing_is_rewarded_and_within_it_what_another_reward_says():
+    def half(completions, answer, **columns):
+        assert len(columns["completion_ids"]) == len(completions)
+        return [None if text == "?" else 0.5 for text in answer]
+
+    ids = [[0] * length for length in (3, 4, 5, 4)]
+    got = within_limit(["x"] * 4, ids, reward=half, limit=4, answer=["a", "b", "c", "?"])
+    assert got == [0.5, 0.5, 0.0, None]
