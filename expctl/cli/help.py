@@ -10,7 +10,7 @@ TEXT = """expctl: post-training experiments from small YAML groups.
   expctl list [GROUP]              the options of a group, one line each
   expctl explain KEY [overrides]   which file or word set a key, over what, and what it means
   expctl ls [filters]              the runs, e.g. expctl ls algorithm=gfpo 'eval_reward>0.9' --sort=-eval_reward
-  expctl compare [RUN|SWEEP ...]   seeds together: means, intervals, and whether a difference is one
+  expctl compare [RUN|SWEEP ...]   seeds together: means, intervals, verdicts; as a page too: --html FILE
   expctl show [RUN]                one run: status, metrics, every value with what set it, completions, commands
   expctl resume RUN                carry a run on by its name, from any folder
   expctl rerun RUN                 do a run again from what it kept, and show what came out differently
@@ -40,6 +40,8 @@ Exit codes: 0 completed, 1 the run failed, 2 refused (nothing was created), 75 i
 
 def print_help() -> int:
     """Print the help of the whole command."""
-    rows = (f"  {group:<11} {', '.join(group_options(group))}" for group in groups())
+    named = [group for group in groups() if not group.startswith("experiment/")]  # the rows of those tables
+    width = max(map(len, named))
+    rows = (f"  {group:<{width}}  {', '.join(group_options(group))}" for group in named)
     print(TEXT.format(groups="\n".join(rows)), end="")
     return 0

@@ -9,6 +9,8 @@ from expctl.compare.groups import Grouped
 
 # More than so many cells are a decision, not a hint.
 MOST_SEEDS_TYPED = 20
+# So many are listed; more are a range, in Hydra's words.
+FEW = 5
 _LIST = (",", "[", "{", "(")
 
 
@@ -65,4 +67,8 @@ def _as_grid(groups: Sequence[Grouped]) -> list[str] | None:
 
 
 def _command(words: Sequence[str], seeds: Sequence[int]) -> str:
-    return shlex.join(["expctl", "-m", *words, f"seed={','.join(map(str, seeds))}"])
+    first, end = seeds[0], seeds[-1] + 1
+    listed = ",".join(map(str, seeds))
+    if len(seeds) > FEW and list(seeds) == list(range(first, end)):
+        listed = f"range({first},{end})"
+    return shlex.join(["expctl", "-m", *words, f"seed={listed}"])
