@@ -3,15 +3,16 @@
 import contextlib
 import shlex
 import sys
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any
 
 from hydra.core.utils import JobReturn
 
-from expctl.cli.sweep import place_of, refuse_cells, returned
-from expctl.config.cells import Cell, Composer
-from expctl.config.refusal import Refusal
+from expctl.cli.search_plan import Plan
+from expctl.cli.sweep import place_of, returned
+from expctl.config.cells import Cell
 from expctl.config.sweep_words import key_of
 from expctl.launch.elsewhere import Elsewhere
 from expctl.launch.pool import ENDED, Place, Pool
@@ -21,63 +22,14 @@ from expctl.report.search_closing import print_search, ranking
 from expctl.report.sweep_display import SweepDisplay
 from expctl.runs.ledger import Ledger
 from expctl.runs.manifest import EXIT_COMPLETED, EXIT_FAILED, EXIT_INTERRUPTED, INTERRUPTED
+from expctl.runs.tell import tell
 from expctl.search.aside import set_aside
-from expctl.search.question import Question
-from expctl.search.search import PRUNED, RUN, WORDS, Search, TrialEntry
-from expctl.search.study import JournalError, open_study
+from expctl.search.search import PRUNED, RUN, WORDS, TrialEntry
+from expctl.search.study import JournalError
 
-# Trials that are checked before a search begins.
-MOST_DRAWN = 50
+MOMENT = 1.0  # seconds between two looks at the trials of others
 # From the overrides of a batch's trials to what became of them: a launcher.
 Launch = Callable[[Sequence[Sequence[str]]], Sequence[JobReturn]]
-
-
-@dataclass(frozen=True)
-class Plan:
-    """A search as its sweeper was told of it."""
-
-    question: Question
-    composer: Composer
-    sampler: Mapping[str, Any]
-    pruner: Mapping[str, Any] | None
-    n_trials: int
-    at_once: int
-
-    def run_id(self, overrides: Sequence[str]) -> str:
-        [cell] = self.composer.cells([overrides])
-        return place_of(cell).run.run_id
-
-    def search(self) -> Search:
-        journal = self.question.outputs / "sweeps" / f"{self.question.name}.journal"
-        try:
-            study = open_study(journal, self.question.direction, self.sampler, self.pruner)
-        except OSError as error:
-            where = str(error.filename or journal)
-            raise Refusal(f"the search cannot be kept: {error.strerror}", where=where) from error
-        return Search(self.question, study, n_trials=self.n_trials, at_once=self.at_once)
-
-    def drawn(self) -> list[Cell]:
-        """Trials such as a search begins with; nothing is created."""
-        study = open_study(None, self.question.direction, self.sampler)
-        drawn = Search(self.question, study, n_trials=min(self.n_trials, MOST_DRAWN), at_once=MOST_DRAWN)
-        return self.composer.cells([drawn.overrides(trial) for trial in drawn.batch(lambda overrides: "drawn")])
-
-
-def check_trials(plan: Plan) -> int:
-    """What the first trials would be; the exit code is that of a refusal only when none of them can be started."""
-    cells = plan.drawn()
-    wrong = sum(bool(cell.refusals) for cell in cells)
-    code = refuse_cells(cells, so="; in a search each would count as a failed trial") if wrong else EXIT_COMPLETED
-    print(f"{len(cells) - wrong} of {len(cells)} trials can be started, of a search as it would begin")
-    return code if wrong == len(cells) else EXIT_COMPLETED
-
-
-def refuse_hopeless(plan: Plan) -> int:
-    """Refuse a search of which no trial could be started; an exit code."""
-    cells = plan.drawn()
-    if all(cell.refusals for cell in cells):
-        return refuse_cells(cells, so=", so the search is not begun")
-    return EXIT_COMPLETED
 
 
 class Searching:
@@ -96,7 +48,7 @@ class Searching:
         self._pruned = {entry.run_id for entry in self._search.entries() if entry.status == PRUNED}
         self._preloaded = contextlib.ExitStack()
         self._start: Any = None
-        self._stopped = self._fail_fast = False
+        self._stopped = self._fail_fast = self._awaiting = False
         self._unwritten: JournalError | None = None
         self._begun: set[str] = set()
 
@@ -104,8 +56,9 @@ class Searching:
         """All trials; the exit code."""
         with Signals(lambda received, again: None) as signals, self._preloaded:
             try:
-                while not (self._stopped or self._failed_fast or signals.received) and self._next(launch):
-                    pass
+                while not (self._stopped or self._failed_fast or signals.received):
+                    if not (self._next(launch) or self._await_others()):
+                        break
             except JournalError as error:
                 self._unwritten = error
             self._stopped |= bool(signals.received)
@@ -119,6 +72,16 @@ class Searching:
             for trial, answer in zip(trials, answers, strict=True):
                 self._stopped |= not self._search.tell(trial, answer)
         return bool(trials)
+
+    def _await_others(self) -> bool:
+        """Whether other commands have trials of this search under way, a moment later: they may leave some to do."""
+        others = self._search.elsewhere() if self._search.to_come() > 0 else 0
+        if others and not self._awaiting:
+            tell(f"{others} of its trials run in another command; waiting for what comes of them (Ctrl-C to leave)")
+        self._awaiting = bool(others)
+        if others:
+            time.sleep(MOMENT)
+        return self._awaiting
 
     @property
     def _failed_fast(self) -> bool:

@@ -44,7 +44,7 @@ class Check:
         return [returned(cell, error="only checked") for cell in cells]
 
     def search(self, plan: Any, launch: Any) -> None:
-        from expctl.cli.search import check_trials
+        from expctl.cli.search_plan import check_trials
 
         self.code = check_trials(plan)
 
@@ -59,7 +59,8 @@ class Sweep:
 
     def search(self, plan: Any, launch: Any) -> None:
         """What a sweeper calls that searches; its batches come back to `__call__` by way of the launcher."""
-        from expctl.cli.search import Searching, refuse_hopeless
+        from expctl.cli.search import Searching
+        from expctl.cli.search_plan import refuse_hopeless
 
         self.code = refuse_hopeless(plan)
         if self.code == EXIT_COMPLETED:

@@ -50,11 +50,14 @@ class Search:
 
     def batch(self, run_id: Callable[[Sequence[str]], str]) -> list["FrozenTrial"]:
         """The trials to be run next, none when the search is at its end; `run_id`: of a job's overrides."""
-        under_way = [trial for trial in self._trials() if trial.state.name == "RUNNING"]
-        left = [trial for trial in under_way if not self._alive(trial)]
-        size = min(self._at_once, self.to_come() - (len(under_way) - len(left)))
+        left = [trial for trial in self._under_way() if not self._alive(trial)]
+        size = min(self._at_once, self.to_come() - self.elsewhere())
         taken = left[: max(size, 0)]
         return [*taken, *(self._ask(run_id) for _ in range(size - len(taken)))]
+
+    def elsewhere(self) -> int:
+        """Trials that run in another command, or in jobs that a killed one has left."""
+        return sum(map(self._alive, self._under_way()))
 
     def to_come(self) -> int:
         """Trials still to be completed or pruned."""
@@ -112,6 +115,9 @@ class Search:
     def _trials(self) -> list["FrozenTrial"]:
         """Those that were asked for to the end; a command may have been killed in the middle of one."""
         return [trial for trial in self._study.get_trials(deepcopy=False) if RUN in trial.user_attrs]
+
+    def _under_way(self) -> list["FrozenTrial"]:
+        return [trial for trial in self._trials() if trial.state.name == "RUNNING"]
 
     def _alive(self, trial: "FrozenTrial") -> bool:
         return self._told(trial) in (RUNNING, CREATED)

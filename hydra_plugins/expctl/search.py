@@ -55,7 +55,7 @@ class OptunaSweeper(Sweeper):
         Raises:
             Refusal: Optuna is not installed, or there is nothing to search.
         """
-        from expctl.cli.search import Plan
+        from expctl.cli.search_plan import Plan
         from expctl.search.question import Question
         from expctl.search.space import split
         from expctl.search.study import require_optuna

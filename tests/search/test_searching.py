@@ -11,7 +11,8 @@ from hydra.types import RunMode
 from optuna.storages.journal import JournalFileBackend
 
 from expctl.cli import search
-from expctl.cli.search import Plan, Searching
+from expctl.cli.search import Searching
+from expctl.cli.search_plan import Plan
 from expctl.config.cells import Composer
 from expctl.config.experiment import register_resolvers
 from expctl.config.locate import own_conf

@@ -104,6 +104,7 @@ def test_two_commands_share_one_search(tmp_path):
     for process in both:
         out, error = process.communicate(timeout=200)
         assert process.returncode == 0, out + error
+        assert "4 completed" in out, "also the one that had nothing left to do waits for the other's trials"
     assert len(by_status(tmp_path)["completed"]) == 4
     assert [len(manifest(folder)["attempts"]) for folder in runs(tmp_path)] == [1] * 4
 
