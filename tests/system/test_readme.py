@@ -77,20 +77,41 @@ def with_files(page, folder):
     return folder
 
 
-@pytest.mark.parametrize(("page", "line"), commands())
-def test_command(page, line, folder):
-    program, *words = shlex.split(line)
+@pytest.fixture(scope="module")
+def typed():
+    """Page and line of what was typed so far."""
+    return set()
+
+
+def trains(line: str) -> bool:
     others = ("list", "check", "verify", "--cfg", "ls", "explain", "sync", *(one.split()[1] for one in WITH_RUNS))
-    trains = program != "expctl" or not words or words[0] not in others
-    short = SHORT if trains else []
+    program, *words = shlex.split(line)
+    return program != "expctl" or not words or words[0] not in others
+
+
+@pytest.mark.parametrize(("page", "line"), commands())
+def test_command(page, line, folder, typed):
+    lines = [one for where, one in commands() if where == page]
+    for earlier in lines[: lines.index(line)]:
+        # Of a test by itself: the runs that its page has made before.
+        if page != "README.md" and trains(earlier) and (page, earlier) not in typed:
+            type_in(earlier, folder)
+            typed.add((page, earlier))
+    type_in(line, folder)
+    typed.add((page, line))
+    if trains(line):
+        assert runs(folder) and all(manifest(path)["status"] == "completed" for path in runs(folder))
+
+
+def type_in(line, folder):
+    program, *words = shlex.split(line)
+    words += SHORT if trains(line) else []
     if program == "expctl":
-        done = expctl(*words, *short, cwd=folder)
+        done = expctl(*words, cwd=folder)
     else:
         assert program == "torchrun"
-        done = run(sys.executable, "-m", "torch.distributed.run", *words, *short, cwd=folder, **forked_workers())
+        done = run(sys.executable, "-m", "torch.distributed.run", *words, cwd=folder, **forked_workers())
     assert done.returncode == 0, done.stdout + done.stderr
-    if trains:
-        assert runs(folder) and all(manifest(path)["status"] == "completed" for path in runs(folder))
 
 
 def shown() -> list[tuple[str, str]]:
