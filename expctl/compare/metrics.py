@@ -138,8 +138,16 @@ def _function(name: str) -> str | None:
 
 
 def _whole_reward(groups: Sequence[Grouped]) -> list[str]:
-    """The reward function that alone is the reward in every run, if there is one: it need not be shown twice."""
+    """The reward function that is the reward in every run, if there is one (others may have no weight): it need not be
+    shown twice, nor be one more comparison to correct for."""
     functions = sorted({name for one in groups for name in _evaluated(one) if _function(name)})
     records = [record for one in groups for record in one.records]
-    same = all(record.after.get(name) == record.after.get("eval_reward") for record in records for name in functions)
-    return functions if same and len(functions) == 1 else []
+    if len({_rewarded(record) for record in records}) > 1:
+        return []
+    same = [name for name in functions
+            if all(record.after.get(name) == record.after.get("eval_reward") for record in records)]  # fmt: skip
+    return same[:1]
+
+
+def _rewarded(record: Record) -> str:
+    return str({key: value for key, value in record.config.items() if key.startswith("reward.")})

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy
 import pytest
-from synthetic import run, sweep, two_algorithms
+from synthetic import GFPO, run, sweep, two_algorithms
 
 from expctl.compare.comparison import (
     BETTER,
@@ -220,3 +220,22 @@ def test_a_grid_that_has_a_gap_is_made_up_for_group_by_group(tmp_path):
         "expctl -m algorithm=grpo seed=2",
         "expctl -m args.beta=0.1 seed=1,2",
     ]
+
+
+def test_a_reward_that_is_one_function_is_not_a_comparison_more_also_beside_functions_without_weight(tmp_path):
+    evaluated = [
+        {"eval_reward": value, "eval_rewards/within/mean": value, "eval_rewards/accuracy/mean": value + 0.1}
+        for value in (0.5, 0.6, 0.55)
+    ]
+    comparison = conclude(two_algorithms(tmp_path, evaluated, evaluated))
+    assert [metric.title for metric in comparison.metrics if metric.judged] == ["within", "accuracy"]
+
+
+def test_rows_of_a_table_of_experiments_are_called_by_their_names(tmp_path):
+    folders = [
+        run(tmp_path, seed, 0.5, typed=("experiment=table", f"experiment/table={row}"), config=config,
+            choices={"algorithm": algorithm, "experiment": "table", "experiment/table": row})
+        for row, algorithm, config in (("plain", "grpo", {}), ("short", "gfpo", GFPO))
+        for seed in range(2)
+    ]  # fmt: skip
+    assert [group.label for group in conclude(folders).groups] == ["plain", "short"]
