@@ -37,13 +37,14 @@ class LostError(Exception):
     """Something that was complete is gone, or something was said that is not so."""
 
 
-def main() -> None:
+def main(arguments: list[str] | None = None, calm_environment: dict[str, str] | None = None) -> None:
+    """Runs the words typed; the undisturbed runs may have another environment (the tests fork their workers)."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--kills", type=int, default=200)
     parser.add_argument("--ranks", type=int, choices=(1, 2), default=1)
     parser.add_argument("--steps", type=int, default=120, help="of an experiment; a kill comes every five")
     parser.add_argument("--seed", type=int, default=0, help="of the moments and the victims")
-    chosen = parser.parse_args()
+    chosen = parser.parse_args(arguments)
     dice = random.Random(chosen.seed)
     kills: Counter[str] = Counter()
     began, experiment = time.monotonic(), 0
@@ -51,7 +52,7 @@ def main() -> None:
         while kills.total() < chosen.kills:
             hardware = "cpu" if chosen.ranks == 1 else "cpu_2"
             words = [*EXPERIMENT, f"args.max_steps={chosen.steps}", f"hardware={hardware}", f"seed={experiment}"]
-            calm = undisturbed(words, Path(folder) / f"calm-{experiment}")
+            calm = undisturbed(words, Path(folder) / f"calm-{experiment}", calm_environment or {})
             disturbed(words, Path(folder) / f"disturbed-{experiment}", calm, dice, kills, chosen.kills)
             experiment += 1
     shown = ", ".join(f"{victim} {number}" for victim, number in sorted(kills.items()))
@@ -59,9 +60,9 @@ def main() -> None:
     print(f"{kills.total()} kills ({shown}) in {experiment} experiments and {took:.0f} s: nothing lost")
 
 
-def undisturbed(words: list[str], folder: Path) -> Run:
+def undisturbed(words: list[str], folder: Path, own: dict[str, str]) -> Run:
     folder.mkdir()
-    done = subprocess.run([COMMAND, *words], cwd=folder, env=environment(), capture_output=True, text=True)
+    done = subprocess.run([COMMAND, *words], cwd=folder, env=environment() | own, capture_output=True, text=True)
     if done.returncode:
         raise SystemExit(done.stdout + done.stderr)
     return run_in(folder)
@@ -108,7 +109,7 @@ def disturb(process: subprocess.Popen, folder: Path, dice: random.Random) -> str
         beyond = start + dice.randint(1, 8)
         saving = dice.random() < 0.7
         while process.poll() is None and last_step(folder) < beyond:
-            time.sleep(0.005)
+            time.sleep(0.02)
         while moment == "save" and saving and process.poll() is None and not being_saved(folder):
             time.sleep(0.0005)
         time.sleep(dice.uniform(0, 0.03))

@@ -5,7 +5,7 @@ import json
 import sys
 
 import pytest
-from harness import REPOSITORY, run
+from harness import forked_workers, run
 
 from expctl.algorithms.upstream import ALGORITHMS
 from expctl.cli import verify
@@ -19,7 +19,7 @@ CHANGED = WRONG | {"name": "upstream", "measured": None, "why": ["A.b changed be
 
 
 def typed(*words, cwd, **environment):
-    return run(sys.executable, "-m", "expctl", "verify", *words, cwd=cwd, PYTHONPATH=str(REPOSITORY), **environment)
+    return run(sys.executable, "-m", "expctl", "verify", *words, cwd=cwd, **environment, **forked_workers())
 
 
 @pytest.fixture

@@ -4,6 +4,7 @@ Nothing but imports happens before a fork: no tensor, no thread. It leaves when 
 """
 
 import contextlib
+import fcntl
 import importlib
 import json
 import os
@@ -60,7 +61,7 @@ def is_gone(client: socket.socket) -> bool:
 
 
 def fork(client: socket.socket, paths: list[str], others: list[socket.socket]) -> int:
-    message, descriptors, _, _ = socket.recv_fds(client, 1 << 16, 3)
+    message, descriptors, _, _ = socket.recv_fds(client, 1 << 16, 16)
     while not message.endswith(b"\n"):
         message += client.recv(1 << 16)
     pid = os.fork()
@@ -77,10 +78,19 @@ def fork(client: socket.socket, paths: list[str], others: list[socket.socket]) -
     return pid
 
 
+def beyond(numbers: list[int], descriptors: list[int]) -> list[int]:
+    """The descriptors, moved to where none of them lies at a number that another is to have."""
+    moved = [fcntl.fcntl(descriptor, fcntl.F_DUPFD_CLOEXEC, max(numbers) + 1) for descriptor in descriptors]
+    for descriptor in descriptors:
+        os.close(descriptor)
+    return moved
+
+
 def become(request: dict, descriptors: list[int], paths: list[str]) -> None:
     """In the child: what `python -m MODULE` or `python SCRIPT` finds."""
     os.setsid()
-    for number, descriptor in enumerate(descriptors):
+    numbers = request["descriptors"]
+    for number, descriptor in zip(numbers, beyond(numbers, descriptors), strict=True):
         os.dup2(descriptor, number)
         os.close(descriptor)
     sys.stdout.reconfigure(line_buffering=True)

@@ -4,23 +4,26 @@ What a worker imports takes it five seconds, in hundreds of tests. This process 
 process id that the command knows, hands signals on, and ends with the worker's exit code.
 """
 
+import contextlib
 import importlib.machinery
 import importlib.util
 import os
 import sys
 from pathlib import Path
 
-MODULES = ["expctl.worker", "expctl.verify", "accelerate.commands.launch", "torch.distributed.run"]
+MODULES = ["expctl.worker", "expctl.worker.preload", "expctl.verify", "accelerate.commands.launch",
+           "torch.distributed.run"]  # fmt: skip
 if "RANK" in os.environ:
     MODULES.append("expctl")  # a command that a launcher started is a worker as well
 HERE = Path(__file__).resolve().parent
+SCRIPTS = [HERE.parent, HERE.parents[1] / "scripts"]
 
 
 def program() -> list[str] | None:
-    """`-m MODULE WORDS` or `SCRIPT WORDS`, if this Python is to run a worker, its launcher or a rank of the tests."""
+    """`-m MODULE WORDS` or `SCRIPT WORDS`, if this Python is to run a worker, its launcher or a script of the clone."""
     words = [word for word in sys.orig_argv[1:3] if word != "-u"] + sys.orig_argv[3:]
     module = words[:1] == ["-m"] and words[1] in MODULES
-    script = words[:1] and words[0].endswith(".py") and HERE.parent in Path(words[0]).parents
+    script = words[:1] and words[0].endswith(".py") and not {*SCRIPTS}.isdisjoint(Path(words[0]).parents)
     return words if module or script else None
 
 
@@ -29,12 +32,15 @@ def stand_for(words: list[str]) -> None:
     import signal
     import socket
 
+    given = inherited()
     with socket.socket(socket.AF_UNIX) as server:
         server.connect(os.environ["FORKED_FROM"])
-        request = {"words": words, "folder": os.getcwd(), "environment": dict(os.environ)}
+        request = {"words": words, "folder": os.getcwd(), "environment": dict(os.environ), "descriptors": given}
         message = json.dumps(request).encode() + b"\n"
-        sent = socket.send_fds(server, [message], [0, 1, 2])
+        sent = socket.send_fds(server, [message], given)
         server.sendall(message[sent:])
+        for descriptor in given[3:]:
+            os.close(descriptor)  # whoever is at the other end of a pipe must see that it ends with the worker
         answers = server.makefile()
         pid = int(answers.readline())
         for number in (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1, signal.SIGUSR2):
@@ -46,6 +52,15 @@ def stand_for(words: list[str]) -> None:
         signal.signal(-code, signal.SIG_DFL)
         os.kill(os.getpid(), -code)
     os._exit(code)
+
+
+def inherited() -> list[int]:
+    """The descriptors that this process was started with: its three streams, and those that it was passed."""
+    found = []
+    for name in os.listdir("/proc/self/fd"):
+        with contextlib.suppress(OSError):  # the one that listed them
+            found += [int(name)] if os.get_inheritable(int(name)) else []
+    return sorted(found)
 
 
 def import_the_next() -> None:

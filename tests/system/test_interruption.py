@@ -39,9 +39,9 @@ def rows(folder):
     [("cpu", signal.SIGTERM), ("cpu", signal.SIGUSR1), ("cpu_2", signal.SIGINT), ("cpu_2", signal.SIGUSR2)],
 )
 def test_a_signal_saves_exits_75_and_the_same_command_carries_on(hardware, number, tmp_path):
-    # A signal to the command is SIGTERM to the workers, whichever it is: two of the four meet workers that are forked.
-    forked = number in (signal.SIGUSR1, signal.SIGINT)
-    process = start(*LONG, f"hardware={hardware}", cwd=tmp_path, forked=forked)
+    # A signal to the command is SIGTERM to the workers, whichever it is: one of the four meets a launcher and ranks
+    # that were started, as others do in test_phases.py and test_slurm.py; the rest are forked.
+    process = start(*LONG, f"hardware={hardware}", cwd=tmp_path, forked=number != signal.SIGUSR2)
     wait_for(begun(tmp_path))
     process.send_signal(number)
     out, error = process.communicate(timeout=120)
@@ -85,7 +85,7 @@ def test_a_killed_worker_is_a_failure_with_its_log_and_the_same_command_finishes
     assert process.returncode == 1
     assert "SIGKILL" in error and "worker.log" in error
     assert manifest(run)["status"] == "failed"
-    done = expctl(*words, cwd=tmp_path, forked=False)
+    done = expctl(*words, cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     told = manifest(run)
     assert told["status"] == "completed" and told["attempts"][1]["from_step"] == 20
@@ -114,7 +114,7 @@ def test_a_rank_that_raises_is_the_error_and_not_what_its_peers_say(tmp_path):
         "class Boom(TrainerCallback):\n    def on_step_end(self, args, state, control, **kwargs):\n"
         "        if state.global_step == 3 and os.environ['RANK'] == '1':\n            raise KeyError('lost')\n"
     )
-    done = expctl(*LONG, "hardware=cpu_2", "callbacks.boom._target_=bad.Boom", cwd=tmp_path, forked=False)
+    done = expctl(*LONG, "hardware=cpu_2", "callbacks.boom._target_=bad.Boom", cwd=tmp_path)
     assert done.returncode == 1
     told = manifest(only_run(tmp_path))
     assert told["status"] == "failed" and told["error"] == "KeyError: 'lost'"
@@ -146,7 +146,7 @@ def test_a_hang_is_reported_with_the_stacks_of_every_rank(tmp_path):
         "    def waits_for_what_never_comes(self):\n        time.sleep(600)\n"
     )
     words = ["hardware=cpu_2", "hardware.hang_minutes=0.2", "callbacks.stuck._target_=stuck.Stuck"]
-    process = start(*LONG, *words, cwd=tmp_path)
+    process = start(*LONG, *words, cwd=tmp_path, forked=True)
     stuck = "waits_for_what_never_comes"
     wait_for(lambda: runs(tmp_path) and sum(stuck in said for said in reports(tmp_path)) == 2)
     twice_at_a_persons_pace(process)
@@ -167,7 +167,7 @@ def reports(folder):
 
 def test_of_two_commands_started_at_the_same_instant_one_runs(tmp_path):
     words = [word.replace("2000", "30") for word in LONG]
-    both = [start(*words, cwd=tmp_path) for _ in range(2)]
+    both = [start(*words, cwd=tmp_path, forked=True) for _ in range(2)]
     said = [process.communicate(timeout=120) for process in both]
     codes = sorted(process.returncode for process in both)
     assert codes == [0, 2], said
@@ -213,7 +213,7 @@ def test_a_run_whose_process_is_gone_is_reported_as_interrupted(tmp_path):
     from expctl.runs import manifest as manifests
     from expctl.runs.files import Run
 
-    process = start(*LONG, cwd=tmp_path)
+    process = start(*LONG, cwd=tmp_path, forked=True)
     wait_for(begun(tmp_path))
     run = Run(only_run(tmp_path))
     assert manifests.read(run)["status"] == "running"

@@ -5,9 +5,10 @@ from pathlib import Path
 
 from harness import comparable, expctl, manifest, only_run, runs, start, wait_for, weights
 
-# What users plug in, slow at a place that the test names in a file: the phases of so small a training are over in no
-# time otherwise.
+# What users plug in, which at a place that the test names in a file waits until it is told to stop: the phases of so
+# small a training are over in no time otherwise.
 SLOW = """
+import signal
 import time
 from pathlib import Path
 from transformers import TrainerCallback
@@ -17,7 +18,13 @@ def at(place):
     if Path("slow_at").exists() and Path("slow_at").read_text() == place:
         Path("slow_at").unlink()
         Path("there").touch()
-        time.sleep(3)
+        heard = signal.getsignal(signal.SIGTERM)
+        told = []
+        signal.signal(signal.SIGTERM, lambda *said: (told.append(said), heard(*said)))
+        end = time.monotonic() + 60
+        while not told and time.monotonic() < end:
+            time.sleep(0.02)
+        signal.signal(signal.SIGTERM, heard)
 
 
 def reward(completions, trainer_state, **kwargs):
@@ -60,9 +67,9 @@ def stopped_at(place: str, folder: Path, words: list[str] = WORDS) -> dict:
     return manifest(only_run(folder))["attempts"][-1]
 
 
-def stopped_when(reached, folder: Path) -> int:
+def stopped_when(reached, folder: Path, forked: bool = False) -> int:
     """Run until something is to be seen on disk, send SIGTERM, and give the exit code."""
-    process = start(*WORDS, cwd=folder)
+    process = start(*WORDS, cwd=folder, forked=forked)
     wait_for(lambda: reached() or process.poll() is not None)
     process.send_signal(signal.SIGTERM)
     process.communicate(timeout=120)
@@ -90,7 +97,7 @@ def test_a_run_told_to_stop_in_every_phase_is_finished_as_if_nothing_had_happene
     assert [attempt["to_step"] for attempt in attempts] == [0, 1, 3, 4, 6]
     assert [attempt["from_step"] for attempt in attempts] == [0, 0, 1, 3, 4]
 
-    code = stopped_when(lambda: "saving the model" in phase(told), told)
+    code = stopped_when(lambda: "saving the model" in phase(told), told, forked=True)
     assert code in (0, 75)
     if code:
         assert expctl(*WORDS, cwd=told).returncode == 0

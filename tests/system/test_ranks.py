@@ -62,7 +62,7 @@ def test_two_ranks_share_one_run_directory_and_say_how_they_were_launched(tmp_pa
 
 @pytest.mark.parametrize("launcher", LAUNCHERS)
 def test_a_launcher_makes_one_group_with_one_run_and_one_config(launcher, tmp_path):
-    done = run(sys.executable, *LAUNCHERS[launcher], "-m", "expctl", *GFPO, cwd=tmp_path)
+    done = launched(*GFPO, cwd=tmp_path, launcher=launcher)
     assert done.returncode == 0, done.stderr
     told = manifest(only_run(tmp_path))
     assert told["status"] == "completed"
@@ -88,9 +88,9 @@ def test_srun_tasks_find_each_other(tmp_path):
     assert manifest(only_run(tmp_path))["hardware"]["num_processes"] == 2
 
 
-def launched(*words, cwd):
-    """Two ranks of torchrun that are refused; forked, since those above that train are started."""
-    return run(sys.executable, *LAUNCHERS["torchrun"], "-m", "expctl", *words, cwd=cwd, **forked_workers())
+def launched(*words, cwd, launcher="torchrun"):
+    """A launcher and its two ranks, forked: started ones are killed below and in test_interruption.py."""
+    return run(sys.executable, *LAUNCHERS[launcher], "-m", "expctl", *words, cwd=cwd, **forked_workers())
 
 
 def test_a_sweep_inside_a_launch_is_refused_with_what_to_type(tmp_path):
@@ -115,12 +115,18 @@ def test_bad_input_to_a_group_is_said_once(tmp_path):
     assert runs(tmp_path) == []
 
 
+def worker_of(folder, **environment):
+    """A worker that no command has started."""
+    words = [sys.executable, "-m", "expctl.worker", str(folder)]
+    return run(*words, cwd=folder.parents[1], **environment, **forked_workers())
+
+
 def test_ranks_that_do_not_find_each_other_never_train_alone(tmp_path):
     """A worker that was launched as one of two but joined a group of one stops."""
     done = expctl(*GFPO, cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     held = Lock(only_run(tmp_path) / ".lock")
-    alone = run(sys.executable, "-m", "expctl.worker", str(only_run(tmp_path)), cwd=tmp_path, EXPCTL_WORLD_SIZE="2")
+    alone = worker_of(only_run(tmp_path), EXPCTL_WORLD_SIZE="2")
     held.release()
     assert alone.returncode == 1
     assert "2 processes were launched" in (alone.stdout + alone.stderr)
@@ -143,5 +149,5 @@ def test_a_worker_without_a_command_that_holds_its_run_does_not_start(tmp_path):
     """Its command was killed before the worker could ask to hear of it."""
     done = expctl(*GFPO, cwd=tmp_path)
     assert done.returncode == 0, done.stderr
-    alone = run(sys.executable, "-m", "expctl.worker", str(only_run(tmp_path)), cwd=tmp_path)
+    alone = worker_of(only_run(tmp_path))
     assert alone.returncode == 1 and "no command holds" in alone.stderr

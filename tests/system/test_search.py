@@ -63,7 +63,7 @@ def test_a_search_that_was_stopped_or_killed_takes_up_its_trials_from_their_chec
     assert process.returncode == 75 and "the same command carries the search on" in out, out + error
     first = {folder.name for folder in runs(tmp_path)}
 
-    process = start(*words, cwd=tmp_path)
+    process = start(*words, cwd=tmp_path, forked=True)
     wait_for(lambda: any((folder / "checkpoints" / "checkpoint-4").is_dir() for folder in runs(tmp_path)))
     process.kill()
     process.communicate()
@@ -100,7 +100,7 @@ def test_a_trial_without_prospect_is_pruned_by_its_evaluations_and_keeps_a_check
 
 def test_two_commands_share_one_search(tmp_path):
     words = [*SEARCH, "hydra.sweeper.n_trials=4", "hydra.launcher.n_jobs=1", "hydra.launcher.preload=true"]
-    both = [start(*words, cwd=tmp_path) for _ in range(2)]
+    both = [start(*words, cwd=tmp_path, forked=True) for _ in range(2)]
     for process in both:
         out, error = process.communicate(timeout=200)
         assert process.returncode == 0, out + error

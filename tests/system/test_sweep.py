@@ -85,7 +85,7 @@ def test_ctrl_c_saves_every_running_cell_and_the_same_command_carries_on(tmp_pat
     assert "3 interrupted" in out
     steps = {folder.name: manifest(folder)["attempts"][0]["to_step"] for folder in runs(tmp_path)}
     assert len(steps) == 2 and all(manifest(folder)["status"] == "interrupted" for folder in runs(tmp_path))
-    again = start("-m", *LONG, "seed=0,1,2", cwd=tmp_path)
+    again = start("-m", *LONG, "seed=0,1,2", cwd=tmp_path, forked=True)
     wait_for(lambda: all(metrics_reach(folder, steps[folder.name] + 2) for folder in runs(tmp_path)))
     again.send_signal(signal.SIGTERM)
     again.communicate(timeout=120)
@@ -95,7 +95,7 @@ def test_ctrl_c_saves_every_running_cell_and_the_same_command_carries_on(tmp_pat
 
 
 def test_two_sweeps_over_the_same_cells_at_once_do_each_cell_once(tmp_path):
-    both = [start("-m", *SFT, "seed=0,1,2,3", cwd=tmp_path) for _ in range(2)]
+    both = [start("-m", *SFT, "seed=0,1,2,3", cwd=tmp_path, forked=True) for _ in range(2)]
     for process in both:
         out, error = process.communicate(timeout=240)
         assert process.returncode == 0 and "4 completed" in out, out + error
