@@ -14,6 +14,9 @@ find_python() {
   return 1
 }
 
+# Images for containers set this; then every start would compile again what it imports.
+unset PYTHONDONTWRITEBYTECODE
+
 make_environment() {
   local extra="${1:-}" python wanted stamp=".venv/.expctl-installed${1:+-$1}"
   wanted="$(cat pyproject.toml requirements-tested.txt | sha256sum | cut -d' ' -f1) $PWD"
@@ -26,8 +29,9 @@ make_environment() {
     "$python" -m venv .venv
   fi
   echo "installing expctl${extra:+ with what the $extra needs} into .venv (once; a minute or two)"
-  # The pins choose torch's CPU build where one is offered, and keep pip from trying other versions.
-  .venv/bin/python -m pip install --quiet --disable-pip-version-check \
+  # The pins choose torch's CPU build where one is offered, and keep pip from trying other versions. pip would compile
+  # all modules, two thirds of its time; Python compiles those that are imported, once, and keeps them.
+  .venv/bin/python -m pip install --quiet --disable-pip-version-check --no-compile \
     --constraint requirements-tested.txt --editable ".${extra:+[$extra]}"
   echo "$wanted" > "$stamp"
 }
