@@ -9,7 +9,7 @@ import pytest
 from harness import REPOSITORY, clean_environment, forked_workers
 
 
-@pytest.mark.timeout(600)
+@pytest.mark.timeout(900)
 @pytest.mark.parametrize(("ranks", "kills", "steps"), [("1", "14", "98"), ("2", "6", "42")])
 def test_nothing_is_lost_by_kills_at_random_moments(ranks, kills, steps, monkeypatch, capsys):
     spec = importlib.util.spec_from_file_location("faults", REPOSITORY / "scripts" / "faults.py")
