@@ -1,4 +1,12 @@
-"""The order of the files: of two processes that take one after another, none is left with a long one at the end."""
+"""The order of the files: of two processes that take one after another, none is left with a long one at the end.
+
+Examples that Hypothesis draws have no deadline: a busy machine would decide over them.
+"""
+
+from hypothesis import settings
+
+settings.register_profile("unhurried", deadline=None)
+settings.load_profile("unhurried")
 
 # By the minutes that they take, the longest first. All others follow, as they are found.
 LONGEST = [

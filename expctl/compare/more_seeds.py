@@ -29,6 +29,8 @@ def commands(groups: Sequence[Grouped], differences: Sequence[Difference]) -> li
     have = {seed for one in those for seed in one.group.seeds if seed is not None}
     wanted = min(wanted, min(len(one.records) for one in those) + MOST_SEEDS_TYPED)
     lacking = {one.label: _lacking(one, have, wanted) for one in those}
+    if not any(lacking.values()):  # runs enough, but not all of them have a number
+        return []
     if len({tuple(seeds) for seeds in lacking.values()}) == 1 and (words := _as_grid(those)) is not None:
         return [_command(words, lacking[those[0].label])]
     return [_command(_words(one), lacking[one.label]) for one in those if lacking[one.label]]

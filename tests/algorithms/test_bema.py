@@ -18,7 +18,7 @@ def last(thetas, **options):
     return follow(BEMACallback(**EVERY_STEP | options), thetas)[-1]
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(
     update_freq=st.integers(1, 5),
     tau=st.integers(0, 7),

@@ -41,14 +41,14 @@ def equal(one: dict, other: dict) -> bool:
     return one.keys() == other.keys() and all(torch.equal(one[key], other[key]) for key in one)
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(batches())
 def test_unpack_then_pack_is_the_identity_also_on_left_padded_prompts(batch):
     total = batch["num_items_in_batch"]
     assert equal({**pack(unpack(batch), pad_token_id=PAD), "num_items_in_batch": total}, batch)
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(batches(), st.data())
 def test_selecting_and_trimming_is_packing_the_selected_rows(batch, data):
     indices = data.draw(st.lists(st.integers(0, len(batch["prompt_ids"]) - 1), min_size=1, max_size=6))
