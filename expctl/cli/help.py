@@ -16,6 +16,7 @@ TEXT = """expctl: post-training experiments from small YAML groups.
   expctl rerun RUN                 do a run again from what it kept, and show what came out differently
   expctl sync [RUN|SWEEP ...]      hand up to Weights & Biases what runs have recorded offline
   expctl verify [ALGORITHM ...]    prove the algorithms on the versions installed here
+  expctl --version                 the versions of expctl and of what it stands on
 
 RUN is the id of a run, the beginning of one, or the path of its folder.
 
@@ -44,4 +45,12 @@ def print_help() -> int:
     width = max(map(len, named))
     rows = (f"  {group:<{width}}  {', '.join(group_options(group))}" for group in named)
     print(TEXT.format(groups="\n".join(rows)), end="")
+    return 0
+
+
+def print_versions() -> int:
+    """Print the versions that decide what a run computes."""
+    from expctl.runs.provenance import versions
+
+    print("\n".join(f"{name:<13} {version}" for name, version in versions().items() if version))
     return 0

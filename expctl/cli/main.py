@@ -23,8 +23,10 @@ def run_words(words: list[str]) -> int:
     """Run one command; its exit code."""
     try:
         verb = words[0] if words and not words[0].startswith("-") and "=" not in words[0] else None
-        if "--help" in words or "-h" in words:
+        if verb == "help" or "--help" in words or "-h" in words:
             return import_module("expctl.cli.help").print_help()
+        if words == ["--version"]:  # Hydra would say its own
+            return import_module("expctl.cli.help").print_versions()
         if verb is None:
             return import_module("expctl.cli.run").main(words)
         if verb not in VERBS:

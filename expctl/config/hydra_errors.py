@@ -10,6 +10,7 @@ from expctl.config.extras import PRESETS, missing
 from expctl.config.groups import groups
 from expctl.config.locate import own_conf
 from expctl.config.refusal import Refusal
+from expctl.config.source import find
 from expctl.config.suggest import nearest
 from expctl.nested import at, mapping
 
@@ -91,10 +92,12 @@ def _unknown_key(error: ConfigCompositionException, typed: list[str]) -> Refusal
     known = known_keys(key)
     setter = next((o for o in typed if o.lstrip("+~").split("=")[0].startswith(key)), key)
     last = key.rpartition(".")[2]
+    below = _below() if "." not in key else {}
+    close = nearest(last, [*known, *below])
     return Refusal(
         f"no key '{key}'",
         where=f"{setter} (command line)",
-        nearest=nearest(last, known),
+        nearest=[name if name in known else below[name] for name in close],
         do="expctl --cfg job shows every key; expctl list shows the groups",
     )
 
@@ -110,6 +113,15 @@ def known_keys(key: str) -> list[str]:
         node = mapping(yaml.safe_load(file.read_text()))
         found |= set(mapping(at(node.get(top, node), *rest)))
     return sorted(name for name in found if isinstance(name, str) and name != "defaults")
+
+
+def _below() -> dict[str, str]:
+    """Name -> key of what lies in a group (`learning_rate` -> `args.learning_rate`), and of the fields of trainers."""
+    fields = find("trl.GRPOConfig")
+    found = {name: f"args.{name}" for name in (fields.parameters if fields else ())}
+    for group in ("hardware", "model", "dataset", "algorithm", "args"):
+        found |= {name: f"{group}.{name}" for name in known_keys(f"{group}.") if not name.startswith("_")}
+    return found
 
 
 def _first_line(error: Exception) -> str:

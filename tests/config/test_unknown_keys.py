@@ -1,0 +1,29 @@
+"""A key that is none: the nearest right one is named with the group that it lies in."""
+
+import pytest
+
+from expctl.cli.main import run_words
+
+
+@pytest.mark.parametrize(
+    ("word", "nearest"),
+    [
+        ("learning_rate=1e-4", "args.learning_rate"),
+        ("weigth_decay=0.1", "args.weight_decay"),  # of TRL's class, in no file of ours
+        ("num_processes=2", "hardware.num_processes"),
+        ("eval_size=8", "dataset.eval_size"),
+        ("seeed=1", "seed"),
+        ("algoritm=gfpo", "algorithm"),
+    ],
+)
+def test_a_key_without_its_group_is_told_with_it(word, nearest, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    assert run_words([word]) == 2
+    assert f"nearest  {nearest}\n" in capsys.readouterr().err
+    assert not list(tmp_path.iterdir())
+
+
+def test_the_version_is_expctls_own_and_of_what_it_stands_on(capsys):
+    assert run_words(["--version"]) == 0
+    said = dict(line.split() for line in capsys.readouterr().out.splitlines())
+    assert {"expctl", "trl", "transformers", "torch", "python"} <= said.keys()
