@@ -21,8 +21,11 @@ PATCH = "changes.patch"
 _Loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
-def describe(run: Run, experiment: Experiment, hashed: str) -> None:
-    """Write config, overrides, code, uncommitted changes and, last, the manifest of a run that has not started yet."""
+def describe(run: Run, experiment: Experiment, hashed: str, forced: int = 0) -> None:
+    """Write config, overrides, code, uncommitted changes and, last, the manifest of a run that has not started yet.
+
+    `forced`: how often force=true has begun it anew.
+    """
     write_yaml(run.config, experiment.config)
     write_yaml(run.overrides, [masked(word) for word in experiment.overrides])
     code = user_sources(experiment.config, experiment.code_folders)
@@ -44,6 +47,7 @@ def describe(run: Run, experiment: Experiment, hashed: str) -> None:
         git=git,
         sources=digests(code),
         **({"masked": altered} if altered else {}),
+        **({"forced": forced} if forced else {}),
         inputs=local_inputs(experiment.config, experiment.folder),
         seeds=_seeds(experiment.config),
         versions=provenance.versions(),

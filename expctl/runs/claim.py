@@ -62,7 +62,9 @@ def _take_over(run: Run, held: Lock, experiment: Experiment, hashed: str) -> Cla
     _wait_for_ranks(run)
     # Only now is it certain that nobody else is at it.
     found = manifest.settled(run)
+    forced = 0
     if found and experiment.config["force"]:
+        forced = found.get("forced", 0) + 1
         _set_aside(run)
         run.folder.mkdir(parents=True, exist_ok=True)
         aside, held, found = held, Lock(run.lock), None
@@ -71,7 +73,7 @@ def _take_over(run: Run, held: Lock, experiment: Experiment, hashed: str) -> Cla
         held.release()
         return Claim(run, done=found)
     if not found:
-        describe(run, experiment, hashed)
+        describe(run, experiment, hashed, forced)
     return Claim(run, held=held, new=not found, checkpoint=last_complete(run.checkpoints))
 
 

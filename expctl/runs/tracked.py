@@ -15,23 +15,34 @@ LONGEST_TAG = 64  # of Weights & Biases
 
 @dataclass(frozen=True)
 class Tracked:
-    """`group` is the same for the seeds of the same settings; `tags`: algorithm, model, dataset and the sweeps."""
+    """`run_id` is another one for a run that force=true has begun anew: a tracker goes on with an id that it knows.
+
+    `group` is the same for the seeds of the same settings; `chosen`: algorithm, model and dataset.
+    """
 
     name: str
+    run_id: str
     group: str
     job_type: str
-    tags: list[str]
+    chosen: dict[str, str]
+    sweeps: list[str]
+
+    @property
+    def tags(self) -> list[str]:
+        return [tag[:LONGEST_TAG] for tag in dict.fromkeys([*self.chosen.values(), *self.sweeps])]
 
 
 def tracked(run: Run, config: dict[str, Any]) -> Tracked:
     """What to call a run that has been described (see `expctl.runs.bundle`)."""
     manifest = read_json(run.manifest) or {}
     choices = manifest.get("choices") or {}
-    chosen = [str(choices[group]) for group in ("algorithm", "model", "dataset") if choices.get(group)]
-    tags = [tag[:LONGEST_TAG] for tag in dict.fromkeys([*chosen, *sweeps_of(run)])]
+    chosen = {group: str(choices[group]) for group in ("algorithm", "model", "dataset") if choices.get(group)}
     stem = run.run_id.rpartition("-s")[0] or run.run_id
     group = f"{stem}-{_settings_hash(config, manifest)[:8]}"
-    return Tracked(config["name"] or run.run_id, group, str(choices.get("algorithm", "training")), tags)
+    forced = manifest.get("forced")
+    run_id = f"{run.run_id}-forced{forced}" if forced else run.run_id
+    job_type = str(choices.get("algorithm", "training"))
+    return Tracked(config["name"] or run.run_id, run_id, group, job_type, chosen, sweeps_of(run))
 
 
 def sweeps_of(run: Run) -> list[str]:

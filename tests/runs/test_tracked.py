@@ -6,6 +6,7 @@ import json
 import pytest
 from fabricated import experiment, run_of
 
+from expctl.runs.claim import claim
 from expctl.runs.tracked import tracked
 
 
@@ -58,3 +59,15 @@ def test_the_kind_and_the_tags_are_what_was_chosen_and_the_sweeps_that_have_the_
     (tmp_path / "outputs" / "sweeps" / "damaged.json").write_text("[")
     found = tracked(run, copy.deepcopy(described.config))
     assert found.job_type == "gfpo" and found.tags == ["gfpo", "tiny", "arithmetic", "gfpo-1"]
+
+
+def test_a_run_that_is_forced_has_an_id_of_its_own_each_time_and_keeps_it_when_carried_on(tmp_path):
+    (tmp_path / "my_rewards.py").write_text("a = 1\n")
+    ids = []
+    for forced in (False, True, False, True):
+        described = experiment(tmp_path, force=forced)
+        claimed = claim(described)
+        claimed.held.release()
+        ids.append(tracked(claimed.run, described.config).run_id)
+    name = claimed.run.run_id
+    assert ids == [name, f"{name}-forced1", f"{name}-forced1", f"{name}-forced2"]
