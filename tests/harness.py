@@ -129,6 +129,10 @@ def processes_of(folder: Path) -> list[int]:
     return found
 
 
+def files_that_hold(folder: Path, secret: str) -> list[Path]:
+    return [file for file in folder.rglob("*") if file.is_file() and secret.encode() in file.read_bytes()]
+
+
 TIMES = ("runtime", "_per_second", "_time")
 
 

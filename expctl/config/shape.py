@@ -28,13 +28,13 @@ MODEL = {
     "path": TEXT, "dtype": TEXT, "attn_implementation": OPTIONAL_TEXT, "revision": TEXT, "trust_remote_code": FLAG,
     "subfolder": TEXT, "quantization_config": (dict,), "variant": TEXT, "cache_dir": TEXT, "code_revision": TEXT,
 }  # fmt: skip
-TRACKER = {"report_to": TEXT, "project": OPTIONAL_TEXT, "mode": OPTIONAL_TEXT}
+TRACKER = {"report_to": TEXT, "project": OPTIONAL_TEXT, "mode": OPTIONAL_TEXT, "uri": OPTIONAL_TEXT}
 # Fields of the trainer's arguments that expctl sets itself, and how a person says the same.
 OURS = {
     "output_dir": "set EXPCTL_OUTPUTS to have runs elsewhere than in outputs/",
     "resume_from_checkpoint": "leave it out: the same command carries on from the last checkpoint by itself",
 }
-TRACKERS = ("none", "wandb", "tensorboard", "trackio")
+TRACKERS = ("none", "wandb", "tensorboard", "trackio", "mlflow")
 HEADER = "let the file begin with '# @package _global_'"
 KINDS = ("prompts", "completions", "preferences")
 

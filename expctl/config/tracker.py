@@ -1,18 +1,29 @@
-"""Trackers that need a package which not everybody installs."""
+"""Trackers: the packages that not everybody installs, and what a config must not hold."""
 
 from importlib.util import find_spec
 
 from expctl.config.experiment import Experiment
 from expctl.config.extras import missing
-from expctl.config.refusal import Refusal
+from expctl.config.refusal import Refusal, set_by
+from expctl.runs.masking import shown
 
-# Tracker -> the package that it needs; the extra is called like the tracker.
-PACKAGES = {"tensorboard": "tensorboard", "trackio": "trackio"}
+# Tracker -> the packages that it needs; the extra is called like the tracker. A small mlflow comes without a database.
+PACKAGES = {"tensorboard": ("tensorboard",), "trackio": ("trackio",), "mlflow": ("mlflow", "sqlalchemy", "alembic")}
 
 
 def check_tracker(experiment: Experiment) -> list[Refusal]:
     """Refuse a tracker whose package is not there: the trainer would only find out once the model is loaded."""
     tracker = experiment.config["tracker"]["report_to"]
-    if tracker not in PACKAGES or find_spec(PACKAGES[tracker]) is not None:
+    if any(find_spec(package) is None for package in PACKAGES.get(tracker, ())):
+        return [missing(tracker, f"tracker={experiment.choices.get('tracker', tracker)}")]
+    uri = experiment.config["tracker"].get("uri") or ""
+    if shown("", uri) == uri:
         return []
-    return [missing(tracker, f"tracker={experiment.choices.get('tracker', tracker)}")]
+    return [
+        Refusal(
+            "'tracker.uri' holds a user, a password or a token, which would be written into the run's files",
+            where=set_by("tracker.uri", {}),
+            do="leave them out; MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD, or MLFLOW_TRACKING_TOKEN, are "
+            "read from the environment, and so is all of it from MLFLOW_TRACKING_URI",
+        )
+    ]

@@ -44,7 +44,8 @@ def trainer(config: dict[str, Any], run: Run, callbacks: list[TrainerCallback], 
     model, tokenizer = models.load(**config["model"])
     if arguments.process_index == 0:
         note_data(run, train_dataset, eval_dataset)
-        start_tracker(config, run)
+        if not start_tracker(config, run):
+            arguments.report_to = []
     parts = {
         "model": model,
         "args": arguments,

@@ -1,6 +1,7 @@
 """The imports of a run, which take most of its start."""
 
 import gc
+import os
 from typing import Any
 
 
@@ -8,6 +9,8 @@ def import_libraries(config: dict[str, Any]) -> None:
     """What the worker of this experiment imports; of the user's own code nothing, since that may do anything."""
     from hydra.utils import get_class
 
+    # Where mlflow is installed trl imports it for any run, and it would send word of how it is used.
+    os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
     from expctl.worker import build, finish, record, together, trackers, watch  # noqa: F401
 
     for target in (config["algorithm"]["trainer"]["_target_"], config["args"]["_target_"]):

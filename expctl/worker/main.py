@@ -14,12 +14,13 @@ import yaml
 from expctl.processes import hear_of_death
 from expctl.runs.files import Run, read_json, read_metrics, write_json
 from expctl.runs.lock import is_held
-from expctl.runs.manifest import COMPLETED, EXIT_COMPLETED, EXIT_FAILED, EXIT_INTERRUPTED, INTERRUPTED
+from expctl.runs.manifest import COMPLETED, EXIT_COMPLETED, EXIT_FAILED, EXIT_INTERRUPTED, FAILED, INTERRUPTED
 from expctl.runs.progress import Progress
 from expctl.runs.ranks import Presence
 from expctl.worker.hang import HangReport
 from expctl.worker.libraries import import_libraries
 from expctl.worker.stop import StoppedError, StopRequest, leave_when_peers_are_gone
+from expctl.worker.trackers import close_trackers
 from expctl.worker.trouble import report
 
 
@@ -52,8 +53,12 @@ def attempt(run: Run, stop: StopRequest) -> int:
             write_json(run.outcome, {"status": status})
     except BaseException as error:
         report(run, rank, world, error)
+        if rank == 0:
+            close_trackers(run, FAILED)
         presence.leave()
         return EXIT_FAILED
+    if rank == 0:
+        close_trackers(run, status)
     presence.leave()
     return EXIT_COMPLETED if status == COMPLETED else EXIT_INTERRUPTED
 
@@ -66,7 +71,6 @@ def train(run: Run, config: dict[str, Any], stop: StopRequest, progress: Progres
     from expctl.worker import build, finish, watch
     from expctl.worker.record import Record, drop_what_comes_again
     from expctl.worker.together import evaluate_before_training
-    from expctl.worker.trackers import close_trackers
 
     progress.phase("loading model and data")
     checkpoint = carried_on_from(run)
@@ -98,7 +102,6 @@ def train(run: Run, config: dict[str, Any], stop: StopRequest, progress: Progres
     seconds = {"start": built - began, "training": trained - built, "total": time.perf_counter() - began}
     if trainer.is_world_process_zero():
         finish.write_summary(trainer, run, config, before, after, seconds)
-        close_trackers(run)
     return COMPLETED
 
 

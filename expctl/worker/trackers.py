@@ -9,22 +9,30 @@ import threading
 from typing import Any
 
 from expctl.runs.files import Run, read_json
+from expctl.runs.manifest import COMPLETED
 from expctl.runs.tracked import tracked
 from expctl.wandb_key import has_wandb_key
+from expctl.worker import mlflow_run
 
 logger = logging.getLogger(__name__)
 REACH_SECONDS = 20
 FINISH_SECONDS = 60
+# A scheduler that stops a run gives it half a minute, as a rule, and most of that is for the checkpoint.
+STOP_SECONDS = 10
 # What of summary.json stands beside a run in a tracker's table.
 SUMMARY = ("objective", "objective_name", "before", "after")
 
 
-def start_tracker(config: dict[str, Any], run: Run) -> None:
-    """Start the tracker that the group asks for, for this run; the trainer's callback then uses it."""
+def start_tracker(config: dict[str, Any], run: Run) -> bool:
+    """Start the tracker that the group asks for, for this run; the trainer's callback then uses it, but where this is
+    False: it cannot be used."""
+    if config["tracker"]["report_to"] == "mlflow":
+        return mlflow_run.start(config, run)
     if config["tracker"]["report_to"] == "wandb":
         _start_wandb(config, run)
     elif config["tracker"]["report_to"] == "trackio":
         _prepare_trackio(config, run)
+    return True
 
 
 def _start_wandb(config: dict[str, Any], run: Run) -> None:
@@ -33,7 +41,7 @@ def _start_wandb(config: dict[str, Any], run: Run) -> None:
     told = tracked(run, config)
     chosen = {
         "project": config["tracker"]["project"],
-        "id": run.run_id[-64:],
+        "id": told.run_id[-64:],
         "name": told.name,
         "group": told.group,
         "job_type": told.job_type,
@@ -67,16 +75,22 @@ def trainer_fields(config: dict[str, Any], run: Run) -> dict[str, Any]:
     if config["tracker"]["report_to"] != "trackio":
         return {}
     # Without a Space of its own: a model that is pushed would publish its metrics otherwise.
-    named = {"project": config["tracker"]["project"], "run_name": run.run_id, "trackio_static_space_id": False}
+    name = tracked(run, config).run_id
+    named = {"project": config["tracker"]["project"], "run_name": name, "trackio_static_space_id": False}
     return {key: value for key, value in named.items() if key not in config["args"]}
 
 
-def close_trackers(run: Run) -> None:
+def close_trackers(run: Run, status: str) -> None:
     """Tell a tracker what came of the run (`summary.json`) and flush it; a service that no longer answers is given up
     on."""
     wandb, trackio = sys.modules.get("wandb"), sys.modules.get("trackio")
-    if wandb is not None and wandb.run is not None:
-        name, close, words = "wandb", _close_wandb, (wandb, read_json(run.summary) or {})
+    summary = (read_json(run.summary) if status == COMPLETED else None) or {}
+    if (begun := mlflow_run.active(run)) is not None:
+        name, close, words = "mlflow", mlflow_run.end, (begun, status, summary)
+    elif status != COMPLETED:
+        return  # the next attempt goes on with it
+    elif wandb is not None and wandb.run is not None:
+        name, close, words = "wandb", _close_wandb, (wandb, summary)
     elif trackio is not None and trackio.context_vars.current_run.get() is not None:
         # The evaluation after training has begun it again.
         name, close, words = "trackio", trackio.finish, ()
@@ -85,9 +99,10 @@ def close_trackers(run: Run) -> None:
     # A context of its own would not know trackio's run.
     closing = threading.Thread(target=contextvars.copy_context().run, args=(close, *words), daemon=True)
     closing.start()
-    closing.join(FINISH_SECONDS)
+    seconds = FINISH_SECONDS if status == COMPLETED else STOP_SECONDS
+    closing.join(seconds)
     if closing.is_alive():
-        logger.warning("%s did not finish within %d s; its own files on this disk are whole", name, FINISH_SECONDS)
+        logger.warning("%s did not finish within %d s; the run's own files on this disk are whole", name, seconds)
 
 
 def _close_wandb(wandb: Any, summary: dict[str, Any]) -> None:

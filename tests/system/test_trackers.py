@@ -2,15 +2,17 @@
 
 import json
 import struct
+import sys
+from types import SimpleNamespace
 
-from harness import SFT, expctl, manifest, only_run
+from fabricated import experiment
+from harness import SFT, expctl, files_that_hold, manifest, only_run
 from wandb.proto.wandb_internal_pb2 import Record
 
+from expctl.runs.claim import claim
+from expctl.worker.trackers import start_tracker, trainer_fields
+
 KEY = "wandb-key-0123456789abcdef0123456789abcdef01234567"
-
-
-def files_that_hold(folder, secret):
-    return [file for file in folder.rglob("*") if file.is_file() and secret.encode() in file.read_bytes()]
 
 
 BLOCK = 32768
@@ -55,6 +57,24 @@ def test_wandb_records_offline_where_no_key_is_set_and_is_told_what_people_sort_
     assert summary["objective"] == told["objective"] and summary["objective_name"] == told["objective_name"]
     assert summary["after"] == told["after"] and summary["before"] == told["before"]
     assert manifest(folder)["choices"]["tracker"] == "wandb"
+
+
+def test_a_forced_run_goes_on_with_no_tracked_run_of_the_one_that_it_replaced(tmp_path, monkeypatch):
+    (tmp_path / "my_rewards.py").write_text("a = 1\n")
+    monkeypatch.setenv("WANDB_MODE", "offline")
+    begun = []
+    stand_in = SimpleNamespace(init=lambda **said: begun.append(said), Settings=dict)
+    monkeypatch.setitem(sys.modules, "wandb", stand_in)
+    for forced in (False, True):
+        words = {"tracker__report_to": "wandb", "tracker__project": "mine", "tracker__mode": "offline"}
+        described = experiment(tmp_path, force=forced, **words)
+        claimed = claim(described)
+        claimed.held.release()
+        start_tracker(described.config, claimed.run)
+    name = claimed.run.run_id
+    assert [said["id"] for said in begun] == [name, f"{name}-forced1"]
+    described.config["tracker"]["report_to"] = "trackio"
+    assert trainer_fields(described.config, claimed.run)["run_name"] == f"{name}-forced1"
 
 
 def test_wandb_out_of_reach_costs_no_training_and_its_key_is_in_no_file(tmp_path):
