@@ -14,7 +14,7 @@ EVALUATED = [*GFPO, "args.do_eval=true", "dataset.eval_size=16", "args.per_devic
 def completed(tmp_path_factory):
     """A working folder with one completed run, and what the command printed."""
     folder = tmp_path_factory.mktemp("work")
-    done = expctl(*EVALUATED, "name=first", cwd=folder, forked=False)
+    done = expctl(*EVALUATED, "name=first", cwd=folder)
     assert done.returncode == 0, done.stderr
     return folder, done
 

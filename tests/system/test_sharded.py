@@ -12,7 +12,18 @@ from pathlib import Path
 
 import pytest
 import torch
-from harness import REPOSITORY, SFT, clean_environment, expctl, forked_workers, manifest, metrics, only_run, run
+from harness import (
+    COMMAND,
+    REPOSITORY,
+    SFT,
+    clean_environment,
+    expctl,
+    forked_workers,
+    manifest,
+    metrics,
+    only_run,
+    run,
+)
 from resuming import composed
 from safetensors.torch import load_file
 from transformers import AutoModelForCausalLM
@@ -158,6 +169,9 @@ def test_a_launcher_that_knows_nothing_of_it_splits_the_model_too(tmp_path):
 
 def test_a_model_that_would_be_copied_instead_of_split_is_not_trained(tmp_path):
     """As accelerate would do without a word: here the workers see a CPU, and only the command believes in GPUs."""
-    done = expctl(*SFT, *FSDP2, "hardware.num_processes=1", cwd=tmp_path, PYTHONPATH=AS_GPUS, CPU_AS_GPUS="command")
+    forked = forked_workers()
+    paths = os.pathsep.join([forked["PYTHONPATH"], AS_GPUS])
+    own = forked | {"PYTHONPATH": paths, "CPU_AS_GPUS": "command"}
+    done = run(COMMAND, *SFT, *FSDP2, "hardware.num_processes=1", cwd=tmp_path, **own)
     assert done.returncode == 1
     assert "each would hold all of it: accelerate knows of no FSDP or DeepSpeed here" in done.stderr

@@ -6,7 +6,7 @@ import sys
 from types import SimpleNamespace
 
 from fabricated import experiment
-from harness import SFT, expctl, files_that_hold, manifest, only_run
+from harness import COMMAND, SFT, expctl, files_that_hold, forked_workers, manifest, only_run, run
 from wandb.proto.wandb_internal_pb2 import Record
 
 from expctl.runs.claim import claim
@@ -36,16 +36,16 @@ def recorded(file) -> list[Record]:
 
 def test_wandb_records_offline_where_no_key_is_set_and_is_told_what_people_sort_runs_by(tmp_path):
     words = [*SFT, "args.max_steps=1", "args.do_eval=true", "tracker=wandb", "seed=3"]
-    done = expctl(*words, cwd=tmp_path, HOME=str(tmp_path / "home"), WANDB_API_KEY="")
+    done = run(COMMAND, *words, cwd=tmp_path, HOME=str(tmp_path / "home"), WANDB_API_KEY="", **forked_workers())
     assert done.returncode == 0, done.stderr
     folder = only_run(tmp_path)
     (file,) = folder.glob("wandb/offline-run-*/*.wandb")
     records = recorded(file)
-    run = next(record.run for record in records if record.HasField("run"))
-    assert (run.run_id, run.display_name, run.project) == (folder.name, folder.name, "expctl")
-    assert run.run_group.startswith("sft-tiny-arithmetic-") and run.job_type == "sft"
-    assert list(run.tags) == ["sft", "tiny", "arithmetic"]
-    config = {item.key: json.loads(item.value_json) for item in run.config.update}
+    told = next(record.run for record in records if record.HasField("run"))
+    assert (told.run_id, told.display_name, told.project) == (folder.name, folder.name, "expctl")
+    assert told.run_group.startswith("sft-tiny-arithmetic-") and told.job_type == "sft"
+    assert list(told.tags) == ["sft", "tiny", "arithmetic"]
+    config = {item.key: json.loads(item.value_json) for item in told.config.update}
     assert config["seed"] == 3 and config["args"]["max_steps"] == 1
     summary = {}
     for record in records:
