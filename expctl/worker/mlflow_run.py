@@ -65,12 +65,12 @@ def _start_in(store: str, config: dict[str, Any], run: Run, is_local: bool) -> N
         _make_once(Path(store.removeprefix(SQLITE)))
     mlflow.set_tracking_uri(store)
     name, ids = DATABASE if is_local else _harmless(store), _ids(run)
-    earlier = _earlier(ids.get(name))
-    if earlier is None:
+    kept = earlier(ids.get(name))
+    if kept is None:
         mlflow.set_experiment(config["tracker"].get("project") or "Default")
     else:
-        mlflow.set_experiment(experiment_id=earlier.info.experiment_id)
-    begun = mlflow.start_run(run_id=earlier and earlier.info.run_id, run_name=run.run_id, tags=_tags(config, run))
+        mlflow.set_experiment(experiment_id=kept.info.experiment_id)
+    begun = mlflow.start_run(run_id=kept and kept.info.run_id, run_name=run.run_id, tags=_tags(config, run))
     write_json(_file(run), ids | {name: begun.info.run_id})
     _log_config(config, begun.data.params)
     for call in ("log_metrics", "set_tags"):
@@ -94,7 +94,7 @@ def _file(run: Run) -> Path:
     return run.folder / "mlflow.json"
 
 
-def _earlier(run_id: str | None) -> Any:
+def earlier(run_id: str | None) -> Any:
     """MLflow's run of an earlier attempt; None where there was none, or somebody has deleted it."""
     import mlflow
 

@@ -2,9 +2,13 @@
 
 import json
 import os
+import sys
+from types import SimpleNamespace
 
 import pytest
 from harness import SFT, expctl, files_that_hold, manifest, only_run
+
+from expctl.worker import mlflow_run
 
 PASSWORD = "mlflow-password-0123456789"
 # What transformers' callback, TRL and expctl use of mlflow; every call is noted. A store that is called `away` raises.
@@ -21,9 +25,6 @@ def module(name, **content):
     vars(made).update(content)
     sys.modules[name] = made
     return made
-class MlflowException(Exception):
-    error_code = "RESOURCE_DOES_NOT_EXIST"
-exceptions = module("mlflow.exceptions", MlflowException=MlflowException)
 entities = module("mlflow.entities", RunTag=lambda key, value: [key, value],
                   Metric=lambda key, value, timestamp, step: [key, value, step])
 validation = module("mlflow.utils.validation", MAX_PARAM_VAL_LENGTH=60, MAX_PARAMS_TAGS_PER_BATCH=10)
@@ -67,8 +68,6 @@ class MlflowClient:
         note("made", self.uri)
         open(self.uri.removeprefix("sqlite:///"), "w").close()
     def get_run(self, run_id):
-        if run_id == "deleted":
-            raise MlflowException(run_id)
         return run_called(run_id)
     def log_batch(self, run_id, metrics, tags):
         note("batch", run_id, metrics, tags)
@@ -100,7 +99,7 @@ def of(calls, kind):
     return [call[1:] for call in calls if call[0] == kind]
 
 
-def test_without_a_server_a_store_beside_the_runs_has_the_run_and_a_forced_one_is_another(told, tmp_path):
+def test_a_store_beside_the_runs_has_the_run_and_a_forced_one_is_another_where_no_server_answers(told, tmp_path):
     calls = told("args.do_eval=true")
     folder, store = only_run(tmp_path), f"sqlite:///{tmp_path}/outputs/mlflow.db"
     ((aside, _),) = of(calls, "made")
@@ -125,12 +124,16 @@ def test_without_a_server_a_store_beside_the_runs_has_the_run_and_a_forced_one_i
     assert ["after/eval_loss", summary["after"]["eval_loss"], 1] in numbers
     assert calls[-1] == ["end", "new", "FINISHED", store]
     assert json.loads((folder / "mlflow.json").read_text()) == {"mlflow.db": "new"}
-    again = told("args.do_eval=true", "force=true")
-    assert not of(again, "made") and of(again, "start")[0][0] is None
-    assert manifest(folder)["forced"] == 1
+
+    away = told("args.do_eval=true", "force=true", MLFLOW_TRACKING_URI=f"http://user:{PASSWORD}@away.example:1/")
+    log = (folder / "worker.log").read_text()
+    assert log.count("mlflow cannot record into http://away.example:1/") == 1 and "recording into sqlite" in log
+    assert not of(away, "made") and of(away, "start")[0][0] is None and manifest(folder)["forced"] == 1
+    assert away[-1] == ["end", "new", "FINISHED", store]
+    assert files_that_hold(folder, PASSWORD) == [] and PASSWORD not in json.dumps([calls, away])
 
 
-def test_a_run_that_failed_says_so_and_is_carried_on_as_the_same_one_unless_that_was_deleted(told, tmp_path):
+def test_a_run_that_failed_says_so_and_is_carried_on_as_the_same_one(told, tmp_path):
     (tmp_path / "my_parts.py").write_text(
         "from transformers import TrainerCallback\nfrom pathlib import Path\n"
         "class Fail(TrainerCallback):\n    def on_train_begin(self, *words, **named):\n"
@@ -139,10 +142,7 @@ def test_a_run_that_failed_says_so_and_is_carried_on_as_the_same_one_unless_that
     words = ["+callbacks.mine._target_=my_parts.Fail"]
     (tmp_path / "fail").touch()
     assert told(*words, code=1)[-1][:3] == ["end", "new", "FAILED"]
-    file = only_run(tmp_path) / "mlflow.json"
-    file.write_text('{"mlflow.db": "deleted"}')
-    assert of(told(*words, code=1), "start")[0][0] is None
-    file.write_text('{"mlflow.db": "earlier"}')
+    (only_run(tmp_path) / "mlflow.json").write_text('{"mlflow.db": "earlier"}')
     (tmp_path / "fail").unlink()
     calls = told(*words)
     assert of(calls, "experiment")[0][:2] == [None, "7"] and of(calls, "start")[0][0] == "earlier"
@@ -150,9 +150,20 @@ def test_a_run_that_failed_says_so_and_is_carried_on_as_the_same_one_unless_that
     assert calls[-1][:3] == ["end", "earlier", "FINISHED"]
 
 
-def test_a_server_out_of_reach_costs_no_training_and_its_password_is_in_no_file(told, tmp_path):
-    calls = told(MLFLOW_TRACKING_URI=f"http://user:{PASSWORD}@away.example:1/")
-    log = (only_run(tmp_path) / "worker.log").read_text()
-    assert log.count("mlflow cannot record into http://away.example:1/") == 1 and "recording into sqlite" in log
-    assert calls[-1] == ["end", "new", "FINISHED", f"sqlite:///{tmp_path}/outputs/mlflow.db"]
-    assert files_that_hold(only_run(tmp_path), PASSWORD) == [] and PASSWORD not in json.dumps(calls)
+@pytest.mark.parametrize("stage", [None, "deleted"])
+def test_a_run_that_somebody_has_deleted_in_mlflow_is_none_to_go_on_with(stage, monkeypatch):
+    class Missing(Exception):  # noqa: N818
+        error_code = "RESOURCE_DOES_NOT_EXIST"
+
+    def get_run(run_id):
+        if stage is None:
+            raise Missing
+        return SimpleNamespace(info=SimpleNamespace(run_id=run_id, lifecycle_stage=stage))
+
+    stand_in = SimpleNamespace(
+        MlflowClient=lambda: SimpleNamespace(get_run=get_run), exceptions=SimpleNamespace(MlflowException=Missing)
+    )
+    monkeypatch.setitem(sys.modules, "mlflow", stand_in)
+    assert mlflow_run.earlier("its id") is None
+    stage = "active"
+    assert mlflow_run.earlier("its id").info.run_id == "its id" and mlflow_run.earlier(None) is None
