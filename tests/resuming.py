@@ -1,5 +1,7 @@
 """Train in this process as a worker does, from the start or from a checkpoint, and compare what came of it."""
 
+import copy
+import functools
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
@@ -66,6 +68,12 @@ def resumed(folder: Path, step: int, *words: str, copied: bool = False) -> Train
 
 
 def composed(*words: str) -> dict:
+    """The config of these words: each caller's own, composed once, which takes a third of a second."""
+    return copy.deepcopy(_composed(words))
+
+
+@functools.cache
+def _composed(words: tuple[str, ...]) -> dict:
     found = []
     compose(list(words), lambda experiment: found.append(experiment.config))
     return found[0]
