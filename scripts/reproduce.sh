@@ -1,12 +1,10 @@
 #!/usr/bin/env bash
-# A miniature reproduction: all its runs, side by side, then the comparison with its plots and its page in outputs/.
+# A miniature reproduction: all its runs, side by side, then the comparison with its plots and its page beside them.
 #   scripts/reproduce.sh gfpo_paper_mini              carries on where it was stopped
-#   scripts/reproduce.sh replay_mini args.max_steps=20 seed=0,1,2
+#   scripts/reproduce.sh replay_mini args.max_steps=5 seed=0,1
 set -euo pipefail
-cd "$(dirname "${BASH_SOURCE[0]}")/.."
-source scripts/environment.sh
-name="${1:?which? .venv/bin/expctl list experiment}"
+name="${1:?which? expctl list experiment}"
 shift
-make_environment
-.venv/bin/expctl -m "experiment=$name" "$@"
-.venv/bin/expctl compare --plots "outputs/$name" --html "outputs/$name.html"
+outputs="${EXPCTL_OUTPUTS:-outputs}"
+expctl -m "experiment=$name" "$@"
+expctl compare --plots "$outputs/$name" --html "$outputs/$name.html"

@@ -17,7 +17,8 @@ from expctl.runs.filters import parse
 from expctl.runs.find import find
 from expctl.runs.ledger import cells_of
 
-_FILTER = re.compile(r"[^\s=!<>~/*?]+\s*(!=|!~|<=|>=|=|<|>|~)")
+# A path is one that begins like one: groups and metrics have slashes, too.
+_FILTER = re.compile(r"(?![./~])[^\s=!<>~*?]+\s*(!=|!~|<=|>=|=|<|>|~)")
 
 
 @dataclass(frozen=True)

@@ -82,6 +82,8 @@ def test_filters_choose_among_all_runs_or_among_those_that_were_named(outputs):
     two_algorithms(outputs, GRPO, GFPO)
     assert len(chosen("algorithm=gfpo")) == 4 and len(chosen("algorithm=gfpo", "seed=0,1")) == 2
     assert len(chosen("eval_reward>0.905")) == 3 and len(chosen("run-s0", "algorithm=grpo")) == 1
+    run(outputs, name="row", after={"eval_rewards/accuracy/mean": 0.5}, choices={"experiment/table": "short"})
+    assert chosen("experiment/table=short") == chosen("eval_rewards/accuracy/mean<0.6") == ["row"]
 
 
 def test_a_folder_of_runs_made_elsewhere_is_compared_as_well(outputs, tmp_path, capsys):

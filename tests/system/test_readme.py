@@ -20,6 +20,7 @@ SHORT = ["args.max_steps=1", "args.do_eval=false"]
 ELSEWHERE = {
     "scripts/quickstart.sh": "test_fresh_clone.py",
     "scripts/test.sh": "this very run",
+    "scripts/reproduce.sh": "test_reproduce.py",
     "python scripts/make_tiny_model.py": "tests/models/test_tiny.py",
     "python scripts/make_smollm2.py": "test_real_model.py",
     "expctl algorithm=gfpo model=smollm2_135m": "test_real_model.py",
