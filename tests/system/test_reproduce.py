@@ -9,8 +9,9 @@ from harness import COMMAND, REPOSITORY, forked_workers, manifest, run, runs
 def test_one_command_runs_a_table_and_writes_its_report_and_again_does_only_the_report(tmp_path):
     words = ["replay_mini", "args.max_steps=1", "dataset.eval_size=16", "seed=0,1"]
     path = f"{Path(COMMAND).parent}{os.pathsep}{os.environ['PATH']}"
+    script = str(REPOSITORY / "scripts" / "reproduce.sh")
     for _ in range(2):
-        done = run("bash", str(REPOSITORY / "scripts" / "reproduce.sh"), *words, cwd=tmp_path, PATH=path, **forked_workers())
+        done = run("bash", script, *words, cwd=tmp_path, PATH=path, **forked_workers())
         assert done.returncode == 0, done.stdout + done.stderr
         for row in ("grpo", "replay", "replay_whole_batch"):
             assert f"\n{row} " in done.stdout, "a line of the table"
