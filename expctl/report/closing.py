@@ -18,13 +18,12 @@ def print_closing(run: Run, status: str, error: str | None) -> None:
         return
     checkpoint = max(complete(run.checkpoints), key=step_of, default=None)
     again = f"from {checkpoint.name}" if checkpoint else "from the beginning (no checkpoint yet)"
+    typed = [word.lstrip("+").lower() for word in (read_json(run.manifest) or {}).get("overrides", [])]
+    carries_on = f"the same command {'without force=true ' if 'force=true' in typed else ''}carries on {again}"
     if status == manifest.INTERRUPTED:
-        print(f"expctl: interrupted; the same command carries on {again}\n  run      {run.folder}", file=sys.stderr)
+        print(f"expctl: interrupted; {carries_on}\n  run      {run.folder}", file=sys.stderr)
         return
-    print(
-        f"expctl: the run failed: {error}\n  log      {run.log}\n  then     the same command carries on {again}",
-        file=sys.stderr,
-    )
+    print(f"expctl: the run failed: {error}\n  log      {run.log}\n  then     {carries_on}", file=sys.stderr)
 
 
 def print_done_already(run: Run, done: dict[str, Any]) -> None:
