@@ -27,11 +27,7 @@ LONG = ["algorithm=sft", "args.max_steps=2000", "args.do_eval=false", "args.per_
 
 def begun(folder, steps=3):
     """Whether a run has logged its first steps."""
-    return lambda: runs(folder) and (only_run(folder) / "metrics.jsonl").exists() and len(rows(folder)) >= steps
-
-
-def rows(folder):
-    return (only_run(folder) / "metrics.jsonl").read_text().splitlines()
+    return lambda: any(len(file.read_text().splitlines()) >= steps for file in folder.glob("outputs/*/metrics.jsonl"))
 
 
 @pytest.mark.parametrize(
