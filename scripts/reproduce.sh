@@ -11,4 +11,4 @@ excess=()
 if [ "$name" = gfpo_paper_mini ]; then
   excess=(--excess "completion length") # the paper's excess length reduction
 fi
-expctl compare "${excess[@]}" --plots "$outputs/$name" --html "$outputs/$name.html"
+expctl compare ${excess[@]+"${excess[@]}"} --plots "$outputs/$name" --html "$outputs/$name.html"
