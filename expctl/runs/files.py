@@ -89,12 +89,9 @@ class Run:
 
 def hang_reports(run: Run) -> list[Path]:
     """The files in which ranks wrote where they stood when no step came; that of a rank that moves is empty."""
-    found = []
-    for file in run.stacks.glob("rank-*.txt"):
-        with contextlib.suppress(FileNotFoundError):  # the rank has ended well in the meantime
-            if file.stat().st_size:
-                found.append(file)
-    return sorted(found)
+    with contextlib.suppress(FileNotFoundError):  # ranks end well at this very moment, and take file and folder away
+        return sorted(file for file in run.stacks.glob("rank-*.txt") if file.stat().st_size)
+    return []
 
 
 def write_whole(path: Path, text: str) -> None:

@@ -4,7 +4,7 @@ import json
 import multiprocessing
 
 from expctl.runs import manifest
-from expctl.runs.files import Run, read_json, read_metrics, write_json
+from expctl.runs.files import Run, hang_reports, read_json, read_metrics, write_json
 from expctl.runs.lock import Lock
 from expctl.runs.ranks import Presence
 
@@ -25,6 +25,22 @@ def test_a_reader_never_sees_half_a_file(tmp_path):
 def _read_many(path):
     for _ in range(2000):
         assert len(json.loads(path.read_text())["filler"]) == 50_000
+
+
+def test_reports_of_ranks_that_end_at_this_moment_are_none(tmp_path):
+    run = Run(tmp_path)
+    comes_and_goes = multiprocessing.get_context("fork").Process(target=_come_and_go, args=(run.stacks,))
+    comes_and_goes.start()
+    while comes_and_goes.is_alive():
+        assert hang_reports(run) == []
+
+
+def _come_and_go(folder):
+    for _ in range(20_000):
+        folder.mkdir()
+        (folder / "rank-0.txt").touch()
+        (folder / "rank-0.txt").unlink()
+        folder.rmdir()
 
 
 def test_a_damaged_or_foreign_file_reads_as_nothing(tmp_path):
