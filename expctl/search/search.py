@@ -50,8 +50,9 @@ class Search:
 
     def batch(self, run_id: Callable[[Sequence[str]], str]) -> list["FrozenTrial"]:
         """The trials to be run next, none when the search is at its end; `run_id`: of a job's overrides."""
-        left = [trial for trial in self._under_way() if not self._alive(trial)]
-        size = min(self._at_once, self.to_come() - self.elsewhere())
+        under_way = self._under_way()
+        left = [trial for trial in under_way if not self._alive(trial)]
+        size = min(self._at_once, self.to_come() - (len(under_way) - len(left)))
         taken = left[: max(size, 0)]
         return [*taken, *(self._ask(run_id) for _ in range(size - len(taken)))]
 
