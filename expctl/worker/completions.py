@@ -52,7 +52,9 @@ class EvaluateCompletions(TrainerCallback):
         self._rows: list[Row] = list(fit_to_tokenizer(held_out, self._tokenizer))[mine]
         self._functions = [reward_function(node, name) for name, node in reward["functions"].items()]
         self._weights = [(reward["weights"] or {}).get(name, 1.0) for name in reward["functions"]]
-        self._sampling = {"do_sample": True, "temperature": temperature, "max_new_tokens": max_completion_length}
+        # As GRPO: from the whole distribution, whatever the model's own generation config would cut off.
+        self._sampling = {"do_sample": True, "temperature": temperature, "top_k": 0, "top_p": 1.0}
+        self._sampling |= {"max_new_tokens": max_completion_length}
         self._batch_size = batch_size
         self._loop, trainer.evaluation_loop = trainer.evaluation_loop, self._evaluation_loop
 

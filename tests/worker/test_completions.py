@@ -82,6 +82,15 @@ def test_metrics_are_those_of_the_completions_that_are_kept_and_come_again(tmp_p
     assert metrics["eval_completions/clipped_ratio"] == 0
 
 
+def test_the_models_own_sampling_settings_cut_nothing_off(tmp_path):
+    trainer = sft(tmp_path)
+    with_completions(trainer)
+    reward = trainer.evaluate()["eval_reward"]
+    trainer.model.generation_config.top_k = 1
+    trainer.model.generation_config.top_p = 0.1
+    assert trainer.evaluate()["eval_reward"] == reward
+
+
 def test_what_is_cut_off_counts_with_all_its_tokens_and_as_unended(tmp_path):
     trainer = sft(tmp_path)
     trainer.add_callback(EvaluateCompletions(trainer, DATA, REWARD, max_completion_length=3))
