@@ -91,6 +91,10 @@ def _unknown_key(error: ConfigCompositionException, typed: list[str]) -> Refusal
         return Refusal(_first_line(error), where="command line")
     known = known_keys(key)
     setter = next((o for o in typed if o.lstrip("+~").split("=")[0].startswith(key)), key)
+    table, _, rows = key.rpartition("/")
+    if table and key in groups():
+        return Refusal(f"'{key}' has the rows of a table that is not chosen", where=f"{setter} (command line)",
+                       do=f"expctl {table}={rows} {setter} ...")  # fmt: skip
     last = key.rpartition(".")[2]
     below = _below() if "." not in key else {}
     close = nearest(last, [*known, *below])

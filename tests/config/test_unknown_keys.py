@@ -23,6 +23,13 @@ def test_a_key_without_its_group_is_told_with_it(word, nearest, tmp_path, monkey
     assert not list(tmp_path.iterdir())
 
 
+def test_a_row_without_its_table_is_told_to_choose_that(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    assert run_words(["experiment/gfpo_paper_mini=grpo"]) == 2
+    said = capsys.readouterr().err
+    assert "not chosen" in said and "expctl experiment=gfpo_paper_mini experiment/gfpo_paper_mini=grpo" in said
+
+
 def test_the_version_is_expctls_own_and_of_what_it_stands_on(capsys):
     assert run_words(["--version"]) == 0
     said = dict(line.split() for line in capsys.readouterr().out.splitlines())
