@@ -6,6 +6,7 @@ from importlib import import_module
 
 from expctl.cli.refuse import refuse
 from expctl.config.refusal import Refusal
+from expctl.printable import only_printable
 
 # Verb -> the module that is it; without a verb, the words are Hydra's and the experiment is run.
 VERBS = {
@@ -21,6 +22,11 @@ def main() -> None:
 
 def run_words(words: list[str]) -> int:
     """Run one command; its exit code."""
+    with only_printable():
+        return _run_words(words)
+
+
+def _run_words(words: list[str]) -> int:
     try:
         verb = words[0] if words and not words[0].startswith("-") and "=" not in words[0] else None
         if verb == "help" or "--help" in words or "-h" in words:

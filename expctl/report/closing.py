@@ -38,11 +38,12 @@ def print_done_already(run: Run, done: dict[str, Any]) -> None:
 
 def print_summary(run: Run) -> None:
     """What was evaluated before and after, and where everything lies."""
-    from rich.console import Console
     from rich.table import Table
 
+    from expctl.report.screen import Screen
+
     summary = read_json(run.summary) or {}
-    console = Console(highlight=False, width=None if sys.stdout.isatty() else 100)
+    console = Screen(width=100)
     rows = evaluation_rows(summary.get("before") or {}, summary.get("after") or {})
     if rows:
         table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))

@@ -1,6 +1,5 @@
 """A comparison in the terminal: a table a metric with what it means in words, warnings, and what to do next."""
 
-import sys
 from collections.abc import Iterable
 from typing import Any
 
@@ -28,9 +27,9 @@ STYLES |= {NO_DIFFERENCE: "bold", IDENTICAL: "bold", TOO_FEW: "yellow"}
 
 def print_comparison(comparison: Comparison) -> None:
     """Tables and verdicts, warnings, and the commands for more seeds."""
-    from rich.console import Console
+    from expctl.report.screen import Screen
 
-    console = Console(highlight=False, markup=False, width=None if sys.stdout.isatty() else WIDTH)
+    console = Screen(width=WIDTH)
     _print_item(console, f"compared  {comparison.question}", 10)
     if len(comparison.groups) > 1:
         _print_item(console, f"baseline  {comparison.baseline}", 10)

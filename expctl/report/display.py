@@ -90,12 +90,9 @@ class _Live:
     """One line at the foot of a terminal that is drawn again and again."""
 
     def __init__(self, out: TextIO):
-        from rich.console import Console
-        from rich.live import Live
+        from expctl.report.screen import start_live
 
-        self._console = Console(file=out, highlight=False)
-        self._live = Live(console=self._console, refresh_per_second=8, transient=True)
-        self._live.start()
+        self._live = start_live(out)
 
     def draw(self, text: str, share: float) -> None:
         from rich.progress_bar import ProgressBar
@@ -106,7 +103,7 @@ class _Live:
         self._live.update(row)
 
     def say(self, text: str) -> None:
-        self._live.console.print(text, highlight=False, soft_wrap=True)
+        self._live.console.print(text, soft_wrap=True)
 
     def end(self) -> None:
         self._live.stop()

@@ -1,6 +1,5 @@
 """What a run that was done again did differently: circumstances first, then metrics step by step."""
 
-import sys
 from functools import partial
 
 from expctl.report.number import rounded
@@ -49,8 +48,9 @@ def verdict(compared: Comparison) -> str:
 
 
 def _print_table(drifts: list[MetricDrift]) -> None:
-    from rich.console import Console
     from rich.table import Table
+
+    from expctl.report.screen import Screen
 
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
     for title in ("metric", "first at step", "was", "is", "largest relative", "at step"):
@@ -58,7 +58,7 @@ def _print_table(drifts: list[MetricDrift]) -> None:
     for drift in drifts[:MOST_SHOWN]:
         largest = _number(drift.largest), str(drift.largest_step)
         table.add_row(drift.name, str(drift.step), _number(drift.was), _number(drift.now), *largest)
-    console = Console(highlight=False, width=None if sys.stdout.isatty() else 120)
+    console = Screen(width=120)
     console.print()
     console.print(table)
     if len(drifts) > MOST_SHOWN:

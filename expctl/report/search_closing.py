@@ -1,6 +1,5 @@
 """The last words of a search: its trials, the best first, what failed and why, and the words for the best."""
 
-import sys
 from collections import Counter, defaultdict
 from collections.abc import Sequence
 from pathlib import Path
@@ -23,12 +22,12 @@ def print_search(
     entries: Sequence[TrialEntry], question: Question, ledger: Path, again: str | None, *, stopped: str | None
 ) -> None:
     """`again`: the command that is the best trial's run; `stopped`: why the search has not come to its end, if so."""
-    from rich.console import Console
+    from expctl.report.screen import Screen
 
-    console = Console(highlight=False, width=None if sys.stdout.isatty() else 120)
+    console = Screen(width=120)
 
     def say(text: str = "") -> None:
-        console.print(text, markup=False, soft_wrap=True)
+        console.print(text, soft_wrap=True)
 
     ranked = ranking(entries, question.direction)
     if ranked:

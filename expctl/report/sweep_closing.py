@@ -1,6 +1,5 @@
 """The last words of a sweep: its results, the best cell, where the logs of the failures are."""
 
-import sys
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
@@ -17,9 +16,9 @@ MOST_ROWS = 40
 
 def print_results(places: Sequence[Place], ledger: Path) -> None:
     """The table of results, the best first; then what failed, and what to do next."""
-    from rich.console import Console
+    from expctl.report.screen import Screen
 
-    console = Console(highlight=False, width=None if sys.stdout.isatty() else 120)
+    console = Screen(width=120)
     ranked = _ranked(places)
     if ranked:
         console.print()
@@ -30,7 +29,7 @@ def print_results(places: Sequence[Place], ledger: Path) -> None:
             console.print(f"and {len(ranked) - MOST_ROWS} more")
         console.print()
     for place in (place for place in places if place.status == FAILED):
-        console.print(f"failed     {called(place)}: {place.outcome.error}", markup=False, soft_wrap=True)
+        console.print(f"failed     {called(place)}: {place.outcome.error}", soft_wrap=True)
         console.print(f"  log      {place.run.log}", soft_wrap=True)
     counted = Counter(place.status for place in places)
     console.print(", ".join(f"{number} {status}" for status, number in counted.most_common()))
@@ -38,7 +37,7 @@ def print_results(places: Sequence[Place], ledger: Path) -> None:
         forced = any(place.experiment and place.experiment.config["force"] for place in places)
         console.print(f"the same command {'without force=true ' if forced else ''}finishes the rest")
     if ranked and ranked[0].outcome.objective is not None:
-        console.print(f"best       {called(ranked[0])}", markup=False, soft_wrap=True)
+        console.print(f"best       {called(ranked[0])}", soft_wrap=True)
     console.print(f"ledger     {ledger}", soft_wrap=True)
     if counted[COMPLETED] > 1:
         console.print(f"compare    expctl compare {ledger.stem}", soft_wrap=True)

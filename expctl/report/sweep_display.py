@@ -43,11 +43,9 @@ class SweepDisplay:
             self._live.update(self._table())
 
     def _start(self) -> Any:
-        from rich.live import Live
+        from expctl.report.screen import start_live
 
-        live = Live(refresh_per_second=4, transient=True)
-        live.start()
-        return live
+        return start_live(refresh_per_second=4)
 
     def _tell(self, place: Place) -> None:
         """A line when a cell begins or ends; of those that were completed before, only the head's number tells."""
@@ -62,7 +60,7 @@ class SweepDisplay:
             said += f"  {place.outcome.error}"
         if self._live:
             if place.status == FAILED:
-                self._live.console.print(said, highlight=False, soft_wrap=True, markup=False)
+                self._live.console.print(said, soft_wrap=True)
         else:
             print(said, flush=True)
 

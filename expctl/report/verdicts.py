@@ -63,12 +63,9 @@ def failures(verdicts: list[dict[str, Any]]) -> list[str]:
 
 class _Terminal:
     def __init__(self, out: TextIO):
-        from rich.console import Console
-        from rich.live import Live
+        from expctl.report.screen import start_live
 
-        self._console = Console(file=out, highlight=False)
-        self._live = Live(console=self._console, refresh_per_second=8, transient=True)
-        self._live.start()
+        self._live = start_live(out)
 
     def say(self, row: str, style: str) -> None:
         from rich.text import Text
