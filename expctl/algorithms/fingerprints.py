@@ -60,10 +60,17 @@ def fingerprint(one: Upstream) -> str | None:
     A method is looked for along the lineage of its class, and the class where it was found is part of the hash: an
     override that comes in between changes what happens even if the old method stays.
     """
+    owner = _owner_of(one)
+    if owner is None:
+        return None
+    return hashlib.sha256(f"{owner} {meaning(_find(owner, one.name))}".encode()).hexdigest()[:16]
+
+
+def _owner_of(one: Upstream) -> str | None:
+    """The class, along the lineage, that defines it in the installed versions."""
     for owner in LINEAGES.get(one.owner, (one.owner,)):
-        node = _find(owner, one.name)
-        if node is not None:
-            return hashlib.sha256(f"{owner} {meaning(node)}".encode()).hexdigest()[:16]
+        if _find(owner, one.name) is not None:
+            return owner
     return None
 
 
@@ -114,7 +121,8 @@ def _listed(names: list[str]) -> str:
 
 
 def _changed(one: Upstream, now: str | None, tested: dict) -> str:
-    package = one.owner.partition(".")[0]
+    # A method that TRL's trainer inherits from transformers' is transformers' to change.
+    package = (_owner_of(one) or one.owner).partition(".")[0]
     before, installed = tested["versions"][package], version(package)
     if now is None:
         return f"{one.label} is gone from {package} {installed} ({package} {before} had it)"

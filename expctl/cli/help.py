@@ -1,5 +1,6 @@
 """`expctl --help`."""
 
+from expctl.cli.verb_help import VERB_HELP
 from expctl.config.groups import group_options, groups
 
 TEXT = """expctl: post-training experiments from small YAML groups.
@@ -16,6 +17,7 @@ TEXT = """expctl: post-training experiments from small YAML groups.
   expctl rerun RUN                 do a run again from what it kept, and show what came out differently
   expctl sync [RUN|SWEEP ...]      hand up to Weights & Biases what runs have recorded offline
   expctl verify [ALGORITHM ...]    prove the algorithms on the versions installed here
+  expctl VERB --help               the options of a verb, with examples
   expctl --version                 the versions of expctl and of what it stands on
 
 RUN is the id of a run, the beginning of one, or the path of its folder.
@@ -39,8 +41,11 @@ Exit codes: 0 completed, 1 the run failed, 2 refused (nothing was created), 75 i
 """
 
 
-def print_help() -> int:
-    """Print the help of the whole command."""
+def print_help(verb: str | None = None) -> int:
+    """Print the help of a verb, or of the whole command where the word is none."""
+    if verb in VERB_HELP:
+        print(VERB_HELP[verb], end="")
+        return 0
     named = [group for group in groups() if not group.startswith("experiment/")]  # the rows of those tables
     width = max(map(len, named))
     rows = (f"  {group:<{width}}  {', '.join(group_options(group))}" for group in named)

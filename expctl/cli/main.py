@@ -30,9 +30,12 @@ def _run_words(words: list[str]) -> int:
     try:
         verb = words[0] if words and not words[0].startswith("-") and "=" not in words[0] else None
         if verb == "help" or "--help" in words or "-h" in words:
-            return import_module("expctl.cli.help").print_help()
+            asked = words[1] if verb == "help" and len(words) > 1 else verb
+            return import_module("expctl.cli.help").print_help(asked)
         if words == ["--version"]:  # Hydra would say its own
             return import_module("expctl.cli.help").print_versions()
+        if verb is None and is_query(words) and import_module("expctl.cli.completion").suggest([*VERBS, "help"]):
+            return 0
         if verb is None:
             return import_module("expctl.cli.run").main(words)
         if verb not in VERBS:
@@ -45,6 +48,12 @@ def _run_words(words: list[str]) -> int:
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
+
+
+def is_query(words: list[str]) -> bool:
+    """Whether a shell asks what could be typed: the script of `--shell-completion` does."""
+    asked = any(word in ("-sc", "--shell-completion") for word in words)
+    return asked and any(word.startswith("query=") for word in words)
 
 
 def _unknown_verb(word: str) -> Refusal:

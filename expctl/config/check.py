@@ -1,5 +1,7 @@
 """Everything that can be known to be wrong before weights are loaded. Half a second, nothing created."""
 
+import traceback
+from pathlib import Path
 from typing import Any
 
 from expctl.config.arithmetic import check_batches
@@ -19,10 +21,15 @@ from expctl.runs.masking import secrets
 
 
 def check(experiment: Experiment) -> list[Refusal]:
-    """What is wrong with an experiment; empty when it can be started.
+    """What is wrong with an experiment; empty when it can be started."""
+    try:
+        return _refusals(experiment)
+    except Exception as error:
+        return [_unchecked(error)]
 
-    Cheap and basic things first: a later check may rely on what an earlier one would have refused.
-    """
+
+def _refusals(experiment: Experiment) -> list[Refusal]:
+    """Cheap and basic things first: a later check may rely on what an earlier one would have refused."""
     found = check_shape(experiment) or check_parts(experiment)
     if found:
         return found
@@ -39,6 +46,17 @@ def check(experiment: Experiment) -> list[Refusal]:
         return found
     found = check_batches(experiment) + check_combinations(experiment) + check_bema(experiment)
     return found + check_inputs(experiment)
+
+
+def _unchecked(error: Exception) -> Refusal:
+    """The refusal of what a check itself fell over: a fault of expctl, but nothing that should be started."""
+    frame = traceback.extract_tb(error.__traceback__)[-1]
+    described = " ".join(str(error).split())[:200]
+    return Refusal(
+        f"this experiment cannot be checked: {type(error).__name__}: {described}",
+        where=f"{Path(frame.filename).name}, line {frame.lineno}, of a check of expctl",
+        do="EXPCTL_DEBUG=1 shows the traceback; that is a fault of expctl, please report it with the command",
+    )
 
 
 def check_secrets(experiment: Experiment) -> list[Refusal]:

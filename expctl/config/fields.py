@@ -11,6 +11,17 @@ from expctl.config.signature import Field
 from expctl.config.source import Definition, find
 from expctl.config.suggest import nearest
 
+# Fields that earlier versions of transformers and TRL had -> what says the same today.
+RENAMED = {
+    "warmup_ratio": (["warmup_steps"], "args.warmup_steps takes a share as well: 0.1 is a tenth of all steps"),
+    "evaluation_strategy": (["eval_strategy"], "args.eval_strategy=steps or epoch"),
+    "no_cuda": (["use_cpu"], "hardware=cpu"),
+    "max_prompt_length": ([], "TRL no longer cuts prompts: filter long ones out of the data"),
+    "max_seq_length": (["max_length"], "args.max_length, in tokens"),
+    "per_gpu_train_batch_size": (["per_device_train_batch_size"], "args.per_device_train_batch_size, in rows"),
+    "logging_dir": ([], "tracker=tensorboard writes into the run directory"),
+    "overwrite_output_dir": ([], "force=true begins the experiment again"),
+}
 HYDRA_KEYS = ("_target_", "_partial_", "_convert_", "_args_", "_recursive_")
 
 
@@ -67,12 +78,13 @@ def check_value(field: Field, key: str, value, sources: dict[str, str] | None = 
 
 def _unknown(name: str, key: str, target: str, definition: Definition, sources: dict | None) -> Refusal:
     close = nearest(name, definition.parameters)
-    return Refusal(
-        f"no field {name!r} in {target}",
-        where=set_by(key, sources or {}),
-        nearest=close,
-        do="expctl --cfg job shows every key that is set" if close else f"its fields stand in {definition.file}",
-    )
+    do = "expctl --cfg job shows every key that is set"
+    if name in RENAMED:
+        close, do = RENAMED[name]
+    elif not close:
+        classes = ", ".join(owner.path for owner in definition.lineage if owner.fields)
+        do = f"it has the fields of {classes}"
+    return Refusal(f"no field {name!r} in {target}", where=set_by(key, sources or {}), nearest=close, do=do)
 
 
 def _no_option(field: Field, key: str, value, sources: dict | None, trainer: Definition | None) -> Refusal | None:

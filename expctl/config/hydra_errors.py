@@ -1,5 +1,6 @@
 """Hydra's and OmegaConf's complaints, said as refusals: what, where, the nearest right name, what to do."""
 
+import errno
 import re
 
 import yaml
@@ -40,6 +41,9 @@ def as_refusal(error: Exception, typed: list[str]) -> Refusal | None:
         return _no_option(typed)
     if isinstance(error, HydraException):
         return Refusal(_first_line(error), where="command line")
+    if isinstance(error, OSError) and error.errno == errno.ENAMETOOLONG:
+        longest = max(typed, key=len, default="")
+        return Refusal("a name is too long to be one of a config group", where=f"{longest[:60]}... (command line)")
     return None
 
 

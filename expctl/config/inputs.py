@@ -3,6 +3,7 @@
 from expctl import models
 from expctl.config.experiment import Experiment
 from expctl.config.refusal import Refusal, set_by
+from expctl.config.source import find
 from expctl.data.check import check_dataset
 
 
@@ -44,8 +45,27 @@ def _check_dataset(experiment: Experiment) -> list[Refusal]:
                 do="leave dataset.kind out: it follows the algorithm",
             )
         ]
+    if missing := _missing_keywords(experiment):
+        return missing
     try:
         check_dataset(dataset)
     except (FileNotFoundError, ValueError) as error:
         return [Refusal(str(error), where=set_by("dataset", experiment.sources))]
     return []
+
+
+def _missing_keywords(experiment: Experiment) -> list[Refusal]:
+    """Keywords that the loader of the dataset needs and nothing gives, such as `~dataset.kind` leaves behind."""
+    dataset = experiment.config["dataset"]
+    loader = find(dataset.get("_target_"), experiment.code_folders)
+    if loader is None or dataset.get("_args_"):
+        return []
+    needed = [name for name, field in loader.parameters.items() if field.default is None and name not in dataset]
+    return [
+        Refusal(
+            f"'dataset.{name}' is missing: {dataset['_target_']} needs it",
+            where=set_by(f"dataset.{name}", experiment.sources),
+            do=f"dataset.{name}=..., or leave the override that takes it away out",
+        )
+        for name in needed
+    ]

@@ -8,6 +8,8 @@ from pathlib import Path
 
 from expctl.config.syntax import Import, Names, read
 
+LONGEST_NAME = 200  # a file system refuses to look for longer ones
+
 
 @dataclass(frozen=True)
 class Module:
@@ -40,7 +42,7 @@ def top(name: str, search: tuple[Path, ...] = ()) -> Module | None:
             return module
     try:
         spec = importlib.util.find_spec(name)
-    except (ImportError, ValueError):
+    except (ImportError, OSError, ValueError):
         return None
     if spec is None:
         return next(filter(None, (_module_in(folder, name, name, search) for folder in search)), None)
@@ -62,6 +64,8 @@ def imported(module: Module, statement: Import) -> Module | None:
 
 
 def _module_in(folder: Path, name: str, full: str, search: tuple[Path, ...]) -> Module | None:
+    if len(name) > LONGEST_NAME:
+        return None
     inner = folder / name
     if (inner / "__init__.py").is_file():
         return Module(full, inner / "__init__.py", inner, search)

@@ -109,6 +109,6 @@ def _compare(
 
 def _called(kind: type) -> str:
     return {
-        dict: "a mapping", list: "a list", str: "a text", int: "a whole number", bool: "true or false",
-        type(None): "null",
+        dict: "a mapping", list: "a list", str: "a text", int: "a whole number", float: "a number",
+        bool: "true or false", type(None): "null",
     }[kind]  # fmt: skip

@@ -91,6 +91,8 @@ class Missing:
 
 def find(dotted: str, search: Iterable[Path] = ()) -> Definition | None:
     """The definition that `dotted` names, or None. `search` are folders of modules that are not installed."""
+    if not isinstance(dotted, str):
+        return None  # a number or a list where a path belongs: `check_targets` says so
     try:
         found = locate(dotted, search)
     except SyntaxError:

@@ -65,9 +65,12 @@ class Workers:
 
     def wait(self, seconds: float) -> int | None:
         """As `poll`, but wait a little for the end."""
-        with contextlib.suppress(subprocess.TimeoutExpired):
+        try:
             return self._process.wait(seconds)
-        return None
+        except subprocess.TimeoutExpired:
+            return None
+        except OSError:  # a clock that fails (seen: EINVAL from the sleep of `subprocess`): look again at once
+            return self.poll()
 
     def stop(self) -> None:
         """Ask for a checkpoint and an end."""

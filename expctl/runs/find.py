@@ -18,6 +18,8 @@ def find(word: str) -> Run:
     Raises:
         Refusal: no run is called so, several are, or the folder holds no run.
     """
+    if word.startswith("name="):
+        return _labelled(word)
     path = Path(word).expanduser()
     if _is_run(path):
         return Run(path.resolve())
@@ -31,6 +33,21 @@ def find(word: str) -> Run:
         if found:
             return Run(found[0].resolve())
     raise _no_run_in(path, word) if path.is_dir() else _unknown(word, here)
+
+
+def _labelled(word: str) -> Run:
+    """The run of the outputs folder that was given this name (the root key `name`)."""
+    from expctl.runs.catalogue import catalogue
+
+    listed = catalogue(outputs_root())
+    folders = [run.folder for run, facts in listed if str(facts.get("name")) == word.removeprefix("name=")]
+    if len(folders) > 1:
+        raise _ambiguous(word, folders)
+    if not folders:
+        labels = {f"name={facts['name']}" for _, facts in listed if facts.get("name")}
+        where = f"{word} (command line)"
+        raise Refusal(f"no run has the {word}", where=where, nearest=nearest(word, labels), do="expctl ls")
+    return Run(folders[0].resolve())
 
 
 def _called(word: str, folders: list[Path]) -> list[Path]:
@@ -65,8 +82,11 @@ def _ambiguous(word: str, found: list[Path]) -> Refusal:
     by_id = len({folder.name for folder in found}) == len(found)
     named = [folder.name if by_id else str(folder) for folder in found]
     more = [f"and {len(named) - MOST_NAMED} more"] if len(named) > MOST_NAMED else []
+    what = f"'{word}' is the beginning of {len(found)} runs" if by_id else f"{len(found)} runs are called '{word}'"
+    if word.startswith("name="):
+        what = f"{len(found)} runs have the {word}"
     return Refusal(
-        f"'{word}' is the beginning of {len(found)} runs" if by_id else f"{len(found)} runs are called '{word}'",
+        what,
         where=f"{word} (command line)",
         nearest=named[:MOST_NAMED] + more,
         do="type more of the id" if by_id else "type the path of one",

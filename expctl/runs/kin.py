@@ -14,7 +14,7 @@ from expctl.runs.checkpoints import complete, step_of
 from expctl.runs.files import Run
 from expctl.runs.identity import deciding
 
-MOST_KEYS = 5
+MOST_KEYS = 2
 # Among many runs called alike, the latest are looked at.
 MOST_LOOKED_AT = 5
 MOST_READ = 20
@@ -33,7 +33,7 @@ class Kin:
 
 
 def nearest_unfinished(run: Run, experiment: Experiment) -> Kin | None:
-    """The interrupted or failed run beside a new one that differs least from it, in at most 5 settings.
+    """The interrupted or failed run beside a new one that differs least from it, in at most two settings.
 
     Another seed is a repetition and never a slip: only runs of the same algorithm, model, dataset and seed count.
     """

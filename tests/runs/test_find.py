@@ -1,11 +1,14 @@
 """A run is found by its id, the beginning of one, or its folder, from wherever one stands."""
 
+import json
 import os
 import time
 
 import pytest
 
 from expctl.config.refusal import Refusal
+from expctl.places import outputs_root
+from expctl.runs.files import Run
 from expctl.runs.find import find
 from expctl.runs.remembered import MOST, outputs_folders, remember
 
@@ -132,3 +135,16 @@ def test_a_home_that_cannot_be_written_only_costs_the_memory(make, tmp_path, mon
     assert outputs_folders() == []
     with pytest.raises(Refusal, match="no run is called 'sft'"):
         find("sft")
+
+
+def test_a_run_is_found_by_the_name_that_it_was_given(make):
+    make("elsewhere", "sft-a", "sft-b", "sft-c")
+    for run_id, name in (("sft-a", "mine"), ("sft-b", "twice"), ("sft-c", "twice")):
+        file = Run(outputs_root() / run_id).manifest
+        file.write_text(json.dumps({"run_id": run_id, "status": "completed", "name": name}))
+    assert find("name=mine").run_id == "sft-a"
+    with pytest.raises(Refusal, match="2 runs have the name=twice"):
+        find("name=twice")
+    with pytest.raises(Refusal) as refused:
+        find("name=mime")
+    assert refused.value.nearest == ["name=mine"]
