@@ -14,6 +14,16 @@ def sequence(value: Any) -> list[Any]:
     return value if isinstance(value, list) else []
 
 
+def text(value: Any) -> str | None:
+    """The value where it is a text, else None."""
+    return value if isinstance(value, str) else None
+
+
+def number(value: Any) -> int | float | None:
+    """The value where it is a number, be it infinite or NaN, else None."""
+    return value if isinstance(value, int | float) and not isinstance(value, bool) else None
+
+
 def at(node: Any, *path: str) -> Any:
     """What lies below these keys; None where nothing does."""
     for key in path:

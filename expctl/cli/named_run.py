@@ -2,8 +2,6 @@
 
 import shlex
 
-import yaml
-
 from expctl.cli.group import group_of_this_process
 from expctl.config.experiment import Experiment
 from expctl.config.refusal import Refusal
@@ -53,5 +51,5 @@ def as_it_was(run: Run) -> Experiment:
         raise Refusal("the run's run.json cannot be read", where=str(run.manifest), do=again)
     try:
         return rebuild(run)
-    except (OSError, yaml.YAMLError, KeyError, TypeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise Refusal(f"the run's files are damaged: {error}", where=str(run.folder), do=again) from error

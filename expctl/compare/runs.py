@@ -6,8 +6,6 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from expctl.nested import at, leaves, mapping, sequence
 from expctl.runs import manifest
 from expctl.runs.bundle import read_config
@@ -114,7 +112,7 @@ def read(folder: Path) -> Record:
         raise UnreadableRunError("its run.json cannot be read")
     try:
         config = read_config(run)
-    except (OSError, ValueError, yaml.YAMLError):
+    except (OSError, ValueError):
         config = None
     groups = [config.get("args"), config.get("hardware") or {}] if isinstance(config, dict) else [None]
     if not all(isinstance(group, dict) for group in groups):

@@ -11,6 +11,7 @@ from typing import Any
 
 from expctl.launch.command import worker_command, worker_environment
 from expctl.launch.process import Signals, Start, Workers
+from expctl.nested import mapping, number
 from expctl.report.display import Display
 from expctl.runs import manifest, provenance, ranks
 from expctl.runs.checkpoints import ASIDE
@@ -32,7 +33,8 @@ class Outcome:
 
     @classmethod
     def of_completed(cls, run: Run) -> "Outcome":
-        return cls(EXIT_COMPLETED, manifest.COMPLETED, objective=(read_json(run.summary) or {}).get("objective"))
+        summary = mapping(read_json(run.summary))
+        return cls(EXIT_COMPLETED, manifest.COMPLETED, objective=number(summary.get("objective")))
 
 
 class Attempt:
@@ -129,7 +131,7 @@ def settle(claimed: Claim, code: int, received: str | None, trouble: str | None 
         # Half a checkpoint is of no use to anybody, and where the disk is full its room is.
         shutil.rmtree(run.checkpoints / ASIDE, ignore_errors=True)
     exit_code = {manifest.COMPLETED: EXIT_COMPLETED, manifest.INTERRUPTED: EXIT_INTERRUPTED}.get(status, EXIT_FAILED)
-    step = (read_json(run.progress) or {}).get("step")
+    step = mapping(read_json(run.progress)).get("step")
     try:
         manifest.end_attempt(run, status, to_step=step, exit_code=exit_code, signal=received, error=error)
     except OSError as wrong:
@@ -145,7 +147,7 @@ def settle(claimed: Claim, code: int, received: str | None, trouble: str | None 
 
 
 def _judged(run: Run, code: int, received: str | None) -> tuple[str, str | None]:
-    said = read_json(run.outcome) or {}
+    said = mapping(read_json(run.outcome))
     status, error = said.get("status"), said.get("error")
     if status is None or (status == manifest.COMPLETED and not run.summary.exists()):
         status = manifest.INTERRUPTED if received else manifest.FAILED

@@ -5,8 +5,6 @@ import shutil
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from expctl.config.experiment import Experiment, sources_of
 from expctl.nested import mapping
 from expctl.places import outputs_of
@@ -14,11 +12,10 @@ from expctl.runs import manifest, provenance, remembered, repository
 from expctl.runs.files import Run, read_json, write_yaml
 from expctl.runs.identity import local_inputs
 from expctl.runs.masking import masked
+from expctl.runs.reading import read_yaml
 from expctl.runs.sources import digests, keep, user_sources
 
 PATCH = "changes.patch"
-# The same loader, written in C where there is one; a config is read in milliseconds.
-_Loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
 def describe(run: Run, experiment: Experiment, hashed: str, forced: int = 0) -> None:
@@ -63,7 +60,7 @@ def rebuild(run: Run) -> Experiment:
     """The experiment of a run, from what the run keeps.
 
     Raises:
-        OSError, yaml.YAMLError, KeyError, TypeError: the run's own files are damaged.
+        OSError, ValueError, KeyError, TypeError: the run's own files are damaged.
     """
     told = read_json(run.manifest)
     overrides = list(told["overrides"])
@@ -78,7 +75,8 @@ def rebuild(run: Run) -> Experiment:
 
 
 def read_config(run: Run) -> dict[str, Any]:
-    return yaml.load(run.config.read_text(encoding="utf-8"), _Loader)
+    """What a run was started with. Raises as `expctl.runs.reading.read_yaml`."""
+    return read_yaml(run.config)
 
 
 def code_of(run: Run) -> Path:

@@ -6,16 +6,13 @@ called like a group is `train.reward`), and `run`, `status`, `host`, `started`, 
 `error`, ... are what run.json and summary.json say.
 """
 
-import json
 from collections.abc import Collection
-from pathlib import Path
 from typing import Any
 
-import yaml
-
-from expctl.nested import leaves, mapping, sequence
-from expctl.runs import manifest
+from expctl.nested import leaves, mapping, number, sequence, text
+from expctl.runs import manifest, reading
 from expctl.runs.files import Run, read_json
+from expctl.runs.reading import UnreadableError, read_yaml
 
 BROKEN = "broken"
 UNDER_WAY = (manifest.CREATED, manifest.RUNNING)
@@ -39,11 +36,12 @@ def recorded(run: Run) -> dict[str, Any]:
         return {"run": run.run_id, "status": BROKEN, "error": f"run.json {error}"}
     damaged: list[str] = []
     found: dict[str, Any] = {"run": run.run_id}
-    found |= {name: told.get(name) for name in ("status", "name", "started", "ended", "host", "folder", "command")}
-    found |= {"error": told.get("error"), "attempts": len(sequence(told.get("attempts")))}
+    names = ("status", "name", "started", "ended", "host", "folder", "command", "error")
+    found |= {name: text(told.get(name)) for name in names} | {"attempts": len(sequence(told.get("attempts")))}
     found["typed"] = _keys(told.get("overrides"))
-    found |= _flat({"versions": mapping(told.get("versions"))}) | _config(run, damaged)
-    found |= {str(group): option for group, option in mapping(told.get("choices")).items()}
+    settings = _flat({"versions": mapping(told.get("versions"))}) | _config(run, damaged)
+    settings |= {group: text(option) for group, option in mapping(told.get("choices")).items()}
+    found |= {name: value for name, value in settings.items() if name not in found}
     found |= _under_free_names(_metrics(run, found["status"], damaged), found)
     return found | ({"damaged": "; ".join(damaged)} if damaged else {})
 
@@ -54,37 +52,43 @@ def with_what_changes(run: Run, known: dict[str, Any]) -> dict[str, Any]:
         return known
     try:
         told = manifest.read(run) or {}
-    except (OSError, ValueError, KeyError, TypeError, AttributeError):  # files of its ranks are not ours to explain
+    except OSError:  # files of its ranks are not ours to explain
         told = {"status": manifest.INTERRUPTED}
-    now = {key: told.get(key) for key in ("status", "error")}
+    now = {key: text(told.get(key)) for key in ("status", "error")}
     return known | now | _under_free_names(_progress(run), known)
 
 
 def _manifest(run: Run) -> dict[str, Any]:
     """The content of run.json. Raises ValueError saying what it is instead."""
-    told = _json(run.manifest)
+    try:
+        told = reading.read_json(run.manifest)
+    except OSError as error:
+        raise UnreadableError(_what(error)) from error
     if not isinstance(told, dict) or told.get("status") not in STATUSES or "run_id" not in told:
-        raise ValueError("is no manifest of expctl")
+        raise UnreadableError("is no manifest of expctl")
     return told
 
 
-def _json(path: Path) -> Any:
-    try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise ValueError(f"cannot be read: {error.strerror}") from error
-    except (ValueError, RecursionError) as error:
-        raise ValueError("is empty" if not path.stat().st_size else "holds no JSON") from error
+def _what(error: OSError | ValueError) -> str:
+    """What is wrong with a file, in words that follow its name."""
+    if isinstance(error, FileNotFoundError):
+        return "is missing"
+    return f"cannot be read: {error.strerror}" if isinstance(error, OSError) else str(error)
 
 
 def _config(run: Run, damaged: list[str]) -> dict[str, Any]:
-    from expctl.runs.bundle import read_config  # only where there is one to be parsed: it imports OmegaConf
-
     try:
-        return _flat(read_config(run))
-    except (OSError, ValueError, AttributeError, RecursionError, yaml.YAMLError):
-        damaged.append("config.yaml is missing" if not run.config.exists() else "config.yaml is no config")
+        config = read_yaml(run.config)
+    except OSError as error:
+        damaged.append(f"{run.config.name} {_what(error)}")
         return {}
+    except ValueError as error:
+        damaged.append(f"{run.config.name} is no config: it {error}")
+        return {}
+    if isinstance(config, dict):
+        return _flat(config)
+    damaged.append(f"{run.config.name} is no config")
+    return {}
 
 
 def _metrics(run: Run, status: str, damaged: list[str]) -> dict[str, Any]:
@@ -94,22 +98,23 @@ def _metrics(run: Run, status: str, damaged: list[str]) -> dict[str, Any]:
     if status != manifest.COMPLETED:
         return _progress(run)
     try:
-        summary = _json(run.summary)
+        summary = reading.read_json(run.summary)
         if not isinstance(summary, dict):
-            raise ValueError("is no summary")
-    except ValueError as error:
-        damaged.append(f"{run.summary.name} {error}" if run.summary.exists() else f"{run.summary.name} is missing")
+            raise UnreadableError("is no summary")
+    except (OSError, ValueError) as error:
+        damaged.append(f"{run.summary.name} {_what(error)}")
         return {}
     found = _numbers(summary.get("train")) | _numbers(summary.get("after"))
     found |= {f"before.{name}": value for name, value in _numbers(summary.get("before")).items()}
-    found |= {name: summary.get(name) for name in ("objective", "objective_name", "direction")}
-    found |= {"step": summary.get("steps"), "steps": summary.get("steps")}
-    return found | {"seconds": mapping(summary.get("seconds")).get("total")}
+    found |= {name: text(summary.get(name)) for name in ("objective_name", "direction")}
+    steps = number(summary.get("steps"))
+    found |= {"objective": number(summary.get("objective")), "step": steps, "steps": steps}
+    return found | {"seconds": number(mapping(summary.get("seconds")).get("total"))}
 
 
 def _progress(run: Run) -> dict[str, Any]:
     state = mapping(read_json(run.progress))
-    return _numbers(state.get("metrics")) | {"step": state.get("step"), "steps": state.get("of")}
+    return _numbers(state.get("metrics")) | {"step": number(state.get("step")), "steps": number(state.get("of"))}
 
 
 def _under_free_names(metrics: dict[str, Any], taken: Collection[str]) -> dict[str, Any]:
@@ -129,6 +134,5 @@ def _keys(overrides: Any) -> list[str]:
 
 
 def _flat(node: Any) -> dict[str, Any]:
-    """Dotted key -> leaf as JSON can hold it (YAML knows dates as well); lists are leaves."""
-    return {key: value if isinstance(value, str | int | float | list | None) else str(value)
-            for key, value in leaves(node) if value != {}}  # fmt: skip
+    """Dotted key -> leaf; lists are leaves."""
+    return {key: value for key, value in leaves(node) if value != {}}

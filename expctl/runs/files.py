@@ -10,6 +10,8 @@ from typing import Any
 
 import yaml
 
+from expctl.runs import reading
+
 
 @dataclass(frozen=True)
 class Run:
@@ -118,23 +120,11 @@ def write_yaml(path: Path, content: Any) -> None:
 def read_json(path: Path) -> Any:
     """The file's content, or None when there is no such file or it holds no JSON (a foreign or damaged one)."""
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError):
+        return reading.read_json(path)
+    except (OSError, ValueError):
         return None
 
 
 def read_metrics(path: Path) -> list[dict[str, Any]]:
-    """The rows of a `metrics.jsonl`; a last line that a crash cut short is left out."""
-    rows = []
-    try:
-        lines = path.read_text(encoding="utf-8").splitlines()
-    except OSError:
-        return rows
-    for line in lines:
-        try:
-            row = json.loads(line)
-        except ValueError:
-            continue
-        if isinstance(row, dict):
-            rows.append(row)
-    return rows
+    """The rows of a `metrics.jsonl`; lines that are no JSON object are left out, as the last one that a crash cut."""
+    return reading.read_rows(path)[0]

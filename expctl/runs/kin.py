@@ -5,8 +5,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from expctl.config.experiment import Experiment
 from expctl.runs import manifest
 from expctl.runs.bundle import changed_files, read_config
@@ -72,7 +70,7 @@ def _unfinished(run: Run) -> list[tuple[Run, dict[str, Any]]]:
 def _compare(other: Run, told: dict[str, Any], experiment: Experiment) -> Kin | None:
     try:
         settings = differences(deciding(read_config(other)), deciding(experiment.config))
-    except (OSError, TypeError, yaml.YAMLError):
+    except (OSError, ValueError, TypeError, AttributeError):
         return None  # its files are damaged: nothing that could be carried on
     step = max(map(step_of, complete(other.checkpoints)), default=0)
     return Kin(other, told["status"], step, settings, changed_files(told, experiment))

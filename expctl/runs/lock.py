@@ -15,6 +15,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+from expctl.runs.reading import load_json, open_plain, read_bytes
 from expctl.runs.tell import tell
 
 BEAT_SECONDS = 5.0
@@ -80,13 +81,13 @@ def is_held(path: Path) -> bool:
     if holder is None:  # released, or never held
         return False
     try:
-        with path.open("rb") as file:
+        with open_plain(path) as file:
             fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
             elsewhere = holder.get("host") != socket.gethostname()
             return elsewhere and abs(time.time() - os.fstat(file.fileno()).st_mtime) < SILENT_SECONDS
     except BlockingIOError:
         return True
-    except OSError:
+    except (OSError, ValueError):
         return False
 
 
@@ -111,7 +112,7 @@ def _locked(path: Path) -> int:
 def _holder(path: Path) -> dict[str, Any] | None:
     """Who wrote itself into the lock last without releasing it."""
     try:
-        found = json.loads(path.read_bytes().partition(b"\n")[0] or "null")
+        found = load_json(read_bytes(path).partition(b"\n")[0] or b"null")
     except (OSError, ValueError):
         return None
     return found if isinstance(found, dict) else None

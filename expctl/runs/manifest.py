@@ -1,8 +1,10 @@
 """`run.json`: the only source of truth for what became of a run."""
 
+import errno
 from datetime import UTC, datetime
 from typing import Any
 
+from expctl.nested import mapping, sequence
 from expctl.runs.files import Run, read_json, write_json
 from expctl.runs.lock import is_held
 from expctl.runs.ranks import alive
@@ -39,9 +41,9 @@ def settled(run: Run) -> dict[str, Any] | None:
         return None
     if manifest["status"] == RUNNING:
         said = _said(run)
-        step = (read_json(run.progress) or {}).get("step")
-        for attempt in manifest["attempts"]:
-            if attempt["ended"] is None:
+        step = mapping(read_json(run.progress)).get("step")
+        for attempt in map(mapping, sequence(manifest.get("attempts"))):
+            if attempt.get("ended") is None:
                 attempt |= {"ended": now(), "to_step": step, "exit": None, "signal": "killed"}
         manifest |= {"ended": now()} | said
         write_json(run.manifest, manifest)
@@ -50,7 +52,7 @@ def settled(run: Run) -> dict[str, Any] | None:
 
 def _said(run: Run) -> dict[str, Any]:
     """Status and error of an attempt whose command is gone, from the word that its workers left."""
-    said = read_json(run.outcome) or {}
+    said = mapping(read_json(run.outcome))
     if said.get("status") == COMPLETED and run.summary.exists():
         return {"status": COMPLETED, "error": None}
     if said.get("status") == FAILED:
@@ -59,8 +61,8 @@ def _said(run: Run) -> dict[str, Any]:
 
 
 def start_attempt(run: Run, from_step: int, versions: dict[str, str | None]) -> None:
-    """created | interrupted | failed -> running."""
-    manifest = read_json(run.manifest)
+    """created | interrupted | failed -> running. Raises OSError, as all that follow, where the file is gone."""
+    manifest = _kept(run)
     begun = {"started": now(), "ended": None, "from_step": from_step, "to_step": None, "exit": None, "signal": None}
     manifest["attempts"].append(begun)
     manifest |= {"status": RUNNING, "started": manifest["started"] or begun["started"], "ended": None}
@@ -72,7 +74,7 @@ def end_attempt(
     run: Run, status: str, *, to_step: int | None, exit_code: int, signal: str | None = None, error: str | None = None
 ) -> None:
     """running -> completed | failed | interrupted; also of a run whose attempt could not even be written down."""
-    manifest = read_json(run.manifest)
+    manifest = _kept(run)
     if manifest["attempts"] and manifest["attempts"][-1]["ended"] is None:
         manifest["attempts"][-1] |= {"ended": now(), "to_step": to_step, "exit": exit_code, "signal": signal}
     write_json(run.manifest, manifest | {"status": status, "ended": now(), "error": error})
@@ -80,15 +82,27 @@ def end_attempt(
 
 def note(run: Run, key: str, sentences: list[str]) -> None:
     """Record what a reader of the results should know; takes the place of what an earlier attempt noted."""
-    manifest = read_json(run.manifest)
+    manifest = _kept(run)
     if manifest.get(key, []) != sentences:
         write_json(run.manifest, manifest | {key: sentences})
 
 
 def note_data(run: Run, data: dict[str, Any]) -> dict[str, Any] | None:
     """Record the fingerprints of the data; what an earlier attempt recorded, or None."""
-    manifest = read_json(run.manifest)
+    manifest = _kept(run)
     before = manifest.get("data")
     if before != data:
         write_json(run.manifest, manifest | {"data": data})
     return before
+
+
+def _kept(run: Run) -> dict[str, Any]:
+    """The manifest of a run that has been created.
+
+    Raises:
+        FileNotFoundError: somebody has taken it away or damaged it since.
+    """
+    manifest = read_json(run.manifest)
+    if not isinstance(manifest, dict) or not isinstance(manifest.get("attempts"), list):
+        raise FileNotFoundError(errno.ENOENT, "it was taken away or damaged meanwhile", str(run.manifest))
+    return manifest

@@ -11,8 +11,11 @@ from pathlib import Path
 from typing import Any
 
 from expctl.runs.files import Run
+from expctl.runs.reading import load_json, open_plain
 
 LEFT = b"left"
+# A rank says who it is in a line.
+MOST_BYTES = 4096
 
 
 class Presence:
@@ -78,13 +81,14 @@ def _ranks(run: Run) -> list[tuple[dict[str, Any], bool, bool]]:
     found = []
     for path in _files(run):
         try:
-            with path.open("rb") as file:
+            with open_plain(path) as file:
                 is_alive = not _is_free(file.fileno())
-                said, _, rest = file.read().partition(b"\n")
-        except OSError:
+                said, _, rest = file.read(MOST_BYTES).partition(b"\n")
+            who = load_json(said) if said else None
+        except (OSError, ValueError):
             continue
-        if said:
-            found.append((json.loads(said), is_alive, rest.startswith(LEFT)))
+        if isinstance(who, dict) and {"rank", "pid", "host"} <= who.keys():
+            found.append((who, is_alive, rest.startswith(LEFT)))
     return found
 
 
