@@ -1,25 +1,37 @@
 """Reward of a completion that gives its answer in the form that was asked for."""
 
 import re
+from collections.abc import Sequence
 
-from expctl.rewards.completions import text_of
+from expctl.rewards.completions import final_texts
 
 # The three forms that the datasets here ask for; each marks one answer.
 _NESTED = r"(?:[^{}]|\{[^{}]*\})+"  # a fraction in a box has braces of its own
 ANY_FORM = rf"<answer>[^<>]+</answer>|\\boxed\{{{_NESTED}\}}|####[ \t]*[^\s#]+"
 
 
-def one_answer(completions: list, *, pattern: str = ANY_FORM, **kwargs) -> list[float]:
+def one_answer(
+    completions: list,
+    *,
+    pattern: str = ANY_FORM,
+    truncated: Sequence[bool] | None = None,
+    prompts: list | None = None,
+    **kwargs,
+) -> list[float]:
     """1.0 where the completion marks exactly one answer, 0.5 where it says more after it, else 0.0.
 
-    Right or wrong does not matter, so give it a small weight beside an accuracy.
+    Right or wrong does not matter, so give it a small weight beside an accuracy. What stands in `<think>` is no
+    answer; a completion that was cut off, or whose reasoning does not end, has none.
 
     Args:
         completions: one completion a row, a string or a conversation whose last message is the completion.
         pattern: regular expression of a marked answer.
+        truncated: whether each completion was cut off at its limit; None where that is not known.
+        prompts: the prompt of each row; one that ends with `<think>` begins the reasoning.
         **kwargs: what else TRL passes to a reward function; ignored.
     """
-    return [_score(text_of(completion), re.compile(pattern)) for completion in completions]
+    form = re.compile(pattern)
+    return [0.0 if text is None else _score(text, form) for text in final_texts(completions, truncated, prompts)]
 
 
 def _score(text: str, pattern: re.Pattern) -> float:

@@ -1,18 +1,25 @@
 """Reward of the embedded arithmetic task."""
 
 import re
+from collections.abc import Sequence
+
+from expctl.rewards.completions import final_texts
 
 FINAL_ANSWER = re.compile(r" so (\d+)\s*\Z")
 
 
-def accuracy(completions: list, answer: list[str], **kwargs) -> list[float]:
+def accuracy(
+    completions: list, answer: list[str], truncated: Sequence[bool] | None = None, **kwargs
+) -> list[float]:
     """1.0 where the completion ends in ` so <answer>`, else 0.0; what the chain of thought says does not count.
+
+    A completion that was cut off at its limit earns nothing: its answer may not have been whole.
 
     Args:
         completions: one completion a row, a string or a conversation whose last message is the completion.
         answer: the right answer of each row, as it must be written (no leading zeros).
+        truncated: whether each completion was cut off; None where that is not known.
         **kwargs: what else TRL passes to a reward function (the other columns, token ids); ignored.
     """
-    texts = [completion if isinstance(completion, str) else completion[-1]["content"] for completion in completions]
-    finals = [FINAL_ANSWER.search(text) for text in texts]
+    finals = [FINAL_ANSWER.search(text or "") for text in final_texts(completions, truncated)]
     return [float(final is not None and final[1] == right) for final, right in zip(finals, answer, strict=True)]

@@ -1,8 +1,69 @@
-"""What rewards read of a completion."""
+"""What rewards read of a completion: its text, and the part of it that is the answer."""
+
+import re
+from collections.abc import Sequence
+
+_REASONING = "think|thinking|thought|thoughts|reasoning|reason|scratchpad|analysis"
+# <think>, [THINK] (Magistral) and ◁think▷ (Kimi), opening and closing.
+_TAG = re.compile(
+    rf"<\s*(?P<closes>/?)\s*(?P<name>{_REASONING})(?:\s+\w+=[^<>]{{0,100}})?\s*>"
+    r"|\[(?P<closes_bracket>/?)(?P<bracket>THINK)\]|◁(?P<closes_sign>/?)(?P<sign>think)▷",
+    re.IGNORECASE,
+)
 
 
 def text_of(completion: str | list[dict]) -> str:
     """The text of a completion: the string itself, or the content of its last message ("" where it has none)."""
     if isinstance(completion, str):
         return completion
-    return (completion[-1].get("content") or "") if completion else ""
+    content = completion[-1].get("content") if completion else None
+    if isinstance(content, list):
+        return "".join(part.get("text") or "" for part in content if isinstance(part, dict))
+    return content or ""
+
+
+def final_texts(
+    completions: list, truncated: Sequence[bool] | None = None, prompts: list | None = None
+) -> list[str | None]:
+    """The text after the reasoning of each completion; None where there is none to judge.
+
+    None where the completion was cut off at its limit, or where its reasoning (`<think>` and the like) was begun and
+    not ended: what stands in it is not an answer yet.
+
+    Args:
+        completions: one completion a row, a string or a conversation whose last message is the completion.
+        truncated: whether each completion was cut off; None where that is not known.
+        prompts: the prompt of each row; one that ends within `<think>` has begun the reasoning itself.
+    """
+    cut = truncated if truncated is not None else [False] * len(completions)
+    begun = [_is_thinking(text_of(prompt)) for prompt in prompts] if prompts else [False] * len(completions)
+    return [
+        None if is_cut else after_reasoning(text_of(completion), begun=is_begun)
+        for completion, is_cut, is_begun in zip(completions, cut, begun, strict=True)
+    ]
+
+
+def after_reasoning(text: str, *, begun: bool = False) -> str | None:
+    """What follows the last closed reasoning; the whole text where there is none; None where it is not closed."""
+    tags = list(_TAG.finditer(text))
+    if not tags:
+        return None if begun else text
+    if _open_names(tags):
+        return None
+    return text[tags[-1].end() :]
+
+
+def _is_thinking(prompt: str) -> bool:
+    """Whether a prompt opens a reasoning as its last words, as some chat templates do."""
+    tags = list(_TAG.finditer(prompt[-200:]))
+    return bool(tags) and not _closes(tags[-1]) and not prompt[-200:][tags[-1].end() :].strip()
+
+
+def _open_names(tags: list[re.Match]) -> list[str]:
+    """Names of the tags that are opened after they were last closed."""
+    last = {(tag["name"] or tag["bracket"] or tag["sign"]).lower(): _closes(tag) for tag in tags}
+    return [name for name, closes in last.items() if not closes]
+
+
+def _closes(tag: re.Match) -> bool:
+    return bool(tag["closes"] or tag["closes_bracket"] or tag["closes_sign"])

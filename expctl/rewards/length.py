@@ -47,7 +47,7 @@ def within_limit(
         completion_ids: the token ids of each completion, from TRL.
         reward: the other reward function, called as TRL calls it.
         limit: tokens, with the one that ends the completion.
-        **columns: what else TRL passes to a reward function, passed on.
+        **columns: what else is passed to a reward function, passed on: `truncated`, the dataset's columns.
     """
     values = reward(completions=completions, completion_ids=completion_ids, **columns)
     return [value if len(ids) <= limit else 0.0 for value, ids in zip(values, completion_ids, strict=True)]

@@ -4,28 +4,40 @@ import functools
 import json
 import logging
 import re
+from collections.abc import Sequence
 
 import reasoning_gym
 
-from expctl.rewards.completions import text_of
+from expctl.rewards.completions import final_texts
 
 logger = logging.getLogger(__name__)
 
 _TAGGED = re.compile(r"<answer>(.*?)</answer>", re.DOTALL)
 
 
-def accuracy(completions: list, task: list[str], entry: list[str], **kwargs) -> list[float]:
+def accuracy(
+    completions: list,
+    task: list[str],
+    entry: list[str],
+    truncated: Sequence[bool] | None = None,
+    prompts: list | None = None,
+    **kwargs,
+) -> list[float]:
     """The task's score of what stands in the last `<answer>...</answer>`, 0 to 1; 0.0 where nothing does.
+
+    An answer within `<think>` does not count, nor does that of a completion that was cut off or still thinks.
 
     Args:
         completions: one completion a row, a string or a conversation whose last message is the completion.
         task: name of the task of each row.
         entry: the task's own record of each row, as JSON.
+        truncated: whether each completion was cut off at its limit; None where that is not known.
+        prompts: the prompt of each row; one that ends with `<think>` begins the reasoning.
         **kwargs: what else TRL passes to a reward function; ignored.
     """
     return [
-        _score(name, _TAGGED.findall(text_of(completion)), record)
-        for completion, name, record in zip(completions, task, entry, strict=True)
+        _score(name, _TAGGED.findall(text or ""), record)
+        for text, name, record in zip(final_texts(completions, truncated, prompts), task, entry, strict=True)
     ]
 
 

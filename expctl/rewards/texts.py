@@ -1,0 +1,98 @@
+"""Whether two answers that are no numbers are the same: as normalised text, lists and sets part by part."""
+
+import re
+from collections.abc import Callable
+
+from expctl.rewards.plain import plain
+
+_MOST_PARTS = 50
+_REWRITES = [
+    (re.compile(r"\\leq(?![a-zA-Z])|≤|<="), r"\\le "),
+    (re.compile(r"\\geq(?![a-zA-Z])|≥|>="), r"\\ge "),
+    (re.compile(r"≠|!=|\\neq(?![a-zA-Z])"), r"\\ne "),
+    (re.compile(r"π|(?<![a-zA-Z\\])pi(?![a-zA-Z])"), r"\\pi "),
+    (re.compile(r"∞"), r"\\infty "),
+    (re.compile(r"±"), r"\\pm "),
+    (re.compile(r"√\s*(\w)"), r"\\sqrt{\1}"),
+    (re.compile(r"(?<![a-zA-Z\\])sqrt\(([^()]*)\)"), r"\\sqrt{\1}"),
+    (re.compile(r"\*\*"), r"^"),
+    (re.compile(r"\^\s*\{\s*(\d+)\s*\}"), r"^\1"),
+    (re.compile(r"\{\s*(\w)\s*\}"), r" \1"),
+    (re.compile(r"(?<=\d)\s*\*\s*(?=[a-zA-Z\\(])"), r""),
+    (re.compile(r"(?<=[(\[,])\s*\+"), r""),
+    (re.compile(r"\s+(?![\d\sa-zA-Z])|(?<![\da-zA-Z])\s+"), r""),
+]
+_NAMED = re.compile(r"^(?:[a-zA-Z]|[a-z]\([a-z]\))(?:=(?!.*=)|\\in(?=[(\[]))")
+_STATED = re.compile(
+    r"^(?:so |thus |therefore |hence )?,? ?(?:the )?(?:final )?(?:(?:answer|result)(?: is|:)+|option|choice) ?",
+    re.IGNORECASE,
+)
+
+
+def same_text(given: str, expected: str, same: Callable[[str, str], bool]) -> bool:
+    """Whether both are the same text, list, point, interval or set.
+
+    Case counts in expressions (`X` is not `x`), not in words. Sets may be in any order, lists and points not.
+
+    Args:
+        given: the answer, without its mark.
+        expected: the right one.
+        same: decides on each pair of parts.
+    """
+    left, right = normal(given), normal(expected)
+    if "=" not in right and "\\in" not in right:
+        left = _NAMED.sub("", left)
+    if left == right or _choice(left) == _choice(right):
+        return bool(right)
+    left_parts, right_parts = parts(left), parts(right)
+    if left_parts is None or right_parts is None or left_parts[:2] != right_parts[:2]:
+        return False
+    return _same_parts(left_parts[2], right_parts[2], same, in_order=left_parts[0] != "\\{")
+
+
+def normal(text: str) -> str:
+    """A text answer without what is not part of it: spaces, wrappers, the full stop, the case of words."""
+    text = _STATED.sub("", plain(text).replace("$", "").strip())
+    if text.endswith(".") and not text.endswith(".."):
+        text = text[:-1]
+    for pattern, replacement in _REWRITES:
+        text = pattern.sub(replacement, text)
+    text = re.sub(r"\s+", " ", text).strip()
+    is_words = re.fullmatch(r"(?:[^\W\d_]{3,}|no)(?:[\s'’-][^\W\d_]+)*", text, re.IGNORECASE)
+    return re.sub(r"\s", "", text).casefold() if is_words else _joined(text)
+
+
+def _joined(text: str) -> str:
+    """Without the spaces, but for those between two digits."""
+    return re.sub(r"(?<!\d)\s+|\s+(?!\d)", "", text)
+
+
+def _choice(text: str) -> str | None:
+    """The letter of a choice, `(B)`, `b)` and `B` alike; another text as it is."""
+    letter = re.fullmatch(r"\(?([A-Za-z])\)?", text)
+    return letter[1].casefold() if letter else text
+
+
+def parts(text: str) -> tuple[str, str, list[str]] | None:
+    """Opening, closing and parts of a list, point, interval or set; None where the text is none."""
+    enclosed = re.fullmatch(r"(\(|\[|\\\{)(.*?)(\)|\]|\\\})", text)
+    opening, inner, closing = enclosed.groups() if enclosed else ("", text, "")
+    split, depth, start = [], 0, 0
+    for position, sign in enumerate(inner):
+        depth += (sign in "([{") - (sign in ")]}")
+        if depth < 0:
+            return None
+        if sign == "," and depth == 0:
+            split.append(inner[start:position])
+            start = position + 1
+    split.append(inner[start:])
+    if depth or not 1 < len(split) <= _MOST_PARTS or not all(split):
+        return None
+    return opening, closing, split
+
+
+def _same_parts(left: list[str], right: list[str], same: Callable[[str, str], bool], *, in_order: bool) -> bool:
+    if in_order:
+        return len(left) == len(right) and all(map(same, left, right))
+    covered = all(any(same(one, other) for other in right) for one in left)
+    return covered and all(any(same(one, other) for one in left) for other in right)
