@@ -3,13 +3,14 @@
 from expctl import models
 from expctl.config.experiment import Experiment
 from expctl.config.refusal import Refusal, set_by
+from expctl.config.rewards import check_rewards
 from expctl.config.source import find
 from expctl.data.check import check_dataset
 
 
 def check_inputs(experiment: Experiment) -> list[Refusal]:
-    """Refuse a model that cannot be found, data that do not fit the algorithm, and prompts without a reward."""
-    checks = (_check_model, _check_dataset, _check_reward)
+    """Refuse a model that is not there, data that do not fit the algorithm, prompts without a reward that can run."""
+    checks = (_check_model, _check_dataset, _check_reward, check_rewards)
     return [refusal for check in checks for refusal in check(experiment)]
 
 

@@ -42,8 +42,10 @@ def same_text(given: str, expected: str, same: Callable[[str, str], bool]) -> bo
     left, right = normal(given), normal(expected)
     if "=" not in right and "\\in" not in right:
         left = _NAMED.sub("", left)
-    if left == right or _choice(left) == _choice(right):
+    if left == right:
         return bool(right)
+    if _same_choice(left, right):
+        return True
     left_parts, right_parts = parts(left), parts(right)
     if left_parts is None or right_parts is None or left_parts[:2] != right_parts[:2]:
         return False
@@ -67,10 +69,15 @@ def _joined(text: str) -> str:
     return re.sub(r"(?<!\d)\s+|\s+(?!\d)", "", text)
 
 
-def _choice(text: str) -> str | None:
-    """The letter of a choice, `(B)`, `b)` and `B` alike; another text as it is."""
-    letter = re.fullmatch(r"\(?([A-Za-z])\)?", text)
-    return letter[1].casefold() if letter else text
+def _same_choice(given: str, right: str) -> bool:
+    """Whether both are the same letter, `(B)`, `B)` and `B` alike.
+
+    A right answer from A to J is a choice, for which b is as good; another letter is a variable, whose case counts.
+    """
+    letter, right_letter = (re.fullmatch(r"\(?([A-Za-z])\)?", text) for text in (given, right))
+    if letter is None or right_letter is None:
+        return False
+    return letter[1] == right_letter[1] or (right_letter[1] in "ABCDEFGHIJ" and letter[1].upper() == right_letter[1])
 
 
 def parts(text: str) -> tuple[str, str, list[str]] | None:

@@ -1,8 +1,6 @@
 """No wrong answer is accepted, and a right one in nearly every form: a table, and numbers drawn at random."""
 
-import importlib.util
 from fractions import Fraction
-from pathlib import Path
 
 import pytest
 from hypothesis import assume, given
@@ -10,22 +8,18 @@ from hypothesis import strategies as st
 
 from expctl.rewards.math_answer import same_answer
 
-_spec = importlib.util.spec_from_file_location("answer_table", Path(__file__).with_name("table.py"))
-table = importlib.util.module_from_spec(_spec)
-_spec.loader.exec_module(table)
+
+def test_the_table_is_large_enough(answer_table):
+    assert len(answer_table("wrong")) >= 300
+    assert len(answer_table("right")) >= 300
 
 
-def test_the_table_is_large_enough():
-    assert len(table.rows(table.WRONG)) >= 300
-    assert len(table.rows(table.RIGHT)) >= 300
+def test_no_wrong_answer_is_accepted(answer_table):
+    assert [row for row in answer_table("wrong", "algebra") if same_answer(*row)] == []
 
 
-def test_no_wrong_answer_is_accepted():
-    assert [row for row in table.rows(table.WRONG, table.ALGEBRA) if same_answer(*row)] == []
-
-
-def test_at_least_95_percent_of_the_right_answers_are_accepted():
-    right = table.rows(table.RIGHT)
+def test_at_least_95_percent_of_the_right_answers_are_accepted(answer_table):
+    right = answer_table("right")
     refused = [row for row in right if not same_answer(*row)]
     assert len(refused) <= 0.05 * len(right), refused
 

@@ -1,0 +1,25 @@
+"""A reward whose package is not installed is refused before anything is created, with what to install."""
+
+import pytest
+
+from expctl.cli.main import run_words
+from expctl.config import rewards
+
+ALGEBRA = "expctl.rewards.expressions.accuracy"
+
+
+@pytest.mark.parametrize(
+    "words", [["reward=math"], ["reward=accuracy_within", f"reward.functions.within.reward._target_={ALGEBRA}"]]
+)
+def test_a_reward_without_its_package_names_the_extra(words, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(rewards, "find_spec", lambda package: None)
+    assert run_words(words) == 2
+    said = capsys.readouterr().err
+    assert ALGEBRA in said and 'pip install "expctl[math]"' in said
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_reward_with_its_package_is_accepted(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert run_words(["check", "reward=math"]) == 0
