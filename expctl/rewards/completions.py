@@ -6,7 +6,7 @@ from collections.abc import Sequence
 _REASONING = "think|thinking|thought|thoughts|reasoning|reason|scratchpad|analysis"
 # <think>, [THINK] (Magistral) and ◁think▷ (Kimi), opening and closing.
 _TAG = re.compile(
-    rf"<\s*(?P<closes>/?)\s*(?P<name>{_REASONING})(?:\s+\w+=[^<>]{{0,100}})?\s*>"
+    rf"<\s{{0,3}}(?P<closes>/?)\s{{0,3}}(?P<name>{_REASONING})(?:\s{{1,3}}\w{{1,20}}=[^<>]{{0,100}})?\s{{0,3}}>"
     r"|\[(?P<closes_bracket>/?)(?P<bracket>THINK)\]|◁(?P<closes_sign>/?)(?P<sign>think)▷",
     re.IGNORECASE,
 )
@@ -36,7 +36,7 @@ def final_texts(
         prompts: the prompt of each row; one that ends within `<think>` has begun the reasoning itself.
     """
     cut = truncated if truncated is not None else [False] * len(completions)
-    begun = [_is_thinking(text_of(prompt)) for prompt in prompts] if prompts else [False] * len(completions)
+    begun = [_is_thinking(prompt) for prompt in prompts] if prompts else [False] * len(completions)
     return [
         None if is_cut else after_reasoning(text_of(completion), begun=is_begun)
         for completion, is_cut, is_begun in zip(completions, cut, begun, strict=True)
@@ -53,10 +53,13 @@ def after_reasoning(text: str, *, begun: bool = False) -> str | None:
     return text[tags[-1].end() :]
 
 
-def _is_thinking(prompt: str) -> bool:
-    """Whether a prompt opens a reasoning as its last words, as some chat templates do."""
-    tags = list(_TAG.finditer(prompt[-200:]))
-    return bool(tags) and not _closes(tags[-1]) and not prompt[-200:][tags[-1].end() :].strip()
+def _is_thinking(prompt: str | list[dict]) -> bool:
+    """Whether a prompt opens a reasoning as its last words, as an answer that is begun for the model may do."""
+    if not isinstance(prompt, str) and (not prompt or prompt[-1].get("role") != "assistant"):
+        return False
+    end = text_of(prompt)[-200:]
+    tags = list(_TAG.finditer(end))
+    return bool(tags) and not _closes(tags[-1]) and not end[tags[-1].end() :].strip()
 
 
 def _open_names(tags: list[re.Match]) -> list[str]:

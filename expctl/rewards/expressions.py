@@ -1,9 +1,11 @@
 """Reward of a right final answer by algebra: math-verify compares expressions, sets, intervals and matrices."""
 
+import contextlib
 import functools
 import json
 import os
 import re
+import shlex
 import subprocess
 import sys
 import threading
@@ -55,6 +57,9 @@ def accuracy(
         truncated: whether each completion was cut off at its limit; None where that is not known.
         prompts: the prompt of each row; one that ends with `<think>` begins the reasoning.
         **kwargs: what else TRL passes to a reward function; ignored.
+
+    Raises:
+        RuntimeError: math-verify cannot be run.
     """
     texts = final_texts(completions, truncated, prompts)
     return [
@@ -140,7 +145,7 @@ class _Process:
             except BrokenPipeError:
                 verdict = ""
             if not verdict:
-                self._end()
+                self._ended()
             return verdict.strip() == "true"
 
     def _begun(self) -> subprocess.Popen:
@@ -153,13 +158,17 @@ class _Process:
             stderr=subprocess.DEVNULL,
             text=True,
             encoding="utf-8",
+            env=os.environ | {"PYTHONHASHSEED": "0"},
         )
 
-    def _end(self) -> None:
-        self._running.stdin.close()
-        self._running.stdout.close()
-        self._running.wait()
-        self._running = None
+    def _ended(self) -> None:
+        """After the process ended over a pair: by a signal, its limit or a crash, unless it cannot run at all."""
+        running, self._running = self._running, None
+        running.stdout.close()
+        with contextlib.suppress(BrokenPipeError):
+            running.stdin.close()
+        if running.wait() >= 0:
+            raise RuntimeError(f"the process that compares expressions cannot run; see: {shlex.join(running.args)}")
 
 
 @functools.cache

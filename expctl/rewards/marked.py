@@ -14,6 +14,7 @@ _JOINS = re.compile(r"[\s$.,;]*(?:(?:or|and)\b)?[\s$]*", re.IGNORECASE)
 _GOES_ON = re.compile(r"\s*(?:[\^_+/±√]|\*(?!\*)|\\(?:cdot|times|pm|mp|sqrt|pi|frac)(?![a-zA-Z]))|[a-zA-Z](?![a-zA-Z])")
 _COMES_BEFORE = re.compile(r"(?:\\cdot ?|\\times ?|\\pm|\\mp|\\sqrt|[±√\d^]|(?:^|[\s$=(])-)$")
 _CALCULATION = re.compile(r"<<[^<>\n]*>>")  # of GSM8K
+_LONGEST_JOIN = 20  # characters
 _SENTENCE_ENDS = re.compile(r"(?<=[.!?;])\s+")
 
 Mark = tuple[int, int, str]  # start, end, what is marked
@@ -76,7 +77,7 @@ def _boxes(text: str) -> tuple[list[Mark], bool]:
 
 def _add(boxes: list[Mark], box: Mark, text: str) -> None:
     start, end, content = box
-    if boxes and _JOINS.fullmatch(text, boxes[-1][1], start):
+    if boxes and start - boxes[-1][1] <= _LONGEST_JOIN and _JOINS.fullmatch(text, boxes[-1][1], start):
         before = boxes.pop()
         boxes.append((before[0], end, f"{before[2]}, {content}"))
     else:

@@ -6,7 +6,7 @@ from fractions import Fraction
 from expctl.rewards.completions import after_reasoning, final_texts
 from expctl.rewards.marked import LONGEST_ANSWER, last_line, last_statement, marked_answer
 from expctl.rewards.numbers import read_number, read_statement
-from expctl.rewards.texts import normal, same_text
+from expctl.rewards.texts import same_text
 
 
 def accuracy(
@@ -70,7 +70,7 @@ def same_value(given: str, expected: str) -> bool:
     if given_number is not None or expected_number is not None:
         return False
     if max(len(given), len(expected)) > LONGEST_ANSWER:
-        return normal(given) == normal(expected)
+        return given.split() == expected.split()
     return same_text(given, expected, same_value)
 
 

@@ -96,8 +96,10 @@ def read_number(text: str) -> Number | None:
 
 def read_statement(sentence: str) -> Number | None:
     """The number that a sentence states: after its last `=`, `is` or colon, or the only one that stands in it."""
+    if len(sentence) > LONGEST_NUMBER * 3:
+        return None
     sentence = plain(sentence.removesuffix("$.")).lstrip("=>→ ")
-    if len(sentence) > LONGEST_NUMBER * 3 or _NO.search(sentence) or _RELATION.search(sentence):
+    if _NO.search(sentence) or _RELATION.search(sentence):
         return None
     left, equality, right = sentence.rpartition("=")
     if equality:

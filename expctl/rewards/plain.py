@@ -25,7 +25,7 @@ _REWRITES = [
     (re.compile(r"\\(?:dfrac|tfrac|cfrac|sfrac|nicefrac)(?![a-zA-Z])"), r"\\frac"),
     (re.compile(r"\\frac\s*(\d)\s*(\d|\{)"), r"\\frac{\1}\2"),
     (re.compile(r"\\frac\s*(\{[^{}]*\})\s*(\d)"), r"\\frac\1{\2}"),
-    (re.compile(r"\{?\s*(\d+)\s*\\over\s*(\d+)\s*\}?"), r"\\frac{\1}{\2}"),
+    (re.compile(r"\{?\s*(?<!\d)(\d+)\s*\\over\s*(\d+)\s*\}?"), r"\\frac{\1}{\2}"),
 ]
 _SIGNED = r"\{\s*([+-]?\s*(?:[\d.]+|[1-9]\d{0,2}(?:(?:,|\{,\})\d{3})+))\s*\}"
 _FRACTION = re.compile(rf"\\frac\s*{_SIGNED}\s*{_SIGNED}")

@@ -31,7 +31,8 @@ def test_an_answer_of_thousands_of_digits_equals_itself_alone():
     assert not same_answer(rf"\boxed{{{digits}}}", digits + "8")
 
 
-PIECES = [r"\boxed{", "<answer>", "{", "(", r"\frac{", "1,", "####", "<think>", "[", r"\text{", "a=", "-", " or "]
+PIECES = [r"\boxed{", "<answer>", "{", "(", r"\frac{", "1,", "####", "<think>", "[", r"\text{", "a=", "-", " or ", "9"]
+PIECES += [" ", "< ", r"\boxed{1}" + " " * 30]
 
 
 @pytest.mark.parametrize("piece", PIECES)

@@ -45,6 +45,7 @@ def test_a_prompt_that_begins_the_reasoning_has_begun_it(prompt):
     texts = final_texts(["so 18", "so</think>18"], prompts=[prompt] * 2)
     assert texts == [None, "18"]
     assert final_texts(["18"], prompts=["Use <think> and </think>."]) == ["18"]
+    assert final_texts(["18"], prompts=[[{"role": "user", "content": "Use <think>"}]]) == ["18"]
 
 
 def test_a_completion_that_was_cut_off_earns_nothing_from_any_reward_of_correctness():

@@ -5,6 +5,7 @@ import threading
 
 import pytest
 
+from expctl.rewards import expressions
 from expctl.rewards.expressions import accuracy, same
 
 
@@ -91,6 +92,13 @@ def test_it_works_in_a_thread_and_in_a_forked_process():
     if child == 0:
         os._exit(0 if same(r"\boxed{3+x}", "x+3") else 1)
     assert os.waitpid(child, 0)[1] == 0
+
+
+def test_a_library_that_cannot_run_is_said_and_is_no_wrong_answer(monkeypatch):
+    monkeypatch.setattr(expressions, "_process", lambda pid: expressions._Process())
+    monkeypatch.setattr(expressions.sys, "executable", "/bin/false")
+    with pytest.raises(RuntimeError, match="cannot run"):
+        score("4+x", "x+4")
 
 
 def test_reasoning_and_what_was_cut_off_earn_nothing():
