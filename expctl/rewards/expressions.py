@@ -19,19 +19,19 @@ from expctl.rewards.math_answer import expected_answer, same_answer, same_value
 from expctl.rewards.numbers import read_number
 from expctl.rewards.plain import plain
 from expctl.rewards.texts import normal, parts
-from expctl.rewards.units import unit_of
+from expctl.rewards.units import split_unit
 
 LONGEST_EXPRESSION = 300  # characters
 _FUNCTIONS = "sin|cos|tan|cot|sec|csc|arcsin|arccos|arctan|sinh|cosh|tanh|log|ln|exp|sqrt|frac|binom|pi"
 # What the library would read as something else, or leave out.
 _NOT_READ = re.compile(
-    r"\.\.|\\[lc]?dots|'|\d ?_|[-+] ?[-+]|\\(?:lor|land|vee|wedge|pmod|mod|bmod|pm|mp|approx|sim|equiv|not)(?![a-z])"
+    r"[≈~∼≃≅]|(?<![/\d_])\d+ \d+ ?/|\d ?\(\d"
+    r"|\.\.|\\[lc]?dots|'|\d ?_|[-+] ?[-+]|\\(?:lor|land|vee|wedge|pmod|mod|bmod|pm|mp|approx|sim|equiv|not)(?![a-z])"
     r"|[=<>≤≥] ?[?!]|[!?] ?=|^\[[^,]*\]$|\\{[^,]*\\}$"
 )
 # Powers of powers and powers with an exponent of four digits: the process would only be ended over them.
 _TOWER = re.compile(r"\^ ?\{?[\d (){}]{1,20}\^|\^ ?\{? ?-?\d{4}|\d{4} ?!|\d{50}")
 _WORD = re.compile(rf"(?<![\\a-zA-Z])(?!(?:{_FUNCTIONS})(?![a-zA-Z]))[a-zA-Z]{{2,}}")
-_TEXT_AT_END = re.compile(r"(?:\\[ ,;:]|\s)*\\(?:text|mathrm)\s*\{\s*([^{}]*?)\s*\}(?:\^\{?[23]\}?)?\s*$")
 _NAME = re.compile(r"^\s*(?:[a-zA-Z]|[a-z]\([a-z]\))\s*(?:=(?![^=]*=)|\\in(?![a-z]))")
 
 
@@ -77,6 +77,9 @@ def same(text: str, right: str) -> bool:
         return True
     if read_number(given) is not None and read_number(expected) is not None:
         return False
+    (given, unit), (expected, right_unit) = split_unit(given), split_unit(expected)
+    if unit and right_unit and unit != right_unit:
+        return False
     left, right_side = _expression(given), _expression(expected)
     if left is None or right_side is None or _relations(left) != _relations(right_side):
         return False
@@ -88,11 +91,8 @@ def same(text: str, right: str) -> bool:
 
 
 def _expression(answer: str) -> str | None:
-    """The answer as LaTeX without a name before and a unit after it; None where the library would misread it."""
+    """The answer as LaTeX without a name before it; None where the library would misread it."""
     answer = answer.strip().strip("$").strip()
-    unit = _TEXT_AT_END.search(answer)
-    if unit and unit_of(f" {unit[1]}") is not None:
-        answer = answer[: unit.start()]
     if "=" in answer or "\\in" in answer:
         answer = _NAME.sub("", answer)
     bare = plain(answer)

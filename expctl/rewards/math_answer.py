@@ -5,7 +5,7 @@ from fractions import Fraction
 
 from expctl.rewards.completions import after_reasoning, final_texts
 from expctl.rewards.marked import LONGEST_ANSWER, last_line, last_statement, marked_answer
-from expctl.rewards.numbers import read_number, read_statement
+from expctl.rewards.numbers import read_number, read_statement, stated_text
 from expctl.rewards.texts import same_text
 
 
@@ -51,7 +51,8 @@ def same_answer(text: str, right: str) -> bool:
         return same_value(given, expected)
     value = read_number(expected)
     if value is None:
-        return same_value(last_line(text), expected)
+        line = last_line(text)
+        return same_value(line, expected) or same_value(stated_text(line), expected)
     stated = read_statement(last_statement(text))
     return stated is not None and stated.equals(value)
 

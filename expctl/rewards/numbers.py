@@ -29,19 +29,23 @@ _FORMS = {
     "plain": re.compile(_PLAIN),
 }
 _SCALES = {"hundred": 100, "dozen": 12, "thousand": 10**3, "million": 10**6, "billion": 10**9, "trillion": 10**12}
-_CURRENCY = r"(?:(?:US)?[$€£¥₹¢]|\b(?:USD|EUR|GBP|INR|Rs\.?)(?= ?\d))"
+_CURRENCY = r"(?:(?:US)?[$€£¥₹¢₽₩₪₫฿]|\b(?:USD|EUR|GBP|INR|Rs\.?)(?= ?\d))"
 _HEAD = re.compile(rf"(?P<sign>[+-]?) ?(?P<currency>{_CURRENCY}?) ?(?P<inner>[+-]?) ?")
 _TAIL = re.compile(
-    rf"(?: ?(?P<scale>{'|'.join(_SCALES)})\b)?(?P<percent> ?%| ?per ?cent\b)?(?: ?(?P<currency>{_CURRENCY}|°))?", re.I
+    rf"(?: ?(?P<scale>{'|'.join(_SCALES)})\b)?(?P<percent> ?%| ?per ?cent\b)?"
+    rf"(?: ?(?P<currency>{_CURRENCY}|°(?: ?[CFK]\b)?))?",
+    re.IGNORECASE,
 )
 _RELATION = re.compile(r"[<>≤≥≠≈~∈≡±]|!=|\\(?:leq?|geq?|lt|gt|neq?|approx|sim|equiv|in|pm|mp|cong)(?![a-zA-Z])")
 # The left side of an equation that is no name of the number: a multiple, a power, a function of it.
 _OTHER_LEFT = re.compile(
-    r"\d ?[a-z]\b|[a-z] ?\^|\b[a-z] ?[*/]|[*/] ?[a-z]\b|\d ?[+-] ?[a-z]\b|\b[a-z] ?[+-] ?\d|- ?[a-z]\b(?! ?=)|\|"
+    r"\d ?[a-z]\b|[a-z] ?\^(?!\{?\*)|[a-z)] ?!"
+    r"|\b[a-z] ?[*/]|[*/] ?[a-z]\b|\d ?[+-] ?[a-z]\b|\b[a-z] ?[+-] ?\d|- ?[a-z]\b(?! ?=)|\|"
     r"|\\(?:sqrt|log|ln|sin|cos|tan|int|sum|prod|lim|exp|frac|binom)|\b(?:sqrt|log|ln|sin|cos|tan|exp)\b",
     re.IGNORECASE,
 )
-_SEVERAL = re.compile(r"[,;]|\b(?:or|and)\b|\\(?:lor|land|vee|wedge|cup|cap)(?![a-z])", re.IGNORECASE)
+_WORKED_OUT = re.compile(r"(?:[\d\s+*/().,^{}=!%$|-]|\\(?:sqrt|frac|binom|div)(?![a-z]))*")
+_SEVERAL = re.compile(r"[,;]|\b(?:or|and)\b|\\(?:lor|land|vee|wedge|\\)(?![a-z])", re.IGNORECASE)
 _NO = re.compile(
     r"\b(?:not|no|never|wrong|incorrect|unless|cannot|neither|whether|except|but|than|least|most|about|approximately)\b"
     r"|n['’]t\b|\d.*\bor\b",
@@ -107,14 +111,22 @@ def read_statement(sentence: str) -> Number | None:
         if len(names) > 1 or not _is_name(left):
             return None
         return _bare_number(right.strip())
-    tail = re.split(rf"\b(?:{_STATES})\b:?|: ", sentence)[-1].strip()
-    stated = _bare_number(tail)
+    stated = _bare_number(_after_verb(sentence))
     return stated if stated is not None else _only_number(sentence)
 
 
 def _is_name(left: str) -> bool:
     """Whether the left side of an equation names the right one (`x`, `f(2)`, `|AB|`), or is a sum worked out."""
-    return not _OTHER_LEFT.search(re.sub(r"\|([A-Z]{2})\|", r"\1", left))
+    return bool(_WORKED_OUT.fullmatch(left)) or not _OTHER_LEFT.search(re.sub(r"\|([A-Z]{2})\|", r"\1", left))
+
+
+def stated_text(sentence: str) -> str:
+    """What a sentence states in words: after its last verb or colon; the whole where it denies or leaves open."""
+    return sentence if _NO.search(sentence) else _after_verb(sentence)
+
+
+def _after_verb(sentence: str) -> str:
+    return re.split(rf"\b(?:{_STATES})\b:?|: ", sentence)[-1].strip()
 
 
 def _only_number(sentence: str) -> Number | None:
@@ -124,7 +136,10 @@ def _only_number(sentence: str) -> Number | None:
         return None
     if CHANGING & set(re.findall(r"[a-z]+", words[0].casefold())):
         return None
-    return _bare_number(sentence[words.end() :])
+    last_word, rest = words[0].split()[-1], sentence[words.end() :]
+    if (len(last_word) == 1 and last_word not in "aAI") or re.match(r"[+-] ", rest):
+        return None
+    return _bare_number(rest)
 
 
 def _bare_number(text: str) -> Number | None:
@@ -160,7 +175,7 @@ def _tail(text: str) -> tuple[int, bool, str] | None:
     match = _TAIL.match(text)
     rest = text[match.end() :]
     scale = _SCALES[match["scale"].casefold()] if match["scale"] else 1
-    unit: str | None = canonical(match["currency"]) if match["currency"] else ""
+    unit: str | None = canonical(match["currency"].replace(" ", "")) if match["currency"] else ""
     if rest.strip():
         unit = unit_of(rest)
     return None if unit is None else (scale, bool(match["percent"]), unit)

@@ -5,6 +5,7 @@ import unicodedata
 
 _VULGAR = re.compile(r"[¼-¾⅐-⅞]")
 _SUPERSCRIPT = re.compile(r"[⁺⁻]?[⁰¹²³⁴-⁹]+")
+_SUBSCRIPT = re.compile(r"[₀-₉]+")
 _SUPERSCRIPTS = str.maketrans("⁺⁻⁰¹²³⁴⁵⁶⁷⁸⁹", "+-0123456789")
 _SIGNS = str.maketrans({"\u2212": "-", "\u2013": "-", "⁄": "/", "÷": "/", "×": "*", "·": "*", "⋅": "*", "\u00a0": " "})
 _TEXT = "text|textbf|textit|textrm|mathrm|mathbf|mathit|mathsf|mbox|operatorname|boldsymbol|bm|underline"
@@ -12,13 +13,14 @@ _LOOKS = "left|right|big|Big|bigl|bigr|displaystyle|textstyle|limits|large|Large
 # In the order of use.
 _REWRITES = [
     # A unit of one letter is a unit because it is set as text: 5\text{ m}, but not 5m.
-    (re.compile(r"(?<=[\d}])(?:\s|\\[ ,;:])*\\(?:text|mathrm)\s*\{\s*([mgshLlNJWVACFKt])\s*\}"), r" units "),
+    (re.compile(r"(?<=[\d}])(?:\s|\\[ ,;:])*\\(?:text|mathrm)\s*\{[\s~]*([mgshLlNJWVACFKt])\s*\}"), r" units "),
     (re.compile(rf"\\(?:{_TEXT})\s*\{{"), r" {"),
     (re.compile(rf"\\(?:{_LOOKS})(?![a-zA-Z])"), r""),
     (re.compile(r"\\(?:text)?color\s*\{\w+\}"), r" "),
     (re.compile(r"\\left(?=[(\[{\\.|])|\\right(?=[)\]}\\.|])"), r""),
     (re.compile(r"\\[()\[\]]|(?<!\\)\$\$|\*\*|__"), r" "),
     (re.compile(r"(?<!\\)\\(?:[ ,;:]|quad|qquad|thinspace|nobreakspace)(?![a-zA-Z])|~"), r" "),
+    (re.compile(r"\\hspace\s*\{\w+\}"), r" "),
     (re.compile(r"\\([%$#])"), r"\1"),
     (re.compile(r"\^\s*\{?\s*\\(?:circ|degree)\s*\}?|\\degree(?![a-zA-Z])"), r"°"),
     (re.compile(r"\\(?:times|cdot)(?![a-zA-Z])\s*"), r" * "),
@@ -36,6 +38,7 @@ def plain(text: str) -> str:
     """The same answer in plain signs: ASCII digits and minus, one space where there was any, no wrapper around it."""
     text = _VULGAR.sub(lambda sign: " " + unicodedata.normalize("NFKC", sign[0]) + " ", text)
     text = _SUPERSCRIPT.sub(lambda sign: "^{" + sign[0].translate(_SUPERSCRIPTS) + "}", text)
+    text = _SUBSCRIPT.sub(lambda sign: "_{" + unicodedata.normalize("NFKC", sign[0]) + "}", text)
     text = unicodedata.normalize("NFKC", text).translate(_SIGNS)
     text = "".join(_ascii_digit(sign) for sign in text)
     for pattern, replacement in _REWRITES:

@@ -4,6 +4,7 @@ import re
 from collections.abc import Callable
 
 from expctl.rewards.plain import plain
+from expctl.rewards.units import split_unit
 
 _MOST_PARTS = 50
 _REWRITES = [
@@ -19,6 +20,8 @@ _REWRITES = [
     (re.compile(r"\^\s*\{\s*(\d+)\s*\}"), r"^\1"),
     (re.compile(r"\{\s*(\w)\s*\}"), r" \1"),
     (re.compile(r"(?<=\d)\s*\*\s*(?=[a-zA-Z\\(])"), r""),
+    (re.compile(r"\\(sin|cos|tan|ln|log|exp)\s*\(\s*(\w)\s*\)"), r"\\\1 \2"),
+    (re.compile(r"\s*(?:,\s*)?\b(?:and|or)\b\s*", re.IGNORECASE), r","),
     (re.compile(r"(?<=[(\[,])\s*\+"), r""),
     (re.compile(r"\s+(?![\d\sa-zA-Z])|(?<![\da-zA-Z])\s+"), r""),
 ]
@@ -39,6 +42,9 @@ def same_text(given: str, expected: str, same: Callable[[str, str], bool]) -> bo
         expected: the right one.
         same: decides on each pair of parts.
     """
+    (given, unit), (expected, right_unit) = split_unit(given), split_unit(expected)
+    if unit and right_unit and unit != right_unit:
+        return False
     left, right = normal(given), normal(expected)
     if "=" not in right and "\\in" not in right:
         left = _NAMED.sub("", left)
@@ -101,5 +107,5 @@ def parts(text: str) -> tuple[str, str, list[str]] | None:
 def _same_parts(left: list[str], right: list[str], same: Callable[[str, str], bool], *, in_order: bool) -> bool:
     if in_order:
         return len(left) == len(right) and all(map(same, left, right))
-    covered = all(any(same(one, other) for other in right) for one in left)
-    return covered and all(any(same(one, other) for one in left) for other in right)
+    given_are_right = all(any(same(part, other) for other in right) for part in left)
+    return given_are_right and all(any(same(part, other) for part in left) for other in right)

@@ -35,6 +35,9 @@ _NAMES = """
     yen ¥
     gal gallon
     deg degree °
+    celsius °c
+    fahrenheit °f
+    kelvin °k
     rad radian
     t tonne ton
 """
@@ -62,6 +65,7 @@ _SAME = {name: line.split()[0] for line in _NAMES.strip().splitlines() for name 
 _SINGLE = frozenset(_SINGLE_LETTERS.split())
 _SHORT_NOUNS = frozenset(_SHORT.split())
 _FOLLOWING = frozenset(_BETWEEN.split()) | _SINGLE
+_TEXT_AT_END = re.compile(r"(?:\\[ ,;:]|\s)*\\(?:text|mathrm)\s*\{[\s~]*([^{}]*?)\s*\}(?:\^\{?[23]\}?)?\s*$")
 _AREA = re.compile(r"(?:square|cubic|sq\.?|cu\.?) (?=\w)")
 _WORD = re.compile(r"(?P<word>[^\W\d_]+)(?P<power>\^(?:\{-?[1-4]\}|-?[1-4]))?\.?")
 
@@ -88,6 +92,15 @@ def unit_of(text: str) -> str | None:
         if word is None or not (_is_unit(word) or word["word"] in _FOLLOWING):
             return None
     return canonical(first["word"])
+
+
+def split_unit(latex: str) -> tuple[str, str | None]:
+    """An expression and the unit set as text after it, `3\\sqrt{5}\\text{ cm}`; None where there is none."""
+    end = _TEXT_AT_END.search(latex)
+    if end is None or not latex[: end.start()].strip():
+        return latex, None
+    unit = end[1] if end[1] in _SINGLE else unit_of(f" {end[1]}")
+    return (latex, None) if unit is None else (latex[: end.start()], unit)
 
 
 def canonical(word: str) -> str:
