@@ -7,6 +7,7 @@ from expctl.rewards.plain import plain
 from expctl.rewards.units import split_unit
 
 _MOST_PARTS = 50
+_LARGEST_SET = 20  # elements; each is compared with each
 _REWRITES = [
     (re.compile(r"\\leq(?![a-zA-Z])|≤|<="), r"\\le "),
     (re.compile(r"\\geq(?![a-zA-Z])|≥|>="), r"\\ge "),
@@ -35,7 +36,8 @@ _STATED = re.compile(
 def same_text(given: str, expected: str, same: Callable[[str, str], bool]) -> bool:
     """Whether both are the same text, list, point, interval or set.
 
-    Case counts in expressions (`X` is not `x`), not in words. Sets may be in any order, lists and points not.
+    Case counts in expressions (`X` is not `x`), not in words. Sets may be in any order, lists and points not; sets of
+    sets and of more than 20 elements are the same only in the same order.
 
     Args:
         given: the answer, without its mark.
@@ -107,5 +109,7 @@ def parts(text: str) -> tuple[str, str, list[str]] | None:
 def _same_parts(left: list[str], right: list[str], same: Callable[[str, str], bool], *, in_order: bool) -> bool:
     if in_order:
         return len(left) == len(right) and all(map(same, left, right))
+    if max(len(left), len(right)) > _LARGEST_SET or any("\\{" in part for part in left + right):
+        return False
     given_are_right = all(any(same(part, other) for other in right) for part in left)
     return given_are_right and all(any(same(part, other) for part in left) for other in right)

@@ -41,6 +41,16 @@ def test_any_repetition_of_a_mark_is_read_in_linear_time(piece):
     assert not same_answer(rf"\boxed{{{piece * 50_000}}}", "18")
 
 
+def test_sets_within_sets_are_compared_without_trying_every_order():
+    left, right = "1", "2"
+    for _ in range(7):
+        left, right = rf"\{{{left},{left}3\}}", rf"\{{{right},{right}3\}}"
+    assert same_answer(rf"\boxed{{{left}}}", left)
+    assert not same_answer(rf"\boxed{{{left}}}", right)
+    long = ",".join(map(str, range(200)))
+    assert not same_answer(rf"\boxed{{\{{{long}\}}}}", rf"\{{{long},200\}}")
+
+
 def renderings(value: Fraction) -> list[str]:
     """The same number, as people and models write it."""
     top, bottom = value.numerator, value.denominator
