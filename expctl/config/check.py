@@ -15,6 +15,7 @@ from expctl.config.inputs import check_inputs
 from expctl.config.parts import check_parts
 from expctl.config.refusal import Refusal, set_by
 from expctl.config.shape import check_shape
+from expctl.config.steps import check_steps
 from expctl.config.targets import check_targets
 from expctl.config.tracker import check_tracker
 from expctl.runs.masking import secrets
@@ -45,7 +46,8 @@ def _refusals(experiment: Experiment) -> list[Refusal]:
     if found:
         return found
     found = check_batches(experiment) + check_combinations(experiment) + check_bema(experiment)
-    return found + check_inputs(experiment)
+    found += check_inputs(experiment)
+    return found or check_steps(experiment)
 
 
 def _unchecked(error: Exception) -> Refusal:

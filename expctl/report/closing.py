@@ -5,7 +5,9 @@ from typing import Any
 
 from expctl.report.names import evaluation_rows
 from expctl.report.number import rounded
+from expctl.report.warned import alert_lines
 from expctl.runs import manifest, provenance
+from expctl.runs.alerts import alerts_of
 from expctl.runs.checkpoints import complete, step_of
 from expctl.runs.files import Run, read_json
 
@@ -68,6 +70,8 @@ def _print_warnings(run: Run) -> None:
         print(f"warning: {warning}", file=sys.stderr)
     if warnings:
         print("         expctl verify proves what still holds", file=sys.stderr)
+    for alert in alerts_of(told):
+        print("\n".join(alert_lines(alert)), file=sys.stderr)
 
 
 def _cells(before: float | None, after: float) -> tuple[str, str, str]:

@@ -7,6 +7,8 @@ from typing import Any, TextIO
 
 from expctl.report.clock import clock
 from expctl.report.names import short_metrics
+from expctl.report.warned import alert_lines
+from expctl.runs.alerts import alerts_of
 from expctl.runs.files import Run, hang_reports, read_json
 
 PLAIN_SECONDS = 10.0
@@ -24,6 +26,7 @@ class Display:
         self._printed_at, self._printed_step = 0.0, -1
         self._began = time.monotonic()
         self._hung = False
+        self._alerted: set[str] = set()
         carried = f", carrying on from step {from_step}" if from_step else ""
         self._say(f"run  {run.folder}{carried}")
 
@@ -41,6 +44,7 @@ class Display:
         state = read_json(self._run.progress)
         if state is None:
             return
+        self._tell_of_alerts(state)
         if state["phase"] != self._seen.get("phase"):
             if self._seen.get("phase") == "training" and state["of"]:
                 self._show_step(state)
@@ -57,6 +61,13 @@ class Display:
             return
         self._hung = True
         self._say(f"no step for hardware.hang_minutes: what every rank was doing stands in {self._run.stacks}")
+
+    def _tell_of_alerts(self, state: dict[str, Any]) -> None:
+        """Each kind once, when it is new: the closing has what it came to."""
+        for alert in alerts_of(state):
+            if alert["kind"] not in self._alerted:
+                self._alerted.add(alert["kind"])
+                self._say("\n".join(alert_lines(alert)))
 
     def _show_step(self, state: dict[str, Any]) -> None:
         text = self._step_line(state)

@@ -17,7 +17,7 @@ class Progress:
         self._path = path
         self._silent = silent
         self._written = 0.0
-        self._state: dict[str, Any] = {"phase": "starting", "step": 0, "of": None, "metrics": {}}
+        self._state: dict[str, Any] = {"phase": "starting", "step": 0, "of": None, "metrics": {}, "alerts": []}
 
     def phase(self, name: str) -> None:
         """Enter a phase, for example `training`."""
@@ -28,6 +28,12 @@ class Progress:
         """Report an optimizer step out of all and the latest metrics."""
         self._state |= {"step": step, "of": of, "metrics": self._state["metrics"] | metrics}
         if step == of or time.monotonic() - self._written > EVERY_SECONDS:
+            self.write()
+
+    def alert(self, alerts: list[dict[str, Any]]) -> None:
+        """What the training has to be warned of so far; see `expctl.runs.alerts`."""
+        if alerts != self._state["alerts"]:
+            self._state["alerts"] = alerts
             self.write()
 
     def write(self) -> None:

@@ -69,15 +69,18 @@ def train(run: Run, config: dict[str, Any], stop: StopRequest, progress: Progres
     progress.phase("loading libraries")
     import_libraries(config)
     from expctl.worker import build, finish, watch
+    from expctl.worker.health import Health
     from expctl.worker.record import Record, drop_what_comes_again
+    from expctl.worker.steps import check_some_step, check_steps_taken
     from expctl.worker.together import evaluate_before_training
 
     progress.phase("loading model and data")
     checkpoint = carried_on_from(run)
     if not int(os.environ.get("RANK", 0)):
         drop_what_comes_again(run.metrics, checkpoint)
-    callbacks = [Record(run, progress), watch.StopWhenTold(stop), watch.SignsOfLife(hang)]
+    callbacks = [Record(run, progress), Health(run, progress), watch.StopWhenTold(stop), watch.SignsOfLife(hang)]
     trainer = build.trainer(config, run, callbacks, stop)
+    check_some_step(trainer.args, trainer.train_dataset)
     evaluate = bool(config["args"].get("do_eval")) and trainer.eval_dataset is not None
     try:
         before = _evaluated_before(run) if checkpoint else {}
@@ -90,6 +93,7 @@ def train(run: Run, config: dict[str, Any], stop: StopRequest, progress: Progres
         trained = time.perf_counter()
         if stop.agreed and trainer.state.global_step < trainer.state.max_steps:
             return INTERRUPTED
+        check_steps_taken(trainer.state)
         after = {}
         if evaluate:
             progress.phase("evaluating after training")

@@ -26,10 +26,9 @@ class Record(TrainerCallback):
     def on_log(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, logs: dict | None = None, **_: Any
     ) -> None:
-        # The trainer's own closing words (train_runtime, ...) are no step; they stand in the summary.
-        if not state.is_world_process_zero or not logs or "train_runtime" in logs:
+        if not state.is_world_process_zero or not is_step(logs):
             return
-        numbers = {key: finite(value) for key, value in logs.items() if isinstance(value, int | float)}
+        numbers = numbers_of(logs)
         if self._file is None:
             self._file = self._run.metrics.open("a", encoding="utf-8", buffering=1)
         self._file.write(json.dumps({"step": state.global_step} | numbers) + "\n")
@@ -68,6 +67,16 @@ def _before(rows: list[dict[str, Any]], checkpoint: Path) -> list[dict[str, Any]
             behind[is_evaluation(row)] -= at_step
             kept.append(row)
     return kept
+
+
+def is_step(logs: dict[str, Any] | None) -> bool:
+    """Whether a trainer's log is of a step; its closing words (train_runtime, ...) stand in the summary."""
+    return bool(logs) and "train_runtime" not in logs
+
+
+def numbers_of(logs: dict[str, Any]) -> dict[str, float | None]:
+    """The numbers of a log as `metrics.jsonl` holds them."""
+    return {key: finite(value) for key, value in logs.items() if isinstance(value, int | float)}
 
 
 def is_evaluation(row: dict[str, Any]) -> bool:

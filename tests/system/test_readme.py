@@ -71,7 +71,8 @@ def with_files(page, folder):
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(block.split("\n", 1)[1] if path.suffix == ".yaml" else block)
     rows = [f'{{"question": "{n}+{n}=", "solution": "{2 * n}"}}' for n in range(10, 60)]
-    (folder / "problems.jsonl").write_text("\n".join(rows))
+    written = blocks(page, "jsonl") or ["\n".join(rows)]  # a page's own rows, as they stand there
+    (folder / "problems.jsonl").write_text(written[0])
     (folder / "held_out.jsonl").write_text("\n".join(rows[:8]))
     (folder / "models").mkdir()
     (folder / "models" / "tiny").symlink_to(REPOSITORY / "expctl" / "models" / "tiny")

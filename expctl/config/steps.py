@@ -1,0 +1,55 @@
+"""Will training take a step at all? Asked here where the number of rows is known without loading them."""
+
+from expctl.config.experiment import Experiment
+from expctl.config.refusal import Refusal, set_by
+from expctl.config.values import FieldValues
+from expctl.data.rows import training_rows
+from expctl.data.steps import Batches, NoStepError, check_some_step
+
+
+def check_steps(experiment: Experiment) -> list[Refusal]:
+    """Refuse a training of no steps, and data that fill no batch."""
+    values = FieldValues(experiment.config["args"], experiment.code_folders)
+    for key in ("max_steps", "num_train_epochs"):
+        if _is_none(values, key):
+            what = f"args.{key}={values[key]} trains for no step"
+            where = set_by(f"args.{key}", experiment.sources)
+            return [Refusal(what, where=where, do=f"args.{key}=1 or more; expctl check trains nothing")]
+    there = training_rows(experiment.config["dataset"])
+    if there is None or values["per_device_train_batch_size"] is None:
+        return []
+    try:
+        check_some_step(there, _batches(experiment, values))
+    except NoStepError as error:
+        do = error.do
+        if values["generation_batch_size"] is not None:
+            do = "a smaller args.generation_batch_size, or more rows"
+        where = ", ".join(set_by(key, experiment.sources) for key in ("dataset", "args.per_device_train_batch_size"))
+        return [Refusal(error.what + _without_held_out(experiment), where=where, do=do)]
+    return []
+
+
+def _without_held_out(experiment: Experiment) -> str:
+    """Why there are fewer rows to train on than a file has."""
+    dataset = experiment.config["dataset"]
+    if "eval_path" not in dataset or dataset["eval_path"] is not None:
+        return ""
+    return " (others are held out, see dataset.eval_size)"
+
+
+def _is_none(values: FieldValues, key: str) -> bool:
+    """Whether a setting that decides how long is trained makes it no time. Epochs do so where there are no steps."""
+    if key == "max_steps":
+        return values[key] == 0
+    steps, epochs = values["max_steps"], values[key]
+    return isinstance(epochs, int | float) and epochs <= 0 and not (isinstance(steps, int) and steps > 0)
+
+
+def _batches(experiment: Experiment, values: FieldValues) -> Batches:
+    hardware = experiment.config["hardware"]
+    processes = hardware["num_processes"] * hardware["num_machines"]
+    rows, sampled = values["per_device_train_batch_size"], values["generation_batch_size"]
+    if sampled is None:
+        steps = values["steps_per_generation"] or values["gradient_accumulation_steps"] or 1
+        sampled = rows * processes * steps
+    return Batches(rows, processes, values["num_generations"], sampled, bool(values["dataloader_drop_last"]))
