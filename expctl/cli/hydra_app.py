@@ -16,6 +16,7 @@ from omegaconf import DictConfig
 from expctl.config.experiment import Experiment, from_hydra, register_resolvers
 from expctl.config.hydra_errors import as_refusal
 from expctl.config.locate import ROOT_CONFIG, own_conf
+from expctl.config.merged import note_merges
 from expctl.config.refusal import Refusal
 from expctl.config.search_path import search_user_conf
 from expctl.config.sweep_words import key_of, open_key
@@ -37,6 +38,7 @@ def compose(
     yaml.SafeLoader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
     register_resolvers()
     search_user_conf(config_dirs)
+    note_merges()
     # Ray's plug-in registers a preset of the same name as ours, and Hydra takes that for a schema of it.
     warnings.filterwarnings("ignore", r"\s*'hydra/launcher/ray' is validated against ConfigStore schema")
     _know_the_mode(words)

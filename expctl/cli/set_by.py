@@ -1,56 +1,23 @@
-"""Which file or word set each value of a run's config, as far as it can be found out afterwards."""
+"""Which file or word set each value of a run's config, as the run has written it down."""
 
-import contextlib
-import shlex
-from pathlib import Path
 from typing import Any
 
-from expctl.config.experiment import Experiment, sources_of
-from expctl.config.origin import Origins, origins
-from expctl.nested import leaves, sequence
-from expctl.runs.filters import text_of
+from expctl.config.experiment import sources_of
+from expctl.nested import mapping, sequence, text
+from expctl.runs.files import Run, read_json
 
 UNKNOWN = "a config file"
 
 
-def set_by(told: dict[str, Any], values: dict[str, Any]) -> dict[str, str]:
+def set_by(run: Run, told: dict[str, Any], values: dict[str, Any]) -> dict[str, str]:
     """Dotted key -> what set it, for every value of a run's config.
 
-    The run's command is composed again in its folder, with the config files as they are now; where they give another
-    value by now, that is said. Where they no longer compose, only what was typed is known.
+    It is read and never composed again: a run's command and files may be anybody's. Of a run that has not written it
+    down, only what was typed is known.
     """
-    typed = _typed(told)
-    now = _composed(told)
-    if now is None:
-        return {key: _above(key, typed) or UNKNOWN for key in values}
-    experiment, found = now
-    at_present = dict(leaves(experiment.config))
-    return {key: _place(key, value, found, at_present, typed) for key, value in values.items()}
-
-
-def _place(key: str, value: Any, found: Origins, at_present: dict[str, Any], typed: dict[str, str]) -> str:
-    settings = found.of(key)
-    if key not in at_present:
-        return _above(key, typed) or f"{UNKNOWN} that has changed"
-    where = settings[-1].where if settings else "computed"
-    return where if at_present[key] == value else f"{where} (now {text_of(at_present[key])})"
-
-
-def _composed(told: dict[str, Any]) -> tuple[Experiment, Origins] | None:
-    from expctl.cli.hydra_app import compose
-
-    found: list[tuple[Experiment, Origins]] = []
-    try:
-        words = shlex.split(told["command"])[1:]
-        with contextlib.chdir(Path(told["folder"])):
-            compose(words, lambda experiment: found.append((experiment, origins())))
-    except Exception:  # whatever has become of the files, of the command in a foreign manifest, or of the folder
-        return None
-    return found[0] if found else None
-
-
-def _typed(told: dict[str, Any]) -> dict[str, str]:
-    return sources_of([word for word in sequence(told.get("overrides")) if isinstance(word, str)])
+    recorded = mapping(read_json(run.origins))
+    typed = sources_of([word for word in sequence(told.get("overrides")) if isinstance(word, str)])
+    return {key: text(recorded.get(key)) or _above(key, typed) or UNKNOWN for key in values}
 
 
 def _above(key: str, typed: dict[str, str]) -> str | None:

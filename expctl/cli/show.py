@@ -69,7 +69,7 @@ def _print_page(run: Run, found: dict[str, Any], told: dict[str, Any], config: d
     parts = {
         "attempts": run_page.attempt_lines(told),
         "metrics": run_page.metric_lines(series(run), width),
-        "config": run_page.config_lines(config, set_by(told, config), width if terminal else None),
+        "config": run_page.config_lines(config, set_by(run, told, config), width if terminal else None),
         "samples": run_page.sample_lines(samples(run), width),
         "commands": [f"  {label:<10}{command}" for label, command in _commands(run, found, told).items()],
     }
@@ -106,7 +106,7 @@ def _as_data(run: Run, found: dict[str, Any], told: dict[str, Any], config: dict
     from expctl.cli.set_by import set_by
     from expctl.runs.history import samples, series
 
-    sources = set_by(told, config)
+    sources = set_by(run, told, config)
     return {
         "run": run.run_id,
         "folder": str(run.folder),

@@ -17,6 +17,7 @@ from expctl.config.check import check
 from expctl.config.experiment import Experiment, frozen
 from expctl.config.finished import Finished
 from expctl.config.hydra_errors import as_refusal
+from expctl.config.merged import places
 from expctl.config.refusal import Refusal
 
 
@@ -48,7 +49,7 @@ class Composer:
         self._name = sweep.hydra.job.config_name
         self._hydra_words = list(sweep.hydra.overrides.hydra)
         self._parser = OverridesParser.create(config_loader=loader)
-        self._bases: dict[tuple[str, ...], tuple[DictConfig, DictConfig]] = {}
+        self._bases: dict[tuple[str, ...], tuple[DictConfig, DictConfig, dict[str, str]]] = {}
         self._parsed: dict[str, Override] = {}
         self.finished = Finished(loader, sweep)
 
@@ -88,20 +89,21 @@ class Composer:
         values = [one for one in parsed if not self._chooses(one)]
         if options not in self._bases:
             self._bases[options] = self._compose_options(options)
-        base, hydra = self._bases[options]
+        base, hydra, files = self._bases[options]
         config = copy.deepcopy(base)
         ConfigLoaderImpl._apply_overrides_to_config(values, config)
-        return replace(frozen(config, hydra, list(overrides)), elsewhere=self._elsewhere)
+        return replace(frozen(config, hydra, list(overrides), files), elsewhere=self._elsewhere)
 
-    def _compose_options(self, options: tuple[str, ...]) -> tuple[DictConfig, DictConfig]:
+    def _compose_options(self, options: tuple[str, ...]) -> tuple[DictConfig, DictConfig, dict[str, str]]:
         config = self._loader.load_configuration(self._name, [*self._hydra_words, *options], RunMode.RUN)
+        files = places()
         HydraConfig.instance().set_config(config)
         OmegaConf.set_readonly(config, False)
         hydra = config.hydra
         OmegaConf.set_struct(config, False)
         del config["hydra"]
         OmegaConf.set_struct(config, True)
-        return config, hydra
+        return config, hydra, files
 
     def _parse(self, word: str) -> Override:
         if word not in self._parsed:

@@ -20,6 +20,8 @@ class Experiment:
     overrides: list[str]
     folder: Path
     sources: dict[str, str] = field(default_factory=dict)
+    # Dotted key -> the config file and line that set it, for the run to keep.
+    places: dict[str, str] = field(default_factory=dict)
     # Launched by torchrun or srun: they, not expctl, have placed the processes.
     in_group: bool = False
     # A cell that another machine is to run: what this one has says nothing about it.
@@ -62,12 +64,14 @@ def from_hydra(composed: DictConfig) -> Experiment:
     """
     from hydra.core.hydra_config import HydraConfig
 
+    from expctl.config.merged import places
+
     hydra = HydraConfig.get()
-    return frozen(composed, hydra, list(hydra.overrides.task))
+    return frozen(composed, hydra, list(hydra.overrides.task), places())
 
 
-def frozen(composed: DictConfig, hydra: DictConfig, words: list[str]) -> Experiment:
-    """The experiment of a composed config, of Hydra's own node for it, and of the words that it came from."""
+def frozen(composed: DictConfig, hydra: DictConfig, words: list[str], places: dict[str, str]) -> Experiment:
+    """The experiment of a composed config, of Hydra's own node for it, and of the words and files that it came from."""
     from expctl.config.search_path import UserConfFirst
 
     config = OmegaConf.to_container(composed, resolve=True, throw_on_missing=True)
@@ -85,6 +89,7 @@ def frozen(composed: DictConfig, hydra: DictConfig, words: list[str]) -> Experim
         overrides=typed,
         folder=Path.cwd(),
         sources=sources_of(typed),
+        places=places,
         config_dirs=[str(config_folder) for config_folder in UserConfFirst.extra],
     )
 

@@ -1,22 +1,19 @@
 """Where every value of a composed experiment comes from: the files and words that set it, in their order.
 
-Hydra composes the experiment as for a run; asked again for the list of files that it merged, each is read once more by
-itself, and the words that were typed are laid over them.
+Hydra composes the experiment as for a run; over the files that it merged (see `expctl.config.merged`) the words that
+were typed are laid.
 """
 
-from collections.abc import Iterator
 from dataclasses import dataclass, field
-from functools import cache
 from pathlib import Path
 from typing import Any
 
-import yaml
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
-from omegaconf import OmegaConf
 
-from expctl.config.locate import ROOT_CONFIG, own_conf
+from expctl.config.locate import ROOT_CONFIG
+from expctl.config.merged import merged_files, name_of
 from expctl.nested import leaves
 
 COMMAND_LINE = "command line"
@@ -51,21 +48,16 @@ def origins() -> Origins:
     loader, words = GlobalHydra.instance().config_loader(), HydraConfig.get().overrides
     listed = loader.compute_defaults_list(ROOT_CONFIG, [*words.hydra, *words.task], RunMode.RUN)
     found, chosen = Origins(), HydraConfig.get().runtime.choices
-    for default in listed.defaults:
-        if default.config_path is None or (default.package or "").partition(".")[0] == "hydra":
-            continue
-        loaded = loader._load_single_config(default, loader.repository)
-        file = Path(loaded.path.removeprefix("file://")) / f"{default.config_path}.yaml"
-        for key, value in leaves(OmegaConf.to_container(loaded.config, resolve=False)):
-            inside = key.removeprefix(f"{default.package}.") if default.package else key
-            found.keys.setdefault(key, []).append(Setting(value, _place(file, inside)))
-        group, _, option = default.config_path.rpartition("/")
+    for merged in merged_files():
+        for key, value in merged.values.items():
+            found.keys.setdefault(key, []).append(Setting(value, merged.place(key)))
+        group, _, option = merged.path.rpartition("/")
         if group and chosen.get(group) == option:
-            found.groups[group] = _name(_file_of(loader, default.parent))
+            found.groups[group] = name_of(_file_of(loader, merged.parent))
     _lay_words_over(found, listed)
     for group, choice in listed.overrides.override_metadata.items():
         typed = choice.external_override
-        found.groups[group] = COMMAND_LINE if typed else _name(_file_of(loader, choice.containing_config_path))
+        found.groups[group] = COMMAND_LINE if typed else name_of(_file_of(loader, choice.containing_config_path))
     return found
 
 
@@ -96,35 +88,3 @@ def _file_of(loader: Any, config_path: str) -> Path:
         if source.scheme() == "file" and file.is_file():
             return file
     return Path(f"{config_path}.yaml")
-
-
-def _place(file: Path, key: str) -> str:
-    """`conf/model/tiny.yaml:12`."""
-    line = _lines(file).get(key)
-    return f"{_name(file)}:{line}" if line else _name(file)
-
-
-def _name(file: Path) -> str:
-    """A file of expctl's from its `conf/` on, any other from the working folder on."""
-    for root in (own_conf().parent, Path.cwd()):
-        if file.is_relative_to(root):
-            return str(file.relative_to(root))
-    return str(file)
-
-
-@cache
-def _lines(file: Path) -> dict[str, int]:
-    """Dotted key -> its line in a YAML file."""
-    try:
-        node = yaml.compose(file.read_text(encoding="utf-8"))
-    except (OSError, yaml.YAMLError):
-        return {}
-    return dict(_key_lines(node, ""))
-
-
-def _key_lines(node: yaml.Node | None, above: str) -> Iterator[tuple[str, int]]:
-    if isinstance(node, yaml.MappingNode):
-        for name, value in node.value:
-            key = f"{above}.{name.value}" if above else str(name.value)
-            yield key, name.start_mark.line + 1
-            yield from _key_lines(value, key)

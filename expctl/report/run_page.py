@@ -91,8 +91,7 @@ def config_lines(values: dict[str, Any], set_by: dict[str, str], width: int | No
 
 def _short_place(where: str) -> str:
     """The word that set a key names it once more."""
-    _, typed, now = where.partition(f"({COMMAND_LINE})")
-    return f"{COMMAND_LINE}{now}" if typed else where
+    return COMMAND_LINE if where.endswith(f"({COMMAND_LINE})") else where
 
 
 def sample_lines(samples: list[dict[str, Any]], width: int) -> list[str]:

@@ -6,10 +6,11 @@ from pathlib import Path
 from typing import Any
 
 from expctl.config.experiment import Experiment, sources_of
+from expctl.config.set_by import set_by
 from expctl.nested import mapping
 from expctl.places import outputs_of
 from expctl.runs import manifest, provenance, remembered, repository
-from expctl.runs.files import Run, read_json, write_yaml
+from expctl.runs.files import Run, read_json, write_json, write_yaml
 from expctl.runs.identity import local_inputs
 from expctl.runs.masking import masked
 from expctl.runs.reading import read_yaml
@@ -19,11 +20,12 @@ PATCH = "changes.patch"
 
 
 def describe(run: Run, experiment: Experiment, hashed: str, forced: int = 0) -> None:
-    """Write config, overrides, code, uncommitted changes and, last, the manifest of a run that has not started yet.
+    """Write config, origins, overrides, code, uncommitted changes and, last, the manifest of a run that is to start.
 
     `forced`: how often force=true has begun it anew.
     """
     write_yaml(run.config, experiment.config)
+    write_json(run.origins, {key: masked(where) for key, where in set_by(experiment).items()})
     write_yaml(run.overrides, [masked(word) for word in experiment.overrides])
     code = user_sources(experiment.config, experiment.code_folders)
     shutil.rmtree(code_of(run), ignore_errors=True)
@@ -70,6 +72,7 @@ def rebuild(run: Run) -> Experiment:
         overrides=overrides,
         folder=Path(told["folder"]),
         sources=sources_of(overrides),
+        places={key: where for key, where in mapping(read_json(run.origins)).items() if isinstance(where, str)},
         code=code_of(run) if told.get("rerun_of") else None,
     )
 

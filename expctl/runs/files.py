@@ -36,6 +36,11 @@ class Run:
         return self.folder / "overrides.yaml"
 
     @property
+    def origins(self) -> Path:
+        """Key of the config -> the file and line, or the typed word, that set it."""
+        return self.folder / "origins.json"
+
+    @property
     def accelerate(self) -> Path:
         return self.folder / "accelerate.yaml"
 

@@ -10,7 +10,8 @@ from expctl.cli.main import run_words
 from expctl.report.run_page import metric_lines, sample_lines
 from expctl.report.sparkline import sparkline
 from expctl.runs import manifest
-from expctl.runs.files import Run, write_json, write_yaml
+from expctl.runs.bundle import rebuild
+from expctl.runs.files import Run, write_json
 from expctl.runs.history import Series, series
 
 
@@ -82,30 +83,30 @@ def test_what_cannot_be_shown_is_refused(capsys, words):
     assert shown(capsys, *words, code=2).startswith("expctl: ")
 
 
-def test_every_value_has_what_set_it(folder, capsys):
-    """A run of the composed default, with one word typed and one value that the files say otherwise by now."""
+def test_every_value_has_what_set_it_as_it_was_written_down(folder, capsys):
+    """A run of the composed default with words typed for a value, a mapping and an option."""
     from expctl.cli.hydra_app import compose
 
     found = []
-    compose(["args.max_steps=7"], found.append)
+    compose(["args.max_steps=7", "args.lr_scheduler_kwargs={min_lr: 0.1}", "model=local", "model.path=m"], found.append)
     made = fabricated.run_of(found[0], status=manifest.COMPLETED)
-    write_yaml(made.config, found[0].config | {"name": "then"})
     data = json.loads(shown(capsys, "--json"))["config"]
     assert data["args.max_steps"] == {"value": 7, "set_by": "args.max_steps=7 (command line)"}
+    assert data["args.lr_scheduler_kwargs.min_lr"]["set_by"].startswith("args.lr_scheduler_kwargs={min_lr: 0.1} (")
+    assert data["model.path"]["set_by"] == "model.path=m (command line)"
     assert data["args.learning_rate"]["set_by"].startswith("conf/")
     assert data["reward.functions.accuracy._target_"]["set_by"].startswith("conf/dataset/arithmetic.yaml:")
-    assert data["name"]["set_by"].endswith("(now null)") and data["name"]["value"] == "then"
-    assert all(entry["set_by"] for entry in data.values())
+    assert all(entry["set_by"] not in ("computed", "a config file") for entry in data.values())
+    assert rebuild(made).places == {key: entry["set_by"] for key, entry in data.items()}
 
 
-def test_where_the_config_files_no_longer_compose_the_words_are_still_known(folder, capsys):
+@pytest.mark.parametrize("recorded", [None, "[]", '{"seed": 3, "args.learning_rate": ["x"]}', "no json"])
+def test_where_it_was_not_written_down_the_words_are_still_known(folder, capsys, recorded):
     made = run(folder, args__learning_rate=0.5)
-    told = json.loads(made.manifest.read_text())
-    for command in ("expctl algorithm=gone", "python 'train", None):
-        write_json(made.manifest, told | {"command": command})
-        data = json.loads(shown(capsys, "--json"))["config"]
-        assert data["args.learning_rate"]["set_by"] == "args.learning_rate=0.5 (command line)"
-        assert data["seed"]["set_by"] == "a config file"
+    made.origins.unlink() if recorded is None else made.origins.write_text(recorded)
+    data = json.loads(shown(capsys, "--json"))["config"]
+    assert data["args.learning_rate"]["set_by"] == "args.learning_rate=0.5 (command line)"
+    assert data["seed"]["set_by"] == "a config file"
 
 
 def test_json_is_strict_and_whole(folder, capsys):

@@ -68,7 +68,7 @@ MERGED = "a: &a {x: 1, y: 2}\n" + "\n".join(
 
 @pytest.mark.parametrize("text", [
     "!!python/object/apply:os.system ['touch x']", "a: !!python/name:os.system", "!own 1", "a: &a {b: *a}", BOMB,
-    MERGED, "\n".join(" " * depth + "a:" for depth in range(2 * DEEP // 10)), "- " * DEEP, "a: [", "\x00", "a: 2026-99-99",
+    MERGED, "\n".join(" " * depth + "a:" for depth in range(2000)), "- " * DEEP, "a: [", "\x00", "a: 2026-99-99",
     "? [1]\n: 2", "a: " + "9" * 5000,
 ], ids=range(13))  # fmt: skip
 def test_yaml_that_is_more_than_data_is_refused(tmp_path, text):
