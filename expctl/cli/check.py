@@ -1,28 +1,51 @@
-"""`expctl check [-m] [overrides]`: everything that can be known without loading weights; nothing is created."""
+"""`expctl check [-m] [--full] [overrides]`: whether experiments can be started; nothing is created.
+
+Without `--full` everything that can be known without the libraries, in half a second. With it, in a process of its
+own, also what they say: all but the weights is built, and the first batch taken.
+"""
 
 from expctl.cli.hydra_app import compose, is_multirun
-from expctl.cli.refuse import refuse
+from expctl.cli.refuse import refuse, refuse_as_worker
 from expctl.config.check import check
 from expctl.config.experiment import Experiment
+from expctl.launch.preflight import preflights
 from expctl.runs.identity import run_of
+
+FULL = "--full"
 
 
 def main(words: list[str]) -> int:
     """Check one experiment, or each of a sweep; 0 when all can be started."""
+    full = FULL in words
+    words = [word for word in words if word != FULL]
     if is_multirun(words):
         from expctl.cli.sweep import Check
 
-        sweep = Check()
+        sweep = Check(full=full)
         compose(words, sweep=sweep)
         return sweep.code
     codes: list[int] = []
-
-    def verb(experiment: Experiment) -> None:
-        refusals = check(experiment)
-        if refusals:
-            codes.append(refuse(refusals))
-        else:
-            print(f"ok  {run_of(experiment).run_id}")
-
-    compose(words, verb)
+    compose(words, lambda experiment: codes.append(check_one(experiment, full=full)))
     return max(codes, default=0)
+
+
+def check_one(experiment: Experiment, *, full: bool) -> int:
+    """Check one experiment and say what came of it; an exit code."""
+    refusals = check(experiment)
+    if refusals:
+        return refuse(refusals)
+    if not full:
+        print(f"ok  {run_of(experiment).run_id}")
+        return 0
+    [found] = preflights([experiment])
+    if found and found["wrong"]:
+        return refuse_as_worker(found["wrong"], experiment.sources, found["traceback"])
+    print(f"ok  {run_of(experiment).run_id}  {words_for(found)}")
+    return 0
+
+
+def words_for(found: dict | None) -> str:
+    """What the full check looked at."""
+    if found is None:
+        return "(the full check died without an answer: EXPCTL_DEBUG=1 shows its words)"
+    return f"({', '.join(found['checked'])})"

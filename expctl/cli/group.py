@@ -18,7 +18,7 @@ from typing import Any, NoReturn, TextIO
 
 from expctl.cli.hydra_app import compose, is_multirun
 from expctl.cli.prepare import prepare
-from expctl.cli.refuse import refuse
+from expctl.cli.refuse import refuse, refuse_as_worker
 from expctl.config.experiment import Experiment
 from expctl.config.refusal import Refusal
 from expctl.launch.command import accelerate_environment, tracker_environment
@@ -28,9 +28,12 @@ from expctl.report.closing import print_closing, print_done_already
 from expctl.report.display import Display
 from expctl.runs.claim import Claim
 from expctl.runs.files import Run
+from expctl.runs.manifest import REFUSED
 
 STORE_TIMEOUT = timedelta(minutes=5)
 LOOK_SECONDS = 0.2
+# What rank 0 holds: its claim, and the word that set each key.
+Led = tuple[Claim, dict[str, str]]
 
 
 @dataclass(frozen=True)
@@ -86,23 +89,23 @@ def take_part(
 
     `present` hands rank 0's experiment to the function that it is given; `leave` ends rank 0 when the run is settled.
     """
-    message, claimed = _lead(group, present) if group.rank == 0 else (None, None)
+    message, lead = _lead(group, present) if group.rank == 0 else (None, None)
     message = _share(group, message)
     if "exit" in message:
         return message["exit"]
     os.environ |= message["environment"] | {"EXPCTL_WORLD_SIZE": str(group.world)}
     run = Run(Path(message["folder"]))
     terminal = _log_to(run)
-    if claimed is None:
+    if lead is None:
         from expctl.worker.main import work
 
         return work(run.folder)
-    return _lead_to_the_end(run, claimed, terminal, leave)
+    return _lead_to_the_end(run, *lead, terminal, leave)
 
 
-def _lead(group: Group, present: Callable[[Callable[[Experiment], None]], None]) -> tuple[dict[str, Any], Claim | None]:
+def _lead(group: Group, present: Callable[[Callable[[Experiment], None]], None]) -> tuple[dict[str, Any], Led | None]:
     """Rank 0: compose, check, claim; what every rank needs, or the exit code when there is nothing to run."""
-    found: list[tuple[dict[str, Any], Claim | None]] = []
+    found: list[tuple[dict[str, Any], Led | None]] = []
 
     def verb(experiment: Experiment) -> None:
         claimed = prepare(_sized(experiment, group))
@@ -115,7 +118,8 @@ def _lead(group: Group, present: Callable[[Callable[[Experiment], None]], None])
             begin_attempt(claimed)
             environment = tracker_environment(claimed.run, experiment.config["tracker"])
             environment |= accelerate_environment(experiment.config["hardware"])
-            found.append(({"folder": str(claimed.run.folder), "environment": environment}, claimed))
+            led = claimed, experiment.sources
+            found.append(({"folder": str(claimed.run.folder), "environment": environment}, led))
 
     try:
         present(verb)
@@ -128,7 +132,9 @@ def _lead(group: Group, present: Callable[[Callable[[Experiment], None]], None])
     return found[0] if found else ({"exit": EXIT_COMPLETED}, None)
 
 
-def _lead_to_the_end(run: Run, claimed: Claim, terminal: TextIO, leave: Callable[[Run, int], NoReturn]) -> NoReturn:
+def _lead_to_the_end(
+    run: Run, claimed: Claim, sources: dict[str, str], terminal: TextIO, leave: Callable[[Run, int], NoReturn]
+) -> NoReturn:
     """Rank 0 is worker and parent at once: train, watch, settle the manifest."""
     from expctl.worker.main import attempt
     from expctl.worker.stop import StopRequest
@@ -138,7 +144,10 @@ def _lead_to_the_end(run: Run, claimed: Claim, terminal: TextIO, leave: Callable
     def end(code: int) -> NoReturn:
         outcome = settle(claimed, code, stop.received if code != EXIT_FAILED else None)
         with contextlib.redirect_stdout(terminal), contextlib.redirect_stderr(terminal):
-            print_closing(run, outcome.status, outcome.error)
+            if outcome.status == REFUSED:
+                refuse_as_worker(outcome.wrong, sources, outcome.trace)
+            else:
+                print_closing(run, outcome.status, outcome.error)
         terminal.flush()
         leave(run, outcome.exit_code)
 

@@ -3,16 +3,36 @@
 import os
 import sys
 import traceback
+from collections.abc import Mapping, Sequence
 
-from expctl.config.refusal import EXIT_REFUSED, Refusal
+from expctl.config.refusal import EXIT_REFUSED, Refusal, set_by
 
 
 def refuse(refusals: list[Refusal], *, most: int = 5) -> int:
     """Print what is wrong; the exit code of a refusal."""
-    if os.environ.get("EXPCTL_DEBUG") == "1":
+    if os.environ.get("EXPCTL_DEBUG") == "1" and sys.exc_info()[1] is not None:
         traceback.print_exc()
     for refusal in refusals[:most]:
         print(refusal, file=sys.stderr)
     if len(refusals) > most:
         print(f"expctl: and {len(refusals) - most} more", file=sys.stderr)
     return EXIT_REFUSED
+
+
+def refuse_as_worker(wrong: Sequence[Mapping[str, str]], sources: dict[str, str], trace: str | None) -> int:
+    """Print why a worker refused to begin; the exit code of a refusal.
+
+    `wrong`: dicts of `what`, `key` and `do`; `sources`: what set each key; `trace`: a traceback, for EXPCTL_DEBUG=1.
+    """
+    if trace and os.environ.get("EXPCTL_DEBUG") == "1":
+        print(trace, file=sys.stderr)
+    return refuse(as_refusals(wrong, sources))
+
+
+def as_refusals(wrong: Sequence[Mapping[str, str]], sources: dict[str, str]) -> list[Refusal]:
+    """What a worker found wrong, with the word that set each key."""
+    found = []
+    for each in wrong:
+        where = set_by(each["key"], sources) if each["key"] else ""
+        found.append(Refusal(each["what"], where=where, do=each["do"]))
+    return found

@@ -6,10 +6,12 @@ from pathlib import Path
 from expctl.cli.group import group_of_this_process, join_group, launched_alone
 from expctl.cli.hydra_app import compose, is_multirun
 from expctl.cli.prepare import prepare
+from expctl.cli.refuse import refuse_as_worker
 from expctl.config.experiment import Experiment
 from expctl.launch.launch import EXIT_COMPLETED, Outcome, launch
 from expctl.processes import hear_of_death
 from expctl.report.closing import print_closing, print_done_already
+from expctl.runs.manifest import REFUSED
 
 
 def main(words: list[str]) -> int:
@@ -44,5 +46,8 @@ def run(experiment: Experiment, folder: Path | None = None) -> Outcome:
         print_done_already(claimed.run, claimed.done)
         return Outcome.of_completed(claimed.run)
     outcome = launch(claimed, experiment.config, experiment.folder)
+    if outcome.status == REFUSED:
+        refuse_as_worker(outcome.wrong, experiment.sources, outcome.trace)
+        return outcome
     print_closing(claimed.run, outcome.status, outcome.error)
     return outcome

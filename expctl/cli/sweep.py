@@ -7,18 +7,28 @@ from typing import Any
 
 from hydra.core.utils import JobReturn, JobStatus
 
+from expctl.cli.refuse import as_refusals
 from expctl.config.cells import Cell
 from expctl.config.refusal import EXIT_REFUSED
 from expctl.launch.elsewhere import Elsewhere
 from expctl.launch.launch import Outcome
 from expctl.launch.pool import ENDED, Place, Pool, objective_of
+from expctl.launch.preflight import preflights
 from expctl.launch.preloaded import preloader
 from expctl.report.sweep_closing import print_results
 from expctl.report.sweep_display import SweepDisplay, called
 from expctl.runs.files import Run
 from expctl.runs.identity import run_of
 from expctl.runs.ledger import Entry, Ledger, sweep_id
-from expctl.runs.manifest import COMPLETED, EXIT_COMPLETED, EXIT_FAILED, EXIT_INTERRUPTED, FAILED, INTERRUPTED
+from expctl.runs.manifest import (
+    COMPLETED,
+    EXIT_COMPLETED,
+    EXIT_FAILED,
+    EXIT_INTERRUPTED,
+    FAILED,
+    INTERRUPTED,
+    REFUSED,
+)
 
 
 class CellError(Exception):
@@ -32,10 +42,13 @@ class CellError(Exception):
 class Check:
     """What `check -m` does with the cells: say which can be started. Nothing is created."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, full: bool = False) -> None:
         self.code = EXIT_COMPLETED
+        self._full = full
 
     def __call__(self, cells: Sequence[Cell], settings: dict[str, Any]) -> list[JobReturn]:
+        if self._full:
+            take_preflights(cells)
         for cell in cells:
             if not cell.refusals:
                 print(f"ok  {place_of(cell).run.run_id}")
@@ -111,6 +124,13 @@ def _side_by_side(places: Sequence[Place], settings: dict[str, Any], look: Calla
         return pool.run()
 
 
+def take_preflights(cells: Sequence[Cell]) -> None:
+    """The full check of those cells that are to be run and that the quick one accepts; what is wrong joins the cell."""
+    to_check = [cell for cell in cells if cell.experiment and not cell.refusals]
+    for cell, found in zip(to_check, preflights(cell.experiment for cell in to_check), strict=True):
+        cell.refusals.extend(as_refusals(found["wrong"] if found else [], cell.experiment.sources))
+
+
 def place_of(cell: Cell) -> Place:
     """Where a cell's run is or is to be."""
     if cell.done:
@@ -149,7 +169,9 @@ def _exit_code(places: Sequence[Place]) -> int:
     statuses = {place.status for place in places}
     if FAILED in statuses:
         return EXIT_FAILED
-    return EXIT_INTERRUPTED if INTERRUPTED in statuses else EXIT_COMPLETED
+    if INTERRUPTED in statuses:
+        return EXIT_INTERRUPTED
+    return EXIT_REFUSED if REFUSED in statuses else EXIT_COMPLETED
 
 
 def refuse_cells(cells: Sequence[Cell], *, most: int = 10, so: str = ", so none is") -> int:

@@ -2,7 +2,9 @@
 
 from collections.abc import Iterable
 
-EXIT_REFUSED = 2  # bad input, nothing was created
+from expctl.runs.manifest import EXIT_REFUSED
+
+__all__ = ["EXIT_REFUSED", "Refusal", "set_by"]
 
 
 class Refusal(Exception):  # noqa: N818 - what the command says, no failure of it

@@ -3,7 +3,7 @@
 import shutil
 import signal
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
@@ -15,21 +15,28 @@ from expctl.nested import mapping, number
 from expctl.report.display import Display
 from expctl.runs import manifest, provenance, ranks
 from expctl.runs.checkpoints import ASIDE
-from expctl.runs.claim import Claim
+from expctl.runs.claim import Claim, undo
 from expctl.runs.files import Run, read_json
-from expctl.runs.manifest import EXIT_COMPLETED, EXIT_FAILED, EXIT_INTERRUPTED
+from expctl.runs.manifest import EXIT_COMPLETED, EXIT_FAILED, EXIT_INTERRUPTED, EXIT_REFUSED
 
 LOOK_SECONDS = 0.1
+# How long the other ranks of an attempt that was refused may take to leave.
+LEAVE_SECONDS = 10.0
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of one experiment; `objective` is what a sweep optimises."""
+    """What became of one experiment; `objective` is what a sweep optimises.
+
+    `wrong`: why the worker refused to begin, dicts of `what`, `key` and `do`; `trace` is the traceback of the first.
+    """
 
     exit_code: int
-    status: str = "refused"
+    status: str = manifest.REFUSED
     error: str | None = None
     objective: float | None = None
+    wrong: Sequence[Mapping[str, str]] = ()
+    trace: str | None = None
 
     @classmethod
     def of_completed(cls, run: Run) -> "Outcome":
@@ -120,12 +127,16 @@ def begin_attempt(claimed: Claim) -> None:
     for stale in (claimed.run.outcome, claimed.run.progress):
         stale.unlink(missing_ok=True)
     ranks.forget(claimed.run)
+    claimed.before = read_json(claimed.run.manifest)
     manifest.start_attempt(claimed.run, claimed.from_step, provenance.versions())
 
 
 def settle(claimed: Claim, code: int, received: str | None, trouble: str | None = None) -> Outcome:
     """Judge by what the worker wrote, not by a launcher's exit code, and end the attempt in the manifest."""
     run = claimed.run
+    said = read_json(run.outcome) or {}
+    if said.get("status") == manifest.REFUSED and not trouble:
+        return _refused(claimed, said)
     status, error = (manifest.FAILED, trouble) if trouble else _judged(run, code, received)
     if status != manifest.COMPLETED and not ranks.alive(run):
         # Half a checkpoint is of no use to anybody, and where the disk is full its room is.
@@ -144,6 +155,16 @@ def settle(claimed: Claim, code: int, received: str | None, trouble: str | None 
     if status == manifest.COMPLETED:
         return Outcome.of_completed(run)
     return Outcome(exit_code, status, error=error)
+
+
+def _refused(claimed: Claim, said: Mapping[str, Any]) -> Outcome:
+    """The worker found that nothing would come of it: the attempt is undone."""
+    ranks.wait_for_end(claimed.run, LEAVE_SECONDS)
+    try:
+        undo(claimed)
+    except OSError as wrong:
+        print(f"expctl: {claimed.run.folder} could not be taken away: {wrong.strerror}", file=sys.stderr)
+    return Outcome(EXIT_REFUSED, error=said.get("error"), wrong=said.get("wrong") or (), trace=said.get("traceback"))
 
 
 def _judged(run: Run, code: int, received: str | None) -> tuple[str, str | None]:

@@ -14,10 +14,10 @@ from expctl.runs import manifest
 from expctl.runs.claim import claim
 from expctl.runs.files import Run, read_json
 from expctl.runs.lock import LockedError
-from expctl.runs.manifest import COMPLETED, EXIT_FAILED, EXIT_INTERRUPTED, FAILED, INTERRUPTED, RUNNING
+from expctl.runs.manifest import COMPLETED, EXIT_FAILED, EXIT_INTERRUPTED, FAILED, INTERRUPTED, REFUSED, RUNNING
 
 WAITING, ELSEWHERE = "waiting", "elsewhere"
-ENDED = (COMPLETED, FAILED, INTERRUPTED)
+ENDED = (COMPLETED, FAILED, INTERRUPTED, REFUSED)
 LOOK_SECONDS, ELSEWHERE_SECONDS = 0.1, 2.0
 # Cells at once on the CPU where nothing says how many threads one needs.
 MOST_AT_ONCE = 4
@@ -105,7 +105,7 @@ class Pool:
 
     def _end(self, place: Place, outcome: Outcome) -> None:
         place.status, place.outcome, place.attempt, place.lease = outcome.status, outcome, None, None
-        if outcome.status == FAILED and self._fail_fast and not self._stopping:
+        if outcome.status in (FAILED, REFUSED) and self._fail_fast and not self._stopping:
             self._told("SIGTERM", False)
 
     def _begin(self) -> None:

@@ -48,13 +48,21 @@ def load(
         raise ValueError(
             f"model.path={path} holds quantized weights ({model.quantization_method}): train a plain model."
         )
-    tokenizer = AutoTokenizer.from_pretrained(location.source, **kwargs)
+    return model, fit_together(model, AutoTokenizer.from_pretrained(location.source, **kwargs), path)
+
+
+def fit_together(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, path: str) -> PreTrainedTokenizerBase:
+    """Give the tokenizer a pad token and the left side to pad on, and the model the same pad token.
+
+    Raises:
+        ValueError: a tokenizer that can neither pad nor end.
+    """
     _give_pad_token(tokenizer, path)
     tokenizer.padding_side = "left"
     model.config.pad_token_id = tokenizer.pad_token_id
     if model.generation_config is not None:
         model.generation_config.pad_token_id = tokenizer.pad_token_id
-    return model, tokenizer
+    return tokenizer
 
 
 def _give_pad_token(tokenizer: PreTrainedTokenizerBase, path: str) -> None:

@@ -9,7 +9,7 @@ from expctl.launch.pool import Place, objective_of
 from expctl.report.number import rounded
 from expctl.report.sweep_display import called
 from expctl.runs.files import read_json
-from expctl.runs.manifest import COMPLETED, FAILED, INTERRUPTED
+from expctl.runs.manifest import COMPLETED, FAILED, INTERRUPTED, REFUSED
 
 MOST_ROWS = 40
 
@@ -31,6 +31,8 @@ def print_results(places: Sequence[Place], ledger: Path) -> None:
     for place in (place for place in places if place.status == FAILED):
         console.print(f"failed     {called(place)}: {place.outcome.error}", soft_wrap=True)
         console.print(f"  log      {place.run.log}", soft_wrap=True)
+    for place in (place for place in places if place.status == REFUSED):
+        console.print(f"refused    {called(place)}: {place.outcome.error}", soft_wrap=True)
     counted = Counter(place.status for place in places)
     console.print(", ".join(f"{number} {status}" for status, number in counted.most_common()))
     if counted[FAILED] or counted[INTERRUPTED]:

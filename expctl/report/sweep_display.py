@@ -10,7 +10,7 @@ from expctl.launch.pool import ELSEWHERE, ENDED, Place
 from expctl.report.clock import clock
 from expctl.report.names import short_metrics
 from expctl.runs.files import read_json
-from expctl.runs.manifest import COMPLETED, FAILED, RUNNING
+from expctl.runs.manifest import COMPLETED, FAILED, REFUSED, RUNNING
 
 DRAW_SECONDS, PLAIN_SECONDS, MOST_ROWS = 0.5, 30.0, 16
 
@@ -56,10 +56,10 @@ class SweepDisplay:
         if place.began is None and place.status == COMPLETED:
             return
         said = f"{time.monotonic() - self._began:7.1f} s  {place.status:<12}{called(place)}"
-        if place.status == FAILED:
+        if place.status in (FAILED, REFUSED):
             said += f"  {place.outcome.error}"
         if self._live:
-            if place.status == FAILED:
+            if place.status in (FAILED, REFUSED):
                 self._live.console.print(said, soft_wrap=True)
         else:
             print(said, flush=True)

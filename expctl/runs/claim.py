@@ -1,5 +1,6 @@
 """Make an experiment's run one's own: a new one, one to carry on, or one that is done already."""
 
+import contextlib
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,13 +22,15 @@ SAVING_SECONDS = 120.0
 @dataclass
 class Claim:
     """A run and what is to be done with it. `held` keeps the lock; `new`: there was none before; `done` is the manifest
-    of a completed run."""
+    of a completed run; `aside` is where an earlier run was moved to; `before` is the manifest before an attempt."""
 
     run: Run
     held: Lock | None = None
     new: bool = False
     done: dict[str, Any] | None = None
     checkpoint: Path | None = None
+    aside: Path | None = None
+    before: dict[str, Any] | None = None
 
     @property
     def from_step(self) -> int:
@@ -62,10 +65,10 @@ def _take_over(run: Run, held: Lock, experiment: Experiment, hashed: str) -> Cla
     _wait_for_ranks(run)
     # Only now is it certain that nobody else is at it.
     found = manifest.settled(run)
-    forced = 0
+    forced, put = 0, None
     if found and experiment.config["force"]:
         forced = found.get("forced", 0) + 1
-        _set_aside(run)
+        put = _set_aside(run)
         run.folder.mkdir(parents=True, exist_ok=True)
         aside, held, found = held, Lock(run.lock), None
         aside.release()
@@ -74,7 +77,24 @@ def _take_over(run: Run, held: Lock, experiment: Experiment, hashed: str) -> Cla
         return Claim(run, done=found)
     if not found:
         describe(run, experiment, hashed, forced)
-    return Claim(run, held=held, new=not found, checkpoint=last_complete(run.checkpoints))
+    return Claim(run, held=held, new=not found, checkpoint=last_complete(run.checkpoints), aside=put)
+
+
+def undo(claimed: Claim) -> None:
+    """Leave nothing of an attempt that was refused before it began: no new run, and an earlier one as it was."""
+    run = claimed.run
+    if claimed.new:
+        leftover = run.folder.with_name(f".{run.run_id}.refused")
+        run.folder.rename(leftover)  # at once, so that whoever claims the run now finds nothing of it
+        shutil.rmtree(leftover, ignore_errors=True)
+        if claimed.aside:
+            claimed.aside.rename(run.folder)
+        with contextlib.suppress(OSError):  # other runs are there
+            run.folder.parent.rmdir()
+    elif claimed.before:
+        manifest.undo_attempt(run, claimed.before)
+    if claimed.held:
+        claimed.held.release()
 
 
 def _completed(run: Run) -> dict[str, Any] | None:
@@ -91,8 +111,8 @@ def _wait_for_ranks(run: Run) -> None:
             raise LockedError(left[0])
 
 
-def _set_aside(run: Run) -> None:
+def _set_aside(run: Run) -> Path:
     """Move an earlier attempt to `outputs/replaced/`, under the first free number."""
     replaced = outputs_of(run.folder) / REPLACED
     replaced.mkdir(exist_ok=True)
-    run.folder.rename(replaced / f"{run.run_id}-{first_free(replaced, run.run_id)}")
+    return run.folder.rename(replaced / f"{run.run_id}-{first_free(replaced, run.run_id)}")

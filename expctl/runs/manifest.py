@@ -10,8 +10,10 @@ from expctl.runs.lock import is_held
 from expctl.runs.ranks import alive
 
 COMPLETED, FAILED, INTERRUPTED, RUNNING, CREATED = "completed", "failed", "interrupted", "running", "created"
+# Of an attempt that was found to be hopeless before it began; no manifest has it, since no run is left.
+REFUSED = "refused"
 # What a process that ends a run says to its parent, and the command to the shell.
-EXIT_COMPLETED, EXIT_FAILED, EXIT_INTERRUPTED = 0, 1, 75
+EXIT_COMPLETED, EXIT_FAILED, EXIT_REFUSED, EXIT_INTERRUPTED = 0, 1, 2, 75
 
 
 def now() -> str:
@@ -55,7 +57,7 @@ def _said(run: Run) -> dict[str, Any]:
     said = mapping(read_json(run.outcome))
     if said.get("status") == COMPLETED and run.summary.exists():
         return {"status": COMPLETED, "error": None}
-    if said.get("status") == FAILED:
+    if said.get("status") in (FAILED, REFUSED):
         return {"status": FAILED, "error": said.get("error")}
     return {"status": INTERRUPTED, "error": None}
 
@@ -68,6 +70,11 @@ def start_attempt(run: Run, from_step: int, versions: dict[str, str | None]) -> 
     manifest |= {"status": RUNNING, "started": manifest["started"] or begun["started"], "ended": None}
     manifest |= {"error": None, "versions": versions}
     write_json(run.manifest, manifest)
+
+
+def undo_attempt(run: Run, before: dict[str, Any]) -> None:
+    """running -> what it was before the attempt, which is not counted."""
+    write_json(run.manifest, before)
 
 
 def end_attempt(

@@ -52,21 +52,41 @@ def trainer(config: dict[str, Any], run: Run, callbacks: list[TrainerCallback], 
         "train_dataset": fit_to_tokenizer(train_dataset, tokenizer),
         "eval_dataset": fit_to_tokenizer(eval_dataset, tokenizer),
         "processing_class": tokenizer,
-        "callbacks": [*(one for one in own if not isinstance(one, partial)), *callbacks],
+        "callbacks": [*finished(own), *callbacks],
     }
-    if config["peft"]:
-        parts["peft_config"] = build(config["peft"])
-    if config["algorithm"]["kind"] == "prompts":
-        functions = config["reward"]["functions"]
-        parts["reward_funcs"] = [reward_function(node, name) for name, node in functions.items()]
-    made = build(config["algorithm"]["trainer"], _partial_=True)(**parts)
-    for unfinished in (one for one in own if isinstance(one, partial)):
-        made.add_callback(unfinished(trainer=made))  # `_partial_: true`: made for a trainer, as some of TRL's are
+    made = construct(config, parts | adapter(config) | rewards(config), own)
     made.add_callback(TrainTogether(made, sharding=bool(config["hardware"]["sharding"])))
     made.add_callback(Samples(made, run))
     keep_checkpoints_whole(made, run.checkpoints, stop)
     if arguments.process_index == 0:
         _warn_of_changes(made, run)
+    return made
+
+
+def adapter(config: dict[str, Any]) -> dict[str, Any]:
+    """The trainer's `peft_config`, where the experiment has an adapter."""
+    return {"peft_config": build(config["peft"])} if config["peft"] else {}
+
+
+def rewards(config: dict[str, Any]) -> dict[str, Any]:
+    """The trainer's `reward_funcs`, where it samples completions."""
+    if config["algorithm"]["kind"] != "prompts":
+        return {}
+    functions = config["reward"]["functions"]
+    return {"reward_funcs": [reward_function(node, name) for name, node in functions.items()]}
+
+
+def finished(own: list[Any]) -> list[TrainerCallback]:
+    """Those of the experiment's callbacks that need no trainer to be made."""
+    return [callback for callback in own if not isinstance(callback, partial)]
+
+
+def construct(config: dict[str, Any], parts: dict[str, Any], own: list[Any]) -> Trainer:
+    """The trainer of its parts, with the callbacks of `own` that are made for a trainer (`_partial_: true`)."""
+    made = build(config["algorithm"]["trainer"], _partial_=True)(**parts)
+    for callback in own:
+        if isinstance(callback, partial):
+            made.add_callback(callback(trainer=made))
     return made
 
 

@@ -14,11 +14,21 @@ import yaml
 from expctl.processes import hear_of_death
 from expctl.runs.files import Run, read_json, read_metrics, write_json
 from expctl.runs.lock import is_held
-from expctl.runs.manifest import COMPLETED, EXIT_COMPLETED, EXIT_FAILED, EXIT_INTERRUPTED, FAILED, INTERRUPTED
+from expctl.runs.manifest import (
+    COMPLETED,
+    EXIT_COMPLETED,
+    EXIT_FAILED,
+    EXIT_INTERRUPTED,
+    EXIT_REFUSED,
+    FAILED,
+    INTERRUPTED,
+    REFUSED,
+)
 from expctl.runs.progress import Progress
 from expctl.runs.ranks import Presence
 from expctl.worker.hang import HangReport
 from expctl.worker.libraries import import_libraries
+from expctl.worker.preflight.main import RefusedError, is_wanted, refuse_what_is_hopeless
 from expctl.worker.stop import StoppedError, StopRequest, leave_when_peers_are_gone
 from expctl.worker.trackers import close_trackers
 from expctl.worker.trouble import report
@@ -51,6 +61,11 @@ def attempt(run: Run, stop: StopRequest) -> int:
         hang.end()
         if rank == 0:
             write_json(run.outcome, {"status": status})
+    except RefusedError as refused:
+        hang.end()
+        write_json(run.outcome, {"status": REFUSED, "error": str(refused)} | refused.found)
+        presence.leave()
+        return EXIT_REFUSED
     except BaseException as error:
         report(run, rank, world, error)
         if rank == 0:
@@ -64,10 +79,20 @@ def attempt(run: Run, stop: StopRequest) -> int:
 
 
 def train(run: Run, config: dict[str, Any], stop: StopRequest, progress: Progress, hang: HangReport) -> str:
-    """Build, evaluate before, train, evaluate after, save; `completed` or `interrupted`."""
+    """Check, build, evaluate before, train, evaluate after, save; `completed` or `interrupted`.
+
+    Raises:
+        RefusedError: the check found that the training would fail; nothing of it has begun.
+    """
     began = time.perf_counter()
     progress.phase("loading libraries")
     import_libraries(config)
+    checkpoint = carried_on_from(run)
+    if is_wanted(checkpoint):
+        progress.phase("checking")
+        refuse_what_is_hopeless(config, stop)
+        if stop.asked:
+            return INTERRUPTED
     from expctl.worker import build, finish, watch
     from expctl.worker.health import Health
     from expctl.worker.record import Record, drop_what_comes_again
@@ -75,7 +100,6 @@ def train(run: Run, config: dict[str, Any], stop: StopRequest, progress: Progres
     from expctl.worker.together import evaluate_before_training
 
     progress.phase("loading model and data")
-    checkpoint = carried_on_from(run)
     if not int(os.environ.get("RANK", 0)):
         drop_what_comes_again(run.metrics, checkpoint)
     callbacks = [Record(run, progress), Health(run, progress), watch.StopWhenTold(stop), watch.SignsOfLife(hang)]

@@ -8,7 +8,7 @@ from types import FrameType
 
 from expctl.runs import ranks
 from expctl.runs.files import Run, read_json
-from expctl.runs.manifest import FAILED
+from expctl.runs.manifest import FAILED, REFUSED
 
 LOOK_SECONDS = 2.0
 # What a rank is given to find out by itself, with an error of its own, that another is gone.
@@ -53,8 +53,8 @@ class StopRequest:
 
 
 def peers_are_gone(run: Run) -> bool:
-    """Whether a rank has failed or was lost."""
-    return (read_json(run.outcome) or {}).get("status") == FAILED or bool(ranks.lost(run))
+    """Whether a rank has failed, has refused to begin, or was lost."""
+    return (read_json(run.outcome) or {}).get("status") in (FAILED, REFUSED) or bool(ranks.lost(run))
 
 
 def leave_when_peers_are_gone(run: Run, stop: StopRequest) -> None:

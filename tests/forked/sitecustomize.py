@@ -11,8 +11,8 @@ import os
 import sys
 from pathlib import Path
 
-MODULES = ["expctl.worker", "expctl.worker.preload", "expctl.verify", "accelerate.commands.launch",
-           "torch.distributed.run"]  # fmt: skip
+MODULES = ["expctl.worker", "expctl.worker.preload", "expctl.worker.preflight", "expctl.verify",
+           "accelerate.commands.launch", "torch.distributed.run"]  # fmt: skip
 if "RANK" in os.environ:
     MODULES.append("expctl")  # a command that a launcher started is a worker as well
 HERE = Path(__file__).resolve().parent

@@ -220,8 +220,13 @@ def test_a_run_whose_process_is_gone_is_reported_as_interrupted(tmp_path):
     assert processes_of(run.folder) == []
 
 
+# What the model writes has no such mark, and what the check gives it to begin with has.
+FAILS_LATER = "def boom(completions, **kwargs):\n    if '####' not in completions[0]:\n        {}\n" \
+              "    return [0.0] * len(completions)\n"  # fmt: skip
+
+
 def test_a_reward_that_raises_stops_the_run_with_its_name_and_the_completion(tmp_path):
-    (tmp_path / "bad.py").write_text("def boom(completions, **kwargs):\n    raise KeyError('lost')\n")
+    (tmp_path / "bad.py").write_text(FAILS_LATER.format("raise KeyError('lost')"))
     done = expctl("reward.functions.mine._target_=bad.boom", "args.max_steps=1", "args.do_eval=false", cwd=tmp_path)
     assert done.returncode == 1
     assert "reward 'mine'" in done.stderr and "KeyError" in done.stderr and "on the completion" in done.stderr
@@ -230,11 +235,20 @@ def test_a_reward_that_raises_stops_the_run_with_its_name_and_the_completion(tmp
 
 
 def test_a_reward_of_the_wrong_length_stops_the_run_with_the_counts(tmp_path):
-    (tmp_path / "bad.py").write_text("def short(completions, **kwargs):\n    return [1.0]\n")
-    done = expctl("reward.functions.mine._target_=bad.short", "args.max_steps=1", "args.do_eval=false", cwd=tmp_path)
+    (tmp_path / "bad.py").write_text(FAILS_LATER.format("return [1.0]"))
+    done = expctl("reward.functions.mine._target_=bad.boom", "args.max_steps=1", "args.do_eval=false", cwd=tmp_path)
     assert done.returncode == 1
     assert "reward 'mine' returned 1 values for 128 completions" in done.stderr
     assert manifest(only_run(tmp_path))["status"] == "failed"
+
+
+def test_a_reward_that_raises_from_the_start_is_refused_and_leaves_no_run(tmp_path):
+    (tmp_path / "bad.py").write_text("def boom(completions, **kwargs):\n    raise KeyError('lost')\n")
+    done = expctl("reward.functions.mine._target_=bad.boom", "args.max_steps=1", "args.do_eval=false", cwd=tmp_path)
+    assert done.returncode == 2, done.stderr
+    assert "reward 'mine' raised KeyError: 'lost' on the completion" in done.stderr
+    assert "Traceback" not in done.stdout + done.stderr and len(done.stderr.splitlines()) < 7
+    assert not (tmp_path / "outputs").exists()
 
 
 def test_output_that_is_piped_into_head_ends_quietly(tmp_path):

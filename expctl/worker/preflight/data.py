@@ -1,0 +1,124 @@
+"""The first rows of the data, through the chat template and the tokenizer."""
+
+import itertools
+from typing import Any
+
+from datasets import Dataset, IterableDataset
+
+from expctl.worker.preflight.wrong import WrongError, said
+
+TEXTS = ("prompt", "completion", "chosen", "rejected", "messages", "text")
+# Rows that are taken through the template and the tokenizer.
+LOOKED_AT = 4
+SHOWN = 80
+
+
+def head(dataset: Any, rows: int) -> Any:
+    """The first rows of a dataset, of each of several; what is no dataset of `datasets` stays as it is."""
+    if isinstance(dataset, dict):
+        return {name: head(part, rows) for name, part in dataset.items()}
+    if isinstance(dataset, Dataset):
+        return dataset.select(range(min(rows, len(dataset))))
+    if isinstance(dataset, IterableDataset):
+        return dataset.take(rows)
+    return dataset
+
+
+def first_rows(dataset: Any, count: int = LOOKED_AT) -> list[dict[str, Any]]:
+    """The first rows as dicts. Raises WrongError where there is none."""
+    if isinstance(dataset, dict):
+        dataset = next(iter(dataset.values()), [])
+    rows = list(itertools.islice(iter(dataset), count))
+    if not rows:
+        raise WrongError("the training data have no row", "dataset", "look at the loader's filters and sizes")
+    if not isinstance(rows[0], dict):
+        raise WrongError(f"a row of the training data is a {type(rows[0]).__name__}, not a dict of columns", "dataset")
+    return rows
+
+
+def check_kind(columns: list[str], kind: str, trainer: Any) -> None:
+    """Raise WrongError where the columns that every trainer of this kind reads are not there."""
+    needed = {"prompts": ("prompt",), "preferences": ("chosen", "rejected")}.get(kind, ())
+    missing = [name for name in needed if name not in columns]
+    if missing:
+        raise WrongError(
+            f"the training data have no column '{missing[0]}'; their columns are {', '.join(columns)}",
+            "dataset",
+            f"algorithm.kind={kind} needs {' and '.join(needed)}; rename them in the loader, or with "
+            f"dataset.columns.{missing[0]}=<yours> of dataset=files",
+        )
+
+
+def check_tokens(rows: list[dict[str, Any]], tokenizer: Any, embedded: int, path: str) -> None:
+    """Take rows through the template and the tokenizer.
+
+    Raises:
+        WrongError: a row that the template refuses or that becomes a token without a row in the embedding.
+    """
+    for number, row in enumerate(rows, 1):
+        for name in TEXTS:
+            if name in row and row[name]:
+                text = _as_text(row[name], name, number, tokenizer)
+                ids = tokenizer(text, add_special_tokens=False)["input_ids"]
+                if ids and max(ids) >= embedded:
+                    raise WrongError(
+                        f"column '{name}' of row {number} becomes token {max(ids)}, and the embedding of {path} has "
+                        f"{embedded} rows",
+                        "model.path",
+                        "give the tokenizer that the model was trained with",
+                    )
+
+
+def check_lengths(dataset: Any, tokenizer: Any, positions: int | None, completion: int, path: str) -> None:
+    """Raise WrongError where a prompt and its completion have more tokens than the model has positions.
+
+    Only the longest texts are tokenized: a token is one character at least, but for those of bytes.
+    """
+    if positions is None or not isinstance(dataset, Dataset) or "prompt" not in dataset.column_names:
+        return
+    prompts = dataset["prompt"]
+    lengths = [(_characters(prompt), number) for number, prompt in enumerate(prompts)]
+    for characters, number in sorted(lengths, reverse=True)[:LOOKED_AT]:
+        if characters * 4 + completion <= positions:
+            return
+        text = _as_text(prompts[number], "prompt", number + 1, tokenizer)
+        tokens = len(tokenizer(text)["input_ids"])
+        if tokens + completion > positions:
+            raise WrongError(
+                f"the prompt of row {number + 1} has {tokens} tokens, with a completion of {completion} more than the "
+                f"{positions} positions of {path}: {shortened(text)}",
+                "args.max_completion_length",
+                "take long prompts out, shorten the completions, or choose a model with more positions",
+            )
+
+
+def _characters(prompt: Any) -> int:
+    if isinstance(prompt, str):
+        return len(prompt)
+    return sum(len(str(message.get("content") or "")) for message in prompt or ())
+
+
+def _as_text(value: Any, name: str, row: int, tokenizer: Any) -> str:
+    if isinstance(value, str):
+        return value
+    if not isinstance(value, list) or not all(isinstance(turn, dict) for turn in value):
+        raise WrongError(
+            f"column '{name}' of row {row} holds {type(value).__name__}: {shortened(repr(value))}",
+            "dataset",
+            'it must hold texts, or conversations such as [{"role": "user", "content": "..."}]',
+        )
+    try:
+        return tokenizer.apply_chat_template(value, tokenize=False, add_generation_prompt=name == "prompt")
+    except Exception as error:
+        raise WrongError(
+            f"the chat template of the model refuses column '{name}' of row {row}: {said(error)}",
+            "model.path",
+            f"its roles are {', '.join(str(turn.get('role')) for turn in value)}; change the conversation, or the "
+            "chat_template of the model's folder",
+        ) from error
+
+
+def shortened(text: str) -> str:
+    """A text that fits into a line."""
+    text = " ".join(text.split())
+    return repr(text if len(text) <= SHOWN else text[:SHOWN] + "...")

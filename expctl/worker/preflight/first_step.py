@@ -1,0 +1,63 @@
+"""A first step: the loader's first batch, the optimizer and the schedule; of a small model the step itself."""
+
+from functools import partial
+from typing import Any
+
+from transformers import Trainer
+
+from expctl.worker.preflight import rewards
+from expctl.worker.preflight.wrong import Wrong, WrongError, named_field, said
+
+# Multiplications that a step may take to be done for the check: about a second on one core.
+MOST_WORK = 2e10
+
+
+def rows_of_a_step(args: Any) -> int:
+    """Rows of the data that one optimizer step, or the sampling for several, takes from all processes."""
+    if hasattr(args, "generation_batch_size"):
+        return args.generation_batch_size // args.num_generations
+    return args.train_batch_size * args.gradient_accumulation_steps
+
+
+def take(check: Any, trainer: Trainer, length: int | None) -> None:
+    """The phases with a trainer that is made; `length`: rows of all the training data, where they can be counted."""
+    with check.phase("batches", partial(check.of_args)):
+        check_enough_rows(trainer.args, length)
+    if hasattr(trainer, "_calculate_rewards"):
+        with check.phase("a group's rewards", partial(_of_reward, check)):
+            rewards.reward_a_group(trainer)
+    with check.phase("optimizer and schedule", partial(_of_optimizer, check)):
+        steps = trainer.args.max_steps if trainer.args.max_steps > 0 else 100
+        trainer.create_optimizer_and_scheduler(num_training_steps=steps)
+    with check.phase("first batch", partial(check.of_args, otherwise="dataset")):
+        next(iter(trainer.get_train_dataloader()), None)
+
+
+def check_enough_rows(args: Any, length: int | None) -> None:
+    """Raise WrongError where the training data are fewer than one batch of groups, so that no step would be taken."""
+    if length is None or not hasattr(args, "generation_batch_size"):
+        return
+    needed = rows_of_a_step(args)
+    if length < needed:
+        raise WrongError(
+            f"{length} prompts are fewer than one batch: {args.generation_batch_size} completions, "
+            f"{args.num_generations} a prompt, need {needed} prompts, so no step would be taken",
+            "args.per_device_train_batch_size",
+            f"give more rows, or a batch of {length * args.num_generations} completions or fewer",
+        )
+
+
+def _of_optimizer(check: Any, error: BaseException) -> Wrong:
+    message = said(error)
+    field = named_field(message, check.argument_names())
+    if field is None:
+        field = "lr_scheduler_type" if "schedule" in message.lower() or "lr" in message.lower() else "optim"
+    return Wrong(message, f"args.{field}")
+
+
+def _of_reward(check: Any, error: BaseException) -> Wrong:
+    message = said(error)
+    names = check.config["reward"]["functions"]
+    name = next((name for name in names if f"'{name}'" in message), None)
+    do = "add **kwargs to the function" if "unexpected keyword argument" in message else ""
+    return Wrong(message, f"reward.functions.{name}" if name else "reward", do)

@@ -1,0 +1,114 @@
+"""The model of a training, as much of it as can be had without its weights."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import torch
+from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, GenerationConfig, PreTrainedModel
+
+from expctl import models
+from expctl.models.loading import DTYPES, fit_together
+from expctl.worker.preflight.wrong import WrongError
+
+# Bytes of weights that are read for the check: a model so small is loaded and trained in well under a second.
+SMALL = 32 << 20
+LFS_POINTER = b"version https://git-lfs"
+
+
+def model_and_tokenizer(node: dict[str, Any]) -> tuple[PreTrainedModel, Any]:
+    """The model of a config node and its tokenizer; a large model without weights, on the meta device.
+
+    Raises:
+        WrongError: its weights are no weights, or the tokenizer knows tokens that the model does not.
+        Exception: whatever the libraries say of it.
+    """
+    location = models.resolve(node["path"], revision=node.get("revision") or "main")
+    files = [] if location.kind == "hub" else list(_weights(Path(location.source)))
+    for file in files:
+        _check_weights(file)
+    if location.kind != "hub" and sum(file.stat().st_size for file in files) <= SMALL:
+        model, tokenizer = models.load(**node)
+    else:
+        model, tokenizer = without_weights(**node)
+    check_vocabulary(model, tokenizer, node["path"])
+    return model, tokenizer
+
+
+def without_weights(
+    path: str, *, dtype: str = "float32", attn_implementation: str | None = None, **kwargs: Any
+) -> tuple[PreTrainedModel, Any]:
+    """As `expctl.models.load`, on the meta device."""
+    location = models.resolve(path, revision=kwargs.get("revision") or "main")
+    if location.kind != "hub":
+        kwargs = {key: value for key, value in kwargs.items() if key != "revision"}
+    if dtype not in DTYPES:
+        raise WrongError(f"the dtype '{dtype}' is unknown", "model.dtype", f"one of {', '.join(DTYPES)}")
+    config = AutoConfig.from_pretrained(location.source, **kwargs)
+    with torch.device("meta"):
+        model = AutoModelForCausalLM.from_config(
+            config,
+            dtype=DTYPES[dtype],
+            attn_implementation=attn_implementation,
+            trust_remote_code=kwargs.get("trust_remote_code"),
+        )
+    if location.kind != "hub" and (Path(location.source) / "generation_config.json").is_file():
+        model.generation_config = GenerationConfig.from_pretrained(location.source)
+    tokenizer = AutoTokenizer.from_pretrained(location.source, **kwargs)
+    return model, fit_together(model, tokenizer, path)
+
+
+def is_whole(model: PreTrainedModel) -> bool:
+    """Whether the model has its weights, and so can be trained."""
+    return next(model.parameters()).device.type != "meta"
+
+
+def check_vocabulary(model: PreTrainedModel, tokenizer: Any, path: str) -> None:
+    """Raise WrongError where the tokenizer can write a token for which the embedding has no row, or cannot end."""
+    rows = model.get_input_embeddings().weight.shape[0]
+    highest = max(tokenizer.get_vocab().values(), default=-1)
+    if highest >= rows:
+        raise WrongError(
+            f"the tokenizer of {path} has a token of id {highest}, and the model's embedding has {rows} rows",
+            "model.path",
+            "give the tokenizer that the model was trained with, or resize the model's embedding "
+            "(model.resize_token_embeddings) and save it",
+        )
+    if tokenizer.eos_token_id is None:
+        raise WrongError(
+            f"the tokenizer of {path} has no end token (eos), so no completion could end",
+            "model.path",
+            "set eos_token in its tokenizer_config.json",
+        )
+
+
+def positions(model: PreTrainedModel) -> int | None:
+    """The longest sequence in tokens that the model has positions for, where it says so."""
+    return getattr(model.config.get_text_config(), "max_position_embeddings", None)
+
+
+def _weights(folder: Path) -> Iterator[Path]:
+    for ending in ("*.safetensors", "pytorch_model*.bin"):
+        yield from sorted(folder.glob(ending))
+
+
+def _check_weights(file: Path) -> None:
+    """Raise WrongError where a file of weights is a pointer to them, cut off, or something else."""
+    with file.open("rb") as opened:
+        beginning = opened.read(len(LFS_POINTER))
+    if beginning == LFS_POINTER:
+        raise WrongError(
+            f"{file} holds a Git LFS pointer in place of weights ({file.stat().st_size} bytes)",
+            "model.path",
+            f"fetch them: git lfs pull in {file.parent}, or hf download",
+        )
+    if file.suffix == ".safetensors":
+        from safetensors import SafetensorError, safe_open
+
+        try:
+            with safe_open(file, framework="pt"):
+                pass
+        except (SafetensorError, OSError) as error:
+            raise WrongError(
+                f"the weights in {file} cannot be read: {error}", "model.path", "copy or save the file again, whole"
+            ) from error
