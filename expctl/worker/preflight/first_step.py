@@ -6,7 +6,7 @@ from typing import Any
 from transformers import Trainer
 
 from expctl.worker.preflight import rewards
-from expctl.worker.preflight.wrong import Wrong, WrongError, named_field, said
+from expctl.worker.preflight.wrong import Wrong, named_field, said
 
 # Multiplications that a step may take to be done for the check: about a second on one core.
 MOST_WORK = 2e10
@@ -21,8 +21,8 @@ def rows_of_a_step(args: Any) -> int:
 
 def take(check: Any, trainer: Trainer, length: int | None) -> None:
     """The phases with a trainer that is made; `length`: rows of all the training data, where they can be counted."""
-    with check.phase("batches", partial(check.of_args)):
-        check_enough_rows(trainer.args, length)
+    with check.phase("batches", _of_batches):
+        check_some_step(trainer.args, None if length is None else range(length))
     if hasattr(trainer, "_calculate_rewards"):
         with check.phase("a group's rewards", partial(_of_reward, check)):
             rewards.reward_a_group(trainer)
@@ -33,18 +33,10 @@ def take(check: Any, trainer: Trainer, length: int | None) -> None:
         next(iter(trainer.get_train_dataloader()), None)
 
 
-def check_enough_rows(args: Any, length: int | None) -> None:
-    """Raise WrongError where the training data are fewer than one batch of groups, so that no step would be taken."""
-    if length is None or not hasattr(args, "generation_batch_size"):
-        return
-    needed = rows_of_a_step(args)
-    if length < needed:
-        raise WrongError(
-            f"{length} prompts are fewer than one batch: {args.generation_batch_size} completions, "
-            f"{args.num_generations} a prompt, need {needed} prompts, so no step would be taken",
-            "args.per_device_train_batch_size",
-            f"give more rows, or a batch of {length * args.num_generations} completions or fewer",
-        )
+def _of_batches(error: BaseException) -> Wrong:
+    if isinstance(error, NoStepError):
+        return Wrong(error.what, "dataset", error.do)
+    return Wrong(said(error), "args")
 
 
 def _of_optimizer(check: Any, error: BaseException) -> Wrong:
