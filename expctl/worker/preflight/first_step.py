@@ -5,8 +5,10 @@ from typing import Any
 
 from transformers import Trainer
 
+from expctl.data.steps import NoStepError
 from expctl.worker.preflight import rewards
 from expctl.worker.preflight.wrong import Wrong, named_field, said
+from expctl.worker.steps import check_some_step
 
 # Multiplications that a step may take to be done for the check: about a second on one core.
 MOST_WORK = 2e10
