@@ -19,6 +19,11 @@ def text(value: Any) -> str | None:
     return value if isinstance(value, str) else None
 
 
+def texts(value: Any) -> dict[str, str]:
+    """What of a mapping is text."""
+    return {name: inside for name, inside in mapping(value).items() if isinstance(inside, str)}
+
+
 def number(value: Any) -> int | float | None:
     """The value where it is a number, be it infinite or NaN, else None."""
     return value if isinstance(value, int | float) and not isinstance(value, bool) else None

@@ -10,6 +10,7 @@ from typing import Any
 from expctl.cli.options import take
 from expctl.config.refusal import Refusal
 from expctl.places import outputs_root
+from expctl.printable import shortened, unfiltered
 from expctl.report.json_text import json_text
 from expctl.report.listing import lines_for_programs, table
 from expctl.runs.catalogue import catalogue, names
@@ -22,7 +23,9 @@ COLUMNS = ["run", "status", "progress", "objective", "age"]
 FOR_PROGRAMS = ["run", "status", "progress", "objective_name", "objective", "ended"]
 # Made of several facts.
 MADE = ("progress", "age")
-MOST_NOTES = 5
+MOST_NOTES, LONGEST_NOTE = 5, 400
+# More keys than that are no help in telling runs apart.
+MOST_DIFFERENCES = 40
 
 Facts = dict[str, Any]
 
@@ -47,19 +50,19 @@ def main(words: list[str]) -> int:
     elif sys.stdout.isatty():
         _print_table(shown if limit is not None else shown[: _height()], len(runs), columns)
     else:
-        differ = [] if columns else differing(shown)
+        differ = [] if columns else differing(shown)[:MOST_DIFFERENCES]
         print("\n".join(lines_for_programs(shown, columns or FOR_PROGRAMS, differ)))
     _print_notes(shown)
     return 0
 
 
 def _print_table(shown: list[Facts], total: int, columns: list[str] | None) -> None:
-    differ = [] if columns else differing(shown)
+    differ = [] if columns else differing(shown)[:MOST_DIFFERENCES]
     columns = [*(columns or _default_columns(shown)), *differ]
     lines, left_out = table(shown, columns, differ, width=shutil.get_terminal_size().columns, colour=True)
-    print("\n".join(lines))
+    print("\n".join(lines), file=unfiltered(sys.stdout))  # in colours, of cells that are printable already
     notes = [f"{len(shown):,} of {total:,} runs; --limit 0 shows all"] if len(shown) < total else []
-    notes += [f"no room for: {', '.join(left_out)}"] if left_out else []
+    notes += [shortened(f"no room for: {', '.join(left_out)}", LONGEST_NOTE)] if left_out else []
     if notes:
         print("\n" + "\n".join(notes))
 
@@ -126,6 +129,6 @@ def _print_notes(runs: list[Facts]) -> None:
     wrong = [f"{facts['run']}: {facts['error']}" for facts in runs if facts["status"] == BROKEN]
     wrong += [f"{facts['run']}: {facts['damaged']}" for facts in runs if facts.get("damaged")]
     for note in wrong[:MOST_NOTES]:
-        print(f"note: {note}", file=sys.stderr)
+        print(f"note: {shortened(note, LONGEST_NOTE)}", file=sys.stderr)
     if len(wrong) > MOST_NOTES:
         print(f"note: and {len(wrong) - MOST_NOTES:,} more runs with damaged files", file=sys.stderr)

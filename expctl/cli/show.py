@@ -7,20 +7,22 @@ import sys
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from expctl.cli.options import take
 from expctl.config.refusal import Refusal
-from expctl.nested import leaves
+from expctl.nested import leaves, mapping
 from expctl.places import outputs_root
+from expctl.printable import printable, shortened
 from expctl.report.json_text import json_text
 from expctl.runs import manifest
 from expctl.runs.facts import BROKEN, UNDER_WAY, facts
 from expctl.runs.files import Run, read_json
 from expctl.runs.find import find
+from expctl.runs.reading import read_rows
 
 USAGE = "expctl show [RUN] [--json]; RUN is an id, the beginning of one, or a path"
 WIDTH = 100  # of a file or a pipe
+# A run that expctl made has less of both.
+MOST_LINES, LONGEST_LINE = 400, 4000
 
 
 def main(words: list[str]) -> int:
@@ -29,8 +31,8 @@ def main(words: list[str]) -> int:
     if len(names) > 1:
         raise Refusal("show takes one run", where=f"{shlex.join(names)} (command line)", do=USAGE)
     run = find(names[0]) if names else _latest()
-    found = facts(run)
-    told = read_json(run.manifest) if found["status"] != BROKEN else {}
+    found = _with_damaged_rows(run, facts(run))
+    told = mapping(read_json(run.manifest)) if found["status"] != BROKEN else {}
     config = _values(run)
     if "--json" in options:
         print(json_text(_as_data(run, found, told, config)))
@@ -55,8 +57,15 @@ def _values(run: Run) -> dict[str, Any]:
 
     try:
         return dict(leaves(read_config(run)))
-    except (OSError, ValueError, AttributeError, RecursionError, yaml.YAMLError):
+    except (OSError, ValueError, AttributeError):
         return {}
+
+
+def _with_damaged_rows(run: Run, found: dict[str, Any]) -> dict[str, Any]:
+    """The facts, with what is wrong with the files that only this verb reads."""
+    wrong = [f"{path.name} {said}" for path in (run.metrics, run.samples) if (said := read_rows(path)[1])]
+    damaged = [*filter(None, [found.get("damaged")]), *wrong]
+    return found | ({"damaged": "; ".join(damaged)} if damaged else {})
 
 
 def _print_page(run: Run, found: dict[str, Any], told: dict[str, Any], config: dict[str, Any]) -> None:
@@ -75,8 +84,14 @@ def _print_page(run: Run, found: dict[str, Any], told: dict[str, Any], config: d
     }
     lines = run_page.head_lines(found, told, run.folder)
     for title, part in parts.items():
-        lines += ["", title, *part] if part else []
-    print("\n".join(lines))
+        lines += ["", title, *_most(part)] if part else []
+    print("\n".join(shortened(printable(line), LONGEST_LINE) for line in lines))
+
+
+def _most(lines: list[str]) -> list[str]:
+    """As many lines of a part as anybody reads."""
+    left_out = len(lines) - MOST_LINES
+    return [*lines[:MOST_LINES], f"  [... {left_out:,} lines more; --json has all ...]"] if left_out > 0 else lines
 
 
 def _commands(run: Run, found: dict[str, Any], told: dict[str, Any]) -> dict[str, str]:
@@ -91,7 +106,7 @@ def _commands(run: Run, found: dict[str, Any], told: dict[str, Any]) -> dict[str
     commands["again"] = f"expctl rerun {name}"
     if isinstance(told.get("command"), str):
         folder = told.get("folder")
-        elsewhere = f"cd {shlex.quote(str(folder))} && " if folder and Path(str(folder)) != Path.cwd() else ""
+        elsewhere = f"cd {shlex.quote(str(folder))} && " if folder and str(folder) != str(Path.cwd()) else ""
         commands["command"] = elsewhere + told["command"]
     return commands
 

@@ -47,7 +47,14 @@ def _runs(words: list[str]) -> list[Run]:
 def recordings(run: Run) -> list[Path]:
     """The folders that wandb has written offline, one an attempt, in that order."""
     found = (run.folder / "wandb").glob("offline-run-*")
-    return sorted(folder for folder in found if any(folder.glob("*.wandb")))
+    return sorted(folder for folder in found if any(folder.glob("*.wandb")) and not _leads_out(folder, run.folder))
+
+
+def _leads_out(recording: Path, folder: Path) -> bool:
+    """Whether a recording, or a link in it, lies outside of the run's folder: that is not the run's to send."""
+    own = os.path.realpath(folder)
+    links = [path for path in recording.rglob("*") if path.is_symlink()]
+    return not all(Path(os.path.realpath(path)).is_relative_to(own) for path in (recording, *links))
 
 
 def handed_up(recording: Path) -> bool:

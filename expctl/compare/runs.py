@@ -6,7 +6,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from expctl.nested import at, leaves, mapping, sequence
+from expctl.nested import at, leaves, mapping, sequence, text, texts
 from expctl.runs import manifest
 from expctl.runs.bundle import read_config
 from expctl.runs.files import Run, read_json, read_metrics
@@ -55,7 +55,7 @@ class Record:
     @property
     def choices(self) -> dict[str, str]:
         """Config group -> the chosen option."""
-        return mapping(self.told.get("choices"))
+        return texts(self.told.get("choices"))
 
     @property
     def overrides(self) -> list[str]:
@@ -64,11 +64,11 @@ class Record:
 
     @property
     def command(self) -> str:
-        return str(self.told.get("command") or "expctl")
+        return text(self.told.get("command")) or "expctl"
 
     @property
     def versions(self) -> dict[str, str | None]:
-        return mapping(self.told.get("versions"))
+        return texts(self.told.get("versions"))
 
     @property
     def devices(self) -> dict[str, Any] | None:
@@ -77,16 +77,17 @@ class Record:
     @property
     def code(self) -> dict[str, str]:
         """File -> digest of the user's own code."""
-        return mapping(self.told.get("sources"))
+        return texts(self.told.get("sources"))
 
     @property
     def inputs(self) -> dict[str, str]:
         """File -> digest of local data and weights."""
-        return mapping(self.told.get("inputs"))
+        return texts(self.told.get("inputs"))
 
     @property
     def data(self) -> dict[str, Any] | None:
-        return mapping(self.told.get("data")) or None
+        splits = mapping(self.told.get("data")).items()
+        return {name: split for name, split in splits if isinstance(split, dict)} or None
 
     @property
     def warnings(self) -> list[str]:
@@ -127,8 +128,8 @@ def read(folder: Path) -> Record:
         told=told,
         config=dict(leaves(deciding(config))),
         seed=seed if isinstance(seed, int) else None,
-        objective=_text(summary.get("objective_name")) or _text(at(config, "algorithm", "objective")),
-        direction=_text(summary.get("direction")) or _text(at(config, "algorithm", "direction")),
+        objective=text(summary.get("objective_name")) or text(at(config, "algorithm", "objective")),
+        direction=text(summary.get("direction")) or text(at(config, "algorithm", "direction")),
         steps=steps if isinstance(steps, int) else None,
         before=numbers(summary.get("before")),
         after=numbers(summary.get("after")),
@@ -145,6 +146,3 @@ def numbers(found: Any) -> Measured:
         if value is None or (isinstance(value, int | float) and not isinstance(value, bool))
     }
 
-
-def _text(value: Any) -> str | None:
-    return value if isinstance(value, str) else None

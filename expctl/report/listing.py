@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
+from expctl.printable import printable, shortened
 from expctl.report.number import rounded
 from expctl.runs.filters import is_number, text_of
 
@@ -14,6 +15,8 @@ GAP = 2
 _COLOURS = {"completed": 32, "running": 36, "interrupted": 33, "failed": 31, "broken": 31}
 # What is given up first where there is no room for all: the keys beyond the second that differ, the age, these two.
 KEPT_DIFFERENCES = 2
+# A longer value is cut, with a note.
+LONGEST_CELL = 300
 
 
 def cell(facts: Facts, column: str, now: datetime | None = None) -> str:
@@ -24,7 +27,11 @@ def cell(facts: Facts, column: str, now: datetime | None = None) -> str:
     if column == "age":
         return _age(facts.get("ended") or facts.get("started"), now or datetime.now(UTC))
     value = facts.get(column)
-    return "" if value is None else rounded(value) if isinstance(value, float) else " ".join(text_of(value).split())
+    if value is None:
+        return ""
+    # Made printable here, so that the widths of columns are those of what is printed.
+    said = rounded(value) if isinstance(value, float) else " ".join(text_of(value).split())
+    return printable(shortened(said, LONGEST_CELL))
 
 
 def table(
@@ -34,7 +41,7 @@ def table(
 
     `differing`: the last of the columns, which are given up first.
     """
-    titles = _titles(columns, runs)
+    titles = {column: printable(shortened(title, LONGEST_CELL)) for column, title in _titles(columns, runs).items()}
     now = datetime.now(UTC)
     cells = {column: [cell(facts, column, now) for facts in runs] for column in columns}
     widths = {column: max(len(titles[column]), *map(len, cells[column])) for column in columns}

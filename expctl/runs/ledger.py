@@ -65,10 +65,15 @@ class Ledger:
 def cells_of(ledger: Any) -> list[dict[str, Any]]:
     """The cells in the content of a ledger, those of an earlier, larger grid too; none where a file is something else.
 
-    Each has the text `run_id`. Anything else in it may be missing or wrong.
+    Each has the `run_id` that a folder beside it may have. Anything else in it may be missing or wrong.
     """
     cells = map(mapping, sequence(mapping(ledger).get("cells")))
-    return [cell for cell in cells if isinstance(cell.get("run_id"), str)]
+    return [cell for cell in cells if _is_name(cell.get("run_id"))]
+
+
+def _is_name(run_id: Any) -> bool:
+    """Whether it is the name of a folder, and no path that leads elsewhere."""
+    return isinstance(run_id, str) and run_id not in ("", ".", "..") and not {"/", "\0"} & set(run_id)
 
 
 def sweep_id(labels: Iterable[str], common: Iterable[str], varied: Iterable[str]) -> str:

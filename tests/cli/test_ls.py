@@ -2,6 +2,7 @@
 
 import json
 import math
+import sys
 
 import fabricated
 import pytest
@@ -181,3 +182,12 @@ def test_cells_of_odd_facts():
     assert cell({}, "progress") == cell({}, "age") == cell({"started": "soon"}, "age") == ""
     assert cell({"error": "two\nlines\tand a tab"}, "error") == "two lines and a tab"
     assert cell({"loss": math.inf}, "loss") == "inf" and cell({"x": True}, "x") == "true"
+
+
+def test_a_terminal_gets_colours_of_ours_and_none_of_a_run(folder, capsys, monkeypatch):
+    made = fabricated.run_of(fabricated.experiment(folder, name="\x1b[31mred"), status=manifest.FAILED)
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: True, raising=False)
+    monkeypatch.delenv("NO_COLOR", raising=False)
+    assert run_words(["ls", "--columns", "run,status,name"]) == 0
+    said = capsys.readouterr().out
+    assert made.run_id in said and "\x1b[31mfailed\x1b[0m" in said and "\\u001b[31mred" in said

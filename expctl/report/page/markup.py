@@ -5,8 +5,11 @@ import re
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-# No character of a page: control characters, and halves of characters that UTF-8 cannot write.
-_UNPRINTABLE = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff\ufffe\uffff]")
+# No character of a page: control characters, halves of characters that UTF-8 cannot write, and marks that turn the
+# order of what follows.
+_UNPRINTABLE = re.compile(
+    "[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069\ud800-\udfff\ufffe\uffff]"
+)
 _VOID = ("meta",)
 
 

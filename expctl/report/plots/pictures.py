@@ -22,6 +22,8 @@ from expctl.report.plots.style import MOST_GROUPS, lines_of
 
 # With more groups, the values at a step would hide the plot.
 MOST_WITH_BANDS = 4
+# Characters of a file's name; a file system takes 255 bytes.
+MOST_FILE = 60
 CUT = " Intervals without an end reach beyond the picture."
 
 
@@ -169,4 +171,4 @@ def _runs(count: int) -> str:
 
 
 def _file(name: str) -> str:
-    return re.sub(r"\W+", "-", name.removeprefix("eval_")).strip("-") or "metric"
+    return re.sub(r"\W+", "-", name.removeprefix("eval_")).strip("-")[:MOST_FILE] or "metric"

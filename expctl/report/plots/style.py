@@ -5,10 +5,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
+from expctl.printable import printable, shortened
+
 # Inches. A page's pictures are narrower, to be readable on a telephone.
 WIDTH, PAGE_WIDTH, HEIGHT = 4.8, 4.1, 3.1
 LEGEND_ROW, CAPTION_ROW = 0.19, 0.15
 LABEL_WIDTH, CAPTION_WIDTH = 46, 85
+MOST_LABEL = 400
 # Beyond, neither colours nor shapes are told apart.
 MOST_GROUPS = 10
 DASHES = ("-", (0, (5, 1.5)), (0, (1, 1.2)), (0, (6, 1.5, 1, 1.5)), (0, (3, 1, 1, 1, 1, 1)), "-", (0, (8, 3)),
@@ -72,6 +75,7 @@ def styled(theme: Theme, *, text_as_text: bool) -> Iterator[None]:
 
 def wrapped(label: str) -> str:
     """A group's label on as many lines as it needs."""
+    label = shortened(printable(label), MOST_LABEL)
     return "\n".join(textwrap.wrap(label, LABEL_WIDTH, break_on_hyphens=False)) or label
 
 
