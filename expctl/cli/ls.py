@@ -20,7 +20,7 @@ from expctl.runs.filters import is_number, parse, require_known, text_of
 
 USAGE = "expctl ls [FILTER ...] [--sort KEY,-KEY] [--columns KEY,KEY] [--limit N] [--all] [--json]"
 COLUMNS = ["run", "status", "progress", "objective", "age"]
-FOR_PROGRAMS = ["run", "status", "progress", "objective_name", "objective", "ended"]
+FOR_PROGRAMS = ["run", "status", "progress", "objective_name", "objective", "ended", "alerts"]
 # Made of several facts.
 MADE = ("progress", "age")
 MOST_NOTES, LONGEST_NOTE = 5, 400
@@ -68,10 +68,11 @@ def _print_table(shown: list[Facts], total: int, columns: list[str] | None) -> N
 
 
 def _default_columns(shown: list[Facts]) -> list[str]:
-    """With the name of the objective where runs have different ones: those numbers are not to be compared."""
+    """With what any of them was warned of, and the objective's name where there are several: not to be compared."""
     objectives = {facts["objective_name"] for facts in shown if facts.get("objective_name")}
-    named = [*COLUMNS[:4], "objective_name", *COLUMNS[4:]]
-    return named if len(objectives) > 1 else COLUMNS
+    names = ["objective_name"] if len(objectives) > 1 else []
+    alerts = ["alerts"] if any(facts.get("alerts") for facts in shown) else []
+    return [*COLUMNS[:4], *names, *COLUMNS[4:], *alerts]
 
 
 def _height() -> int:
@@ -128,6 +129,7 @@ def _print_notes(runs: list[Facts]) -> None:
     """What is wrong with the files of the runs that were listed, so that no empty cell misleads."""
     wrong = [f"{facts['run']}: {facts['error']}" for facts in runs if facts["status"] == BROKEN]
     wrong += [f"{facts['run']}: {facts['damaged']}" for facts in runs if facts.get("damaged")]
+    wrong += [f"{facts['run']}: no objective: {facts['no_objective']}" for facts in runs if facts.get("no_objective")]
     for note in wrong[:MOST_NOTES]:
         print(f"note: {shortened(note, LONGEST_NOTE)}", file=sys.stderr)
     if len(wrong) > MOST_NOTES:

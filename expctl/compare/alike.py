@@ -7,6 +7,7 @@ from typing import Any
 from expctl.compare.groups import Grouped, canonical
 from expctl.compare.metrics import TRAIN
 from expctl.compare.runs import Record
+from expctl.runs.alerts import sentence
 
 # Packages another version of which may give other numbers.
 PACKAGES = ("expctl", "trl", "transformers", "torch", "accelerate", "datasets", "peft", "tokenizers", "vllm")
@@ -80,7 +81,21 @@ def circumstances(groups: Sequence[Grouped]) -> list[str]:
     if unseen := [record.run_id for one in groups for record in one.records if _evaluated_on(record) is None]:
         told.append(f"what data it was evaluated on is not recorded in {len(unseen)} of the runs; the configs agree")
     own = {f"{record.run_id}: {said}" for one in groups for record in one.records for said in record.warnings}
-    return [*filter(None, told), *sorted(own)]
+    return [*_learned_nothing(groups), *filter(None, told), *sorted(own)]
+
+
+def _learned_nothing(groups: Sequence[Grouped]) -> list[str]:
+    """Of each group what its trainings were warned of while they ran, with what one of them said."""
+    said = []
+    for one in groups:
+        alerts: dict[str, list[str]] = {}
+        for record in one.records:
+            for alert in record.alerts:
+                alerts.setdefault(alert["kind"], []).append(f"{record.run_id}, {sentence(alert)}")
+        for kind, those in alerts.items():
+            number = f"{len(those)} of {len(one.records)} runs"
+            said.append(f"{one.label}: {number} gave an alert ({kind.replace('_', ' ')}), e.g. {those[0]}")
+    return said
 
 
 def _odd(groups: Sequence[Grouped], facts: Facts) -> Grouped | None:

@@ -8,6 +8,7 @@ from typing import Any
 
 from expctl.nested import at, leaves, mapping, sequence, text, texts
 from expctl.runs import manifest
+from expctl.runs.alerts import Alert, alerts_of
 from expctl.runs.bundle import read_config
 from expctl.runs.files import Run, read_json, read_metrics
 from expctl.runs.identity import deciding
@@ -94,6 +95,11 @@ class Record:
         """What the run itself warned of."""
         told = [*sequence(self.told.get("data_changed")), *sequence(self.told.get("warnings"))]
         return [word for word in told if isinstance(word, str)]
+
+    @property
+    def alerts(self) -> list[Alert]:
+        """What its training said of itself while it ran."""
+        return alerts_of(self.told)
 
     @cached_property
     def rows(self) -> list[dict[str, Any]]:

@@ -1,10 +1,11 @@
 """The last words of a run: what changed, where it is, what to do next."""
 
+import math
 import sys
 from typing import Any
 
 from expctl.report.names import evaluation_rows
-from expctl.report.number import rounded
+from expctl.report.number import no_objective, rounded
 from expctl.report.warned import alert_lines
 from expctl.runs import manifest, provenance
 from expctl.runs.alerts import alerts_of
@@ -57,10 +58,19 @@ def print_summary(run: Run) -> None:
         console.print(table)
         console.print()
     steps, took = summary.get("steps"), (summary.get("seconds") or {}).get("total", 0)
-    objective = rounded(summary.get("objective"))
-    console.print(f"{summary.get('objective_name')} = {objective} after {steps} steps in {took:.0f} s")
+    console.print(f"{_objective(summary)} after {steps} steps in {took:.0f} s", soft_wrap=True)
     console.print(f"model      {run.model}", soft_wrap=True)
     console.print(f"metrics    {run.metrics}", soft_wrap=True)
+
+
+def _objective(summary: dict[str, Any]) -> str:
+    """`eval_reward = 0.9`, with the step where that is not the last one; or why there is none."""
+    why, name = no_objective(summary), summary.get("objective_name")
+    if why:
+        return f"no objective ({name}): {why};"
+    step = summary.get("objective_step")
+    measured = "" if step in (None, summary.get("steps")) else f", measured at step {step},"
+    return f"{name} = {rounded(summary.get('objective'))}{measured}"
 
 
 def _print_warnings(run: Run) -> None:
@@ -75,7 +85,13 @@ def _print_warnings(run: Run) -> None:
 
 
 def _cells(before: float | None, after: float) -> tuple[str, str, str]:
-    if before is None:
-        return "", f"{after:.3f}", ""
+    if before is None or not math.isfinite(before) or not math.isfinite(after):
+        return _cell(before), _cell(after), ""
     relative = f" ({(after - before) / abs(before):+.0%})" if before else ""
     return f"{before:.3f}", f"{after:.3f}", f"{after - before:+.3f}{relative}"
+
+
+def _cell(value: float | None) -> str:
+    if value is None:
+        return ""
+    return f"{value:.3f}" if math.isfinite(value) else "not a number"

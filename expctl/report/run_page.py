@@ -11,6 +11,7 @@ from expctl.report.names import SHOWN, named
 from expctl.report.number import rounded
 from expctl.report.recorded import commit, machine
 from expctl.report.sparkline import sparkline
+from expctl.runs.alerts import advice, alerts_of, sentence
 from expctl.runs.filters import is_number, text_of
 from expctl.runs.history import Series
 
@@ -31,6 +32,8 @@ def head_lines(facts: dict[str, Any], told: dict[str, Any], folder: Any) -> list
     versions = mapping(told.get("versions"))
     rows.append(("versions", ", ".join(f"{name} {versions[name]}" for name in DECISIVE if versions.get(name))))
     rows += [("code", _code(told)), ("folder", folder), ("rerun of", told.get("rerun_of"))]
+    for alert in alerts_of(told):
+        rows += [("alert", sentence(alert)), ("do", advice(alert))]
     for label in ("warnings", "notes", "data_changed"):
         rows += [(label.rstrip("s").replace("_", " "), text) for text in sequence(told.get(label))]
     return [str(facts["run"]), *(f"  {label:<12}{' '.join(str(text).split())}" for label, text in rows if text)]
@@ -124,7 +127,8 @@ def _status(facts: dict[str, Any]) -> str:
     if is_number(objective):
         text += f", {facts.get('objective_name')} = {rounded(objective)}"
     elif facts["status"] == "completed":
-        text += ", without an objective"
+        why = facts.get("no_objective")
+        text += f", no objective: {why}" if why else ", without an objective"
     step, steps = facts.get("step"), facts.get("steps")
     return text if step is None else f"{text}, step {step}" + (f" of {steps}" if is_number(steps) else "")
 

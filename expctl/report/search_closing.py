@@ -4,7 +4,8 @@ from collections import Counter, defaultdict
 from collections.abc import Sequence
 from pathlib import Path
 
-from expctl.runs.files import Run
+from expctl.runs.alerts import alerts_of, sentence
+from expctl.runs.files import Run, read_json
 from expctl.runs.manifest import COMPLETED, FAILED
 from expctl.search.question import Question
 from expctl.search.search import TrialEntry
@@ -48,6 +49,8 @@ def print_search(
     if ranked:
         say(f"best       trial {ranked[0].trial}: {question.objective} {ranked[0].objective:.4g}")
         say(f"  again    {again}")
+        for alert in alerts_of(read_json(Run(question.outputs / ranked[0].run_id).manifest)):
+            say(f"  warning  {sentence(alert)}")
     elif entries and not stopped:
         say("no trial completed, so there is no best one")
     same = "the same command without force=true" if question.force else "the same command"

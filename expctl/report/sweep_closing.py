@@ -6,8 +6,9 @@ from pathlib import Path
 from typing import Any
 
 from expctl.launch.pool import Place, objective_of
-from expctl.report.number import rounded
+from expctl.report.number import no_objective, rounded
 from expctl.report.sweep_display import called
+from expctl.runs.alerts import advice, alerts_of, kinds, sentence
 from expctl.runs.files import read_json
 from expctl.runs.manifest import COMPLETED, FAILED, INTERRUPTED, REFUSED
 
@@ -33,6 +34,8 @@ def print_results(places: Sequence[Place], ledger: Path) -> None:
         console.print(f"  log      {place.run.log}", soft_wrap=True)
     for place in (place for place in places if place.status == REFUSED):
         console.print(f"refused    {called(place)}: {place.outcome.error}", soft_wrap=True)
+    for place in places:
+        _print_alerts(console, place)
     counted = Counter(place.status for place in places)
     console.print(", ".join(f"{number} {status}" for status, number in counted.most_common()))
     if counted[FAILED] or counted[INTERRUPTED]:
@@ -43,6 +46,16 @@ def print_results(places: Sequence[Place], ledger: Path) -> None:
     console.print(f"ledger     {ledger}", soft_wrap=True)
     if counted[COMPLETED] > 1:
         console.print(f"compare    expctl compare {ledger.stem}", soft_wrap=True)
+
+
+def _print_alerts(console: Any, place: Place) -> None:
+    """What a cell warned of while it was trained, and why it has no objective."""
+    for alert in alerts_of(read_json(place.run.manifest)):
+        console.print(f"warning    {called(place)}: {sentence(alert)}", soft_wrap=True)
+        console.print(f"  do       {advice(alert)}", soft_wrap=True)
+    why = no_objective(read_json(place.run.summary)) if place.status == COMPLETED else None
+    if why:
+        console.print(f"warning    {called(place)}: no objective: {why}", soft_wrap=True)
 
 
 def _ranked(places: Sequence[Place]) -> list[Place]:
@@ -63,6 +76,8 @@ def _table(ranked: Sequence[Place], objective: str) -> Any:
     table.add_column("cell")
     table.add_column(objective, justify="right")
     table.add_column("run")
+    table.add_column("")  # what it was warned of, as a rule nothing
     for place in ranked[:MOST_ROWS]:
-        table.add_row(called(place), rounded(place.outcome.objective), place.run.run_id)
+        alerts = kinds(alerts_of(read_json(place.run.manifest)))
+        table.add_row(called(place), rounded(place.outcome.objective), place.run.run_id, alerts)
     return table

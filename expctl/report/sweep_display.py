@@ -9,6 +9,7 @@ from typing import Any
 from expctl.launch.pool import ELSEWHERE, ENDED, Place
 from expctl.report.clock import clock
 from expctl.report.names import short_metrics
+from expctl.runs.alerts import alerts_of, kinds, sentence
 from expctl.runs.files import read_json
 from expctl.runs.manifest import COMPLETED, FAILED, REFUSED, RUNNING
 
@@ -23,6 +24,7 @@ class SweepDisplay:
         self._began = time.monotonic()
         self._drawn = 0.0
         self._said: dict[str, str] = {}
+        self._alerted: set[tuple[str, str]] = set()
         self._live = self._start() if sys.stdout.isatty() else None
 
     def __enter__(self) -> "SweepDisplay":
@@ -39,6 +41,7 @@ class SweepDisplay:
         self._drawn = time.monotonic()
         for place in self._places:
             self._tell(place)
+            self._tell_of_alerts(place)
         if self._live:
             self._live.update(self._table())
 
@@ -58,17 +61,29 @@ class SweepDisplay:
         said = f"{time.monotonic() - self._began:7.1f} s  {place.status:<12}{called(place)}"
         if place.status in (FAILED, REFUSED):
             said += f"  {place.outcome.error}"
+        if not self._live or place.status in (FAILED, REFUSED):
+            self._say(said)
+
+    def _tell_of_alerts(self, place: Place) -> None:
+        """Each kind once a cell, while it runs: the closing has what they came to."""
+        if place.status not in (RUNNING, ELSEWHERE):
+            return
+        for alert in alerts_of(read_json(place.run.progress)):
+            if (place.run.run_id, alert["kind"]) not in self._alerted:
+                self._alerted.add((place.run.run_id, alert["kind"]))
+                self._say(f"{time.monotonic() - self._began:7.1f} s  {'warning':<12}{called(place)}  {sentence(alert)}")
+
+    def _say(self, text: str) -> None:
         if self._live:
-            if place.status in (FAILED, REFUSED):
-                self._live.console.print(said, soft_wrap=True)
+            self._live.console.print(text, soft_wrap=True)
         else:
-            print(said, flush=True)
+            print(text, flush=True)
 
     def _table(self) -> Any:
         from rich.table import Table
 
         table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), title=self._head(), title_justify="left")
-        for title in ("cell", "step", ""):
+        for title in ("cell", "step", "", "alerts"):
             table.add_column(title, no_wrap=True)
         running = [place for place in self._places if place.status == RUNNING]
         for place in running[:MOST_ROWS]:
@@ -76,9 +91,9 @@ class SweepDisplay:
             of = state.get("of")
             step = f"{state['step']}/{of}" if of else state.get("phase", "starting")
             words = "  ".join(f"{name} {value}" for name, value in short_metrics(state.get("metrics") or {}))
-            table.add_row(called(place), step, words)
+            table.add_row(called(place), step, words, kinds(alerts_of(state)))
         if len(running) > MOST_ROWS:
-            table.add_row(f"and {len(running) - MOST_ROWS} more", "", "")
+            table.add_row(f"and {len(running) - MOST_ROWS} more", "", "", "")
         return table
 
     def _head(self) -> str:

@@ -11,6 +11,7 @@ from typing import Any
 
 from expctl.nested import leaves, mapping, number, sequence, text
 from expctl.runs import manifest, reading
+from expctl.runs.alerts import alerts_of, kinds
 from expctl.runs.files import Run, read_json
 from expctl.runs.reading import UnreadableError, read_yaml
 
@@ -18,7 +19,8 @@ BROKEN = "broken"
 UNDER_WAY = (manifest.CREATED, manifest.RUNNING)
 STATUSES = (*UNDER_WAY, manifest.COMPLETED, manifest.FAILED, manifest.INTERRUPTED)
 # What can be asked also while no run has it.
-ALWAYS = ("objective", "objective_name", "direction", "step", "steps", "seconds", "error", "damaged")
+ALWAYS = ("objective", "objective_name", "direction", "step", "steps", "seconds", "error", "damaged",
+          "alerts", "no_objective")  # fmt: skip
 # Nobody compares runs by these, and they would hide args.learning_rate behind its value at the last step.
 _METRICS_WITHOUT = ("learning_rate",)
 
@@ -38,6 +40,7 @@ def recorded(run: Run) -> dict[str, Any]:
     found: dict[str, Any] = {"run": run.run_id}
     names = ("status", "name", "started", "ended", "host", "folder", "command", "error")
     found |= {name: text(told.get(name)) for name in names} | {"attempts": len(sequence(told.get("attempts")))}
+    found["alerts"] = kinds(alerts_of(told)) or None
     found["typed"] = _keys(told.get("overrides"))
     settings = _flat({"versions": mapping(told.get("versions"))}) | _config(run, damaged)
     settings |= {group: text(option) for group, option in mapping(told.get("choices")).items()}
@@ -106,7 +109,7 @@ def _metrics(run: Run, status: str, damaged: list[str]) -> dict[str, Any]:
         return {}
     found = _numbers(summary.get("train")) | _numbers(summary.get("after"))
     found |= {f"before.{name}": value for name, value in _numbers(summary.get("before")).items()}
-    found |= {name: text(summary.get(name)) for name in ("objective_name", "direction")}
+    found |= {name: text(summary.get(name)) for name in ("objective_name", "direction", "no_objective")}
     steps = number(summary.get("steps"))
     found |= {"objective": number(summary.get("objective")), "step": steps, "steps": steps}
     return found | {"seconds": number(mapping(summary.get("seconds")).get("total"))}

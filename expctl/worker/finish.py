@@ -1,5 +1,6 @@
 """What a completed run leaves: the model with its card, and the summary, written last."""
 
+import math
 from typing import Any
 
 from transformers import Trainer
@@ -42,7 +43,8 @@ def write_summary(
     seconds: dict[str, float],
 ) -> None:
     """Write the model card, then `summary.json`: final and evaluation metrics and the objective."""
-    last = _last_training_row(run)
+    steps = trainer.state.global_step
+    last, measured_at = _last_measured(run)
     name = config["algorithm"]["objective"]
     if name not in after:
         # Nothing was held out: the training's own metric stands in, and is called what it is.
@@ -51,10 +53,11 @@ def write_summary(
     write_json(
         run.summary,
         {
-            "objective": after.get(name, last.get(name)),
+            **_objective(name, after, last),
             "objective_name": name,
+            "objective_step": steps if name in after else measured_at.get(name),
             "direction": config["algorithm"]["direction"],
-            "steps": trainer.state.global_step,
+            "steps": steps,
             "before": before,
             "after": after,
             "train": last,
@@ -69,15 +72,39 @@ def train_runtime(trainer: Trainer) -> float | None:
     return next((row["train_runtime"] for row in reversed(trainer.state.log_history) if "train_runtime" in row), None)
 
 
-def _last_training_row(run: Run) -> dict[str, float]:
-    rows = [row for row in read_metrics(run.metrics) if "loss" in row]
-    return {key: value for key, value in rows[-1].items() if key != "step"} if rows else {}
+def _objective(name: str, after: dict[str, float], last: dict[str, float | None]) -> dict[str, Any]:
+    """The objective, and where there is none the reason why."""
+    value = after.get(name, last.get(name))
+    if value is not None and math.isfinite(value):
+        return {"objective": value, "no_objective": None}
+    why = f"neither the evaluation nor the training logged {name}"
+    if name in after or name in last:
+        why = f"{name} was not a number (NaN or infinite) when it was measured last"
+    return {"objective": None, "no_objective": why}
+
+
+def _last_measured(run: Run) -> tuple[dict[str, float | None], dict[str, int]]:
+    """Of each metric of the training its last value, and at which step: one that samples nothing logs no reward."""
+    last: dict[str, float | None] = {}
+    steps: dict[str, int] = {}
+    for row in read_metrics(run.metrics):
+        if "loss" in row:
+            last |= {key: value for key, value in row.items() if key != "step"}
+            steps |= dict.fromkeys(row, row["step"])
+    return last, steps
+
+
+def _number(value: float | None) -> str:
+    """As the card says it: nothing where it was not measured."""
+    if value is None:
+        return ""
+    return f"{value:.4g}" if math.isfinite(value) else "not a number"
 
 
 def _write_card(run: Run, config: dict[str, Any], before: dict[str, float], after: dict[str, float]) -> None:
     manifest = read_json(run.manifest) or {}
     kept = [key for key in after if isinstance(after[key], float) and not is_timed(key)]
-    rows = "\n".join(f"| {key} | {before.get(key, float('nan')):.4g} | {after[key]:.4g} |" for key in kept)
+    rows = "\n".join(f"| {key} | {_number(before.get(key))} | {_number(after[key])} |" for key in kept)
     versions = ", ".join(f"{name} {number}" for name, number in (manifest.get("versions") or {}).items() if number)
     write_whole(
         run.model / "README.md",

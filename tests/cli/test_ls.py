@@ -65,7 +65,7 @@ def test_lines_for_programs_are_whole_and_name_what_differs(folder, capsys):
     run(folder, 0.7, args__learning_rate=0.25, status=manifest.FAILED)
     assert run_words(["ls"]) == 0
     lines = capsys.readouterr().out.splitlines()
-    assert all(line.count("\t") == 6 for line in lines)
+    assert all(line.count("\t") == 7 for line in lines)
     assert {line.split("\t")[-1] for line in lines} == {"args.learning_rate=0.5", "args.learning_rate=0.25"}
     assert "\033" not in "".join(lines)
 

@@ -154,7 +154,7 @@ def test_a_resumed_run_has_the_alerts_of_one_that_was_never_interrupted(tmp_path
     for name, attempts in (("whole", [cut]), ("in two", [cut[:4], cut[4:]]), ("before it is said", [cut[:2], cut[2:]])):
         run = Run(tmp_path / name)
         run.folder.mkdir()
-        write_json(run.manifest, {})
+        write_json(run.manifest, {"attempts": []})
         for logs in attempts:
             trained(run, logs)
         told.append(read_json(run.manifest)["alerts"])
@@ -165,7 +165,7 @@ def test_a_resumed_run_has_the_alerts_of_one_that_was_never_interrupted(tmp_path
 def test_steps_that_are_done_again_are_not_counted_twice(tmp_path):
     """The checkpoint was at step 2, the alert of step 3 is written again."""
     run = Run(tmp_path)
-    write_json(run.manifest, {})
+    write_json(run.manifest, {"attempts": []})
     cut = rows(range(1, 10), HEALTHY, GROUPS, {"completions/clipped_ratio": 1.0})
     trained(run, cut[:5])
     run.metrics.write_text("".join(json.dumps(row) + "\n" for row in cut[:2]))
