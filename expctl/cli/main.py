@@ -17,7 +17,17 @@ VERBS = {
 
 def main() -> None:
     """The console script."""
+    _insist_on_utf8()
     raise SystemExit(run_words(sys.argv[1:]))
+
+
+def _insist_on_utf8() -> None:
+    """Start anew in Python's UTF-8 mode where the locale has no other letters than ASCII's (`LC_ALL=C PYTHONUTF8=0`).
+
+    Not every library takes a path that the locale cannot decode; a worker inherits the mode.
+    """
+    if sys.getfilesystemencoding() == "ascii":
+        os.execve(sys.executable, [sys.executable, *sys.orig_argv[1:]], os.environ | {"PYTHONUTF8": "1"})
 
 
 def run_words(words: list[str]) -> int:

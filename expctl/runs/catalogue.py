@@ -90,7 +90,7 @@ class _Index:
     """What was read of the runs of one folder. Runs alike share their keys, so that the file stays small."""
 
     def __init__(self, folder: Path):
-        place = hashlib.sha256(str(folder.resolve()).encode()).hexdigest()[:16]
+        place = hashlib.sha256(os.fsencode(folder.resolve())).hexdigest()[:16]
         self._path = cache_root() / "runs" / f"{place}.json"
         self._keys: list[list[str]] = []
         self._runs: dict[str, list] = {}

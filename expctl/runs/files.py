@@ -105,7 +105,8 @@ def write_whole(path: Path, text: str) -> None:
     """Write a file so that a reader sees the old text or the new, never half (rename on the same file system)."""
     aside = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
     try:
-        with aside.open("w", encoding="utf-8") as file:
+        # A path that the locale could not decode is written as the bytes that it is.
+        with aside.open("w", encoding="utf-8", errors="surrogateescape") as file:
             file.write(text)
             file.flush()
             os.fsync(file.fileno())
@@ -115,7 +116,10 @@ def write_whole(path: Path, text: str) -> None:
 
 
 def write_json(path: Path, content: Any) -> None:
-    write_whole(path, json.dumps(content, indent=2, ensure_ascii=False) + "\n")
+    text = json.dumps(content, indent=2, ensure_ascii=False)
+    if not text.isascii() and any("\ud800" <= character <= "\udfff" for character in text):
+        text = json.dumps(content, indent=2)  # a path that the locale cannot decode; UTF-8 has no such characters
+    write_whole(path, text + "\n")
 
 
 def write_yaml(path: Path, content: Any) -> None:

@@ -2,6 +2,7 @@
 
 import contextlib
 import hashlib
+import os
 from pathlib import Path
 
 from expctl.places import cache_root
@@ -13,7 +14,7 @@ MOST = 100
 def remember(outputs: Path) -> None:
     """Remember an outputs folder; a home that cannot be written only costs the looking up by name from elsewhere."""
     outputs = outputs.resolve()
-    file = _folder() / hashlib.sha256(str(outputs).encode()).hexdigest()[:16]
+    file = _folder() / hashlib.sha256(os.fsencode(outputs)).hexdigest()[:16]
     with contextlib.suppress(OSError):
         if file.exists():
             file.touch()
