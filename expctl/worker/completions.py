@@ -58,6 +58,11 @@ class EvaluateCompletions(TrainerCallback):
         self._batch_size = batch_size
         self._loop, trainer.evaluation_loop = trainer.evaluation_loop, self._evaluation_loop
 
+    def shorten(self, rows: int, tokens: int) -> None:
+        """Sample fewer and shorter completions, for a check of what is done with them."""
+        self._rows = self._rows[:rows]
+        self._sampling["max_new_tokens"] = tokens
+
     def _evaluation_loop(self, *args: Any, metric_key_prefix: str = "eval", **kwargs: Any) -> Any:
         """The trainer's own loop, whose metrics then have the completions' among them."""
         found = self._loop(*args, metric_key_prefix=metric_key_prefix, **kwargs)

@@ -6,12 +6,9 @@ from typing import Any
 from transformers import Trainer
 
 from expctl.data.steps import NoStepError
-from expctl.worker.preflight import rewards
-from expctl.worker.preflight.wrong import Wrong, named_field, said
+from expctl.worker.preflight import rewards, shortened
+from expctl.worker.preflight.wrong import Wrong, field_of, said
 from expctl.worker.steps import check_some_step
-
-# Multiplications that a step may take to be done for the check: about a second on one core.
-MOST_WORK = 2e10
 
 
 def rows_of_a_step(args: Any) -> int:
@@ -33,6 +30,17 @@ def take(check: Any, trainer: Trainer, length: int | None) -> None:
         trainer.create_optimizer_and_scheduler(num_training_steps=steps)
     with check.phase("first batch", partial(check.of_args, otherwise="dataset")):
         next(iter(trainer.get_train_dataloader()), None)
+    if not check.wrong and shortened.is_cheap(trainer):
+        shortened.shorten(trainer)
+        with check.phase("a step", partial(_of_step, check)):
+            trainer.train()
+        if (
+            not check.wrong
+            and trainer.eval_dataset is not None
+            and (trainer.args.do_eval or trainer.args.eval_strategy != "no")
+        ):
+            with check.phase("an evaluation", partial(_of_step, check)):
+                shortened.check_metric(trainer, trainer.evaluate())
 
 
 def _of_batches(error: BaseException) -> Wrong:
@@ -43,10 +51,19 @@ def _of_batches(error: BaseException) -> Wrong:
 
 def _of_optimizer(check: Any, error: BaseException) -> Wrong:
     message = said(error)
-    field = named_field(message, check.argument_names())
+    field = field_of(message, check.config["args"], check.argument_names())
     if field is None:
         field = "lr_scheduler_type" if "schedule" in message.lower() or "lr" in message.lower() else "optim"
     return Wrong(message, f"args.{field}")
+
+
+def _of_step(check: Any, error: BaseException) -> Wrong:
+    if type(error).__name__ == "RewardError":
+        return _of_reward(check, error)
+    wrong = check.of_args(error, "")
+    if wrong.key:
+        return wrong
+    return Wrong(f"the first step fails: {wrong.what}", "algorithm", "EXPCTL_DEBUG=1 shows where")
 
 
 def _of_reward(check: Any, error: BaseException) -> Wrong:

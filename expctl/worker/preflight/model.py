@@ -66,7 +66,14 @@ def is_whole(model: PreTrainedModel) -> bool:
 def check_vocabulary(model: PreTrainedModel, tokenizer: Any, path: str) -> None:
     """Raise WrongError where the tokenizer can write a token for which the embedding has no row, or cannot end."""
     rows = model.get_input_embeddings().weight.shape[0]
-    highest = max(tokenizer.get_vocab().values(), default=-1)
+    vocabulary = tokenizer.get_vocab()
+    if len(vocabulary) <= len(tokenizer.all_special_tokens):
+        raise WrongError(
+            f"{path} holds no tokenizer: what is made without its files knows {len(vocabulary)} tokens",
+            "model.path",
+            "save it beside the model: tokenizer.save_pretrained(folder)",
+        )
+    highest = max(vocabulary.values())
     if highest >= rows:
         raise WrongError(
             f"the tokenizer of {path} has a token of id {highest}, and the model's embedding has {rows} rows",

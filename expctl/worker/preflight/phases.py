@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from dataclasses import asdict, fields, is_dataclass
 from typing import Any
 
-from expctl.worker.preflight.wrong import Wrong, WrongError, cause_of, named_field, said
+from expctl.worker.preflight.wrong import Wrong, WrongError, cause_of, field_of, said
 
 # What a launcher tells a rank; the preflight is one process by itself.
 RANKS = ("RANK", "LOCAL_RANK", "WORLD_SIZE", "LOCAL_WORLD_SIZE", "EXPCTL_WORLD_SIZE")
@@ -77,7 +77,7 @@ class Preflight:
     def of_args(self, error: BaseException, otherwise: str = "args") -> Wrong:
         """A `Wrong` of an error whose message may name a field of the trainer's arguments."""
         message = said(error)
-        field = named_field(message, self.argument_names())
+        field = field_of(message, self.config["args"], self.argument_names())
         return Wrong(message, f"args.{field}" if field else otherwise)
 
     def argument_names(self) -> list[str]:

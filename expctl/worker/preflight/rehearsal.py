@@ -11,7 +11,7 @@ from transformers import Trainer, set_seed
 from expctl.data.conversation import fit_to_tokenizer
 from expctl.worker import build
 from expctl.worker.preflight import data, first_step, model
-from expctl.worker.preflight.wrong import Wrong, named_field, said
+from expctl.worker.preflight.wrong import Wrong, WrongError, named_field, said
 
 # Rows that the trainer is made with: it may tokenize all that it is given.
 ROWS = 256
@@ -31,6 +31,8 @@ def phases(check: Any, folder: str) -> None:
         parts["train_dataset"], parts["eval_dataset"] = train, evaluation
     with check.phase("model and tokenizer", partial(_of_model, check)):
         parts["model"], parts["processing_class"] = model.model_and_tokenizer(config["model"])
+    with check.phase("trainer's own settings", lambda error: Wrong(said(error), "algorithm.trainer")):
+        check_free(config["algorithm"]["trainer"])
     with check.phase("adapter", lambda error: Wrong(said(error), _key_of("peft", config, error))):
         parts |= build.adapter(config)
     own: list[Any] = []
@@ -49,6 +51,30 @@ def phases(check: Any, folder: str) -> None:
     if trainer is None:
         return
     first_step.take(check, trainer, length)
+
+
+# What expctl gives to each trainer.
+OURS = (
+    "model",
+    "args",
+    "train_dataset",
+    "eval_dataset",
+    "processing_class",
+    "callbacks",
+    "peft_config",
+    "reward_funcs",
+)
+
+
+def check_free(node: dict[str, Any]) -> None:
+    """Raise WrongError where a keyword of the trainer is set that is given by a group of its own."""
+    for name in OURS:
+        if name in node:
+            raise WrongError(
+                f"the trainer's '{name}' comes from another group of the config",
+                f"algorithm.trainer.{name}",
+                "leave it out: model=, args., dataset=, callbacks=, peft= and reward= set these",
+            )
 
 
 def arguments(config: dict[str, Any], folder: str) -> Any:
@@ -155,9 +181,16 @@ def _of_trainer(check: Any, error: BaseException) -> Wrong:
     message = said(error)
     if "target_modules" in message or "target modules" in message.lower():
         return _of_targets(check, message)
-    if type(error).__module__.startswith("peft"):
-        return Wrong(message, "peft")
+    adapter = check.config["peft"]
+    field = _quoted(message, adapter or {})
+    if field:
+        return Wrong(message, f"peft.{field}")
     return check.of_args(error, "algorithm")
+
+
+def _quoted(message: str, node: dict[str, Any]) -> str | None:
+    """The key of a node that a message quotes."""
+    return next((name for name in node if f"`{name}`" in message or f"'{name}'" in message), None)
 
 
 def _of_targets(check: Any, message: str) -> Wrong:

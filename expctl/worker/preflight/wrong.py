@@ -5,6 +5,16 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 LONGEST = 400
+# Types whose names say nothing that their messages do not.
+PLAIN = (
+    "AssertionError",
+    "Excluded",
+    "FileNotFoundError",
+    "ImportError",
+    "RewardError",
+    "RuntimeError",
+    "ValueError",
+)
 
 
 @dataclass(frozen=True)
@@ -40,8 +50,7 @@ def cause_of(error: BaseException) -> BaseException:
 def said(error: BaseException) -> str:
     """Type and message of an error in one line, cut where it is long."""
     message = " ".join(str(error).split())
-    # These names say nothing that their messages do not.
-    plain = type(error).__name__ in ("ValueError", "RewardError", "Excluded", "FileNotFoundError", "RuntimeError")
+    plain = type(error).__name__ in PLAIN
     text = message if plain and message else f"{type(error).__name__}: {message}".rstrip(": ")
     return text if len(text) <= LONGEST else text[:LONGEST].rstrip() + " ..."
 
@@ -55,3 +64,28 @@ def named_field(message: str, fields: Iterable[str]) -> str | None:
         if name in known and (quoted or "_" in name):
             return name
     return None
+
+
+# What libraries call the fields by.
+CALLED = {
+    "learning rate": "learning_rate",
+    "max_new_tokens": "max_completion_length",
+    "batch_size": "per_device_train_batch_size",
+    "num_samples=0": "max_length",
+    "temperature": "temperature",
+    "top_p": "top_p",
+    "top_k": "top_k",
+    "scheduler": "lr_scheduler_type",
+}
+
+
+def field_of(message: str, given: dict[str, object], fields: Iterable[str]) -> str | None:
+    """The field of the trainer's arguments that a message is about: by its name, its value, or another name."""
+    fields = set(fields)
+    named = named_field(message, fields)
+    if named:
+        return named
+    for name, value in given.items():
+        if isinstance(value, str) and name in fields and re.search(rf"(?<![\w.]){re.escape(value)}(?![\w.])", message):
+            return name
+    return next((name for words, name in CALLED.items() if words in message and name in fields), None)
