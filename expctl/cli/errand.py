@@ -14,9 +14,10 @@ from expctl.cli.group import group_of_this_process, take_part
 from expctl.cli.run import run
 from expctl.config.experiment import Experiment
 from expctl.runs import manifest
+from expctl.runs.claim import leave_refused
 from expctl.runs.files import Run
 from expctl.runs.identity import run_of
-from expctl.runs.manifest import EXIT_FAILED, EXIT_INTERRUPTED
+from expctl.runs.manifest import EXIT_FAILED, EXIT_INTERRUPTED, REFUSED
 
 
 @dataclass(frozen=True)
@@ -45,6 +46,8 @@ class Errand:
         outcome = run(forced_once(experiment, begun))
         if outcome.exit_code == EXIT_INTERRUPTED:
             _interrupted(run_of(experiment), put_back)
+        if outcome.status == REFUSED:
+            leave_refused(forced_once(experiment, begun), f"refused: {outcome.error}")
         return outcome.objective
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from expctl.config.experiment import Experiment
 from expctl.places import REPLACED, first_free, outputs_of
-from expctl.runs import manifest, ranks
+from expctl.runs import manifest, provenance, ranks
 from expctl.runs.bundle import describe
 from expctl.runs.checkpoints import last_complete, step_of
 from expctl.runs.files import Run
@@ -95,6 +95,16 @@ def undo(claimed: Claim) -> None:
         manifest.undo_attempt(run, claimed.before)
     if claimed.held:
         claimed.held.release()
+
+
+def leave_refused(experiment: Experiment, error: str | None) -> None:
+    """A failed run that says why it was refused: who waits for it on another machine has only its files to read."""
+    claimed = claim(experiment)
+    if claimed.held is None:
+        return
+    manifest.start_attempt(claimed.run, claimed.from_step, provenance.versions())
+    manifest.end_attempt(claimed.run, manifest.FAILED, to_step=None, exit_code=manifest.EXIT_REFUSED, error=error)
+    claimed.held.release()
 
 
 def _completed(run: Run) -> dict[str, Any] | None:

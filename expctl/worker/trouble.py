@@ -33,7 +33,26 @@ def _cause(run: Run, world: int, error: BaseException) -> dict[str, object]:
         return {"error": ranks.describe(gone), "lost": [one["rank"] for one in gone]}
     if is_full_disk(error):
         return {"error": f"the disk is full ({run.folder}); make room: nothing that was complete is lost"}
-    return {"error": one_line(error)}
+    return {"error": one_line(error) + _advice(error)}
+
+
+# Words of a library's error -> what is meant, and what to do.
+ADVICE = {
+    "index out of range in self": "a token or a position beyond what the model's embedding has rows for: look at the "
+    "tokenizer of model.path, and at prompts longer than its max_position_embeddings",
+    "CUDA out of memory": "a smaller args.per_device_train_batch_size (with args.gradient_accumulation_steps), "
+    "args.gradient_checkpointing=true, fewer tokens, or peft=lora",
+    "DefaultCPUAllocator": "the memory of this machine is used up: a smaller args.per_device_train_batch_size",
+    "CUBLAS_STATUS_NOT_INITIALIZED": "most often the GPU's memory is used up: a smaller batch",
+    "device-side assert": "most often a token beyond the embedding: run once with hardware=cpu to see which",
+    "probability tensor contains": "the model gives NaN: a smaller args.learning_rate, or model.dtype=float32",
+    "NCCL": "the GPUs cannot talk to each other: NCCL_DEBUG=INFO shows why",
+}
+
+
+def _advice(error: BaseException) -> str:
+    said = str(error)
+    return next((f" ({advice})" for words, advice in ADVICE.items() if words in said), "")
 
 
 def _lost(run: Run) -> list[dict]:

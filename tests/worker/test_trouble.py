@@ -63,3 +63,14 @@ def test_a_full_disk_gives_back_what_was_half_written(tmp_path):
     report(run, 0, 1, OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)))
     assert not (run.checkpoints / ".writing").exists()
     assert "the disk is full" in read_json(run.outcome)["error"] and str(tmp_path) in read_json(run.outcome)["error"]
+
+
+@pytest.mark.parametrize(("said", "advice"), [
+    ("index out of range in self", "max_position_embeddings"),
+    ("CUDA out of memory. Tried to allocate 2 GiB", "per_device_train_batch_size"),
+    ("lost", ""),
+])  # fmt: skip
+def test_a_librarys_error_comes_with_what_to_do(tmp_path, said, advice):
+    report(Run(tmp_path), 0, 1, IndexError(said))
+    assert read_json(Run(tmp_path).outcome)["error"].startswith(f"IndexError: {said}")
+    assert advice in read_json(Run(tmp_path).outcome)["error"]
