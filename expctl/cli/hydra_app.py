@@ -1,6 +1,5 @@
 """Compose with Hydra and hand each composed experiment to a verb. Hydra's own flags keep working."""
 
-import argparse
 import os
 import sys
 import warnings
@@ -15,6 +14,7 @@ from omegaconf import DictConfig
 
 from expctl.config.experiment import Experiment, from_hydra, register_resolvers
 from expctl.config.hydra_errors import as_refusal
+from expctl.config.hydra_node import guard_hydra
 from expctl.config.locate import ROOT_CONFIG, own_conf
 from expctl.config.merged import note_merges
 from expctl.config.refusal import Refusal
@@ -34,11 +34,13 @@ def compose(
     """
     config_dirs, words = _take_config_dirs(words)
     _refuse_lone_sweep(words)
+    _refuse_pickled_job(words)
     # OmegaConf derives its loader from whatever stands here; libyaml's reads the same language several times faster.
     yaml.SafeLoader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
     register_resolvers()
     search_user_conf(config_dirs)
     note_merges()
+    guard_hydra(words)
     # Ray's plug-in registers a preset of the same name as ours, and Hydra takes that for a schema of it.
     warnings.filterwarnings("ignore", r"\s*'hydra/launcher/ray' is validated against ConfigStore schema")
     _know_the_mode(words)
@@ -53,24 +55,32 @@ def compose(
         if raised:
             return None
         try:
-            return verb(from_hydra(composed))
+            experiment = from_hydra(composed)
+        except Exception as error:
+            raised.append(_said_as_refusal(error, words))
+            return None
+        try:
+            return verb(experiment)
         except BaseException as error:
             raised.append(error)
 
     task.sweep = sweep
     try:
         hydra.main(version_base="1.3", config_path=str(own_conf()), config_name=ROOT_CONFIG)(task)()
-        if raised:
-            raise raised[0]
-    except Refusal:
-        raise
     except Exception as error:
-        refusal = as_refusal(error, [word for word in words if not word.startswith("--")])
-        if refusal is None:
-            raise
-        raise refusal from error
+        raise _said_as_refusal(error, words) from error
     finally:
         sys.argv = before
+    if raised:
+        raise raised[0]
+
+
+def _said_as_refusal(error: Exception, words: list[str]) -> Exception:
+    """The refusal that says what Hydra or OmegaConf complain of; any other error as it is."""
+    if isinstance(error, Refusal):
+        return error
+    refusal = as_refusal(error, [word for word in words if not word.startswith("--")])
+    return refusal or error
 
 
 def _know_the_mode(words: list[str]) -> None:
@@ -86,16 +96,31 @@ def _refuse_lone_sweep(words: list[str]) -> None:
         raise Refusal("a sweep needs -m", where=f"{chosen} (command line)", do=f"expctl -m {chosen} ...")
 
 
+def _refuse_pickled_job(words: list[str]) -> None:
+    """Hydra would unpickle the file, which runs whatever stands in it."""
+    for word in words:
+        name = word.partition("=")[0]
+        if len(name) > 4 and "--experimental-rerun".startswith(name):  # argparse takes abbreviations
+            raise Refusal(
+                "expctl does not read Hydra's pickled jobs",
+                where=f"{word} (command line)",
+                do="expctl rerun RUN does a run again from what it has kept",
+            )
+
+
 def is_multirun(words: list[str]) -> bool:
     return any(word in ("-m", "--multirun") for word in words)
 
 
 def _take_config_dirs(words: list[str]) -> tuple[list[str], list[str]]:
     """`--config-dir DIR` is taken from Hydra, which would search it last, so that its options can replace ours."""
-    parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
-    parser.add_argument("--config-dir", "-cd", action="append", default=[])
-    known, rest = parser.parse_known_args(words)
-    for folder in known.config_dir:
-        if not os.path.isdir(folder):
-            raise Refusal(f"no folder '{folder}'", where=f"--config-dir {folder} (command line)")
-    return known.config_dir, rest
+    folders, rest, left = [], [], iter(words)
+    for word in left:
+        name, given, folder = word.partition("=")
+        if name not in ("--config-dir", "-cd"):
+            rest.append(word)
+            continue
+        folders.append(folder if given else next(left, ""))
+        if not os.path.isdir(folders[-1]):
+            raise Refusal(f"no folder '{folders[-1]}'", where=f"--config-dir {folders[-1]} (command line)")
+    return folders, rest

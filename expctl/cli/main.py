@@ -4,7 +4,7 @@ import os
 import sys
 from importlib import import_module
 
-from expctl.cli.refuse import refuse
+from expctl.cli.refuse import fail, refuse
 from expctl.config.refusal import Refusal
 from expctl.printable import only_printable
 
@@ -58,6 +58,8 @@ def _run_words(words: list[str]) -> int:
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
+    except Exception as error:
+        return fail(error)
 
 
 def is_query(words: list[str]) -> bool:

@@ -36,3 +36,16 @@ def as_refusals(wrong: Sequence[Mapping[str, str]], sources: dict[str, str]) -> 
         where = set_by(each["key"], sources) if each["key"] else ""
         found.append(Refusal(each["what"], where=where, do=each["do"]))
     return found
+
+
+def fail(error: Exception) -> int:
+    """Say of an error that nobody foresaw what and where it was; the exit code of a failure."""
+    from expctl.runs.manifest import EXIT_FAILED
+
+    if os.environ.get("EXPCTL_DEBUG") == "1":
+        traceback.print_exception(error)
+    frame = traceback.extract_tb(error.__traceback__)[-1]
+    print(f"expctl: {type(error).__name__}: {' '.join(str(error).split())[:300]}", file=sys.stderr)
+    print(f"  in       {frame.filename}, line {frame.lineno}", file=sys.stderr)
+    print("  do       EXPCTL_DEBUG=1 shows the traceback; please report it with the command", file=sys.stderr)
+    return EXIT_FAILED

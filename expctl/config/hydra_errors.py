@@ -2,6 +2,8 @@
 
 import errno
 import re
+import traceback
+from pathlib import Path
 
 import yaml
 from hydra.errors import ConfigCompositionException, HydraException, MissingConfigException, OverrideParseException
@@ -32,7 +34,7 @@ def as_refusal(error: Exception, typed: list[str]) -> Refusal | None:
         key = error.full_key or str(error)
         return Refusal(f"'{key}' has no value yet", where=key, do=f"set it: expctl ... {key}=VALUE")
     if isinstance(error, OmegaConfBaseException):
-        return Refusal(_first_line(error), where=getattr(error, "full_key", None) or "the config files")
+        return Refusal(_first_line(error), where=_interpolated(error, typed))
     if isinstance(error, yaml.YAMLError):
         mark = getattr(error, "problem_mark", None)
         where = f"{mark.name}, line {mark.line + 1}" if mark else ""
@@ -44,7 +46,24 @@ def as_refusal(error: Exception, typed: list[str]) -> Refusal | None:
     if isinstance(error, OSError) and error.errno == errno.ENAMETOOLONG:
         longest = max(typed, key=len, default="")
         return Refusal("a name is too long to be one of a config group", where=f"{longest[:60]}... (command line)")
+    if _raised_in(error, ("hydra", "omegaconf", "antlr4")):
+        return Refusal(f"Hydra: {_first_line(error)}", where="command line", do="expctl --hydra-help")
     return None
+
+
+def _interpolated(error: OmegaConfBaseException, typed: list[str]) -> str:
+    """The word that holds the interpolation that failed, else the key, else the files."""
+    name = re.search(r"Interpolation key '([^']+)'", str(error))
+    word = next((word for word in typed if name and f"${{{name[1]}" in word), None)
+    if word:
+        return f"{word} (command line)"
+    return getattr(error, "full_key", None) or "the config files"
+
+
+def _raised_in(error: Exception, packages: tuple[str, ...]) -> bool:
+    """Whether it was one of these packages that raised the error."""
+    frames = traceback.extract_tb(error.__traceback__)
+    return bool(frames) and any(package in Path(frames[-1].filename).parts for package in packages)
 
 
 def _unknown_option(error: MissingConfigException, typed: list[str]) -> Refusal:
@@ -66,7 +85,9 @@ def _unknown_option(error: MissingConfigException, typed: list[str]) -> Refusal:
 def _no_option(typed: list[str]) -> Refusal:
     """A group was set to something that is no name of an option, such as null."""
     known = groups()
-    setter = next((word for word in typed if word.lstrip("+").partition("=")[0] in known), "the command line")
+    setter = next((word for word in typed if word.lstrip("+").partition("=")[0] in known), None)
+    if setter is None:
+        return Refusal("a config group needs the name of an option", where=" ".join(typed) + " (command line)")
     group = setter.lstrip("+").partition("=")[0]
     return Refusal(
         f"the group '{group}' needs the name of an option", where=f"{setter} (command line)", do=f"expctl list {group}"

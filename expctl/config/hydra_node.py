@@ -1,0 +1,150 @@
+"""What may stand under the key `hydra`: it is Hydra's own, and some of it runs code before any experiment is composed.
+
+Hydra instantiates callbacks, sweeper and launcher, configures logging with classes and factories that a config names,
+makes folders, and searches packages for config files. All of it is held to what expctl allows elsewhere.
+"""
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from hydra._internal.config_loader_impl import ConfigLoaderImpl
+from omegaconf import DictConfig, OmegaConf
+
+from expctl.config.refusal import Refusal
+from expctl.config.suggest import nearest
+from expctl.config.targets import ALLOWED, check_targets
+
+# Key -> targets, and the options of `hydra/<key>` that lead to them.
+PLUGINS = {
+    "launcher": ("hydra_plugins.expctl.", ("pool", "slurm", "ray")),
+    "sweeper": ("hydra_plugins.expctl.", ("grid", "sweep=optuna")),
+}
+# Runs have a folder of their own, and a log in it.
+FIXED = {
+    "run.dir": (".",),
+    "sweep.dir": ("outputs/sweeps/hydra",),
+    "sweep.subdir": (".",),
+    "output_subdir": (None,),
+    "job.chdir": (None, False),
+}
+LOGGING = ("job_logging", "hydra_logging")
+HANDLERS = ("logging.StreamHandler", "logging.NullHandler")
+STREAMS = ("ext://sys.stdout", "ext://sys.stderr")
+
+
+def guard_hydra(words: Sequence[str]) -> None:
+    """Have every composition of Hydra's checked, before anything is made of it.
+
+    Raises:
+        Refusal: a word has Hydra search a package that is not allowed.
+    """
+    _check_search_path(words)
+    if hasattr(ConfigLoaderImpl, "_expctl_guard"):
+        return
+    load = ConfigLoaderImpl.load_configuration
+
+    def load_and_check(self, *given: Any, **named: Any) -> DictConfig:
+        composed = load(self, *given, **named)
+        if composed.hydra.job.config_name is not None:  # else Hydra composes its own help
+            check_hydra(composed.hydra)
+        return composed
+
+    ConfigLoaderImpl.load_configuration = load_and_check
+    ConfigLoaderImpl._expctl_guard = True
+
+
+def check_hydra(node: DictConfig) -> None:
+    """Refuse what must not stand in Hydra's own part of a composed config.
+
+    Raises:
+        Refusal: a target outside the allowed packages, another launcher, sweeper, folder or log.
+    """
+    config = OmegaConf.to_container(node, resolve=False)
+    words = [str(word) for kind in config["overrides"].values() for word in kind]
+    for key in ("launcher", "sweeper"):
+        _check_plugin(key, config.get(key), words)
+    for key, allowed in FIXED.items():
+        _check_fixed(key, allowed, config, words)
+    for key in LOGGING:
+        _check_logging(f"hydra.{key}", config.get(key), words)
+    rest = {key: value for key, value in config.items() if key not in LOGGING}
+    for key in PLUGINS:
+        rest[key] = {name: value for name, value in rest[key].items() if name != "_target_"}
+    for refusal in check_targets({"hydra": rest}, [Path.cwd()]):
+        key = refusal.where.removesuffix("._target_")
+        refusal.where = _set_by(key, words)
+        raise refusal
+
+
+def _check_plugin(key: str, plugin: Any, words: list[str]) -> None:
+    prefix, options = PLUGINS[key]
+    target = plugin.get("_target_") if isinstance(plugin, dict) else None
+    if isinstance(target, str) and target.startswith(prefix):
+        return
+    typed = next((word for word in words if word.startswith((f"hydra/{key}=", f"hydra.{key}"))), "")
+    raise Refusal(
+        f"the cells of a sweep do not go through this {key}: it would pass over their checks, ledger and devices",
+        where=f"{typed} (command line)" if typed else f"hydra/{key}, a config file ({target})",
+        nearest=nearest(typed.partition("=")[2], options),
+        do=f"hydra/{key}={options[0]}; there are {', '.join(options)}",
+    )
+
+
+def _check_fixed(key: str, allowed: tuple, config: dict[str, Any], words: list[str]) -> None:
+    value: Any = config
+    for part in key.split("."):
+        value = value.get(part) if isinstance(value, dict) else None
+    if value not in allowed:
+        raise Refusal(
+            f"'hydra.{key}' is expctl's own, it is {value!r}",
+            where=_set_by(f"hydra.{key}", words),
+            do="leave it out; EXPCTL_OUTPUTS=FOLDER has runs elsewhere than in outputs/",
+        )
+
+
+def _check_logging(key: str, node: Any, words: list[str]) -> None:
+    """Handlers that write to the terminal, and nothing that `logging.config` would import, call or open."""
+    for inner, value in _leaves(node, key):
+        name = inner.rpartition(".")[2]
+        is_handler = ".handlers." in inner and name == "class" and value in HANDLERS
+        names_code = name in ("()", "class", "factory", "filename", "config") and not is_handler
+        reaches_out = isinstance(value, str) and value.startswith("ext://") and value not in STREAMS
+        if names_code or reaches_out:
+            raise Refusal(
+                f"'{inner}' is {value!r}: Hydra's log goes to the terminal and nowhere else",
+                where=_set_by(key, words),
+                do="leave it out; each run has a worker.log",
+            )
+
+
+def _check_search_path(words: Sequence[str]) -> None:
+    for word in words:
+        key, _, value = word.lstrip("+").partition("=")
+        packages = [part.split("/")[0].split(".")[0].strip("'\" ]") for part in value.split("pkg://")[1:]]
+        if key == "hydra.searchpath" and (unknown := [name for name in packages if name not in ALLOWED]):
+            raise Refusal(
+                f"'hydra.searchpath' would import the package {unknown[0]}",
+                where=f"{word} (command line)",
+                do="name a folder: --config-dir DIR",
+            )
+
+
+def _set_by(key: str, words: list[str]) -> str:
+    """The word that set a key, one above it, or one below it."""
+    for word in words:
+        typed = word.lstrip("+~").partition("=")[0].replace("/", ".")
+        if key == typed or key.startswith(f"{typed}.") or typed.startswith(f"{key}."):
+            return f"{word.lstrip('+')} (command line)"
+    return f"{key} (a config file)"
+
+
+def _leaves(node: Any, key: str) -> Iterator[tuple[str, Any]]:
+    if isinstance(node, dict):
+        for name, value in node.items():
+            yield from _leaves(value, f"{key}.{name}")
+    elif isinstance(node, list):
+        for position, value in enumerate(node):
+            yield from _leaves(value, f"{key}[{position}]")
+    else:
+        yield key, node
