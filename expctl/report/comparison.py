@@ -17,8 +17,11 @@ from expctl.compare.comparison import (
     Metric,
 )
 from expctl.compare.verdict import FEWEST, number, signed
+from expctl.printable import printable, shortened
 
 WIDTH = 100
+# Characters of a sentence.
+LONGEST = 3000
 # Beyond so many groups, a metric's sentences are those that say something; --json has all.
 MOST_SENTENCES = 8
 STYLES = {BETTER: "green", WORSE: "red", HIGHER: "cyan", LOWER: "cyan"}
@@ -69,7 +72,7 @@ def _table(metric: Metric, level: float) -> Any:
     differences = {one.group: one for one in metric.differences}
     finest, finest_difference = _finest(one.mean for one in metric.groups), _finest(map(_of, metric.differences))
     for one in [*([metric.start] if metric.start else []), *metric.groups]:
-        row = [one.group, str(one.count), _with_interval(one.mean, finest)]
+        row = [printable(shortened(one.group, LONGEST)), str(one.count), _with_interval(one.mean, finest)]
         row += [number(one.iqm.value, finest) if one.iqm else ""] if with_iqm else []
         if difference := differences.get(one.group):
             share = difference.improvement
@@ -121,7 +124,7 @@ def _print_item(console: Any, text: str, indent: int, word: str = "") -> None:
     """One sentence, its further lines indented; the word of its verdict in colour where there is any."""
     from rich.text import Text
 
-    lines = Text(text).wrap(console, console.width - indent)
+    lines = Text(printable(shortened(text, LONGEST))).wrap(console, console.width - indent)
     for place, line in enumerate(lines):
         if word:
             line.highlight_words([word], STYLES.get(word, ""))

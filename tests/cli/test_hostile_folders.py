@@ -219,6 +219,24 @@ def test_scripts_and_escapes_in_every_text_are_text_also_on_the_page(folder, cap
     assert run_words(["compare", str(folder / "outputs"), "--html", "page.html"]) in (0, 2)
 
 
+@pytest.mark.parametrize("value", VALUES, ids=range(len(VALUES)))
+def test_a_hostile_run_among_others_is_compared_or_left_out(folder, capsys, value):
+    good, bad = a_run(folder, seed=0), a_run(folder, seed=1, args__learning_rate=2.0)
+    summary = json.loads(bad.summary.read_text())
+    for name in ("eval_reward", "eval_completions/mean_length"):
+        summary["after"][name] = value
+    summary |= {"steps": value, "objective": value, "seconds": {"training": value}}
+    bad.summary.write_text(json.dumps(summary))
+    told = json.loads(bad.manifest.read_text())
+    told |= {"data": {"eval": value}, "ended": value, "devices": {"gpus": value, "cpu": value}, "git": {"sha": value}}
+    bad.manifest.write_text(json.dumps(told | {"choices": {"algorithm": value}, "versions": {"trl": value}}))
+    fabricated.write_metrics(bad, [{"step": step, "reward": value, "loss": value} for step in (1, 2)])
+    words = ["compare", str(good.folder), str(bad.folder)]
+    for more in ([], ["--json"], ["--html", "page.html", "--plots", "page-plots"]):
+        assert run_words([*words, *more]) in (0, 2)
+    assert run_words(["ls"]) == 0
+
+
 def test_a_command_and_a_config_folder_of_a_run_are_never_composed(folder, capsys):
     run = a_run(folder)
     told = json.loads(run.manifest.read_text())

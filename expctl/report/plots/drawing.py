@@ -6,6 +6,7 @@ from typing import Any
 
 from expctl.compare.comparison import Estimate, Metric, Summary
 from expctl.compare.curves import Curve, Curves, Trade
+from expctl.printable import printable, shortened
 from expctl.report.plots.style import DASHES, MARKERS, Theme, wrapped
 
 # How many markers a curve carries: enough to be told apart, too few to hide it.
@@ -53,7 +54,7 @@ def draw_final(metric: Metric, groups: Sequence[Summary], axes: Any, theme: Them
     axes.spines["left"].set_visible(False)
     for row in range(1, len(groups)):
         axes.axhline(-row + 0.68, color=theme.grid, linewidth=0.6)
-    axes.set_xlabel(metric.title)
+    axes.set_xlabel(_wrapped_axis(metric.title, 60))
 
 
 def dodge(number: int) -> float:
@@ -124,7 +125,7 @@ def _with_gaps(values: Sequence[float | None]) -> list[float]:
     return [math.nan if value is None else value for value in values]
 
 
-def _wrapped_axis(title: str) -> str:
+def _wrapped_axis(title: str, width: int = 30) -> str:
     import textwrap
 
-    return "\n".join(textwrap.wrap(title, 30))
+    return "\n".join(textwrap.wrap(printable(shortened(title, 200)), width))

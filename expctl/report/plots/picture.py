@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from expctl.printable import printable, shortened
 from expctl.report.plots.style import (
     CAPTION_ROW,
     CAPTION_WIDTH,
@@ -23,6 +24,9 @@ from expctl.report.plots.style import (
     styled,
     wrapped,
 )
+
+# Characters of a caption; beyond, it would be more of the picture than what is drawn.
+MOST_CAPTION = 1000
 
 
 @dataclass(frozen=True)
@@ -69,7 +73,7 @@ def write(picture: Picture, folder: Path) -> list[Path]:
     with styled(LIGHT, text_as_text=False):
         figure = _figure(picture, LIGHT, titled=True)
         figure.savefig(paths[0], dpi=200, metadata={"Software": None})
-        figure.savefig(paths[1], metadata={"Date": None, "Title": picture.title})
+        figure.savefig(paths[1], metadata={"Date": None, "Title": printable(picture.title)})
     return paths
 
 
@@ -98,7 +102,7 @@ def inline(picture: Picture, prefix: str) -> Inline:
 def _figure(picture: Picture, theme: Theme, *, titled: bool) -> Any:
     from matplotlib.figure import Figure
 
-    caption = textwrap.wrap(picture.caption, CAPTION_WIDTH) if titled else []
+    caption = textwrap.wrap(printable(shortened(picture.caption, MOST_CAPTION)), CAPTION_WIDTH) if titled else []
     above = 0.34 + CAPTION_ROW * len(caption) if titled else 0.0
     height = picture.height + LEGEND_ROW * lines_of(picture.legend) + above
     width = WIDTH if titled else PAGE_WIDTH
@@ -107,7 +111,7 @@ def _figure(picture: Picture, theme: Theme, *, titled: bool) -> Any:
     axes = figure.add_subplot(facecolor=theme.background or "none")
     picture.draw(axes, theme)
     if titled:
-        figure.text(0.02, 1 - 0.08 / height, picture.title, va="top", fontsize=11, fontweight="bold")
+        figure.text(0.02, 1 - 0.08 / height, printable(picture.title), va="top", fontsize=11, fontweight="bold")
         figure.text(0.02, 1 - 0.31 / height, "\n".join(caption), va="top", fontsize=8, color=theme.muted)
     if picture.legend:
         _add_legend(picture.legend, figure, axes)
