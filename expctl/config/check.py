@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from expctl.config.arithmetic import check_batches
+from expctl.config.bounds import check_bounds
 from expctl.config.combinations import check_combinations, check_ratio
 from expctl.config.combinations_bema import check_bema
 from expctl.config.experiment import Experiment
@@ -14,10 +15,12 @@ from expctl.config.hardware import check_hardware
 from expctl.config.inputs import check_inputs
 from expctl.config.parts import check_parts
 from expctl.config.refusal import Refusal, set_by
+from expctl.config.schedule import check_schedule
 from expctl.config.shape import check_shape
 from expctl.config.steps import check_steps
 from expctl.config.targets import check_targets
 from expctl.config.tracker import check_tracker
+from expctl.config.typed import check_typed
 from expctl.runs.masking import secrets
 
 
@@ -43,9 +46,11 @@ def _refusals(experiment: Experiment) -> list[Refusal]:
     found += check_secrets(experiment)
     found += check_tracker(experiment)
     found += check_hardware(experiment)
+    found = found or check_bounds(experiment)
     if found:
         return found
     found = check_batches(experiment) + check_combinations(experiment) + check_bema(experiment)
+    found += check_schedule(experiment) + check_typed(experiment)
     found += check_inputs(experiment)
     return found or check_steps(experiment)
 

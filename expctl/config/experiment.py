@@ -6,6 +6,7 @@ from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
+from expctl.config.implied import imply
 from expctl.launch import devices
 from expctl.nested import mapping
 from expctl.places import cache_root
@@ -53,6 +54,7 @@ def register_resolvers() -> None:
     OmegaConf.register_new_resolver(
         "expctl.bf16_gpu", lambda: devices.visible_gpus() > 0 and devices.gpu_runs_bf16(), replace=True
     )
+    OmegaConf.register_new_resolver("expctl.maximize", lambda direction: direction == "maximize", replace=True)
     OmegaConf.register_new_resolver("expctl.cache", lambda name: str(cache_root() / name), replace=True)
 
 
@@ -83,12 +85,14 @@ def frozen(composed: DictConfig, hydra: DictConfig, words: list[str], places: di
     if _is_hollow(config.get("experiment")):
         del config["experiment"]  # the group sets keys of the others, and has none
     typed = [word.removeprefix("++") for word in words]
+    sources = sources_of(typed)
+    imply(config, sources)
     return Experiment(
         config=config,
         choices={group: str(choice) for group, choice in _chosen(hydra)},
         overrides=typed,
         folder=Path.cwd(),
-        sources=sources_of(typed),
+        sources=sources,
         places=places,
         config_dirs=[str(config_folder) for config_folder in UserConfFirst.extra],
     )

@@ -1,0 +1,121 @@
+"""Numbers that no trainer can work with, by the name and meaning of the field (docstrings of TRL and transformers)."""
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+from expctl.config.experiment import Experiment
+from expctl.config.refusal import Refusal, set_by
+
+
+@dataclass(frozen=True)
+class Bound:
+    """From `low` to `high`; the ends belong to it unless `above` (of `low`) or `below` (of `high`) says otherwise."""
+
+    low: float
+    high: float = math.inf
+    above: bool = False
+    below: bool = False
+
+    def holds(self, value: float) -> bool:
+        low = value > self.low if self.above else value >= self.low
+        high = value < self.high if self.below else value <= self.high
+        return low and high
+
+    def __str__(self) -> str:
+        words = [f"above {self.low:g}" if self.above else f"at least {self.low:g}"]
+        if self.high < math.inf:
+            words.append(f"below {self.high:.10g}" if self.below else f"at most {self.high:.10g}")
+        return " and ".join(words)
+
+
+ONE_OR_MORE, NOT_NEGATIVE, POSITIVE = Bound(1), Bound(0), Bound(0, above=True)
+SHARE, BELOW_ONE = Bound(0, 1), Bound(0, 1, below=True)
+SHARE_ABOVE_ZERO = Bound(0, 1, above=True)
+NUMPY_SEED = Bound(0, 2**32 - 1)
+ARGS = {
+    **dict.fromkeys(
+        (
+            "per_device_train_batch_size",
+            "per_device_eval_batch_size",
+            "gradient_accumulation_steps",
+            "eval_accumulation_steps",
+            "max_completion_length",
+            "max_length",
+            "num_iterations",
+            "steps_per_generation",
+            "generation_batch_size",
+            "num_generations_eval",
+            "ref_model_sync_steps",
+            "vllm_tensor_parallel_size",
+            "dataloader_prefetch_factor",
+        ),
+        ONE_OR_MORE,
+    ),
+    **dict.fromkeys(
+        (
+            "learning_rate",
+            "weight_decay",
+            "adam_epsilon",
+            "max_grad_norm",
+            "warmup_steps",
+            "eval_delay",
+            "beta",
+            "epsilon",
+            "epsilon_high",
+            "dataloader_num_workers",
+            "neftune_noise_alpha",
+        ),
+        NOT_NEGATIVE,
+    ),
+    **dict.fromkeys(("logging_steps", "eval_steps", "save_steps", "temperature", "repetition_penalty"), POSITIVE),
+    **dict.fromkeys(("adam_beta1", "adam_beta2", "label_smoothing_factor"), BELOW_ONE),
+    **dict.fromkeys(("top_p", "vllm_gpu_memory_utilization"), SHARE_ABOVE_ZERO),
+    **dict.fromkeys(("min_p", "ref_model_mixup_alpha", "top_entropy_quantile"), SHARE),
+    **dict.fromkeys(("seed", "data_seed"), NUMPY_SEED),
+    "vllm_server_port": Bound(1, 65535),
+}
+PEFT = {"r": ONE_OR_MORE, "lora_alpha": POSITIVE, "lora_dropout": BELOW_ONE}
+# Below 1 they are a share of all steps.
+STEPS_OR_SHARE = ("logging_steps", "eval_steps", "save_steps")
+# Infinite is a value of its own: nothing is clipped.
+MAY_BE_INFINITE = ("max_grad_norm", "epsilon", "epsilon_high")
+LARGEST = 2**63 - 1
+
+
+def check_bounds(experiment: Experiment) -> list[Refusal]:
+    """Refuse numbers of `args` and `peft` outside of what their fields mean; null and unknown fields are let be."""
+    config, sources = experiment.config, experiment.sources
+    found = _outside(config["args"], "args", ARGS, sources)
+    return found + _outside(config["peft"] or {}, "peft", PEFT, sources)
+
+
+def _outside(node: dict[str, Any], group: str, bounds: dict[str, Bound], sources: dict[str, str]) -> list[Refusal]:
+    found = []
+    for name, value in node.items():
+        key = f"{group}.{name}"
+        fault = _fault(name, value, bounds.get(name)) if _is_number(value) else None
+        if fault:
+            found.append(Refusal(f"{key} is {value}; it must be {fault}", where=set_by(key, sources)))
+    return found
+
+
+def _fault(name: str, value: float, bound: Bound | None) -> str | None:
+    """What the number would have to be; None where it is that."""
+    if isinstance(value, int) and abs(value) > LARGEST:
+        return "a number that fits into 64 bits"
+    if math.isnan(value):
+        return "a number"
+    if bound is None:
+        return None
+    if math.isinf(value) and name not in MAY_BE_INFINITE:
+        return f"finite, {bound}"
+    if not bound.holds(value):
+        return str(bound)
+    if name in STEPS_OR_SHARE and value > 1 and not float(value).is_integer():
+        return "a whole number of steps, or a share of them below 1"
+    return None
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)

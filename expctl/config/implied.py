@@ -1,0 +1,52 @@
+"""What a typed setting means for settings that only a file gives: the one that was typed counts."""
+
+from typing import Any
+
+from expctl.config.annotation import admits
+from expctl.config.source import find
+from expctl.nested import mapping
+
+
+def imply(config: dict[str, Any], sources: dict[str, str]) -> None:
+    """Change `config` so that no preset makes void what was typed; what contradicts itself is left to the checks.
+
+    Args:
+        config: the resolved root config; its `args` are changed.
+        sources: dotted key -> how it was set, of the keys that were typed.
+    """
+    args = config.get("args")
+    if not isinstance(args, dict):
+        return
+    _whole_numbers(args)
+    if _alone(sources, "num_train_epochs", "max_steps") and args.get("max_steps"):
+        args["max_steps"] = -1
+    if _alone(sources, "eval_steps", "eval_strategy") and args.get("eval_strategy") in (None, "no", False):
+        args["eval_strategy"] = "steps"
+    if _alone(sources, "loss_type", "loss_weights") and "loss_weights" in args:
+        args["loss_weights"] = None
+    _best_by_objective(args, mapping(config.get("algorithm")))
+
+
+def _alone(sources: dict[str, str], typed: str, preset: str) -> bool:
+    """Whether one field was typed and the other was not."""
+    return f"args.{typed}" in sources and f"args.{preset}" not in sources
+
+
+def _best_by_objective(args: dict[str, Any], algorithm: dict[str, Any]) -> None:
+    """The best checkpoint is the one with the best objective, unless another metric is named."""
+    if not args.get("load_best_model_at_end") or args.get("metric_for_best_model"):
+        return
+    args["metric_for_best_model"] = algorithm.get("objective")
+    if args.get("greater_is_better") is None:
+        args["greater_is_better"] = algorithm.get("direction") == "maximize"
+
+
+def _whole_numbers(args: dict[str, Any]) -> None:
+    """1e2 is 100 where a field takes whole numbers only."""
+    whole = {name: value for name, value in args.items() if isinstance(value, float) and value.is_integer()}
+    definition = find(args.get("_target_")) if whole else None
+    for name, value in whole.items():
+        field = definition.fields.get(name) if definition else None
+        takes_int = field is not None and field.annotation is not None and admits(field.annotation, 1, field.owner)
+        if takes_int and not admits(field.annotation, 1.5, field.owner):
+            args[name] = int(value)

@@ -1,0 +1,85 @@
+"""What no trainer can do is refused by name and number before anything is created; what was typed counts."""
+
+import os
+
+import pytest
+
+from expctl.cli.hydra_app import compose
+from expctl.config.check import check
+
+DPO, SFT = "algorithm=dpo", "algorithm=sft"
+EVALUATE = ["args.eval_strategy=steps", "args.eval_steps=3"]
+# Words typed -> parts of what is said.
+REFUSED = {
+    "no rows": (["args.per_device_train_batch_size=0"], ["per_device_train_batch_size is 0", "at least 1"]),
+    "negative rate": (["args.learning_rate=-1"], ["learning_rate is -1", "at least 0"]),
+    "rate that is no number": (["args.learning_rate=nan"], ["learning_rate is nan"]),
+    "infinite rate": (["args.learning_rate=inf"], ["learning_rate is inf", "finite"]),
+    "no temperature": (["args.temperature=0"], ["temperature is 0", "above 0"]),
+    "no completion": (["args.max_completion_length=0"], ["max_completion_length is 0"]),
+    "no length": ([SFT, "args.max_length=0"], ["max_length is 0"]),
+    "never logged": (["args.logging_steps=0"], ["logging_steps is 0"]),
+    "never saved": (["args.save_steps=0"], ["save_steps is 0"]),
+    "steps and a half": (["args.save_steps=2.5"], ["save_steps", "2.5"]),
+    "nucleus": (["args.top_p=1.5"], ["top_p is 1.5", "at most 1"]),
+    "no iteration": (["args.num_iterations=0"], ["num_iterations is 0"]),
+    "huge": (["args.max_steps=99999999999999999999"], ["64 bits"]),
+    "rank 0": (["peft=lora", "peft.r=0"], ["peft.r is 0"]),
+    "best without evaluation": (["args.load_best_model_at_end=true"], ["load_best_model_at_end", "eval_strategy"]),
+    "save 4, evaluate 3": (
+        ["args.load_best_model_at_end=true", *EVALUATE, "args.save_steps=4"], ["save_steps=4", "eval_steps=3", "=6"]),
+    "no package of the optimizer": (["args.optim=galore_adamw"], ["galore-torch", "not installed"]),
+    "scheduler without its end": (["args.lr_scheduler_type=cosine_with_min_lr"], ["lr_scheduler_kwargs", "min_lr"]),
+    "plateau without evaluation": (["args.lr_scheduler_type=reduce_lr_on_plateau"], ["eval_strategy"]),
+    "weights of other losses": ([DPO, "args.loss_type=sigmoid", "args.loss_weights=[1,2]"], ["2 weights", "1 loss"]),
+    "steps and epochs": (["args.max_steps=3", "args.num_train_epochs=2"], ["max_steps=3", "num_train_epochs"]),
+    "steps of a strategy that is none": (["args.save_steps=3", "args.save_strategy=epoch"], ["save_steps=3", "epoch"]),
+    "engine that is off": (["args.vllm_server_port=9000"], ["vllm_server_port", "use_vllm"]),
+    "a model for the trainer": (["+algorithm.trainer.model=foo"], ["algorithm.trainer.model", "model.path"]),
+}  # fmt: skip
+ACCEPTED = {
+    "plain DPO": [DPO, "args.loss_type=sigmoid"],
+    "early stopping": ["callbacks=early_stopping"],
+    "early stopping of SFT": [SFT, "callbacks=early_stopping", "args.load_best_model_at_end=true"],
+    "a whole float": ["args.max_steps=1e2"],
+    "no clipping": ["args.max_grad_norm=0"],
+    "a share of the steps": ["args.save_steps=0.5"],
+    "steps by the presets": ["args.save_steps=3", "args.logging_steps=2"],
+}
+
+
+def composed(folder, words):
+    experiments = []
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        compose([*words, "hardware=cpu"], experiments.append)
+    return experiments[0]
+
+
+@pytest.mark.parametrize("case", REFUSED)
+def test_what_cannot_work_is_refused_by_name_and_number(case, tmp_path):
+    words, parts = REFUSED[case]
+    said = "\n".join(map(str, check(composed(tmp_path, words))))
+    assert [part for part in parts if part not in said] == [] and said, said
+    assert len(said.splitlines()) <= 20 and "cannot be checked" not in said
+    assert os.listdir(tmp_path) == []
+
+
+@pytest.mark.parametrize("case", ACCEPTED)
+def test_what_works_is_not_refused(case, tmp_path):
+    assert [str(refusal) for refusal in check(composed(tmp_path, ACCEPTED[case]))] == []
+
+
+def test_what_is_typed_counts_more_than_a_preset(tmp_path):
+    def args(*words):
+        return composed(tmp_path, words).config["args"]
+
+    assert args("args.num_train_epochs=3")["max_steps"] == -1
+    assert args("args.eval_steps=5")["eval_strategy"] == "steps"
+    assert args(DPO, "args.loss_type=sigmoid")["loss_weights"] is None
+    assert args("args.max_steps=1e2")["max_steps"] == 100
+    assert args("args.max_steps=7")["max_steps"] == 7
+    best = args("args.load_best_model_at_end=true", "args.eval_steps=5")
+    assert (best["metric_for_best_model"], best["greater_is_better"]) == ("eval_reward", True)
+    stopping = args(SFT, "callbacks=early_stopping")
+    assert (stopping["metric_for_best_model"], stopping["greater_is_better"]) == ("eval_loss", False)
