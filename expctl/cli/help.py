@@ -36,7 +36,8 @@ Any key of the composed config can be overridden; args.* are the trainer's own f
   expctl --config-dir DIR ...      groups of your own, before ours (conf/ of the working folder is found by itself)
   expctl --hydra-help              Hydra's other flags: --info, --shell-completion, ...
 
-Environment: EXPCTL_OUTPUTS (where runs go), EXPCTL_CACHE, EXPCTL_ALLOW (more packages for _target_), EXPCTL_DEBUG=1.
+Environment: EXPCTL_OUTPUTS (where runs go), EXPCTL_CACHE, EXPCTL_ALLOW (more packages for _target_), EXPCTL_DEBUG=1,
+EXPCTL_TELEMETRY=1 (libraries may report how they are used; off otherwise).
 Exit codes: 0 completed, 1 the run failed, 2 refused (nothing was created), 75 interrupted, the same command carries on.
 """
 

@@ -7,6 +7,7 @@ from importlib import import_module
 from expctl.cli.refuse import fail, refuse
 from expctl.config.refusal import Refusal
 from expctl.printable import only_printable
+from expctl.telemetry import silence
 
 # Verb -> the module that is it; without a verb, the words are Hydra's and the experiment is run.
 VERBS = {
@@ -18,6 +19,7 @@ VERBS = {
 def main() -> None:
     """The console script."""
     _insist_on_utf8()
+    silence(os.environ)  # for the libraries of every process that is started from here, too
     raise SystemExit(run_words(sys.argv[1:]))
 
 

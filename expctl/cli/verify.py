@@ -20,7 +20,7 @@ EXIT_PROVEN, EXIT_NOT_PROVEN = 0, 1
 ALSO = {"gspo": "gspo_token", "replay": "grpo_replay", "bema": "dpo_bema", "together": "composed"}
 # Several threads, a GPU, a launcher's group or a network would only make the small numbers come later or otherwise.
 QUIET = {"OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": "", "TOKENIZERS_PARALLELISM": "false"}
-QUIET |= {"HF_HUB_OFFLINE": "1", "HF_HUB_DISABLE_TELEMETRY": "1"}
+QUIET |= {"HF_HUB_OFFLINE": "1"}
 OF_A_LAUNCHER = ("RANK", "LOCAL_RANK", "WORLD_SIZE", "LOCAL_WORLD_SIZE", "MASTER_", "TORCHELASTIC_", "ACCELERATE_")
 
 

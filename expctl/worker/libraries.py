@@ -4,13 +4,14 @@ import gc
 import os
 from typing import Any
 
+from expctl.telemetry import silence
+
 
 def import_libraries(config: dict[str, Any]) -> None:
     """What the worker of this experiment imports; of the user's own code nothing, since that may do anything."""
     from hydra.utils import get_class
 
-    # Where mlflow is installed trl imports it for any run, and it would send word of how it is used.
-    os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
+    silence(os.environ)
     from expctl.worker import build, finish, record, together, trackers, watch  # noqa: F401
 
     for target in (config["algorithm"]["trainer"]["_target_"], config["args"]["_target_"]):
