@@ -44,7 +44,9 @@ class Experiment:
         choice = "_".join([self.choices.get(group) or "none", *parts])
         path = mapping(self.config.get(group)).get("path")
         if choice in ("local", "files") and path:
-            return Path(str(path)).stem.lower()
+            # A dot in the name of a model is part of it: Qwen3-0.6B.
+            named = Path(str(path)).name if group == "model" else Path(str(path)).stem
+            return named.lower()
         return choice
 
 

@@ -2,6 +2,7 @@
 
 from expctl import models
 from expctl.config.experiment import Experiment
+from expctl.config.model import check_model_settings
 from expctl.config.refusal import Refusal, set_by
 from expctl.config.rewards import check_rewards
 from expctl.config.source import find
@@ -20,7 +21,7 @@ def _check_model(experiment: Experiment) -> list[Refusal]:
         models.resolve(model["path"], revision=model.get("revision") or "main")
     except (FileNotFoundError, ValueError) as error:
         return [Refusal(str(error), where=set_by("model.path", experiment.sources))]
-    return []
+    return check_model_settings(experiment)
 
 
 def _check_reward(experiment: Experiment) -> list[Refusal]:

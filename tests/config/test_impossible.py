@@ -35,6 +35,9 @@ REFUSED = {
     "steps and epochs": (["args.max_steps=3", "args.num_train_epochs=2"], ["max_steps=3", "num_train_epochs"]),
     "steps of a strategy that is none": (["args.save_steps=3", "args.save_strategy=epoch"], ["save_steps=3", "epoch"]),
     "engine that is off": (["args.vllm_server_port=9000"], ["vllm_server_port", "use_vllm"]),
+    "short name of a format": (["model.dtype=bf16"], ["'bf16'", "bfloat16"]),
+    "attention without its package": (["model.attn_implementation=flash_attention_2"], ["flash-attn", "sdpa"]),
+    "another model under the toy's name": (["model.path=a_model"], ["a_model", "model=local model.path="]),
     "a model for the trainer": (["+algorithm.trainer.model=foo"], ["algorithm.trainer.model", "model.path"]),
 }  # fmt: skip
 ACCEPTED = {
@@ -50,6 +53,9 @@ ACCEPTED = {
 
 def composed(folder, words):
     experiments = []
+    (folder / "a_model").mkdir(exist_ok=True)
+    for name in ("config.json", "model.safetensors"):
+        (folder / "a_model" / name).write_text("{}")
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
         compose([*words, "hardware=cpu"], experiments.append)
@@ -57,12 +63,13 @@ def composed(folder, words):
 
 
 @pytest.mark.parametrize("case", REFUSED)
-def test_what_cannot_work_is_refused_by_name_and_number(case, tmp_path):
+def test_what_cannot_work_is_refused_by_name_and_number(case, tmp_path, monkeypatch):
     words, parts = REFUSED[case]
+    monkeypatch.chdir(tmp_path)
     said = "\n".join(map(str, check(composed(tmp_path, words))))
     assert [part for part in parts if part not in said] == [] and said, said
     assert len(said.splitlines()) <= 20 and "cannot be checked" not in said
-    assert os.listdir(tmp_path) == []
+    assert os.listdir(tmp_path) == ["a_model"]
 
 
 @pytest.mark.parametrize("case", ACCEPTED)
@@ -83,3 +90,8 @@ def test_what_is_typed_counts_more_than_a_preset(tmp_path):
     assert (best["metric_for_best_model"], best["greater_is_better"]) == ("eval_reward", True)
     stopping = args(SFT, "callbacks=early_stopping")
     assert (stopping["metric_for_best_model"], stopping["greater_is_better"]) == ("eval_loss", False)
+
+
+def test_a_model_is_called_by_the_whole_name_of_its_path(tmp_path):
+    experiment = composed(tmp_path, ["model=local", "model.path=Qwen/Qwen3-0.6B"])
+    assert experiment.label("model") == "qwen3-0.6b"
