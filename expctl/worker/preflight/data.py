@@ -36,7 +36,7 @@ def first_rows(dataset: Any, count: int = LOOKED_AT) -> list[dict[str, Any]]:
     return rows
 
 
-def check_kind(columns: list[str], kind: str, trainer: Any) -> None:
+def check_kind(columns: list[str], kind: str) -> None:
     """Raise WrongError where the columns that every trainer of this kind reads are not there."""
     needed = {"prompts": ("prompt",), "preferences": ("chosen", "rejected")}.get(kind, ())
     missing = [name for name in needed if name not in columns]

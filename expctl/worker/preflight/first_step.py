@@ -70,5 +70,10 @@ def _of_reward(check: Any, error: BaseException) -> Wrong:
     message = said(error)
     names = check.config["reward"]["functions"]
     name = next((name for name in names if f"'{name}'" in message), None)
-    do = "add **kwargs to the function" if "unexpected keyword argument" in message else ""
-    return Wrong(message, f"reward.functions.{name}" if name else "reward", do)
+    key = f"reward.functions.{name}._target_" if name else "reward"
+    do = ""
+    if "unexpected keyword argument" in message:
+        do = "add **kwargs to the function: it is given every column, and more"
+    elif "required positional argument" in message or "required keyword-only argument" in message:
+        do = f"its arguments are columns of the data ({', '.join(check.columns)}), or keys beside its _target_"
+    return Wrong(message, key, do)

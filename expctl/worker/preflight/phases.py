@@ -48,6 +48,7 @@ class Preflight:
         self.wrong: list[Wrong] = []
         self.traceback: str | None = None
         self.checked: list[str] = []
+        self.columns: list[str] = []
 
     def run(self) -> None:
         from expctl.worker.preflight import rehearsal

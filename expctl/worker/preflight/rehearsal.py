@@ -6,6 +6,7 @@ from functools import partial
 from typing import Any
 
 import torch
+from hydra.utils import get_class
 from transformers import Trainer, set_seed
 
 from expctl.data.conversation import fit_to_tokenizer
@@ -27,7 +28,8 @@ def phases(check: Any, folder: str) -> None:
     with check.phase("data", partial(_of_data, check)):
         train, evaluation = build.build(config["dataset"])
         rows = data.first_rows(train)
-        data.check_kind(list(rows[0]), config["algorithm"]["kind"], None)
+        check.columns = list(rows[0])
+        data.check_kind(check.columns, config["algorithm"]["kind"])
         parts["train_dataset"], parts["eval_dataset"] = train, evaluation
     with check.phase("model and tokenizer", partial(_of_model, check)):
         parts["model"], parts["processing_class"] = model.model_and_tokenizer(config["model"])
@@ -85,7 +87,7 @@ def arguments(config: dict[str, Any], folder: str) -> Any:
     node = dict(config["args"])
     hardware = config["hardware"]
     world = hardware["num_processes"] * hardware["num_machines"]
-    fields = build.build({"_target_": "hydra.utils.get_class", "path": node["_target_"]}).__dataclass_fields__
+    fields = get_class(node["_target_"]).__dataclass_fields__
     for name in ("per_device_train_batch_size", "per_device_eval_batch_size"):
         if world > 1 and name in fields:
             node[name] = (node.get(name) or fields[name].default) * world
