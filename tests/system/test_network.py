@@ -1,6 +1,7 @@
 """Nothing leaves the machine unless somebody says so: no name is looked up, no connection is made."""
 
 import os
+import sys
 from pathlib import Path
 
 import pytest
@@ -70,11 +71,15 @@ def test_what_somebody_has_set_is_left_alone():
     assert allowed == {"EXPCTL_TELEMETRY": "1"}
 
 
-def test_workers_and_their_children_are_told(tmp_path):
-    code = "import os; from expctl.worker.libraries import import_libraries as i; " \
-           "i({'algorithm': {'trainer': {'_target_': 'x.y'}}, 'args': {'_target_': 'x.y'}}); " \
-           "from huggingface_hub import constants as c; print(c.HF_HUB_DISABLE_TELEMETRY, os.environ['DO_NOT_TRACK'])"  # fmt: skip
-    import sys
+CHILD = """
+import os
+from huggingface_hub import constants
+print(constants.HF_HUB_DISABLE_TELEMETRY, os.environ["DO_NOT_TRACK"])
+"""
 
+
+def test_what_is_started_from_a_worker_is_told(tmp_path):
+    parts = {"algorithm": {"trainer": {"_target_": "x.y"}}, "args": {"_target_": "x.y"}}
+    code = f"from expctl.worker.libraries import import_libraries\nimport_libraries({parts})\n{CHILD}"
     done = run(sys.executable, "-c", code, cwd=tmp_path)
     assert done.stdout.split() == ["True", "1"], done.stderr
