@@ -1,5 +1,7 @@
 """Is what the experiment reads there: model, data, columns, a reward?"""
 
+from pathlib import Path
+
 from expctl import models
 from expctl.config.experiment import Experiment
 from expctl.config.model import check_model_settings
@@ -7,6 +9,7 @@ from expctl.config.refusal import Refusal, set_by
 from expctl.config.rewards import check_rewards
 from expctl.config.source import find
 from expctl.data.check import check_dataset
+from expctl.models.files import check_files
 
 
 def check_inputs(experiment: Experiment) -> list[Refusal]:
@@ -18,7 +21,9 @@ def check_inputs(experiment: Experiment) -> list[Refusal]:
 def _check_model(experiment: Experiment) -> list[Refusal]:
     model = experiment.config["model"]
     try:
-        models.resolve(model["path"], revision=model.get("revision") or "main")
+        location = models.resolve(model["path"], revision=model.get("revision") or "main")
+        if location.kind == "folder":
+            check_files(Path(location.source))
     except (FileNotFoundError, ValueError) as error:
         return [Refusal(str(error), where=set_by("model.path", experiment.sources))]
     return check_model_settings(experiment)

@@ -81,6 +81,8 @@ def _check_folder(folder: Path) -> None:
             raise ValueError(_gguf(where))
         if (folder / "adapter_config.json").is_file():
             raise ValueError(f"{where} holds a PEFT adapter, not a model. Merge it into its base model first.")
+        if (folder / "model" / "config.json").is_file():
+            raise ValueError(f"{where} is a run, not its model. Give model.path={folder / 'model'}.")
         inner = [file.parent for file in (*folder.glob("*/config.json"), *folder.glob("*/*/config.json"))]
         hint = f" Did you mean {min(inner)}?" if inner else " Give a folder written by save_pretrained."
         raise ValueError(f"{where} holds no config.json, so no model.{hint}")

@@ -1,9 +1,12 @@
 """What no trainer can do is refused by name and number before anything is created; what was typed counts."""
 
 import os
+import shutil
+from pathlib import Path
 
 import pytest
 
+from expctl import models
 from expctl.cli.hydra_app import compose
 from expctl.config.check import check
 
@@ -53,9 +56,7 @@ ACCEPTED = {
 
 def composed(folder, words):
     experiments = []
-    (folder / "a_model").mkdir(exist_ok=True)
-    for name in ("config.json", "model.safetensors"):
-        (folder / "a_model" / name).write_text("{}")
+    shutil.copytree(Path(models.__file__).parent / "tiny", folder / "a_model", dirs_exist_ok=True)
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
         compose([*words, "hardware=cpu"], experiments.append)
