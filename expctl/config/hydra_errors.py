@@ -9,6 +9,7 @@ import yaml
 from hydra.errors import ConfigCompositionException, HydraException, MissingConfigException, OverrideParseException
 from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
 
+from expctl.config.as_option import path_as_option
 from expctl.config.extras import PRESETS, missing
 from expctl.config.groups import groups
 from expctl.config.locate import own_conf
@@ -73,6 +74,8 @@ def _unknown_option(error: MissingConfigException, typed: list[str]) -> Refusal:
     options = [name for name in error.options or [] if not name.startswith("_")]
     if not group:
         return Refusal(f"no config '{error.missing_cfg_file}'", where="command line", do="expctl list")
+    if refusal := path_as_option(group, option, typed):
+        return refusal
     setter = next((o for o in typed if o.lstrip("+").startswith(f"{group}=")), f"{group}={option}")
     return Refusal(
         f"no option '{option}' in group '{group}'; it has {', '.join(options)}",
