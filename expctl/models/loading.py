@@ -3,6 +3,7 @@
 import logging
 
 import torch
+from peft import PeftModel
 from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
 
 from expctl.models.locations import resolve
@@ -23,7 +24,8 @@ def load(
     """Load a model and its tokenizer.
 
     Args:
-        path: `embedded:<name>`, a folder, or a hub id (see `expctl.models.resolve`).
+        path: `embedded:<name>`, a folder, or a hub id (see `expctl.models.resolve`). An adapter of PEFT is merged into
+            its base model.
         dtype: of the weights: "float32", "bfloat16", "float16", or "auto" for the one that they were saved in.
         attn_implementation: transformers' name of an attention, e.g. "sdpa"; None lets transformers choose.
         **kwargs: to `from_pretrained` of both, e.g. `revision` or `trust_remote_code`.
@@ -48,6 +50,9 @@ def load(
         raise ValueError(
             f"model.path={path} holds quantized weights ({model.quantization_method}): train a plain model."
         )
+    if location.adapter:
+        model = PeftModel.from_pretrained(model, location.adapter).merge_and_unload()
+        model.requires_grad_(True)  # an adapter freezes what it is laid over
     return model, fit_together(model, AutoTokenizer.from_pretrained(location.source, **kwargs), path)
 
 

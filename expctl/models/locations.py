@@ -21,11 +21,13 @@ _WEIGHTS = ("model.safetensors", "pytorch_model.bin")
 class Location:
     """`kind`: "embedded", "folder", "cache" (a hub id that is downloaded) or "hub" (one that has to be).
 
-    `source` is what `from_pretrained` takes: the folder, or the id where the model has to be downloaded.
+    `source` is what `from_pretrained` takes: the folder, or the id where the model has to be downloaded. `adapter` is a
+    folder with a PEFT adapter that is merged into it.
     """
 
     kind: str
     source: str
+    adapter: str | None = None
 
 
 def resolve(path: str, *, revision: str = "main") -> Location:
@@ -43,6 +45,8 @@ def resolve(path: str, *, revision: str = "main") -> Location:
     if path.startswith(EMBEDDED_PREFIX):
         return Location("embedded", str(_embedded_folder(path.removeprefix(EMBEDDED_PREFIX))))
     folder = Path(path).expanduser()
+    if _is_adapter(folder):
+        return _adapted(folder)
     if folder.exists():
         _check_folder(folder)
         return Location("folder", str(folder.resolve()))
@@ -79,9 +83,7 @@ def _check_folder(folder: Path) -> None:
     if not (folder / "config.json").is_file():
         if any(folder.glob("*.gguf")):
             raise ValueError(_gguf(where))
-        if (folder / "adapter_config.json").is_file():
-            raise ValueError(f"{where} holds a PEFT adapter, not a model. Merge it into its base model first.")
-        if (folder / "model" / "config.json").is_file():
+        if (folder / "model" / "config.json").is_file() or _is_adapter(folder / "model"):
             raise ValueError(f"{where} is a run, not its model. Give model.path={folder / 'model'}.")
         inner = [file.parent for file in (*folder.glob("*/config.json"), *folder.glob("*/*/config.json"))]
         hint = f" Did you mean {min(inner)}?" if inner else " Give a folder written by save_pretrained."
@@ -91,6 +93,32 @@ def _check_folder(folder: Path) -> None:
             f"{where} has a config.json but not all of its weights (model.safetensors, or every shard that its "
             "index names). Copy the missing files, or save the model again."
         )
+
+
+def _is_adapter(folder: Path) -> bool:
+    return (folder / "adapter_config.json").is_file() and not (folder / "config.json").is_file()
+
+
+def _adapted(folder: Path) -> Location:
+    """The base model of an adapter, with the adapter that is merged into it.
+
+    Raises:
+        FileNotFoundError, ValueError: the adapter names no base model, or one that is not here.
+    """
+    where = f"model.path={folder}"
+    try:
+        base = json.loads((folder / "adapter_config.json").read_text(encoding="utf-8"))["base_model_name_or_path"]
+    except (ValueError, KeyError, TypeError):
+        base = None
+    if not isinstance(base, str) or not base:
+        raise ValueError(f"{where} holds a PEFT adapter whose adapter_config.json names no base_model_name_or_path.")
+    if _is_adapter(Path(base).expanduser()):
+        raise ValueError(f"{where} holds a PEFT adapter for another adapter, {base}. Merge that one first.")
+    try:
+        found = resolve(base)
+    except (FileNotFoundError, ValueError) as error:
+        raise type(error)(f"{where} holds a PEFT adapter for {base}, which cannot be used.\n{error}") from error
+    return Location(found.kind, found.source, adapter=str(folder.resolve()))
 
 
 def _has_all_weights(folder: Path) -> bool:

@@ -5,6 +5,7 @@ from typing import Any
 
 from transformers import Trainer
 
+from expctl.models import resolve
 from expctl.runs.drift import is_timed
 from expctl.runs.files import Run, read_json, read_metrics, write_json, write_whole
 
@@ -29,9 +30,18 @@ Started from `{model}`; seed {seed}. Versions: {versions}.
 """
 
 
-def save_model(trainer: Trainer, run: Run) -> None:
+def save_model(trainer: Trainer, run: Run, config: dict[str, Any]) -> None:
     """Write the final weights (or the adapter) and the tokenizer; on every rank, since sharded weights need all."""
     trainer.save_model(str(run.model))
+    if trainer.is_world_process_zero():
+        _name_the_base(run, config["model"]["path"])
+
+
+def _name_the_base(run: Run, path: str) -> None:
+    """An adapter names its base model as the config does: peft writes where it lies in this machine's cache."""
+    file = run.model / "adapter_config.json"
+    if file.is_file() and resolve(path).kind != "folder":
+        write_json(file, read_json(file) | {"base_model_name_or_path": path})
 
 
 def write_summary(

@@ -126,7 +126,7 @@ def train(run: Run, config: dict[str, Any], stop: StopRequest, progress: Progres
     except StoppedError:
         return INTERRUPTED
     progress.phase("saving the model")
-    finish.save_model(trainer, run)
+    finish.save_model(trainer, run, config)
     seconds = {"start": built - began, "training": trained - built, "total": time.perf_counter() - began}
     if trainer.is_world_process_zero():
         finish.write_summary(trainer, run, config, before, after, seconds)

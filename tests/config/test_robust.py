@@ -8,6 +8,7 @@ from expctl.cli.hydra_app import compose
 from expctl.config import check as checks
 from expctl.config.check import check
 from expctl.config.hydra_errors import as_refusal
+from expctl.config.refusal import Refusal
 
 ODD = {
     "a list for a number": ["hardware.hang_minutes=[1,2]"],
@@ -57,3 +58,23 @@ RENAMED = [("warmup_ratio", "warmup_steps"), ("evaluation_strategy", "eval_strat
 def test_a_field_of_earlier_versions_is_told_its_name_of_today(field, right):
     (refusal,) = refusals([f"args.{field}=0.1"])
     assert refusal.nearest == [right] and right in refusal.do
+
+
+PATHS = {
+    "model=Qwen/Qwen3-0.6B": "model=qwen3_0_6b",
+    "model=meta/llama": "model=local model.path=meta/llama",
+    "model=./folder": "model=local model.path=./folder",
+    "dataset=openai/gsm8k": "dataset=gsm8k",
+    "dataset=rows/mine.jsonl": "dataset=files dataset.path=rows/mine.jsonl",
+    "dataset=somebody/some_set": "download it",
+}
+
+
+@pytest.mark.parametrize(("word", "advice"), PATHS.items())
+def test_a_path_where_an_option_belongs_is_told_where_it_goes(word, advice, tmp_path, monkeypatch):
+    (tmp_path / "rows").mkdir()
+    (tmp_path / "rows" / "mine.jsonl").write_text("{}\n")
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(Refusal) as refused:
+        refusals([word])
+    assert advice in refused.value.do and refused.value.where == f"{word} (command line)"

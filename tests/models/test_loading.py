@@ -1,7 +1,10 @@
 """What `load` hands to a trainer."""
 
+import json
+
 import pytest
 import torch
+from peft import PeftModel
 from transformers import AutoTokenizer
 
 from expctl import models
@@ -83,3 +86,43 @@ def test_what_was_loaded_can_be_saved_and_loaded_again(resaved):
     model, _ = models.load(folder)
     original, _ = models.load("embedded:tiny")
     assert all(torch.equal(*pair) for pair in zip(model.parameters(), original.parameters(), strict=True))
+
+
+@pytest.fixture
+def adapter(tmp_path):
+    """`adapter(base) -> folder`: a LoRA adapter with weights of its own, that says it is for `base`."""
+    from peft import LoraConfig, get_peft_model
+
+    def save(base: str) -> str:
+        model, tokenizer = models.load("embedded:tiny")
+        torch.manual_seed(0)
+        adapted = get_peft_model(model, LoraConfig(r=2, target_modules="all-linear", init_lora_weights=False))
+        adapted.save_pretrained(tmp_path / "adapter")
+        tokenizer.save_pretrained(tmp_path / "adapter")
+        file = tmp_path / "adapter" / "adapter_config.json"
+        file.write_text(json.dumps(json.loads(file.read_text()) | {"base_model_name_or_path": base}))
+        return str(tmp_path / "adapter")
+
+    return save
+
+
+def test_an_adapter_is_merged_into_its_base_model_and_trains_all_weights(adapter):
+    folder = adapter("embedded:tiny")
+    merged, tokenizer = models.load(folder)
+    plain, _ = models.load("embedded:tiny")
+    attached = PeftModel.from_pretrained(models.load("embedded:tiny")[0], folder)
+    ids = tokenizer("12+34=", return_tensors="pt")
+    assert type(merged) is type(plain) and all(weight.requires_grad for weight in merged.parameters())
+    assert torch.allclose(merged(**ids).logits, attached(**ids).logits, atol=1e-4)
+    assert not torch.allclose(merged(**ids).logits, plain(**ids).logits, atol=1e-2)
+
+
+@pytest.mark.parametrize(
+    ("base", "said"),
+    [("/nowhere/at/all", "cannot be used"), ("", "names no base_model"), (None, "names no base_model")],
+)
+def test_an_adapter_whose_base_model_is_not_here_is_refused_with_both(base, said, adapter):
+    folder = adapter(base)
+    with pytest.raises((FileNotFoundError, ValueError), match=said) as refused:
+        models.resolve(folder)
+    assert folder in str(refused.value)

@@ -131,3 +131,5 @@ def test_lora_trains_and_saves_an_adapter(tmp_path):
     assert done.returncode == 0, done.stderr
     adapter = load_file(only_run(tmp_path) / "model" / "adapter_model.safetensors")
     assert any(weight.abs().sum() > 0 for name, weight in adapter.items() if "lora_B" in name)
+    written = json.loads((only_run(tmp_path) / "model" / "adapter_config.json").read_text())
+    assert written["base_model_name_or_path"] == "embedded:tiny"  # and no path of this machine
