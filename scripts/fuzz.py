@@ -14,11 +14,15 @@ import argparse
 import os
 import random
 import shlex
+import shutil
+import signal
 import subprocess
 import sys
 import tempfile
 import time
+import traceback
 import unicodedata
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -78,20 +82,20 @@ class Answer:
         return found
 
 
-def main() -> int:
-    """Draw the commands, check them all, run some of those that were accepted."""
+def main(arguments: list[str] | None = None, environment: dict[str, str] | None = None) -> int:
+    """Draw the commands, check them all, run some of those that were accepted (in `environment`, where it is given)."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--count", type=int, default=1000, help="commands to check")
     parser.add_argument("--train", type=int, default=0, help="accepted commands to run for two steps")
     parser.add_argument("--seed", type=int, default=0)
-    chosen = parser.parse_args()
+    chosen = parser.parse_args(arguments)
     began = time.monotonic()
     with tempfile.TemporaryDirectory() as folder:
         answers, bad = check_all(chosen.count, chosen.seed, Path(folder))
         accepted = [answer.words for answer in answers if answer.code == 0]
         print(f"{len(answers)} commands, {len(accepted)} accepted, {bad} answered badly, "
               f"{time.monotonic() - began:.0f} s")  # fmt: skip
-        failed = train_all(accepted[: chosen.train], Path(folder))
+        failed = train_all(accepted[: chosen.train], Path(folder), environment)
     return int(bad > 0 or failed * 50 > chosen.train)
 
 
@@ -173,8 +177,6 @@ def checked(words: list[str], folder: Path) -> Answer:
             os.dup2(answer, 1)
             os.dup2(answer, 2)
             os.chdir(folder)
-            import signal
-
             signal.alarm(LIMIT_SECONDS)
             code = typed(words)
         finally:
@@ -187,8 +189,6 @@ def checked(words: list[str], folder: Path) -> Answer:
 
 def typed(words: list[str]) -> int:
     """The exit code of the command, as the shell would see it."""
-    import traceback
-
     from expctl.cli.main import run_words
 
     sys.argv = ["expctl", "check", *words]
@@ -204,24 +204,31 @@ def typed(words: list[str]) -> int:
     return code
 
 
-def train_all(commands: list[list[str]], folder: Path) -> int:
-    """Run commands for two steps; how many failed in the worker."""
-    failed, refused = 0, 0
-    for number, words in enumerate(commands):
-        place = folder / f"run-{number}"
-        place.mkdir()
-        keys = {word.lstrip("+~").partition("=")[0] for word in words}
-        algorithm = [word for word in words if word.startswith("algorithm=")] or ["algorithm=gfpo"]
-        small = [f"{key}={value}" for key, value in SMALL.items() if key not in keys and fits(key, algorithm[0])]
-        ran = subprocess.run([COMMAND, *words, *small], cwd=place, capture_output=True, text=True, timeout=900)
-        refused += ran.returncode == 2
-        if ran.returncode not in (0, 2):
-            failed += 1
-            print(f"FAILED ({ran.returncode}): expctl {shlex.join([*words, *small])}"[:800])
-            print("    " + "\n    ".join((ran.stdout + ran.stderr).splitlines()[-8:])[:1500])
+def train_all(commands: list[list[str]], folder: Path, environment: dict[str, str] | None = None) -> int:
+    """Run commands for two steps, two at a time; how many failed in the worker."""
+    places = [folder / f"run-{number}" for number in range(len(commands))]
+    with ThreadPoolExecutor(max_workers=2) as pool:
+        answers = list(pool.map(lambda words, place: trained(words, place, environment), commands, places))
+    failed = [answer for answer in answers if answer.code not in (0, 2)]
+    for answer in failed:
+        print(f"FAILED ({answer.code}): expctl {shlex.join(answer.words)}"[:800])
+        print("    " + "\n    ".join(answer.text.splitlines()[-8:])[:1500])
+    refused = sum(answer.code == 2 for answer in answers)
     if commands:
-        print(f"{len(commands)} accepted commands run for two steps: {failed} failed, {refused} refused")
-    return failed
+        print(f"{len(commands)} accepted commands run for two steps: {len(failed)} failed, {refused} refused")
+    return len(failed)
+
+
+def trained(words: list[str], place: Path, environment: dict[str, str] | None) -> Answer:
+    """What became of a command with two steps, in a folder of its own."""
+    place.mkdir()
+    keys = {word.lstrip("+~").partition("=")[0] for word in words}
+    algorithm = [word for word in words if word.startswith("algorithm=")] or ["algorithm=gfpo"]
+    small = [f"{key}={value}" for key, value in SMALL.items() if key not in keys and fits(key, algorithm[0])]
+    command = [COMMAND, *words, *small]
+    ran = subprocess.run(command, cwd=place, env=environment, capture_output=True, text=True, timeout=1800)
+    shutil.rmtree(place)
+    return Answer([*words, *small], ran.returncode, ran.stdout + ran.stderr)
 
 
 def fits(key: str, algorithm: str) -> bool:
