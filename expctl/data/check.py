@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from expctl.data import gsm8k_location, peek
-from expctl.data.columns import check_columns, check_kind, check_task
+from expctl.data.columns import check_kind, check_task
 
 _REGISTERED = re.compile(r'^(?:DATASET_NAME = |register_dataset\(\s*)"(\w+)"', re.MULTILINE)
 
@@ -30,13 +30,25 @@ def _files(options: dict[str, Any]) -> None:
         raise ValueError("dataset=files needs a file: dataset.path=<file> (JSONL, JSON, CSV, TSV or Parquet).")
     for key in ("path", "eval_path"):
         path = options.get(key)
-        if path is None:
-            continue
-        where = f"dataset.{key}={path}"
-        existing = peek.columns_of(path, key=f"dataset.{key}")
-        if peek.is_empty(path, key=f"dataset.{key}"):
-            raise ValueError(f"{where} is empty: it has no row to train or evaluate on.")
-        check_columns(existing, kind=options["kind"], columns=dict(options.get("columns") or {}), where=where)
+        if path is not None:
+            _file(str(path), f"dataset.{key}", options)
+    _check_two_files(options["path"], options.get("eval_path"))
+
+
+def _file(path: str, key: str, options: dict[str, Any]) -> None:
+    columns = dict(options.get("columns") or {})
+    if peek.is_empty(path, key=key):
+        raise ValueError(f"{key}={path} is empty: it has no row to train or evaluate on.")
+    shape = peek.shape_of(path, key=key, kind=options["kind"], columns=columns)
+    peek.check_first_rows(path, shape, key=key)
+
+
+def _check_two_files(path: str, eval_path: str | None) -> None:
+    if eval_path is not None and Path(path).expanduser().samefile(Path(eval_path).expanduser()):
+        raise ValueError(
+            f"dataset.eval_path={eval_path} is the training file: every row that is evaluated is trained on. Leave "
+            "eval_path out to hold rows out; to measure on training data on purpose, name a copy of the file."
+        )
 
 
 def _gsm8k(options: dict[str, Any]) -> None:

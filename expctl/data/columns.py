@@ -1,12 +1,17 @@
 """What parent and worker both refuse of a dataset: a kind it has not, a column, a task. Torch-free."""
 
 import difflib
+from typing import Any
+
+from expctl.data.turns import is_conversation
 
 KINDS = {
     "prompts": ("prompt",),
     "completions": ("prompt", "completion"),
     "preferences": ("prompt", "chosen", "rejected"),
 }
+# Where public datasets keep a whole conversation, its last answer included.
+MESSAGES = ("messages", "conversations")
 
 
 def check_kind(kind: str, dataset: str, supported: tuple[str, ...]) -> None:
@@ -26,26 +31,60 @@ def check_task(task: str, names: list[str]) -> None:
         )
 
 
-def check_columns(existing: list[str], *, kind: str, columns: dict[str, str], where: str) -> None:
-    """Raise ValueError where a column that `kind` needs, or that `columns` maps, is not in the data.
+def sources(
+    existing: list[str], first: dict[str, Any], *, kind: str, columns: dict[str, str], where: str
+) -> dict[str, str]:
+    """Which column of the data each of ours is made of.
+
+    A column that is missing is left out where it follows from another: the prompt of preferences, which is what
+    `chosen` and `rejected` both begin with, and the completion that a conversation ends in.
 
     Args:
         existing: names of the columns of the data.
+        first: its first row.
         kind: key of `KINDS`.
         columns: our name -> the data's name, for columns that have other names there.
         where: the config key and its value, to begin the message with.
+
+    Raises:
+        ValueError: a column that `kind` needs, or that `columns` maps, is not in the data.
     """
     check_kind(kind, "files", tuple(KINDS))
-    wanted = {name: columns.get(name, name) for name in (*KINDS[kind], *columns)}
-    for ours, theirs in wanted.items():
+    mapped = dict(columns)
+    conversations = [name for name in MESSAGES if name in existing and is_conversation(first.get(name))]
+    given = {name for name in KINDS[kind] if name in mapped or name in existing}
+    if not given and len(conversations) == 1:
+        mapped["prompt"] = conversations[0]
+    follows = _that_follows(kind, first, {name: name for name in existing} | mapped)
+    made_of = {name: mapped.get(name, name) for name in (*KINDS[kind], *mapped)}
+    for ours, theirs in list(made_of.items()):
         if theirs in existing:
             continue
-        nearest = difflib.get_close_matches(theirs, existing, n=1, cutoff=0.5)
-        suggestion = nearest[0] if nearest else "<one of these>"
-        raise ValueError(
-            f"{where} has no column '{theirs}'"
-            + (f", which dataset.columns.{ours} names" if ours in columns else f", which {kind} need")
-            + f". It has: {', '.join(existing)}.\n"
-            + (f"Did you mean '{nearest[0]}'? " if nearest else "")
-            + f"Say which column it is: dataset.columns.{ours}={suggestion}"
-        )
+        if ours == follows and ours not in mapped:
+            del made_of[ours]
+            continue
+        raise ValueError(_no_column(ours, theirs, existing, kind=kind, columns=columns, where=where))
+    return made_of
+
+
+def _that_follows(kind: str, first: dict[str, Any], made_of: dict[str, str]) -> str | None:
+    """Our column that may be missing, since it follows from others."""
+    if kind != "completions" and {"chosen", "rejected"} <= made_of.keys():
+        return "prompt"
+    if kind == "completions" and is_conversation(first.get(made_of.get("prompt"))):
+        return "completion"
+    return None
+
+
+def _no_column(
+    ours: str, theirs: str, existing: list[str], *, kind: str, columns: dict[str, str], where: str
+) -> str:
+    reason = f"which dataset.columns.{ours} names" if ours in columns else f"which {kind} need"
+    message = f"{where} has no column '{theirs}', {reason}. It has: {', '.join(existing)}.\n"
+    conversations = [name for name in MESSAGES if name in existing]
+    if conversations and ours not in columns and kind != "preferences":
+        return f"{message}A conversation that ends in an answer holds all: dataset.columns.prompt={conversations[0]}"
+    nearest = difflib.get_close_matches(theirs, existing, n=1, cutoff=0.5)
+    if nearest:
+        return f"{message}Did you mean '{nearest[0]}'? Say which column it is: dataset.columns.{ours}={nearest[0]}"
+    return f"{message}Say which column it is: dataset.columns.{ours}=<one of these>"

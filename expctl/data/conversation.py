@@ -1,24 +1,14 @@
-"""Conversations and plain texts: from one to the other, as the data and the model's tokenizer need."""
+"""Conversations and plain texts, as the model's tokenizer needs them."""
 
-from collections.abc import Iterable
+from collections.abc import Iterator
+from typing import Any
 
-from datasets import Dataset
+from datasets import Dataset, Value
+
+from expctl.data.turns import Turn, plain_turns
 
 TEXT_COLUMNS = ("prompt", "completion", "chosen", "rejected")
 _ROLES = {"system": "System", "user": "User", "assistant": "Assistant"}
-
-
-def to_conversation(table: Dataset, columns: Iterable[str]) -> Dataset:
-    """Plain texts of `columns` as one turn each: the prompt the user's, all others the assistant's."""
-
-    def convert(row: dict) -> dict:
-        return {
-            name: [{"role": "user" if name == "prompt" else "assistant", "content": row[name]}]
-            for name in columns
-            if isinstance(row[name], str)
-        }
-
-    return table.map(convert, keep_in_memory=True)
 
 
 def fit_to_tokenizer(dataset: Dataset, tokenizer) -> Dataset:
@@ -29,34 +19,93 @@ def fit_to_tokenizer(dataset: Dataset, tokenizer) -> Dataset:
         User: What is 2 + 3?
         Assistant: 5
 
+    Content in parts (`[{"type": "text", "text": ...}]`) becomes one text, ShareGPT's keys become role and content.
+
     Args:
         dataset: with any of the columns `prompt`, `completion`, `chosen`, `rejected`.
         tokenizer: of the model that is trained.
 
     Returns:
         `dataset` itself where nothing has to change.
+
+    Raises:
+        ValueError: content that is no text, or a conversation that the chat template refuses; names row and column.
     """
     present = [name for name in TEXT_COLUMNS if name in dataset.column_names]
     conversational = [name for name in present if len(dataset) and isinstance(dataset[0][name], list)]
-    if tokenizer.chat_template is not None or not conversational:
+    if not conversational:
         return dataset
-
-    def flatten(row: dict) -> dict:
-        return {
-            name: prompt_text(row[name]) if name == "prompt" else completion_text(row[name]) for name in conversational
-        }
-
-    # A column cannot change its type in place, so the old ones are taken out.
-    flat = dataset.map(flatten, remove_columns=conversational, keep_in_memory=True)
-    return flat.select_columns(dataset.column_names)
+    if tokenizer.chat_template is None:
+        return _rewritten(dataset, conversational, _as_text)
+    if not all(_has_plain_turns(dataset.features[name]) for name in conversational):
+        dataset = _rewritten(dataset, conversational, lambda name, turns: turns)
+    _check_template(dataset, conversational, tokenizer)
+    return dataset
 
 
-def prompt_text(messages: list[dict]) -> str:
+def prompt_text(messages: list[Turn]) -> str:
     """A transcript of the messages, ready to be continued by the assistant."""
     turns = [f"{_ROLES.get(message['role'], message['role'])}: {message['content']}\n" for message in messages]
     return "".join(turns) + "Assistant:"
 
 
-def completion_text(messages: list[dict]) -> str:
+def completion_text(messages: list[Turn]) -> str:
     """What the assistant says after `prompt_text`."""
     return " " + "\n".join(message["content"] for message in messages)
+
+
+def _as_text(name: str, turns: list[Turn]) -> str:
+    return prompt_text(turns) if name == "prompt" else completion_text(turns)
+
+
+def _rewritten(dataset: Dataset, columns: list[str], form) -> Dataset:
+    """The dataset with `form(column, plain turns)` in place of the conversations of `columns`."""
+
+    def rewrite(row: dict[str, Any], index: int) -> dict[str, Any]:
+        return {name: form(name, _turns_of(row[name], name, index + 1)) for name in columns}
+
+    # A column cannot change its type in place, so the old ones are taken out.
+    rewritten = dataset.map(rewrite, with_indices=True, remove_columns=columns, keep_in_memory=True)
+    return rewritten.select_columns(dataset.column_names)
+
+
+def _turns_of(cell: Any, name: str, row: int) -> list[Turn]:
+    try:
+        return plain_turns(cell)
+    except ValueError as error:
+        raise ValueError(f"column '{name}' of row {row}: {error}.") from error
+
+
+def _has_plain_turns(feature: Any) -> bool:
+    turn = getattr(feature, "feature", None)
+    plain = {"role": Value("string"), "content": Value("string")}
+    return isinstance(turn, dict) and "from" not in turn and plain.items() <= turn.items()
+
+
+def _check_template(dataset: Dataset, columns: list[str], tokenizer) -> None:
+    """Take one conversation of every order of roles through the template: it depends on roles what one refuses."""
+    render = getattr(tokenizer, "apply_chat_template", None)
+    if render is None:
+        return
+    for number, conversation in _one_of_each_order(dataset, columns):
+        try:
+            render(conversation, tokenize=False)
+        except Exception as error:  # of Jinja, or whatever the template calls
+            roles = ", ".join(turn["role"] for turn in conversation)
+            raise ValueError(
+                f"row {number}: the model's chat template refuses a conversation of {roles}: {error}. Write it as the "
+                "template wants it (a system turn's text may begin the user's), or choose a model with another one."
+            ) from error
+
+
+def _one_of_each_order(dataset: Dataset, columns: list[str]) -> Iterator[tuple[int, list[Turn]]]:
+    """The first row of each order of roles, with its number: a prompt and what follows it as one conversation."""
+    seen = set()
+    prompts = dataset["prompt"] if "prompt" in columns else [[]] * len(dataset)
+    for name in [name for name in columns if name != "prompt"] or ["prompt"]:
+        for number, (prompt, cell) in enumerate(zip(prompts, dataset[name], strict=True), 1):
+            conversation = cell if name == "prompt" else [*prompt, *cell]
+            order = tuple(turn["role"] for turn in conversation)
+            if order not in seen:
+                seen.add(order)
+                yield number, conversation

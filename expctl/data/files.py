@@ -2,16 +2,14 @@
 
 from pathlib import Path
 
-import datasets
-import pyarrow
 from datasets import Dataset
-from pyarrow import compute
 
-from expctl.data.columns import KINDS, check_columns
-from expctl.data.conversation import to_conversation
-from expctl.data.peek import FORMATS, data_file, is_empty
-
-MOST_HELD_OUT_BY_DEFAULT = 64
+from expctl.data.formats import data_file
+from expctl.data.peek import is_empty, naming, shape_of
+from expctl.data.reading import rows
+from expctl.data.shape import shaped, without_repetition
+from expctl.data.split import hold_out
+from expctl.data.table import table
 
 
 def load(
@@ -39,11 +37,11 @@ def load(
     Raises:
         FileNotFoundError, ValueError: no such file, no row, a missing column, an empty cell, too few rows to hold out.
     """
-    columns = dict(columns or {})
-    train = _prepare(path, "dataset.path", kind, columns, conversational)
+    given = {"kind": kind, "columns": dict(columns or {}), "conversational": conversational}
+    train = _prepared(path, "dataset.path", **given)
     if eval_path is None:
         return hold_out(train, eval_size, seed, where=f"dataset.path={path}")
-    held_out = _prepare(eval_path, "dataset.eval_path", kind, columns, conversational)
+    held_out = _prepared(eval_path, "dataset.eval_path", **given)
     if eval_size is not None:
         size = int(eval_size * len(held_out)) if eval_size < 1 else min(int(eval_size), len(held_out))
         held_out = held_out.select(range(max(1, size)))
@@ -52,68 +50,20 @@ def load(
 
 def read_file(path: str | Path, *, key: str) -> Dataset:
     """One data file as it is. Raises FileNotFoundError or ValueError, which begin with `key` and `path`."""
-    file = data_file(str(path), key=key)
-    options = {"sep": "\t"} if file.suffix == ".tsv" else {}
-    if is_empty(str(file), key=key):
+    file = _with_rows(str(path), key)
+    with naming(str(path), key):
+        return table(lambda: (row for _, row in rows(file)), file)
+
+
+def _prepared(path: str, key: str, *, kind: str, columns: dict[str, str], conversational: bool) -> Dataset:
+    file = _with_rows(path, key)
+    shape = shape_of(path, key=key, kind=kind, columns=columns, conversational=conversational)
+    with naming(path, key):
+        shape = without_repetition(rows(file), shape)
+        return table(lambda: shaped(rows(file), shape), file, shape)
+
+
+def _with_rows(path: str, key: str) -> Path:
+    if is_empty(path, key=key):
         raise ValueError(f"{key}={path} is empty: it has no row.")
-    try:
-        return datasets.load_dataset(FORMATS[file.suffix], data_files=str(file), split="train", **options)
-    except datasets.exceptions.DatasetGenerationError as error:
-        raise ValueError(f"{key}={path} cannot be read: {error.__cause__ or error}") from error
-
-
-def hold_out(table: Dataset, eval_size: int | float | None, seed: int, *, where: str) -> tuple[Dataset, Dataset]:
-    """Split rows, by `seed`, into those to train on and those held out. Raises ValueError where either is empty."""
-    rows = len(table)
-    if eval_size is None:
-        size = min(MOST_HELD_OUT_BY_DEFAULT, max(1, rows // 10))
-    else:
-        size = round(eval_size * rows) if eval_size < 1 else int(eval_size)
-    if not 1 <= size < rows:
-        raise ValueError(
-            f"dataset.eval_size={eval_size} holds out {size} of the {rows} rows of {where}; "
-            "between 1 and all but one are possible. Or name a second file: dataset.eval_path=..."
-        )
-    split = table.train_test_split(test_size=size, seed=seed)
-    return split["train"], split["test"]
-
-
-def _prepare(path: str, key: str, kind: str, columns: dict[str, str], conversational: bool) -> Dataset:
-    where = f"{key}={path}"
-    table = read_file(path, key=key)
-    check_columns(table.column_names, kind=kind, columns=columns, where=where)
-    renamed = {theirs: ours for ours, theirs in columns.items() if ours != theirs}
-    # A column that stands where a mapped one has to go makes room.
-    table = table.remove_columns(
-        [ours for ours in renamed.values() if ours in table.column_names and ours not in renamed]
-    )
-    table = table.rename_columns(renamed)
-    for name in KINDS[kind]:
-        _check_cells(table, name, where)
-    return to_conversation(table, KINDS[kind]) if conversational else table
-
-
-def _check_cells(table: Dataset, name: str, where: str) -> None:
-    """Every cell must be a text or a conversation; an empty one would train on nothing, silently."""
-    column = table.data.column(name)
-    if pyarrow.types.is_string(column.type) or pyarrow.types.is_large_string(column.type):
-        lengths = compute.utf8_length(column)
-    elif _is_conversation(column.type):
-        lengths = compute.list_value_length(column)
-    else:
-        raise ValueError(
-            f"{where}: column '{name}' holds {column.type}, e.g. {table[0][name]!r:.60}; it must hold texts, or "
-            'conversations such as [{"role": "user", "content": "..."}].'
-        )
-    row = compute.index(compute.fill_null(compute.equal(lengths, 0), True), True).as_py()
-    if row >= 0:
-        raise ValueError(
-            f"{where}: column '{name}' is empty in row {row + 1} of {len(table)}; fill it or take the row out."
-        )
-
-
-def _is_conversation(column_type: pyarrow.DataType) -> bool:
-    lists = pyarrow.types.is_list(column_type) or pyarrow.types.is_large_list(column_type)
-    if not lists or not pyarrow.types.is_struct(column_type.value_type):
-        return False
-    return {"role", "content"} <= {field.name for field in column_type.value_type}
+    return data_file(path, key=key)

@@ -6,10 +6,12 @@ import datasets
 from datasets import Dataset
 
 from expctl.data.columns import check_kind
-from expctl.data.files import hold_out, read_file
+from expctl.data.files import read_file
 from expctl.data.gsm8k_location import HUB_ID, SPLITS, find, split_file
+from expctl.data.split import hold_out
 
 KINDS = ("prompts", "completions")
+_COLUMNS = ("question", "answer")
 _CALCULATOR = re.compile(r"<<.*?>>")  # notes such as <<48/2=24>>, meant for a calculator and not for a reader
 
 
@@ -39,7 +41,7 @@ def load(
     check_kind(kind, "gsm8k", KINDS)
     splits = _splits(path, eval_size, seed)
     return tuple(
-        _format(_subset(table, size, seed), kind, instruction, path)
+        _format(_subset(table, size, seed), kind, instruction)
         for table, size in zip(splits, (train_size, eval_size), strict=True)
     )
 
@@ -50,9 +52,24 @@ def _splits(path: str, eval_size: int | None, seed: int) -> tuple[Dataset, Datas
         both = datasets.load_dataset(path, "main")
         return both["train"], both["test"]
     if place.is_file():
-        return hold_out(read_file(place, key="dataset.path"), eval_size, seed, where=f"dataset.path={path}")
-    train, test = (read_file(split_file(place, name), key="dataset.path") for name in SPLITS)
+        table = _checked(read_file(place, key="dataset.path"), path)
+        return hold_out(table, eval_size, seed, where=f"dataset.path={path}", prompt="question")
+    train, test = (_checked(read_file(split_file(place, name), key="dataset.path"), path) for name in SPLITS)
     return train, test
+
+
+def _checked(table: Dataset, path: str) -> Dataset:
+    """The table; raises ValueError where it is not GSM8K's, or has a row without a text."""
+    if not set(_COLUMNS) <= set(table.column_names):
+        raise ValueError(
+            f"dataset.path={path} is not GSM8K: it has the columns {', '.join(table.column_names)}, and not "
+            "'question' and 'answer'. For other data use dataset=files."
+        )
+    for name in _COLUMNS:
+        for number, cell in enumerate(table[name], 1):
+            if not isinstance(cell, str) or not cell.strip():
+                raise ValueError(f"dataset.path={path}: column '{name}' holds no text in row {number}: {cell!r:.60}")
+    return table
 
 
 def _subset(table: Dataset, size: int | None, seed: int) -> Dataset:
@@ -61,13 +78,7 @@ def _subset(table: Dataset, size: int | None, seed: int) -> Dataset:
     return table.shuffle(seed=seed).select(range(size))
 
 
-def _format(table: Dataset, kind: str, instruction: str, path: str) -> Dataset:
-    if not {"question", "answer"} <= set(table.column_names):
-        raise ValueError(
-            f"dataset.path={path} is not GSM8K: it has the columns {', '.join(table.column_names)}, and not "
-            "'question' and 'answer'. For other data use dataset=files."
-        )
-
+def _format(table: Dataset, kind: str, instruction: str) -> Dataset:
     def convert(row: dict) -> dict:
         prompt = [{"role": "user", "content": f"{row['question']}\n{instruction}".strip()}]
         if kind == "completions":

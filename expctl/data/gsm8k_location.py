@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from expctl import hub
-from expctl.data.peek import FORMATS
+from expctl.data.formats import FORMATS, is_data_file
 
 HUB_ID = "openai/gsm8k"
 SPLITS = ("train", "test")
@@ -48,4 +48,4 @@ def split_file(folder: Path, split: str) -> Path:
 
 def _files(folder: Path, split: str) -> list[Path]:
     files = (*folder.glob(f"{split}*"), *folder.glob(f"*/{split}*"))
-    return sorted(file for file in files if file.suffix in FORMATS)
+    return sorted(file for file in files if is_data_file(file))

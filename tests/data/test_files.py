@@ -104,7 +104,7 @@ def test_an_empty_cell_is_named_by_its_row(tmp_path, hole):
         files.load(kind="prompts", seed=0, path=path)
 
 
-@pytest.mark.parametrize("cell", [3, ["hi"], [{"from": "human", "value": "hi"}]])
+@pytest.mark.parametrize("cell", [3, ["hi"], {"role": "user", "content": "hi"}])
 def test_a_prompt_that_is_neither_text_nor_conversation_is_refused_with_an_example(tmp_path, cell):
     with pytest.raises(
         ValueError, match=r'column \'prompt\' holds .*it must hold texts, or conversations such as \[\{"role"'
@@ -115,7 +115,7 @@ def test_a_prompt_that_is_neither_text_nor_conversation_is_refused_with_an_examp
 def test_a_file_that_breaks_in_the_middle_is_named(tmp_path):
     file = tmp_path / "broken.jsonl"
     file.write_text('{"prompt": "hi"}\n{"prompt": \n')
-    with pytest.raises(ValueError, match=r"dataset\.path=.*broken\.jsonl cannot be read"):
+    with pytest.raises(ValueError, match=r"dataset\.path=.*broken\.jsonl: not a valid jsonl file: line 2 is no JSON"):
         files.load(kind="prompts", seed=0, path=str(file))
 
 

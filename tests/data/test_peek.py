@@ -8,7 +8,7 @@ import pyarrow
 import pytest
 from pyarrow import parquet
 
-from expctl.data.peek import columns_of, data_file, is_empty
+from expctl.data.peek import MOST_ROWS, columns_of, data_file, is_empty
 
 ROWS = [{"question": "2+3", "answer": "5"}, {"question": "a, b\nc", "answer": "6"}]
 
@@ -63,7 +63,7 @@ def test_a_byte_order_mark_is_no_part_of_a_column_name(tmp_path):
 
 def test_only_the_beginning_of_a_large_file_is_read(tmp_path):
     file = tmp_path / "data.jsonl"
-    file.write_text('{"question": "2+3"}\n' + "this is no JSON\n")
+    file.write_text('{"question": "2+3"}\n' * MOST_ROWS * 2 + "this is no JSON\n")
     assert columns_of(str(file)) == ["question"]
 
 

@@ -1,0 +1,173 @@
+"""The rows of a data file, one after the other and as they are written: text stays text. Torch-free.
+
+CSV and TSV as RFC 4180 has them, JSON and JSON Lines by the standard library, Parquet by pyarrow. No cell is guessed
+at: `null`, `NA` and `007` of a CSV file are these texts.
+"""
+
+import csv
+import json
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, TextIO
+
+from expctl.data.formats import ending, format_of, not_utf8, open_text
+
+Row = dict[str, Any]
+_BEGINNING = 1 << 20  # characters of a JSON list that are enough to look at its first rows
+_JSON_FORMS = "A .jsonl file has one object a line, a .json file the same or one list of objects"
+csv.field_size_limit(sys.maxsize)  # a cell may be longer than the 128 KiB that are its default
+
+
+def rows(file: Path) -> Iterator[tuple[int, Row]]:
+    """Every row with its number in the file, from 1; a header and blank lines are no rows.
+
+    Raises:
+        ValueError, OSError, EOFError: what is wrong with the file and where, without its name.
+    """
+    try:
+        yield from enumerate(_READERS[format_of(file)](file), 1)
+    except UnicodeDecodeError as error:
+        raise ValueError(not_utf8(file)) from error
+
+
+def header(file: Path) -> list[str]:
+    """The names that a file of columns (CSV, Parquet) has before its rows; empty where there is nothing."""
+    if format_of(file) == "parquet":
+        return _parquet(file).schema_arrow.names
+    with open_text(file) as lines:
+        return _header(next(_csv_records(file, lines), (1, []))[1])
+
+
+def first_rows(file: Path) -> Iterator[tuple[int, Row]]:
+    """As `rows`, for who stops after a few: of a large JSON list only the beginning is read."""
+    if ending(file) == ".json" and _is_list(file):
+        with open_text(file) as lines:
+            beginning = lines.read(_BEGINNING)
+        if len(beginning) == _BEGINNING:
+            known = list(_whole_objects(beginning))
+            # Where the first object alone is longer than the beginning, all is read.
+            yield from enumerate(known, 1) if known else rows(file)
+            return
+    yield from rows(file)
+
+
+def _whole_objects(beginning: str) -> Iterator[Row]:
+    decoder = json.JSONDecoder(object_pairs_hook=_object)
+    place = beginning.index("[") + 1
+    while True:
+        while beginning[place : place + 1] in (" ", "\t", "\r", "\n", ","):
+            place += 1
+        try:
+            row, place = decoder.raw_decode(beginning, place)
+        except json.JSONDecodeError:
+            return  # cut off
+        yield _checked(row)
+
+
+def _csv(file: Path) -> Iterator[Row]:
+    with open_text(file) as lines:
+        records = _csv_records(file, lines)
+        names = _header(next(records, (1, []))[1])
+        for line, cells in records:
+            while len(cells) > len(names) and not cells[-1]:
+                cells.pop()  # commas at the end of the line
+            if len(cells) != len(names):
+                raise ValueError(
+                    f"line {line} has {_cells(len(cells))} and the header {len(names)}: {','.join(cells)!r:.80}"
+                )
+            yield dict(zip(names, cells, strict=True))
+
+
+def _csv_records(file: Path, lines: TextIO) -> Iterator[tuple[int, list[str]]]:
+    """The cells of each record, with the line that it begins in; blank lines are left out."""
+    reader = csv.reader(lines, delimiter="\t" if ending(file) == ".tsv" else ",", strict=True)
+    width, begins = 0, 1
+    try:
+        for cells in reader:
+            blank = not cells or (len(cells) == 1 and width > 1 and not cells[0].strip())
+            if not blank:
+                width = width or len(cells)
+                yield begins, cells
+            begins = reader.line_num + 1
+    except csv.Error as error:
+        raise ValueError(f"the row that begins in line {begins}: {error}; a quote within quotes is doubled") from error
+
+
+def _header(names: list[str]) -> list[str]:
+    """The names of the columns: commas at its end name none; a column without a name is called by its place."""
+    names = list(names)
+    while names and not names[-1]:
+        names.pop()
+    twice = sorted({name for name in names if name and names.count(name) > 1})
+    if twice:
+        raise ValueError(f"it has two columns '{twice[0]}'; give one of them another name")
+    return [name or f"Unnamed: {place}" for place, name in enumerate(names)]
+
+
+def _cells(count: int) -> str:
+    return "1 cell" if count == 1 else f"{count} cells"
+
+
+def _json(file: Path) -> Iterator[Row]:
+    with open_text(file) as lines:
+        if _is_list(file):
+            yield from map(_checked, _decoded(lines.read(), 1))
+            return
+        for number, line in enumerate(lines, 1):
+            if line.strip():
+                yield _checked(_decoded(line.strip(), number))
+
+
+def _is_list(file: Path) -> bool:
+    with open_text(file) as lines:
+        character = lines.read(1)
+        while character.isspace():
+            character = lines.read(1)
+    return ending(file) == ".json" and character == "["
+
+
+def _decoded(text: str, line: int) -> Any:
+    try:
+        return json.loads(text, object_pairs_hook=_object)
+    except json.JSONDecodeError as error:
+        cut = text[error.pos :][:40]
+        raise ValueError(
+            f"line {line + error.lineno - 1} is no JSON: {error.msg} at {cut!r}. {_JSON_FORMS}"
+        ) from error
+    except RecursionError as error:
+        raise ValueError(f"line {line} is nested too deep") from error
+    except ValueError as error:
+        raise ValueError(f"line {line}: {error}") from error
+
+
+def _object(pairs: list[tuple[str, Any]]) -> Row:
+    made = dict(pairs)
+    if len(made) < len(pairs):
+        names = [name for name, _ in pairs]
+        twice = next(name for name in names if names.count(name) > 1)
+        raise ValueError(f"an object has the key '{twice}' twice: {json.dumps(made)[:80]}")
+    return made
+
+
+def _checked(row: Any) -> Row:
+    if not isinstance(row, dict):
+        raise ValueError(
+            f'its rows must be objects such as {{"prompt": ...}}; here is a {type(row).__name__}: {row!r:.60}'
+        )
+    return row
+
+
+def _parquet(file: Path):
+    # Not the standard library's (0.15 s), for the one format that needs it.
+    import pyarrow.parquet
+
+    return pyarrow.parquet.ParquetFile(file)
+
+
+def _parquet_rows(file: Path) -> Iterator[Row]:
+    for batch in _parquet(file).iter_batches(batch_size=1000):
+        yield from batch.to_pylist()
+
+
+_READERS = {"csv": _csv, "json": _json, "parquet": _parquet_rows}

@@ -1,0 +1,202 @@
+"""A row of a file becomes a row as the trainer takes it. One rule for parent and worker; torch-free."""
+
+import re
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
+from typing import Any
+
+from expctl.data import pairs
+from expctl.data.columns import KINDS, MESSAGES
+from expctl.data.turns import check_text, is_blank, is_conversation, plain_turns
+
+Row = dict[str, Any]
+# A conversation that some program wrote into a cell of text, as JSON or as Python prints it.
+_SPELT_CONVERSATION = re.compile(r"""\s*\[\s*\{\s*['"](role|content|from|value|type)['"]\s*:""")
+# Columns that TRL would take for the text to train on, in place of prompt and completion.
+_TRL_TEXTS = ("text", *MESSAGES)
+# Where none of so many rows repeats its prompt, the others are not looked at.
+_ROWS_OF_ONE_FORM = 1000
+
+
+class RowError(ValueError):
+    """A row, named by its number, that the trainer cannot take."""
+
+
+class EmptyCellError(ValueError):
+    """A column that has to hold something is empty in a row."""
+
+    def __init__(self, column: str):
+        super().__init__(f"column '{column}' is empty")
+        self.column = column
+
+
+@dataclass(frozen=True)
+class Shape:
+    """What rows of `kind` are made of.
+
+    Args:
+        kind: key of `KINDS`.
+        made_of: our column -> the file's, from `columns.sources`.
+        conversational: make turns of plain texts.
+        repeated: every plain completion begins with the prompt, which is taken off it.
+    """
+
+    kind: str
+    made_of: dict[str, str]
+    conversational: bool = False
+    repeated: bool = False
+
+    def row(self, cells: Row) -> Row:
+        """The row as the trainer takes it: texts, or turns of role and text, and the further columns as they are.
+
+        Raises:
+            EmptyCellError: nothing to train on in a column.
+            ValueError: what is there is neither text nor conversation, or does not fit together.
+        """
+        prompt, completions = self._prompt_and_completions(cells)
+        texts = {"prompt": prompt}
+        if self.kind != "prompts":
+            texts |= completions
+        for name, cell in texts.items():
+            if is_blank(cell):
+                raise EmptyCellError(name)
+        if self.conversational:
+            texts = {name: _as_turns(name, cell) for name, cell in texts.items()}
+        return texts | self._further(cells)
+
+    def _prompt_and_completions(self, cells: Row) -> tuple[pairs.Cell, dict[str, pairs.Cell]]:
+        completions = {name: self._cell(cells, name) for name in self._completions(cells)}
+        source = self.made_of.get("prompt")
+        if source is None:
+            return pairs.in_one_form(pairs.shared_beginning(*completions.values()), completions)
+        prompt = self._cell(cells, "prompt")
+        if not completions and (self.kind == "completions" or source in MESSAGES):
+            prompt, last = pairs.last_turn_apart(prompt)
+            return prompt, {"completion": last}
+        prompt, completions = pairs.in_one_form(prompt, completions)
+        if self.repeated:
+            completions = {name: cell[len(prompt) :] for name, cell in completions.items()}
+        return prompt, completions
+
+    def _completions(self, cells: Row) -> list[str]:
+        """Our columns that tell what follows the prompt; of prompts alone those that can change how it is written."""
+        if self.kind != "prompts":
+            return [name for name in KINDS[self.kind] if name != "prompt" and name in self.made_of]
+        for names in (["chosen", "rejected"], ["completion"]):
+            present = [cells.get(self.made_of.get(name, name)) for name in names]
+            if all(map(is_conversation, present)) or ("prompt" not in self.made_of and len(names) == 2):
+                return names
+        return []
+
+    def _cell(self, cells: Row, name: str) -> pairs.Cell:
+        cell = cells.get(self.made_of.get(name, name))
+        if cell is None or cell in ("", []):
+            raise EmptyCellError(name)
+        if is_conversation(cell):
+            return plain_turns(cell)
+        if not isinstance(cell, str):
+            raise ValueError(
+                f"column '{name}' holds a {type(cell).__name__}, {cell!r:.60}; it must hold texts, or conversations "
+                'such as [{"role": "user", "content": "..."}]'
+            )
+        if _SPELT_CONVERSATION.match(cell):
+            raise ValueError(
+                f"column '{name}' is a text that spells a conversation, {cell!r:.60}; write the rows as JSONL or "
+                "Parquet, which hold conversations as such"
+            )
+        return check_text(cell)
+
+    def _further(self, cells: Row) -> Row:
+        """What reward functions may ask for, under our names; without what the texts were made of."""
+        taken = set(self.made_of.values())
+        left_out = _TRL_TEXTS if self.kind != "prompts" else ()
+        mapped = {ours: cells.get(theirs) for ours, theirs in self.made_of.items() if ours not in KINDS[self.kind]}
+        return mapped | {
+            name: cell
+            for name, cell in cells.items()
+            if name not in taken and name not in left_out and name not in (*KINDS[self.kind], *mapped)
+        }
+
+
+def shaped(rows: Iterable[tuple[int, Row]], shape: Shape, *, whole: bool = True) -> Iterator[Row]:
+    """The rows as the trainer takes them.
+
+    Args:
+        rows: with their numbers in the file.
+        shape: what they are made of.
+        whole: these are all rows of the file, and not its first ones.
+
+    Raises:
+        RowError: a row that cannot be one, with its number; at the end, how many are empty.
+    """
+    empty: dict[str, list[int]] = {}
+    forms: dict[str, type] = {}
+    number = 0
+    for number, cells in rows:
+        try:
+            row = shape.row(cells)
+            _check_forms(row, shape.kind, forms)
+        except EmptyCellError as error:
+            empty.setdefault(error.column, []).append(number)
+            continue
+        except ValueError as error:
+            raise RowError(f"row {number}: {error}.") from error
+        yield row
+    for name, numbers in empty.items():
+        raise RowError(f"column '{name}' is empty in {_which(numbers, number, whole)}; fill it or take the row out.")
+
+
+def without_repetition(rows: Iterable[tuple[int, Row]], shape: Shape) -> Shape:
+    """The shape that takes the prompt off plain completions, where all rows of the file repeat it there.
+
+    A few rows may begin so by chance; they stay as they are.
+
+    Raises:
+        RowError: most rows repeat it, and not all; as `shaped`.
+    """
+    if shape.kind == "prompts":
+        return shape
+    repeating, total, other = 0, 0, 0
+    for row in shaped(rows, replace(shape, conversational=False)):
+        total += 1
+        if _repeats_prompt(row, shape.kind):
+            repeating += 1
+        else:
+            other = other or total
+        if total == _ROWS_OF_ONE_FORM and not repeating:
+            return shape
+    if total // 2 < repeating < total:
+        raise RowError(
+            f"in {repeating} of {total} rows the completions begin with the prompt, in row {other} they do not. "
+            "Take the prompt out of all completions, or let all begin with it."
+        )
+    return replace(shape, repeated=0 < repeating == total)
+
+
+def _repeats_prompt(row: Row, kind: str) -> bool:
+    """Whether the completions of a row are texts that begin with the whole prompt."""
+    completions = {name: row[name] for name in KINDS[kind] if name != "prompt"}
+    return bool(completions) and pairs.begins_with(row["prompt"], completions)
+
+
+def _as_turns(name: str, cell: pairs.Cell) -> list[dict]:
+    if isinstance(cell, list):
+        return cell
+    return [{"role": "user" if name == "prompt" else "assistant", "content": cell}]
+
+
+def _check_forms(row: Row, kind: str, forms: dict[str, type]) -> None:
+    for name in KINDS[kind]:
+        form = forms.setdefault(name, type(row[name]))
+        if not isinstance(row[name], form):
+            words = {str: "a text", list: "a conversation"}
+            raise ValueError(
+                f"column '{name}' is {words[type(row[name])]}, and {words[form]} in the rows before: {row[name]!r:.60}"
+            )
+
+
+def _which(numbers: list[int], total: int, whole: bool) -> str:
+    of = f"{total}" if whole else f"the first {total}"
+    if len(numbers) == 1:
+        return f"row {numbers[0]} of {of}"
+    return f"{len(numbers)} of {of} rows, first in row {numbers[0]}"

@@ -1,0 +1,68 @@
+"""Conversations as trainers take them: turns of a role and a text, in whatever form the data have them. Torch-free."""
+
+import difflib
+from typing import Any
+
+Turn = dict[str, Any]
+ROLES = ("system", "developer", "user", "assistant", "tool", "function", "ipython")
+_SHAREGPT_ROLES = {"human": "user", "gpt": "assistant"}
+_SHAREGPT_KEYS = {"from": "role", "value": "content"}
+
+
+def is_conversation(cell: Any) -> bool:
+    """Whether a cell is a list of turns: `{"role": ..., "content": ...}`, or `{"from": ..., "value": ...}` (ShareGPT)."""
+    if not isinstance(cell, list):
+        return False
+    return all(isinstance(turn, dict) and ("role" in turn or "from" in turn) for turn in cell)
+
+
+def plain_turns(conversation: list[Turn]) -> list[Turn]:
+    """Each turn with a role that is known and its content as one text; further keys (`tool_calls`, ...) are kept.
+
+    Raises:
+        ValueError: a role that is not known, or content that is no text (an image, a number).
+    """
+    return [_plain_turn(turn) for turn in conversation]
+
+
+def is_blank(cell: str | list[Turn]) -> bool:
+    """Whether there is nothing in it to train on."""
+    if isinstance(cell, str):
+        return not cell.strip()
+    return not any(turn["content"].strip() or turn.get("tool_calls") for turn in cell)
+
+
+def check_text(text: str) -> str:
+    """`text`; raises ValueError where it is none: half of a surrogate pair, which JSON can spell, has no encoding."""
+    try:
+        text.encode("utf-8")
+    except UnicodeEncodeError as error:
+        raise ValueError(f"a text has half a surrogate pair, {text[error.start : error.end]!a}") from error
+    return text
+
+
+def _plain_turn(turn: Turn) -> Turn:
+    named = {_SHAREGPT_KEYS.get(key, key): value for key, value in turn.items() if value is not None}
+    role = str(named.pop("role", None))
+    role = _SHAREGPT_ROLES.get(role, role)
+    if role not in ROLES:
+        nearest = difflib.get_close_matches(role.lower(), (*ROLES, *_SHAREGPT_ROLES), n=1)
+        suggestion = f" Did you mean '{nearest[0]}'?" if nearest else ""
+        raise ValueError(f"a turn has the role {role!r:.60}; known are {', '.join(ROLES)}.{suggestion}")
+    content = named.pop("content", "")
+    text = content if isinstance(content, str) else _text(content)
+    return {"role": role, "content": check_text(text), **named}
+
+
+def _text(parts: Any) -> str:
+    """The text of content in parts, `[{"type": "text", "text": ...}, ...]`."""
+    if not isinstance(parts, list):
+        raise ValueError(f"a turn's content is a {type(parts).__name__}, {parts!r:.60}; it must be a text")
+    return "".join(part if isinstance(part, str) else _text_part(part) for part in parts)
+
+
+def _text_part(part: Any) -> str:
+    if not isinstance(part, dict) or part.get("type", "text") != "text" or not isinstance(part.get("text"), str):
+        kind = part.get("type") if isinstance(part, dict) else type(part).__name__
+        raise ValueError(f"a turn's content has a part of type {kind!r}: {part!r:.60}; only texts are read")
+    return part["text"]
