@@ -76,9 +76,7 @@ def _that_follows(kind: str, first: dict[str, Any], made_of: dict[str, str]) -> 
     return None
 
 
-def _no_column(
-    ours: str, theirs: str, existing: list[str], *, kind: str, columns: dict[str, str], where: str
-) -> str:
+def _no_column(ours: str, theirs: str, existing: list[str], *, kind: str, columns: dict[str, str], where: str) -> str:
     reason = f"which dataset.columns.{ours} names" if ours in columns else f"which {kind} need"
     message = f"{where} has no column '{theirs}', {reason}. It has: {', '.join(existing)}.\n"
     conversations = [name for name in MESSAGES if name in existing]

@@ -69,12 +69,13 @@ def _csv(file: Path) -> Iterator[Row]:
     with open_text(file) as lines:
         records = _csv_records(file, lines)
         names = _header(next(records, (1, []))[1])
-        for line, cells in records:
+        for number, (line, cells) in enumerate(records, 1):
             while len(cells) > len(names) and not cells[-1]:
                 cells.pop()  # commas at the end of the line
             if len(cells) != len(names):
                 raise ValueError(
-                    f"line {line} has {_cells(len(cells))} and the header {len(names)}: {','.join(cells)!r:.80}"
+                    f"row {number} (line {line}) has {_cells(len(cells))} and the header {len(names)}: "
+                    f"{','.join(cells)!r:.80}"
                 )
             yield dict(zip(names, cells, strict=True))
 
@@ -99,6 +100,8 @@ def _header(names: list[str]) -> list[str]:
     names = list(names)
     while names and not names[-1]:
         names.pop()
+    if len(names) == 1 and (";" in names[0] or "\t" in names[0]):
+        raise ValueError(f"its header is one name, {names[0]!r:.80}; cells end with a comma in .csv, a tab in .tsv")
     twice = sorted({name for name in names if name and names.count(name) > 1})
     if twice:
         raise ValueError(f"it has two columns '{twice[0]}'; give one of them another name")
@@ -132,9 +135,7 @@ def _decoded(text: str, line: int) -> Any:
         return json.loads(text, object_pairs_hook=_object)
     except json.JSONDecodeError as error:
         cut = text[error.pos :][:40]
-        raise ValueError(
-            f"line {line + error.lineno - 1} is no JSON: {error.msg} at {cut!r}. {_JSON_FORMS}"
-        ) from error
+        raise ValueError(f"line {line + error.lineno - 1} is no JSON: {error.msg} at {cut!r}. {_JSON_FORMS}") from error
     except RecursionError as error:
         raise ValueError(f"line {line} is nested too deep") from error
     except ValueError as error:

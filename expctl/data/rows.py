@@ -1,11 +1,10 @@
 """How many rows there are to train on, where that is known without loading them: milliseconds, for the parent."""
 
-import csv
-import json
 from pathlib import Path
 from typing import Any
 
-from expctl.data.peek import FORMATS
+from expctl.data import reading
+from expctl.data.formats import UNREADABLE, is_data_file
 
 # A file that is larger has rows enough, or rows so long that counting them is left to the worker.
 LARGEST_COUNTED = 1 << 18
@@ -23,7 +22,7 @@ def training_rows(options: dict[str, Any]) -> int | None:
 def _of_file(options: dict[str, Any]) -> int | None:
     try:
         rows = rows_of(Path(str(options.get("path"))).expanduser())
-    except (OSError, ValueError, csv.Error, RecursionError):
+    except UNREADABLE:
         return None  # what is wrong with the file is said elsewhere
     if rows is None or options.get("eval_path") is not None:
         return rows
@@ -40,21 +39,7 @@ def held_out(rows: int, size: Any) -> int:
 
 
 def rows_of(file: Path) -> int | None:
-    """The rows of a data file; None where it is large, or in a format that is not looked into."""
-    if file.stat().st_size > LARGEST_COUNTED:
+    """The rows of a data file; None where it is large, or in a format that is not read."""
+    if not is_data_file(file) or file.stat().st_size > LARGEST_COUNTED:
         return None
-    match FORMATS.get(file.suffix):
-        case "csv":
-            with file.open(encoding="utf-8-sig", newline="") as lines:
-                delimiter = "\t" if file.suffix == ".tsv" else ","
-                return max(0, sum(1 for row in csv.reader(lines, delimiter=delimiter) if row) - 1)
-        case "json":
-            text = file.read_text(encoding="utf-8-sig")
-            if file.suffix == ".json" and text.lstrip().startswith("["):
-                return len(json.loads(text))
-            return sum(1 for line in text.splitlines() if line.strip())
-        case "parquet":
-            import pyarrow.parquet  # as in `peek`: of a file in this format its columns have been read
-
-            return pyarrow.parquet.ParquetFile(file).metadata.num_rows
-    return None
+    return sum(1 for _ in reading.rows(file))

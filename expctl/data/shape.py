@@ -68,10 +68,13 @@ class Shape:
         completions = {name: self._cell(cells, name) for name in self._completions(cells)}
         source = self.made_of.get("prompt")
         if source is None:
-            return pairs.in_one_form(pairs.shared_beginning(*completions.values()), completions)
+            prompt = pairs.shared_beginning(*completions.values())
+            return prompt, {name: cell[len(prompt) :] for name, cell in completions.items()}
         prompt = self._cell(cells, "prompt")
         if not completions and (self.kind == "completions" or source in MESSAGES):
             prompt, last = pairs.last_turn_apart(prompt)
+            if self.kind == "completions" and not last:
+                raise ValueError("the conversation does not end with a turn of the assistant, which is the completion")
             return prompt, {"completion": last}
         prompt, completions = pairs.in_one_form(prompt, completions)
         if self.repeated:
@@ -96,7 +99,7 @@ class Shape:
             return plain_turns(cell)
         if not isinstance(cell, str):
             raise ValueError(
-                f"column '{name}' holds a {type(cell).__name__}, {cell!r:.60}; it must hold texts, or conversations "
+                f"column '{name}' holds {type(cell).__name__}, {cell!r:.60}; it must hold texts, or conversations "
                 'such as [{"role": "user", "content": "..."}]'
             )
         if _SPELT_CONVERSATION.match(cell):
@@ -140,7 +143,7 @@ def shaped(rows: Iterable[tuple[int, Row]], shape: Shape, *, whole: bool = True)
             empty.setdefault(error.column, []).append(number)
             continue
         except ValueError as error:
-            raise RowError(f"row {number}: {error}.") from error
+            raise RowError(f"row {number}: {error}") from error
         yield row
     for name, numbers in empty.items():
         raise RowError(f"column '{name}' is empty in {_which(numbers, number, whole)}; fill it or take the row out.")

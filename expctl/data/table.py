@@ -1,6 +1,7 @@
 """Rows of a file as a `datasets.Dataset`: types that hold every cell as it is, in a cache that follows the content."""
 
 import hashlib
+import json
 from collections.abc import Callable, Iterable, Iterator
 from functools import cache, partial
 from itertools import islice
@@ -31,12 +32,17 @@ def table(rows: Callable[[], Iterable[Row]], file: Path, *options: Any) -> Datas
     features = _features(rows())
     # Named by the content: neither an older file of this name nor an older way to read it is taken from the cache.
     name = hashlib.sha256(repr((_digest(file), options, features, _own_source())).encode()).hexdigest()[:32]
-    return Dataset.from_generator(partial(_complete, rows, list(features)), features=features, fingerprint=name)
+    return Dataset.from_generator(partial(_complete, rows, features), features=features, fingerprint=name)
 
 
-def _complete(rows: Callable[[], Iterable[Row]], names: list[str]) -> Iterator[Row]:
+def _complete(rows: Callable[[], Iterable[Row]], features: Features) -> Iterator[Row]:
+    """Every row with all columns, and with JSON for a cell of the type `Json`, which takes a text for JSON."""
     for row in rows():
-        yield {name: row.get(name) for name in names}
+        cells = {name: row.get(name) for name in features}
+        for name, cell in cells.items():
+            if cell is not None and isinstance(features[name], Json):
+                cells[name] = json.dumps(cell)
+        yield cells
 
 
 def _features(rows: Iterable[Row]) -> Features:

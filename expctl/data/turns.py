@@ -10,7 +10,7 @@ _SHAREGPT_KEYS = {"from": "role", "value": "content"}
 
 
 def is_conversation(cell: Any) -> bool:
-    """Whether a cell is a list of turns: `{"role": ..., "content": ...}`, or `{"from": ..., "value": ...}` (ShareGPT)."""
+    """Whether a cell is a list of turns, with the keys `role` and `content` or, as in ShareGPT, `from` and `value`."""
     if not isinstance(cell, list):
         return False
     return all(isinstance(turn, dict) and ("role" in turn or "from" in turn) for turn in cell)
@@ -47,8 +47,8 @@ def _plain_turn(turn: Turn) -> Turn:
     role = _SHAREGPT_ROLES.get(role, role)
     if role not in ROLES:
         nearest = difflib.get_close_matches(role.lower(), (*ROLES, *_SHAREGPT_ROLES), n=1)
-        suggestion = f" Did you mean '{nearest[0]}'?" if nearest else ""
-        raise ValueError(f"a turn has the role {role!r:.60}; known are {', '.join(ROLES)}.{suggestion}")
+        suggestion = f" (nearest: '{nearest[0]}')" if nearest else ""
+        raise ValueError(f"a turn has the role {role!r:.60}; known are {', '.join(ROLES)}{suggestion}")
     content = named.pop("content", "")
     text = content if isinstance(content, str) else _text(content)
     return {"role": role, "content": check_text(text), **named}
