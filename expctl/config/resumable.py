@@ -1,6 +1,7 @@
 """Settings under which a run that was interrupted is not carried on to the last bit, or only from far back.
 
-Everything else resumes exactly on the CPU. Read from the config and from source files: nothing is imported.
+And folders whose change is not seen when it goes on. Everything else resumes exactly on the CPU. Read from the config
+and from source files: nothing is imported.
 """
 
 import ast
@@ -9,6 +10,8 @@ from typing import Any
 from expctl.config.experiment import Experiment
 from expctl.config.source import Definition, find
 from expctl.nested import mapping
+from expctl.runs.identity import deciding
+from expctl.runs.named_files import passed_over
 
 # What TRL ships without the rollout in its checkpoints; expctl's own trainers for the first of them have it.
 FORGET_ROLLOUTS = ("GRPOTrainer", "RLOOTrainer", "DistillationTrainer")
@@ -34,6 +37,14 @@ def inexact(experiment: Experiment) -> list[str]:
         *_of_the_data(experiment.config["dataset"]),
         *_of_the_trainer(experiment.config),
         *_of_memories(experiment),
+        *_of_places(experiment),
+    ]
+
+
+def _of_places(experiment: Experiment) -> list[str]:
+    return [
+        f"{setting}: the experiment itself lies there, so what changes in it makes no other run; name the files"
+        for setting in passed_over(deciding(experiment.config), experiment.folder)
     ]
 
 

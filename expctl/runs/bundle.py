@@ -47,7 +47,7 @@ def describe(run: Run, experiment: Experiment, hashed: str, forced: int = 0) -> 
         sources=digests(code),
         **({"masked": altered} if altered else {}),
         **({"forced": forced} if forced else {}),
-        inputs=local_inputs(experiment.config, experiment.folder),
+        inputs=local_inputs(experiment.config, experiment.folder, code),
         seeds=_seeds(experiment.config),
         versions=provenance.versions(),
         host=provenance.host(),
@@ -95,8 +95,8 @@ def command(experiment: Experiment) -> str:
 
 def changed_files(told: dict[str, Any], experiment: Experiment) -> dict[str, str]:
     """File -> `changed`, `gone` or `new`: the user's code, data and weights that are not what a manifest says."""
-    now = digests(user_sources(experiment.config, experiment.code_folders))
-    now |= local_inputs(experiment.config, experiment.folder)
+    code = user_sources(experiment.config, experiment.code_folders)
+    now = digests(code) | local_inputs(experiment.config, experiment.folder, code)
     was = (told.get("sources") or {}) | (told.get("inputs") or {})
     words = {name: "gone" if name not in now else "new" if name not in was else "changed" for name in was | now}
     return {name: word for name, word in sorted(words.items()) if was.get(name) != now.get(name)}

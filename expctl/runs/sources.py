@@ -85,6 +85,8 @@ def _imported(node: ast.AST, module: list[str]) -> Iterable[str]:
         above = module[: -node.level] if node.level else []
         base = [*above, *(node.module or "").split(".")]
         return [".".join(filter(None, [*base, alias.name])) for alias in node.names]
+    if isinstance(node, ast.Call) and ast.unparse(node.func).rpartition(".")[2] in ("import_module", "__import__"):
+        return [each.value for each in node.args[:1] if isinstance(each, ast.Constant) and isinstance(each.value, str)]
     return []
 
 
@@ -93,4 +95,6 @@ def _dotted_paths(node: Any) -> list[str]:
         return [path for value in node.values() for path in _dotted_paths(value)]
     if isinstance(node, list):
         return [path for value in node for path in _dotted_paths(value)]
-    return [node] if isinstance(node, str) and re.fullmatch(r"\w+(\.\w+)+", node) else []
+    # `module.function`, and `module:function` as entry points are written.
+    is_dotted = isinstance(node, str) and re.fullmatch(r"\w+(\.\w+)*([.:]\w+)+", node)
+    return [node.replace(":", ".")] if is_dotted else []

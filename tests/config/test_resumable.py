@@ -81,3 +81,10 @@ def test_a_callback_that_remembers_without_a_state_to_save_is_named(tmp_path):
         found = notes(f"callbacks.mine._target_=mine.{name}", folder=tmp_path)
         assert len(found) == said, found
         assert all("callbacks.mine" in note and name in note for note in found)
+
+
+def test_a_folder_that_is_not_followed_is_named(tmp_path):
+    (tmp_path / "mine.py").write_text("def short(completions, **kwargs):\n    pass\n")
+    words = "reward.functions={mine:{_target_:mine.short,_partial_:true,root:.,split:tiny}}"
+    (note,) = notes(words, folder=tmp_path)
+    assert note.startswith("reward.functions.mine.root=.: ")

@@ -1,11 +1,14 @@
 """A run's identity follows what can change its result, and nothing else."""
 
 import copy
+import os
+from dataclasses import replace
 
 import pytest
 
+from expctl.cli.hydra_app import compose
 from expctl.config.experiment import Experiment
-from expctl.runs.identity import config_hash, run_id
+from expctl.runs.identity import config_hash, local_inputs, run_id
 
 CONFIG = {
     "algorithm": {"kind": "prompts", "trainer": {"_target_": "trl.GRPOTrainer"}},
@@ -86,3 +89,136 @@ def test_the_run_id_names_algorithm_model_dataset_seed_and_hash(tmp_path):
     assert run_id(experiment, "0123456789abcdef") == "gfpo-tiny-arithmetic-s0-01234567"
     local = Experiment(CONFIG | {"model": {"path": "/data/My Model"}}, CHOICES | {"model": "local"}, [], tmp_path)
     assert run_id(local, "0123456789abcdef") == "gfpo-my_model-arithmetic-s0-01234567"
+
+
+@pytest.fixture
+def names(tmp_path, hash_of):
+    """Hashes the experiment with a reward that is given one more keyword."""
+
+    def hashed(value, key="path"):
+        return hash_of(reward__functions={"mine": {"_target_": "mine.words", key: value}})
+
+    return hashed
+
+
+def write(file, text):
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_text(text)
+
+
+@pytest.mark.parametrize(
+    ("value", "file"),
+    [
+        ("words.txt", "words.txt"),
+        ("words", "words"),
+        ("data/words.txt", "data/words.txt"),
+        ("judge", "judge/weights/model.safetensors"),
+        (["a.txt", {"deep": "b.txt"}], "b.txt"),
+        ("a.txt,b.txt", "b.txt"),
+        ("json:b.txt", "b.txt"),
+        ("data/*.jsonl", "data/two.jsonl"),
+        ("data/**/*.jsonl", "data/deep/two.jsonl"),
+        ({"b.txt": 0.5}, "b.txt"),
+    ],
+)
+def test_what_a_config_names_by_path_counts_by_its_content(value, file, tmp_path, names):
+    missing = names(value)
+    write(tmp_path / file, "one")
+    first = names(value)
+    assert names(value) == first != missing
+    write(tmp_path / file, "two")
+    assert names(value) != first
+
+
+@pytest.mark.parametrize("key", ["args__chat_template_path", "peft", "model__tokenizer", "callbacks"])
+def test_wherever_in_the_config_it_is_named(key, tmp_path, hash_of):
+    write(tmp_path / "named" / "file.jinja", "one")
+    first = hash_of(**{key: "named/file.jinja"})
+    write(tmp_path / "named" / "file.jinja", "two")
+    assert hash_of(**{key: "named/file.jinja"}) != first
+
+
+def test_a_file_of_the_tracker_does_not_count(tmp_path, hash_of):
+    write(tmp_path / "notes.txt", "one")
+    first = hash_of(tracker__notes="notes.txt")
+    write(tmp_path / "notes.txt", "two")
+    assert hash_of(tracker__notes="notes.txt") == first
+
+
+def test_absolute_paths_urls_of_files_and_the_home_folder(tmp_path, names, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    file = tmp_path / "home" / "words.txt"
+    values = [str(file), f"file://{file}", "~/words.txt"]
+    write(file, "one")
+    first = [names(value) for value in values]
+    write(file, "two")
+    assert all(names(value) != before for value, before in zip(values, first, strict=True))
+
+
+@pytest.mark.parametrize(
+    ("value", "key", "file"),
+    [
+        (".", "root", "words.txt"), ("..", "root", "words.txt"), ("/", "root", "words.txt"),
+        ("outputs", "path", "outputs/words.txt"), ("outputs/", "path", "outputs/run/words.txt"),
+        ("train", "split", "train/words.txt"), ("none", "mode", "none/words.txt"),
+        ("answers.jsonl", "cache", "answers.jsonl"), ("seen.txt", "log_path", "seen.txt"),
+        ("repository", "path", "repository/.git/index"), ("/dev/null", "path", "words.txt"),
+        ("~nobody-at-all/x", "path", "x"),
+        ("x" * 5000, "path", "x"), ("a\0b", "path", "a"), ("https://host/a.txt", "path", "host/a.txt"),
+    ],
+)  # fmt: skip
+def test_what_is_no_input_does_not_count(value, key, file, tmp_path, names):
+    before = names(value, key)
+    write(tmp_path / file, "one")
+    assert names(value, key) == before
+
+
+def test_folders_of_every_kind_are_read_to_an_end(tmp_path, names):
+    folder = tmp_path / "data"
+    write(tmp_path / "elsewhere" / "linked.txt", "one")
+    write(folder / "words.txt", "one")
+    (folder / "loop").symlink_to(folder)
+    (folder / "linked").symlink_to(tmp_path / "elsewhere")
+    (folder / "nowhere").symlink_to(tmp_path / "gone")
+    os.mkfifo(folder / "pipe")
+    first = names("data")
+    assert names("data") == first
+    write(tmp_path / "elsewhere" / "linked.txt", "two")
+    assert names("data") != first
+
+
+def test_a_file_that_cannot_be_read_is_named_as_such(tmp_path, monkeypatch):
+    write(tmp_path / "words.txt", "one")
+
+    def refused(self):
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr("pathlib.Path.read_bytes", refused)
+    assert local_inputs(CONFIG | {"peft": "words.txt"}, tmp_path) == {"words.txt": "unreadable"}
+
+
+def test_a_folder_of_very_many_files_counts_by_what_the_file_system_says(tmp_path, monkeypatch):
+    monkeypatch.setattr("expctl.runs.identity.MOST_FILES", 2)
+    for number in range(3):
+        write(tmp_path / "data" / f"{number}.txt", "one")
+    first = local_inputs(CONFIG | {"peft": "data/"}, tmp_path)
+    assert list(first) == ["data"]
+    write(tmp_path / "data" / "1.txt", "longer")
+    assert local_inputs(CONFIG | {"peft": "data/"}, tmp_path) != first
+
+
+def test_a_loaders_data_may_lie_beside_it(tmp_path, hash_of):
+    write(tmp_path / "loaders" / "__init__.py", "")
+    write(tmp_path / "loaders" / "mine.py", "x = 1\n")
+    write(tmp_path / "loaders" / "rows.csv", "one")
+    node = {"_target_": "loaders.mine.load", "table": "rows.csv"}
+    first = hash_of(dataset=node)
+    write(tmp_path / "loaders" / "rows.csv", "two")
+    assert hash_of(dataset=node) != first
+
+
+def test_a_config_that_names_no_file_has_the_hash_it_always_had(tmp_path):
+    found = []
+    compose(["hardware=cpu"], lambda experiment: found.append(replace(experiment, folder=tmp_path)))
+    assert local_inputs(found[0].config, tmp_path) == {}
+    assert run_id(found[0], config_hash(found[0])) == "gfpo-tiny-arithmetic-s0-90dc4afd"

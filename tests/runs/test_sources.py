@@ -25,6 +25,21 @@ def test_what_the_named_module_imports_counts_too_wherever_in_it(tmp_path):
     assert list(user_sources(REWARD, [tmp_path])) == ["helpers.py", "more.py", "my_rewards.py", "scoring.py"]
 
 
+@pytest.mark.parametrize("function", ["importlib.import_module", "import_module", "__import__"])
+def test_what_is_imported_by_its_name_counts(function, tmp_path):
+    write(tmp_path, my_rewards=f"{function}('helpers')\n", helpers="")
+    assert list(user_sources(REWARD, [tmp_path])) == ["helpers.py", "my_rewards.py"]
+
+
+def test_an_entry_point_names_a_module(tmp_path):
+    write(tmp_path, my_rewards="")
+    write(tmp_path / "pack", inner="")
+    assert list(user_sources(["my_rewards:short", "pack.inner:f", "embedded:tiny"], [tmp_path])) == [
+        "my_rewards.py",
+        "pack/inner.py",
+    ]
+
+
 def test_a_package_counts_whole_and_one_without_init_by_the_modules_used(tmp_path):
     write(tmp_path / "whole", __init__="", a="")
     write(tmp_path / "loose", used="from . import beside\n", beside="", other="")
