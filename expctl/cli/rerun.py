@@ -7,6 +7,7 @@ from pathlib import Path
 
 from expctl.cli.named_run import as_it_was, named_run
 from expctl.cli.run import run as run_experiment
+from expctl.cli.trust import TRUST, ask_for_trust
 from expctl.config.experiment import Experiment
 from expctl.launch.launch import EXIT_COMPLETED, EXIT_FAILED
 from expctl.places import RERUNS, first_free, outputs_of
@@ -19,8 +20,10 @@ from expctl.runs.identity import config_hash
 
 def main(words: list[str]) -> int:
     """Do one run again; the exit code is that of the new one."""
-    run = named_run("rerun", words)
-    experiment = _with_its_own_code(run, as_it_was(run))
+    run = named_run("rerun", [word for word in words if word != TRUST])
+    experiment = as_it_was(run)
+    ask_for_trust("rerun", run, experiment, TRUST in words)
+    experiment = _with_its_own_code(run, experiment)
     os.chdir(experiment.folder)
     again = Run(place_of(run, config_hash(experiment)))
     outcome = run_experiment(experiment, again.folder)

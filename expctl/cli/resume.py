@@ -4,6 +4,7 @@ import os
 
 from expctl.cli.named_run import as_it_was, named_run
 from expctl.cli.run import run as run_experiment
+from expctl.cli.trust import TRUST, ask_for_trust
 from expctl.config.experiment import Experiment
 from expctl.config.refusal import Refusal
 from expctl.launch.launch import EXIT_COMPLETED
@@ -17,12 +18,13 @@ from expctl.runs.provenance import drift
 
 def main(words: list[str]) -> int:
     """Carry one run on; the exit code is that of the run."""
-    run = named_run("resume", words)
+    run = named_run("resume", [word for word in words if word != TRUST])
     experiment = as_it_was(run)
     told = manifest.read(run)
     if told["status"] == manifest.COMPLETED:
         print_done_already(run, told)
         return EXIT_COMPLETED
+    ask_for_trust("resume", run, experiment, TRUST in words)
     if not experiment.folder.is_dir():
         raise Refusal(
             f"the folder that the run was started in is gone: {experiment.folder}",

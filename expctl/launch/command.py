@@ -52,6 +52,7 @@ def worker_environment(run: Run, config: dict[str, Any], folder: Path) -> dict[s
         # The user's code as the run has kept it, also before that in the working folder, which python -m would prefer.
         paths.insert(0, str(code_of(run)))
         environment["PYTHONSAFEPATH"] = "1"
+        environment["PYTHONDONTWRITEBYTECODE"] = "1"  # what lies there is sealed
     environment["PYTHONPATH"] = os.pathsep.join(filter(None, paths))
     environment["PYTHONUNBUFFERED"] = "1"
     environment.setdefault("TOKENIZERS_PARALLELISM", "false")

@@ -14,6 +14,7 @@ from expctl.runs.files import Run, read_json, write_json, write_yaml
 from expctl.runs.identity import local_inputs
 from expctl.runs.masking import masked
 from expctl.runs.reading import read_yaml
+from expctl.runs.seal import broken, seal_run
 from expctl.runs.sources import digests, keep, user_sources
 
 PATCH = "changes.patch"
@@ -28,8 +29,7 @@ def describe(run: Run, experiment: Experiment, hashed: str, forced: int = 0) -> 
     write_json(run.origins, {key: masked(where) for key, where in set_by(experiment).items()})
     write_yaml(run.overrides, [masked(word) for word in experiment.overrides])
     code = user_sources(experiment.config, experiment.code_folders)
-    shutil.rmtree(code_of(run), ignore_errors=True)
-    altered = keep(code, code_of(run))
+    altered = _keep_only(code, code_of(run))
     git, patch = repository.snapshot(experiment.folder, outputs_of(run.folder))
     if patch:
         (run.folder / PATCH).write_bytes(patch)
@@ -55,7 +55,40 @@ def describe(run: Run, experiment: Experiment, hashed: str, forced: int = 0) -> 
         environment=provenance.environment(),
         hardware=experiment.config["hardware"],
     )
+    seal_run(run)
     remembered.remember(outputs_of(run.folder))
+
+
+def make_own(run: Run, experiment: Experiment) -> None:
+    """Put the typed experiment into a run that another, or an expctl without seals, has described.
+
+    The command that is typed again executes what was typed, never what lies in the folder.
+    """
+    if broken(run) is None:
+        return
+    write_yaml(run.config, experiment.config)
+    write_json(run.origins, {key: masked(where) for key, where in set_by(experiment).items()})
+    overrides = [masked(word) for word in experiment.overrides]
+    write_yaml(run.overrides, overrides)
+    code = user_sources(experiment.config, experiment.code_folders)
+    if experiment.code != run.sources:  # a rerun that is carried on has no other copy than this one
+        _keep_only(code, run.sources)
+    told = read_json(run.manifest)
+    if not experiment.code:
+        told.pop("rerun_of", None)
+    own = {"command": command(experiment), "overrides": overrides, "choices": experiment.choices}
+    own |= {"folder": str(experiment.folder), "sources": digests(code)}
+    own |= {"inputs": local_inputs(experiment.config, experiment.folder)}
+    write_json(run.manifest, told | own)
+    seal_run(run)
+
+
+def _keep_only(code: dict[str, Path], folder: Path) -> list[str]:
+    """Copy sources into a folder that holds nothing else then. Returns as `keep`."""
+    if folder.is_symlink():
+        folder.unlink()
+    shutil.rmtree(folder, ignore_errors=True)
+    return keep(code, folder)
 
 
 def rebuild(run: Run) -> Experiment:
@@ -84,7 +117,7 @@ def read_config(run: Run) -> dict[str, Any]:
 
 def code_of(run: Run) -> Path:
     """The folder of the user's own source files as they were when the run was created."""
-    return run.folder / "sources"
+    return run.sources
 
 
 def command(experiment: Experiment) -> str:

@@ -9,7 +9,7 @@ from typing import Any
 from expctl.config.experiment import Experiment
 from expctl.places import REPLACED, first_free, outputs_of
 from expctl.runs import manifest, provenance, ranks
-from expctl.runs.bundle import describe
+from expctl.runs.bundle import describe, make_own
 from expctl.runs.checkpoints import last_complete, step_of
 from expctl.runs.files import Run
 from expctl.runs.identity import config_hash, run_of
@@ -75,7 +75,9 @@ def _take_over(run: Run, held: Lock, experiment: Experiment, hashed: str) -> Cla
     if found and found["status"] == manifest.COMPLETED:
         held.release()
         return Claim(run, done=found)
-    if not found:
+    if found:
+        make_own(run, experiment)
+    else:
         describe(run, experiment, hashed, forced)
     return Claim(run, held=held, new=not found, checkpoint=last_complete(run.checkpoints), aside=put)
 

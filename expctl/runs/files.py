@@ -41,6 +41,16 @@ class Run:
         return self.folder / "origins.json"
 
     @property
+    def sources(self) -> Path:
+        """The user's own source files as they were when the run was created."""
+        return self.folder / "sources"
+
+    @property
+    def seal(self) -> Path:
+        """What says that this user's expctl described the run; see `expctl.runs.seal`."""
+        return self.folder / ".seal.json"
+
+    @property
     def accelerate(self) -> Path:
         return self.folder / "accelerate.yaml"
 

@@ -1,5 +1,6 @@
 """What `expctl resume` and `expctl rerun` take a name for, and what they refuse, before anything is started."""
 
+import io
 import json
 import shutil
 from dataclasses import replace
@@ -10,10 +11,15 @@ from fabricated import experiment, run_of
 from expctl.cli.main import run_words
 from expctl.cli.named_run import as_it_was
 from expctl.cli.rerun import place_of
+from expctl.cli.trust import ask_for_trust
+from expctl.config.refusal import Refusal
+from expctl.launch.launch import Outcome
 from expctl.runs import manifest
 from expctl.runs.bundle import code_of
 from expctl.runs.files import Run
 from expctl.runs.identity import config_hash
+from expctl.runs.manifest import EXIT_FAILED
+from expctl.runs.seal import broken
 
 
 @pytest.fixture
@@ -110,3 +116,35 @@ def test_a_rerun_keeps_the_code_of_the_run_and_not_what_lies_in_the_folder_now(r
     assert manifest.read(again)["config_hash"] == manifest.read(run)["config_hash"]
     assert manifest.read(again)["rerun_of"] == str(run.folder)
     assert config_hash(as_it_was(again)) == manifest.read(run)["config_hash"]
+
+
+@pytest.mark.parametrize("verb", ["resume", "rerun"])
+def test_a_run_that_was_made_elsewhere_is_refused_until_it_is_trusted(verb, run, tmp_path, monkeypatch, capsys):
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "settings"))  # another user's: the key is another
+    executed = []
+    monkeypatch.setattr(
+        f"expctl.cli.{verb}.run_experiment", lambda *given: executed.append(given) or Outcome(EXIT_FAILED)
+    )
+    monkeypatch.setattr("expctl.cli.rerun.print_drift", lambda *given: None)
+    said = refused(capsys, verb, "gfpo")
+    assert "sources/my_rewards.py" in said and f"expctl {verb} {run.folder} --trust" in said
+    assert len(said.splitlines()) < 6 and not executed
+    assert run_words([verb, "gfpo", "--trust"]) == EXIT_FAILED
+    assert run_words([verb, "gfpo"]) == EXIT_FAILED, "it is not asked about again"
+    assert len(executed) == 2
+
+
+@pytest.mark.parametrize(("answer", "trusted"), [("y\n", True), ("n\n", False), ("\n", False), ("", False)])
+def test_who_sits_at_a_terminal_is_asked(answer, trusted, run, monkeypatch, capsys):
+    run.seal.unlink()
+    terminal = io.StringIO(answer)
+    terminal.isatty = lambda: True
+    monkeypatch.setattr("sys.stdin", terminal)
+    monkeypatch.setattr("sys.stderr.isatty", lambda: True)
+    if trusted:
+        ask_for_trust("resume", run, as_it_was(run), trusted=False)
+        assert broken(run) is None
+    else:
+        with pytest.raises(Refusal):
+            ask_for_trust("resume", run, as_it_was(run), trusted=False)
+    assert "sources/my_rewards.py" in capsys.readouterr().err
