@@ -13,7 +13,9 @@ from expctl.places import outputs_root
 from expctl.report.closing import print_closing
 from expctl.report.likeness import print_kin
 from expctl.runs import lock, manifest
+from expctl.runs.checkpoints import ForeignCheckpointError
 from expctl.runs.claim import Claim, claim
+from expctl.runs.identity import run_of
 from expctl.runs.kin import nearest_unfinished
 
 
@@ -30,6 +32,9 @@ def prepare(experiment: Experiment, folder: Path | None = None) -> Claim | Outco
     except lock.LockedError as held:
         where = f"process {held.holder['pid']} on {held.holder['host']}" if held.holder else "started a moment ago"
         refusal = Refusal("this experiment is running already", where=where, do="wait for it, or change a setting")
+    except ForeignCheckpointError as foreign:
+        name = folder or run_of(experiment).run_id
+        refusal = Refusal(str(foreign), do=f"if you trust who made the run: expctl resume {name} --trust")
     except OSError as error:
         where = error.filename or folder or outputs_root(experiment.folder)  # of a full disk the kernel names no file
         refusal = Refusal(f"the run's folder cannot be written: {error.strerror}", where=str(where))

@@ -5,6 +5,7 @@ import sys
 
 from expctl.config.experiment import Experiment
 from expctl.config.refusal import Refusal
+from expctl.runs import checkpoints
 from expctl.runs.files import Run
 from expctl.runs.seal import broken, seal_run
 
@@ -22,6 +23,8 @@ def ask_for_trust(verb: str, run: Run, experiment: Experiment, trusted: bool) ->
     """
     reason = broken(run)
     if reason is None:
+        if trusted:
+            _seal(run)
         return
     if not trusted and not _asked(verb, run, experiment, reason):
         raise Refusal(
@@ -29,7 +32,16 @@ def ask_for_trust(verb: str, run: Run, experiment: Experiment, trusted: bool) ->
             where=str(run.folder),
             do=f"look at these files; if you trust who made them: expctl {verb} {shlex.quote(str(run.folder))} {TRUST}",
         )
-    if not seal_run(run) or broken(run):
+    _seal(run)
+
+
+def _seal(run: Run) -> None:
+    try:
+        checkpoints.trust(run.checkpoints)
+        sealed = seal_run(run) and broken(run) is None
+    except (OSError, ValueError):
+        sealed = False
+    if not sealed:
         print("note: the run cannot be sealed as yours, so you will be asked again", file=sys.stderr)
 
 

@@ -11,6 +11,7 @@ from expctl.launch.launch import Attempt, Outcome, begin, not_begun, unwritten
 from expctl.launch.leases import Lease, Machine
 from expctl.launch.process import Signals, Start, Workers
 from expctl.runs import manifest
+from expctl.runs.checkpoints import ForeignCheckpointError
 from expctl.runs.claim import claim
 from expctl.runs.files import Run, read_json
 from expctl.runs.lock import LockedError
@@ -133,6 +134,8 @@ class Pool:
             self._end(place, begun)
         except LockedError:
             place.status = ELSEWHERE
+        except ForeignCheckpointError as error:
+            self._end(place, Outcome(EXIT_FAILED, FAILED, error=str(error)))
         except OSError as error:
             self._end(place, Outcome(EXIT_FAILED, FAILED, error=unwritten(error, place.run)))
         self._machine.take_back(lease)

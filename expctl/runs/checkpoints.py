@@ -1,18 +1,38 @@
-"""The checkpoints of a run that one can carry on from: sealed when written, checked before use."""
+"""The checkpoints of a run that one can carry on from: sealed when written, checked before use.
 
+All is read as plain tensors (`weights_only`), but for what DeepSpeed writes: it unpickles whatever is there. So such a
+checkpoint is signed with the user's key as well, and another's is not used.
+"""
+
+import hashlib
+import hmac
+import json
 import re
 from pathlib import Path
 
 import xxhash
 
+from expctl.nested import mapping
 from expctl.runs.files import read_json, write_json
+from expctl.runs.seal import key_file, sign
 from expctl.runs.tell import tell
 
-SEAL = "complete.json"
+SEAL, SIGNATURE = "complete.json", "signature.json"
+# The folders of DeepSpeed in a checkpoint.
+PICKLED = "global_step*"
 # Where a checkpoint is while it is being written.
 ASIDE = ".writing"
 # Larger ones are slower: what was read falls out of the processor's cache before it is summed.
 CHUNK = 1 << 20
+
+
+class ForeignCheckpointError(Exception):
+    """A checkpoint that would be unpickled and is not this user's own."""
+
+    def __init__(self, checkpoint: Path):
+        super().__init__(
+            f"{checkpoint} is not signed with your key ({key_file()}), and DeepSpeed executes what lies in it"
+        )
 
 
 def step_of(checkpoint: Path) -> int:
@@ -22,6 +42,8 @@ def step_of(checkpoint: Path) -> int:
 
 def seal(checkpoint: Path) -> None:
     """Write down size and checksum of every file; a checkpoint with this list was written to its end."""
+    if _is_pickled(checkpoint):
+        _sign(checkpoint)
     files = {str(file.relative_to(checkpoint)): [file.stat().st_size, _checksum(file)] for file in _files(checkpoint)}
     write_json(checkpoint / SEAL, files)
 
@@ -49,7 +71,7 @@ def last_complete(folder: Path) -> Path | None:
 def damage(checkpoint: Path) -> str | None:
     """The first file that is not what was sealed, and how; None when all are."""
     sealed = read_json(checkpoint / SEAL)
-    if not isinstance(sealed, dict):
+    if not isinstance(sealed, dict) or not all(isinstance(row, list) and len(row) == 2 for row in sealed.values()):
         return f"{SEAL} cannot be read"
     for name, (size, checksum) in sealed.items():
         file = checkpoint / name
@@ -60,6 +82,60 @@ def damage(checkpoint: Path) -> str | None:
         if _checksum(file) != checksum:
             return f"{name} has other content"
     return None
+
+
+def refuse_foreign(checkpoint: Path) -> None:
+    """Raises ForeignCheckpointError where a checkpoint would be unpickled and is not this user's own."""
+    if _is_pickled(checkpoint) and not _is_own(checkpoint):
+        raise ForeignCheckpointError(checkpoint)
+
+
+def trust(folder: Path) -> None:
+    """Make the complete checkpoints of a folder this user's own.
+
+    Raises:
+        OSError, ValueError: one cannot be written, or there is no key.
+    """
+    for checkpoint in complete(folder):
+        if _is_pickled(checkpoint) and not _is_own(checkpoint) and damage(checkpoint) is None:
+            seal(checkpoint)
+
+
+def _is_pickled(checkpoint: Path) -> bool:
+    return next(checkpoint.glob(PICKLED), None) is not None
+
+
+def _sign(checkpoint: Path) -> None:
+    """Where there is no key the checkpoint stays without a signature, and is to be trusted by a word."""
+    (checkpoint / SIGNATURE).unlink(missing_ok=True)
+    text = _digests(checkpoint)
+    try:
+        signature = sign(text.encode(), make=True)
+    except (OSError, ValueError) as error:
+        tell(f"{checkpoint} is not signed: {error}")
+        return
+    write_json(checkpoint / SIGNATURE, {"files": text, "hmac": signature})
+
+
+def _is_own(checkpoint: Path) -> bool:
+    signature = mapping(read_json(checkpoint / SIGNATURE))
+    try:
+        right = hmac.compare_digest(sign(signature["files"].encode()), signature["hmac"])
+        return right and signature["files"] == _digests(checkpoint)
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return False
+
+
+def _digests(checkpoint: Path) -> str:
+    """SHA-256 of every file but the seals. Raises ValueError for a link, which may lead to other content later."""
+    digests = {}
+    for file in sorted(checkpoint.rglob("*")):
+        if file.is_symlink():
+            raise ValueError(f"{file} is a link")
+        if file.is_file() and file.name not in (SEAL, SIGNATURE):
+            with file.open("rb") as opened:
+                digests[file.relative_to(checkpoint).as_posix()] = hashlib.file_digest(opened, "sha256").hexdigest()
+    return json.dumps(digests)
 
 
 def _files(checkpoint: Path) -> list[Path]:

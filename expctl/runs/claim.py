@@ -10,7 +10,7 @@ from expctl.config.experiment import Experiment
 from expctl.places import REPLACED, first_free, outputs_of
 from expctl.runs import manifest, provenance, ranks
 from expctl.runs.bundle import describe, make_own
-from expctl.runs.checkpoints import last_complete, step_of
+from expctl.runs.checkpoints import last_complete, refuse_foreign, step_of
 from expctl.runs.files import Run
 from expctl.runs.identity import config_hash, run_of
 from expctl.runs.lock import Lock, LockedError
@@ -44,6 +44,7 @@ def claim(experiment: Experiment, folder: Path | None = None) -> Claim:
 
     Raises:
         expctl.runs.lock.LockedError: the run is alive elsewhere.
+        expctl.runs.checkpoints.ForeignCheckpointError: what it would be carried on from is not this user's own.
         OSError: the folder cannot be written.
     """
     hashed = config_hash(experiment)
@@ -79,7 +80,10 @@ def _take_over(run: Run, held: Lock, experiment: Experiment, hashed: str) -> Cla
         make_own(run, experiment)
     else:
         describe(run, experiment, hashed, forced)
-    return Claim(run, held=held, new=not found, checkpoint=last_complete(run.checkpoints), aside=put)
+    checkpoint = last_complete(run.checkpoints)
+    if checkpoint:
+        refuse_foreign(checkpoint)
+    return Claim(run, held=held, new=not found, checkpoint=checkpoint, aside=put)
 
 
 def undo(claimed: Claim) -> None:
