@@ -43,6 +43,8 @@ def load(
     location = resolve(path, revision=kwargs.get("revision") or "main")
     if location.kind != "hub":
         kwargs = {key: value for key, value in kwargs.items() if key != "revision"}
+    # transformers would ask, and wait for an answer.
+    kwargs = {"trust_remote_code": False} | kwargs
     model = AutoModelForCausalLM.from_pretrained(
         location.source, dtype=DTYPES[dtype], attn_implementation=attn_implementation, **kwargs
     )

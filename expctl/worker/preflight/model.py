@@ -44,13 +44,14 @@ def without_weights(
         kwargs = {key: value for key, value in kwargs.items() if key != "revision"}
     if dtype not in DTYPES:
         raise WrongError(f"the dtype '{dtype}' is unknown", "model.dtype", f"one of {', '.join(DTYPES)}")
+    kwargs = {"trust_remote_code": False} | kwargs
     config = AutoConfig.from_pretrained(location.source, **kwargs)
     with torch.device("meta"):
         model = AutoModelForCausalLM.from_config(
             config,
             dtype=DTYPES[dtype],
             attn_implementation=attn_implementation,
-            trust_remote_code=kwargs.get("trust_remote_code"),
+            trust_remote_code=kwargs["trust_remote_code"],
         )
     if location.kind != "hub" and (Path(location.source) / "generation_config.json").is_file():
         model.generation_config = GenerationConfig.from_pretrained(location.source)
