@@ -1,7 +1,6 @@
 """What a job of a scheduler does: the cell that it was sent for, as it was checked where it was submitted."""
 
 import os
-import pickle
 import signal
 import sys
 from dataclasses import dataclass, replace
@@ -13,6 +12,7 @@ from hydra.core.hydra_config import HydraConfig
 from expctl.cli.group import group_of_this_process, take_part
 from expctl.cli.run import run
 from expctl.config.experiment import Experiment
+from expctl.launch.submission import ForeignSubmissionError, read
 from expctl.runs import manifest
 from expctl.runs.claim import leave_refused
 from expctl.runs.files import Run
@@ -27,8 +27,12 @@ class Errand:
     folder: Path
 
     def __call__(self, composed: Any) -> float | None:
-        number = HydraConfig.get().job.num
-        experiment, expected = pickle.loads((self.folder / f"{number}.pkl").read_bytes())
+        number = job_number()
+        try:
+            experiment, expected = read(self.folder, number)
+        except ForeignSubmissionError as error:
+            print(f"expctl: {error}; it is not executed", file=sys.stderr)
+            return None
         os.chdir(experiment.folder)
         sys.path.insert(0, str(experiment.folder))
         if run_of(experiment).run_id != expected:
@@ -49,6 +53,11 @@ class Errand:
         if outcome.status == REFUSED:
             leave_refused(forced_once(experiment, begun), f"refused: {outcome.error}")
         return outcome.objective
+
+
+def job_number() -> int:
+    """Which cell of its submission this job is."""
+    return HydraConfig.get().job.num
 
 
 def forced_once(experiment: Experiment, mark: Path) -> Experiment:

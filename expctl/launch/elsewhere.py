@@ -4,7 +4,6 @@ import contextlib
 import copy
 import json
 import os
-import pickle
 import signal
 import sys
 import time
@@ -21,6 +20,7 @@ from expctl.config.refusal import Refusal
 from expctl.launch.launch import Outcome
 from expctl.launch.pool import ELSEWHERE, ENDED, WAITING, Place
 from expctl.launch.process import Signals
+from expctl.launch.submission import write
 from expctl.places import outputs_of, outputs_root
 from expctl.processes import hear_of_death
 from expctl.runs import manifest
@@ -180,12 +180,13 @@ class Handover:
         stamp = datetime.now(UTC).strftime("%Y%m%d-%H%M%S")
         root = outputs_root(places[0].experiment.folder) / "sweeps" / name
         self.folder = root / f"{stamp}-{os.getpid()}-{len(list(root.glob(f'{stamp}-*')))}"
-        self.folder.mkdir(parents=True)
+        root.mkdir(parents=True, exist_ok=True)
+        # Closed to others: what the plug-ins put there themselves are pickles, which a job executes.
+        self.folder.mkdir(mode=0o700)
         self.log = self.folder / "launcher.log"
         self.places = list(places)
         for number, place in enumerate(places):
-            experiment = replace(place.experiment, elsewhere=False)
-            (self.folder / f"{number}.pkl").write_bytes(pickle.dumps((experiment, place.run.run_id)))
+            write(self.folder, number, replace(place.experiment, elsewhere=False), place.run.run_id)
         cells = {place.run.run_id: list(place.words) for place in places}
         (self.folder / CELLS).write_text(json.dumps(cells, indent=1) + "\n")
 
