@@ -20,16 +20,69 @@ SMALL = [
     "args.save_steps=1", "args.save_total_limit=null", "args.do_eval=false", "dataset.train_size=64",
     "dataset.eval_size=8", "args.per_device_train_batch_size=8", "args.per_device_eval_batch_size=8",
 ]  # fmt: skip
+SHORT_AND_HOT = [
+    "args.num_generations=4", "args.max_completion_length=12", "args.warmup_steps=0", "args.temperature=4.0"
+]  # fmt: skip
 # Short completions, hot, whose rewards differ: every group has a gradient to the end.
 SAMPLING = [
-    "args.num_generations=4", "args.max_completion_length=12", "args.warmup_steps=0", "args.temperature=4.0",
+    *SHORT_AND_HOT,
     "reward.functions={remainder:{_target_:resuming.remainder,_partial_:true}}",
 ]  # fmt: skip
+# Every part that may remember has a memory.
+REMEMBERING = [
+    *SHORT_AND_HOT,
+    "reward.functions={novelty:{_target_:resuming.Novelty},"
+    "given:{_target_:resuming.given,_partial_:true,novelty:{_target_:resuming.Novelty}}}",
+    "algorithm.trainer.token_advantages._target_=resuming.FadingCredit", "~algorithm.trainer.token_advantages.gamma",
+]
 
 
 def remainder(completions: list[str], **_) -> list[float]:
     """A reward that differs from completion to completion, and that nobody can learn."""
     return [float(sum(map(ord, text)) % 7) for text in completions]
+
+
+class Novelty:
+    """A reward that has a memory: what a completion is worth depends on all that came before it."""
+
+    def __init__(self):
+        self.seen = {}
+
+    def __call__(self, completions: list[str], **_) -> list[float]:
+        return [self.count(text) for text in completions]
+
+    def count(self, text: str) -> float:
+        key = text[:1]
+        self.seen[key] = self.seen.get(key, 0) + 1
+        return float(self.seen[key] % 5) + sum(self.seen.values()) % 3
+
+    def state_dict(self) -> dict:
+        return {"seen": dict(self.seen)}
+
+    def load_state_dict(self, state: dict) -> None:
+        self.seen = dict(state["seen"])
+
+
+def given(completions: list[str], novelty: Novelty, **_) -> list[float]:
+    """A function whose memory is given to it."""
+    return novelty(completions)
+
+
+class FadingCredit:
+    """Advantages of tokens that fade from call to call."""
+
+    def __init__(self):
+        self.calls = 0
+
+    def __call__(self, mask, advantages, **_) -> torch.Tensor:
+        self.calls += 1
+        return mask.float() * advantages.unsqueeze(1) / self.calls
+
+    def state_dict(self) -> dict:
+        return {"calls": self.calls}
+
+    def load_state_dict(self, state: dict) -> None:
+        self.calls = state["calls"]
 
 
 @dataclass

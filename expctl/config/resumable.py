@@ -8,14 +8,16 @@ import ast
 from typing import Any
 
 from expctl.config.experiment import Experiment
+from expctl.config.remembering import LIBRARIES, changed_globals, changes_itself
 from expctl.config.source import Definition, find
-from expctl.nested import mapping
+from expctl.nested import mapping, sequence
 from expctl.runs.identity import deciding
 from expctl.runs.named_files import passed_over
 
 # What TRL ships without the rollout in its checkpoints; expctl's own trainers for the first of them have it.
 FORGET_ROLLOUTS = ("GRPOTrainer", "RLOOTrainer", "DistillationTrainer")
 
+STATE = ("state_dict", "load_state_dict")
 # Key of `args` -> what is true then.
 ARGS = {
     "save_only_model": "checkpoints hold no optimizer: a resumed run starts it anew",
@@ -90,48 +92,58 @@ def _of_the_trainer(config: dict[str, Any]) -> list[str]:
 
 def _of_memories(experiment: Experiment) -> list[str]:
     """Parts of the user's own that change themselves and give no state to be saved."""
-    parts = [(f"callbacks.{name}", node, "state") for name, node in experiment.config["callbacks"].items()]
-    filter = experiment.config["algorithm"]["trainer"].get("group_filter_func")
-    parts.append(("algorithm.trainer.group_filter_func", filter, "state_dict"))
+    config, trainer = experiment.config, experiment.config["algorithm"]["trainer"]
     found = []
-    for key, node, saved_by in parts:
-        definition = _class_of(node, experiment)
-        if definition and _changes_itself(definition) and not _defines(definition, saved_by):
-            found.append(
-                f"{key}: what {definition.name} remembers is not saved, since it has no {saved_by}(); "
-                "a resumed run starts it anew"
-            )
+    for name, node in config["callbacks"].items():
+        found += _forgets(f"callbacks.{name}", node, ("state",), experiment)
+    for key in ("group_filter_func", "token_advantages"):
+        found += _forgets(f"algorithm.trainer.{key}", trainer.get(key), STATE, experiment)
+    for name, node in mapping(config["reward"].get("functions")).items():
+        found += _forgets(f"reward.functions.{name}", node, STATE, experiment)
     return found
 
 
-def _class_of(node: Any, experiment: Experiment) -> Definition | None:
-    """The class of the user's own that a node with a `_target_` names; ours and the libraries' save what they have."""
-    target = mapping(node).get("_target_")
-    if not isinstance(target, str) or target.partition(".")[0] in ("expctl", "transformers", "trl"):
+def _forgets(key: str, node: Any, saved_by: tuple[str, ...], experiment: Experiment, holder: str = "") -> list[str]:
+    """A sentence for each object or function at and below a key whose memory is in no checkpoint.
+
+    `holder`: the class that is made with the object and hides it from what is saved.
+    """
+    definition = _of_the_user(node, experiment)
+    kind = definition.kind if definition else None
+    methods = " and ".join(f"{method}()" for method in saved_by)
+    found = []
+    if kind == "class" and all(_defines(definition, method) for method in saved_by):
+        if not holder:
+            return []  # and of what it holds
+        found.append(f"{key}: what {definition.name} remembers is not saved, since {holder} has no {methods}")
+    elif kind == "class" and changes_itself(definition):
+        missing = " and ".join(f"{method}()" for method in saved_by if not _defines(definition, method))
+        found.append(f"{key}: what {definition.name} remembers is not saved, since it has no {missing}")
+    globals_changed = changed_globals(definition) if kind in ("class", "function") else []
+    if globals_changed:
+        names = ", ".join(globals_changed)
+        found.append(f"{key}: what {definition.name} keeps in {names} is not saved; only a class with {methods} is")
+    if kind == "class" and key.startswith("reward."):  # what is inside of a filter is reached
+        holder = definition.name
+    found = [f"{sentence}; a resumed run starts it anew" for sentence in found]
+    for name, inner in mapping(node).items():
+        for part in sequence(inner) or [inner]:
+            if isinstance(part, dict):
+                found += _forgets(f"{key}.{name}", part, saved_by, experiment, holder)
+    return found
+
+
+def _of_the_user(node: Any, experiment: Experiment) -> Definition | None:
+    """The class or function of the user's own that a node or dotted path names; ours and the libraries' are saved."""
+    target = mapping(node).get("_target_") if isinstance(node, dict) else node
+    if not isinstance(target, str) or target.partition(".")[0] in LIBRARIES:
         return None
-    definition = find(target, [experiment.folder])
-    return definition if isinstance(definition, Definition) and definition.kind == "class" else None
-
-
-def _changes_itself(definition: Definition) -> bool:
-    """Whether a method other than the constructor assigns an attribute of the object."""
-    # The definition was read without the bodies of its functions.
-    tree = ast.parse(definition.file.read_text(encoding="utf-8"))
-    (whole,) = (each for each in ast.walk(tree) if isinstance(each, ast.ClassDef) and each.lineno == definition.line)
-    methods = [each for each in whole.body if isinstance(each, ast.FunctionDef) and each.name != "__init__"]
-    targets = [
-        target
-        for method in methods
-        for node in ast.walk(method)
-        if isinstance(node, ast.Assign | ast.AugAssign | ast.AnnAssign)
-        for target in (node.targets if isinstance(node, ast.Assign) else [node.target])
-    ]
-    return any(isinstance(each, ast.Attribute) and ast.unparse(each.value) == "self" for each in targets)
+    return find(target, experiment.code_folders)
 
 
 def _defines(definition: Definition, method: str) -> bool:
     return any(
-        isinstance(each, ast.FunctionDef) and each.name == method
+        isinstance(each, ast.FunctionDef | ast.AsyncFunctionDef) and each.name == method
         for holder in definition.lineage
         if holder.name != "ExportableState"  # whose state() says that one is to be written
         for each in holder.node.body

@@ -58,6 +58,11 @@ class EvaluateCompletions(TrainerCallback):
         self._batch_size = batch_size
         self._loop, trainer.evaluation_loop = trainer.evaluation_loop, self._evaluation_loop
 
+    @property
+    def reward_funcs(self) -> list[Any]:
+        """Called as a trainer's are; what they remember is saved with the trainer's (see `expctl.worker.memories`)."""
+        return self._functions
+
     def shorten(self, rows: int, tokens: int) -> None:
         """Sample fewer and shorter completions, for a check of what is done with them."""
         self._rows = self._rows[:rows]

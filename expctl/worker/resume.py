@@ -17,6 +17,7 @@ from transformers import (
 from transformers.trainer_utils import PREFIX_CHECKPOINT_DIR
 
 from expctl.worker.counters import DataOrder, counted, needed, path_of, restore, restore_callbacks
+from expctl.worker.memories import restore_states, states
 from expctl.worker.stop import StopRequest
 
 
@@ -60,17 +61,20 @@ class ExactResume(TrainerCallback):
             "order": self._order.state(trainer.callback_handler.train_dataloader),
             "epoch_has_ended": self._epoch_has_ended,
             "over": self._training_is_over(),
+            "memories": states(trainer),
         }
         checkpoint.mkdir(parents=True, exist_ok=True)
         torch.save(state, path_of(checkpoint, trainer.args.process_index))
 
     def on_train_begin(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
         if not state.global_step:
+            states(self._trainer)  # what cannot be saved is told now, not at the first checkpoint
             return
         checkpoint = self._folder / f"{PREFIX_CHECKPOINT_DIR}-{state.global_step}"
         saved = torch.load(path_of(checkpoint, args.process_index), map_location="cpu", weights_only=True)
         restore(self._trainer, saved)
         restore_callbacks(self._trainer)
+        restore_states(self._trainer, saved.get("memories", {}))
         self._resumed_at_the_end = float(state.epoch).is_integer()
         self._resumed_in_the_middle = not self._resumed_at_the_end
         self._order.restore(

@@ -88,3 +88,107 @@ def test_a_folder_that_is_not_followed_is_named(tmp_path):
     words = "reward.functions={mine:{_target_:mine.short,_partial_:true,root:.,split:tiny}}"
     (note,) = notes(words, folder=tmp_path)
     assert note.startswith("reward.functions.mine.root=.: ")
+
+
+REWARDS = """
+import random
+
+SEEN, CALLS, LIMITS = set(), 0, {"most": 3}
+
+def pure(completions, longest=[8], **kwargs):
+    found = {}
+    for text in completions:
+        found[text] = LIMITS["most"]
+    return [found[text] for text in completions]
+
+def remembers(completions, **kwargs):
+    SEEN.update(completions)
+
+def counts(completions, **kwargs):
+    global CALLS
+    CALLS += 1
+
+async def asks(completions, **kwargs):
+    note(completions)
+
+def note(completions):
+    SEEN.add(len(completions))
+
+def in_default(completions, seen={}, **kwargs):
+    seen[len(seen)] = completions
+
+class Pure:
+    def __init__(self):
+        self.limit = 3
+        self._client = None
+    def __call__(self, completions, **kwargs):
+        if self._client is None:
+            self._client = object()
+        return [self.limit] * len(completions)
+
+class Average(Pure):
+    async def __call__(self, completions, **kwargs):
+        self.mean, self.count = 0, 1
+
+class Appends(Pure):
+    def __call__(self, completions, **kwargs):
+        self.history.texts.append(completions)
+
+class Draws(Pure):
+    def __call__(self, completions, **kwargs):
+        return [self._random.random() for _ in completions]
+
+class Inherits(Average):
+    pass
+
+class OnlySaves(Average):
+    def state_dict(self):
+        return {}
+
+class Saved(Average):
+    def state_dict(self):
+        return {}
+    def load_state_dict(self, state):
+        self.mean = 0
+"""
+
+
+@pytest.fixture
+def rewards(tmp_path):
+    (tmp_path / "mine.py").write_text(REWARDS)
+    return lambda node: notes(f"reward.functions={{mine:{node}}}", folder=tmp_path)
+
+
+@pytest.mark.parametrize("name", ["pure", "Pure", "Saved"])
+def test_a_reward_without_a_memory_or_with_a_saved_one_is_exact(name, rewards):
+    assert rewards(f"{{_target_:mine.{name}}}") == []
+
+
+@pytest.mark.parametrize(
+    ("name", "what"),
+    [
+        ("remembers", "keeps in SEEN"), ("counts", "keeps in CALLS"), ("asks", "keeps in SEEN"),
+        ("in_default", "keeps in seen"), ("Average", "no state_dict() and load_state_dict()"),
+        ("Appends", "no state_dict() and load_state_dict()"), ("Draws", "no state_dict() and load_state_dict()"),
+        ("Inherits", "no state_dict() and load_state_dict()"), ("OnlySaves", "no load_state_dict()"),
+    ],
+)  # fmt: skip
+def test_a_reward_that_remembers_and_is_not_saved_is_named(name, what, rewards):
+    (note,) = rewards(f"{{_target_:mine.{name}}}")
+    assert note.startswith(f"reward.functions.mine: what {name} ") and what in note
+
+
+def test_what_a_reward_is_given_may_remember(rewards):
+    assert rewards("{_target_:mine.pure,_partial_:true,judge:{_target_:mine.Saved}}") == []
+    assert rewards("{_target_:mine.Saved,judge:{_target_:mine.Average}}") == []
+    (note,) = rewards("{_target_:mine.pure,_partial_:true,judge:{_target_:mine.Average}}")
+    assert note.startswith("reward.functions.mine.judge: what Average ")
+    (note,) = rewards("{_target_:mine.Pure,judge:{_target_:mine.Saved}}")
+    assert "since Pure has no state_dict()" in note
+
+
+def test_a_source_of_advantages_may_remember(tmp_path):
+    (tmp_path / "mine.py").write_text(REWARDS)
+    source = "algorithm.trainer.token_advantages"
+    (note,) = notes("algorithm=gspo_token", f"{source}=mine.remembers", folder=tmp_path)
+    assert note.startswith(f"{source}: what remembers keeps in SEEN ")

@@ -4,7 +4,7 @@ from types import SimpleNamespace
 
 import pytest
 import torch
-from resuming import SAMPLING, resumed, whole
+from resuming import REMEMBERING, SAMPLING, resumed, whole
 
 from expctl.worker.counters import needed
 from expctl.worker.together import TrainTogether
@@ -44,6 +44,9 @@ CASES = {
     "gspo_token": [
         "algorithm=gspo_token", *SAMPLING, "args.max_steps=11", "args.gradient_accumulation_steps=2",
         "args.per_device_train_batch_size=4", "dataset.train_size=16", "args.do_eval=true"],
+    "rewards and advantages that remember": [
+        "algorithm=gspo_token", *REMEMBERING, "args.max_steps=6", "args.steps_per_generation=2",
+        "dataset.train_size=16", *EVALUATE],
     "grpo_replay, lora": [
         "algorithm=grpo_replay", *SAMPLING, *LORA, "args.max_steps=9", "args.replay_max_fraction=1",
         "dataset.train_size=16"],
@@ -58,6 +61,7 @@ STEPS = {
     "rows of one length together": [3, 8, 11], "evaluation on start": [4, 9], "early stopping": [1, 2, 4],
     "dpo_bema": [3, 8, 11], "bema on a trainer that does not know it": [5], "grpo": [3, 8, 10, 13, 14],
     "grpo, entropy controlled": [4, 8], "gfpo, difficulty adaptive": [3, 5], "gspo_token": [1, 4, 11],
+    "rewards and advantages that remember": [1, 3, 4],
     "grpo_replay, lora": [3, 8], "all parts together": [5, 8],
 }  # fmt: skip
 
