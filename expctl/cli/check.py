@@ -4,10 +4,13 @@ Without `--full` everything that can be known without the libraries, in half a s
 own, also what they say: all but the weights is built, and the first batch taken.
 """
 
+import sys
+
 from expctl.cli.hydra_app import compose, is_multirun
 from expctl.cli.refuse import refuse, refuse_as_worker
 from expctl.config.check import check
 from expctl.config.experiment import Experiment
+from expctl.config.refusal import Refusal
 from expctl.launch.preflight import preflights
 from expctl.runs.identity import run_of
 
@@ -34,18 +37,21 @@ def check_one(experiment: Experiment, *, full: bool) -> int:
     refusals = check(experiment)
     if refusals:
         return refuse(refusals)
+    for note in experiment.notes:
+        print(f"note: {note}", file=sys.stderr)
     if not full:
         print(f"ok  {run_of(experiment).run_id}")
         return 0
     [found] = preflights([experiment])
-    if found and found["wrong"]:
+    if found is None:
+        do = "EXPCTL_DEBUG=1 shows its last words; without --full the rest is checked"
+        return refuse([Refusal("the full check died without an answer", where="--full (command line)", do=do)])
+    if found["wrong"]:
         return refuse_as_worker(found["wrong"], experiment.sources, found["traceback"])
     print(f"ok  {run_of(experiment).run_id}  {words_for(found)}")
     return 0
 
 
-def words_for(found: dict | None) -> str:
+def words_for(found: dict) -> str:
     """What the full check looked at."""
-    if found is None:
-        return "(the full check died without an answer: EXPCTL_DEBUG=1 shows its words)"
     return f"({', '.join(found['checked'])})"

@@ -42,7 +42,7 @@ def prepare(experiment: Experiment, folder: Path | None = None) -> Claim | Outco
         if claimed.new and folder is None and (kin := nearest_unfinished(claimed.run, experiment)):
             print_kin(kin)
         if claimed.done is None:
-            return _noted(claimed, inexact(experiment))
+            return _noted(claimed, experiment.notes + inexact(experiment))
         return claimed
     return Outcome(refuse([refusal]))
 

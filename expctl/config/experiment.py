@@ -23,6 +23,8 @@ class Experiment:
     sources: dict[str, str] = field(default_factory=dict)
     # Dotted key -> the config file and line that set it, for the run to keep.
     places: dict[str, str] = field(default_factory=dict)
+    # Which settings of files gave way to typed ones (see `expctl.config.implied`).
+    notes: list[str] = field(default_factory=list)
     # Launched by torchrun or srun: they, not expctl, have placed the processes.
     in_group: bool = False
     # A cell that another machine is to run: what this one has says nothing about it.
@@ -88,7 +90,7 @@ def frozen(composed: DictConfig, hydra: DictConfig, words: list[str], places: di
         del config["experiment"]  # the group sets keys of the others, and has none
     typed = [word.removeprefix("++") for word in words]
     sources = sources_of(typed)
-    imply(config, sources)
+    notes = imply(config, sources)
     return Experiment(
         config=config,
         choices={group: str(choice) for group, choice in _chosen(hydra)},
@@ -96,6 +98,7 @@ def frozen(composed: DictConfig, hydra: DictConfig, words: list[str], places: di
         folder=Path.cwd(),
         sources=sources,
         places=places,
+        notes=notes,
         config_dirs=[str(config_folder) for config_folder in UserConfFirst.extra],
     )
 

@@ -7,24 +7,37 @@ from expctl.config.source import find
 from expctl.nested import mapping
 
 
-def imply(config: dict[str, Any], sources: dict[str, str]) -> None:
+def imply(config: dict[str, Any], sources: dict[str, str]) -> list[str]:
     """Change `config` so that no preset makes void what was typed; what contradicts itself is left to the checks.
 
     Args:
         config: the resolved root config; its `args` are changed.
         sources: dotted key -> how it was set, of the keys that were typed.
+
+    Returns:
+        A sentence for each setting of a file that gave way.
     """
     args = config.get("args")
     if not isinstance(args, dict):
-        return
+        return []
+    notes = []
     _whole_numbers(args)
-    if _alone(sources, "num_train_epochs", "max_steps") and args.get("max_steps"):
-        args["max_steps"] = -1
+    if _alone(sources, "num_train_epochs", "max_steps") and (args.get("max_steps") or -1) > 0:
+        notes.append(_instead("num_train_epochs", args, "max_steps", -1))
     if _alone(sources, "eval_steps", "eval_strategy") and args.get("eval_strategy") in (None, "no", False):
-        args["eval_strategy"] = "steps"
-    if _alone(sources, "loss_type", "loss_weights") and "loss_weights" in args:
-        args["loss_weights"] = None
+        notes.append(_instead("eval_steps", args, "eval_strategy", "steps"))
+    if _alone(sources, "loss_type", "loss_weights") and args.get("loss_weights") is not None:
+        notes.append(_instead("loss_type", args, "loss_weights", None))
     _best_by_objective(args, mapping(config.get("algorithm")))
+    return notes
+
+
+def _instead(typed: str, args: dict[str, Any], preset: str, value: Any) -> str:
+    """Give a preset another value, and say so."""
+    before, args[preset] = args.get(preset), value
+    shown = "null" if value is None else value
+    was = "not set" if before is None else f"{before} in a config file"
+    return f"args.{typed} was typed, so args.{preset} is {shown} (it was {was})"
 
 
 def _alone(sources: dict[str, str], typed: str, preset: str) -> bool:

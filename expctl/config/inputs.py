@@ -6,6 +6,7 @@ from expctl import models
 from expctl.config.experiment import Experiment
 from expctl.config.model import check_model_settings
 from expctl.config.refusal import Refusal, set_by
+from expctl.config.reward_columns import check_reward_columns
 from expctl.config.rewards import check_rewards
 from expctl.config.source import find
 from expctl.data.check import check_dataset
@@ -15,7 +16,8 @@ from expctl.models.files import check_files
 def check_inputs(experiment: Experiment) -> list[Refusal]:
     """Refuse a model that is not there, data that do not fit the algorithm, prompts without a reward that can run."""
     checks = (_check_model, _check_dataset, _check_reward, check_rewards)
-    return [refusal for check in checks for refusal in check(experiment)]
+    found = [refusal for check in checks for refusal in check(experiment)]
+    return found or check_reward_columns(experiment)
 
 
 def _check_model(experiment: Experiment) -> list[Refusal]:

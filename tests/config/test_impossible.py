@@ -96,3 +96,25 @@ def test_what_is_typed_counts_more_than_a_preset(tmp_path):
 def test_a_model_is_called_by_the_whole_name_of_its_path(tmp_path):
     experiment = composed(tmp_path, ["model=local", "model.path=Qwen/Qwen3-0.6B"])
     assert experiment.label("model") == "qwen3-0.6b"
+
+
+@pytest.mark.parametrize(
+    ("words", "note"),
+    [
+        (["args.num_train_epochs=3"], "args.max_steps is -1"),
+        (["args.eval_steps=5"], "args.eval_strategy is steps"),
+        (["algorithm=dpo", "args.loss_type=sigmoid"], "args.loss_weights is null"),
+    ],
+)
+def test_a_preset_that_gives_way_to_what_was_typed_is_named(words, note, capsys):
+    from expctl.cli.main import run_words
+
+    assert run_words(["check", *words]) == 0
+    assert note in capsys.readouterr().err
+
+
+def test_where_nothing_gives_way_nothing_is_said(capsys):
+    from expctl.cli.main import run_words
+
+    assert run_words(["check", "args.num_train_epochs=3", "args.max_steps=-1", "algorithm=sft"]) == 0
+    assert capsys.readouterr().err == ""

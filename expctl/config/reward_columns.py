@@ -1,0 +1,95 @@
+"""Reward functions against what they will be called with: the columns of the data, and TRL's own keywords."""
+
+from typing import Any
+
+from expctl.config.experiment import Experiment
+from expctl.config.refusal import Refusal, set_by
+from expctl.config.source import Definition, find
+from expctl.config.suggest import nearest
+from expctl.data.peek import columns_of
+from expctl.nested import mapping
+
+# What every reward function is called with beside the columns of the data.
+GIVEN = ("prompts", "completions", "completion_ids", "trainer_state", "log_extra", "log_metric", "truncated")
+# Loader -> the columns of its prompts; those of a user's own loader are not known.
+COLUMNS = {
+    "expctl.data.arithmetic.load": ("prompt", "answer"),
+    "expctl.data.gsm8k.load": ("prompt", "answer"),
+    "expctl.data.reasoning_gym.load": ("prompt", "answer", "task", "entry"),
+}
+FILES = "expctl.data.files.load"
+
+
+def check_reward_columns(experiment: Experiment) -> list[Refusal]:
+    """Refuse reward functions that need a column which is not there, or that do not take the columns that are."""
+    config = experiment.config
+    found = []
+    if config["algorithm"]["kind"] == "prompts":
+        found += _check(experiment, config["dataset"], mapping(config["reward"]["functions"]), "reward.functions")
+    sampled = mapping(mapping(config["callbacks"]).get("completions"))
+    if sampled.get("_target_") == "expctl.worker.completions.EvaluateCompletions":
+        functions = mapping(mapping(sampled.get("reward")).get("functions"))
+        found += _check(experiment, mapping(sampled.get("dataset")), functions, "reward.functions")
+    return found
+
+
+def _check(experiment: Experiment, dataset: dict[str, Any], functions: dict[str, Any], key: str) -> list[Refusal]:
+    columns = _columns(dataset)
+    found = []
+    for name, node in functions.items():
+        called = _called(mapping(node).get("_target_"), experiment)
+        if called is None:
+            continue
+        where = set_by(f"{key}.{name}", experiment.sources)
+        if not called.accepts_any:
+            found.append(_closed(name, called, where))
+        elif columns is not None:
+            found += _lacking(name, called, node, columns, where)
+    return found
+
+
+def _called(target: Any, experiment: Experiment) -> Definition | None:
+    """The function that is called with completions: the target, or the `__call__` of a class."""
+    definition = find(target, experiment.code_folders)
+    if definition is not None and definition.kind == "class":
+        return find(f"{target}.__call__", experiment.code_folders)
+    return definition if definition is not None and definition.kind == "function" else None
+
+
+def _columns(dataset: dict[str, Any]) -> list[str] | None:
+    """The columns that the rows will have; None where only the loader knows."""
+    if dataset.get("_target_") in COLUMNS:
+        return list(COLUMNS[dataset["_target_"]])
+    if dataset.get("_target_") != FILES or not dataset.get("path"):
+        return None
+    try:
+        existing = columns_of(str(dataset["path"]))
+    except (OSError, ValueError):
+        return None  # what is wrong with the file is said by another check
+    return [*existing, *mapping(dataset.get("columns"))]
+
+
+def _lacking(name: str, called: Definition, node: dict[str, Any], columns: list[str], where: str) -> list[Refusal]:
+    needed = [
+        parameter.name
+        for parameter in called.parameters.values()
+        if parameter.default is None and parameter.name != "self" and parameter.name not in node
+    ]
+    absent = [column for column in needed if column not in GIVEN and column not in columns]
+    return [
+        Refusal(
+            f"the reward '{name}' needs a column '{column}', and the data have {', '.join(columns)}",
+            where=where,
+            nearest=nearest(column, columns),
+            do=f"dataset.columns.{column}=<column> for a file of yours, or another reward (expctl list reward)",
+        )
+        for column in absent
+    ]
+
+
+def _closed(name: str, called: Definition, where: str) -> Refusal:
+    return Refusal(
+        f"the reward '{name}' takes no further keywords, and is given every column of the data and more",
+        where=where,
+        do=f"add **kwargs to {called.name} ({called.file.name}, line {called.line})",
+    )
