@@ -28,7 +28,7 @@ def ask_for_trust(verb: str, run: Run, experiment: Experiment, trusted: bool) ->
         return
     if not trusted and not _asked(verb, run, experiment, reason):
         raise Refusal(
-            f"this run was not made here by you ({reason}), and {verb} executes its code: {_code(run)}",
+            f"this run was not made here by you ({reason}), and {verb} executes its code: {_code(run, experiment)}",
             where=str(run.folder),
             do=f"look at these files; if you trust who made them: expctl {verb} {shlex.quote(str(run.folder))} {TRUST}",
         )
@@ -53,16 +53,17 @@ def _asked(verb: str, run: Run, experiment: Experiment, reason: str) -> bool:
         f"expctl: this run was not made here by you: {reason}",
         f"  run      {run.folder}",
         f"  command  expctl {shlex.join(experiment.overrides)}",
-        f"  code     {_code(run)}",
+        f"  code     {_code(run, experiment)}",
     ):
         print(line[:500], file=sys.stderr)
     print(f"{verb} executes what these name, with your rights. Trust them? [y/N] ", end="", file=sys.stderr, flush=True)
     return sys.stdin.readline().strip().lower() in ("y", "yes")
 
 
-def _code(run: Run) -> str:
-    """The files that are executed, by their names in the run's folder."""
+def _code(run: Run, experiment: Experiment) -> str:
+    """What is executed: files by their names in the run's folder, and the folder that modules are imported from."""
     files = [run.config.name]
     files += sorted(file.relative_to(run.folder).as_posix() for file in run.sources.rglob("*.py"))
     more = f" and {len(files) - MOST_FILES} more" if len(files) > MOST_FILES else ""
-    return ", ".join(name[:80] for name in files[:MOST_FILES]) + more
+    named = ", ".join(name[:80] for name in files[:MOST_FILES])
+    return f"{named}{more}, modules in {str(experiment.folder)[:200]}"

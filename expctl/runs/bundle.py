@@ -14,7 +14,7 @@ from expctl.runs.files import Run, read_json, write_json, write_yaml
 from expctl.runs.identity import local_inputs
 from expctl.runs.masking import masked
 from expctl.runs.reading import read_yaml
-from expctl.runs.seal import broken, seal_run
+from expctl.runs.seal import WANDB_FOLDERS, broken, seal_run
 from expctl.runs.sources import digests, keep, user_sources
 
 PATCH = "changes.patch"
@@ -73,6 +73,10 @@ def make_own(run: Run, experiment: Experiment) -> None:
     code = user_sources(experiment.config, experiment.code_folders)
     if experiment.code != run.sources:  # a rerun that is carried on has no other copy than this one
         _keep_only(code, run.sources)
+    for name in WANDB_FOLDERS:
+        if (run.folder / name).is_symlink():
+            (run.folder / name).unlink()
+        (run.folder / name / "settings").unlink(missing_ok=True)
     told = read_json(run.manifest)
     if not experiment.code:
         told.pop("rerun_of", None)

@@ -24,6 +24,8 @@ FORMAT = 1
 SEALED_KEYS = (
     "command", "overrides", "choices", "folder", "config_hash", "rerun_of", "sources", "inputs", "masked",
 )  # fmt: skip
+# Folders in which wandb looks for settings, the server that a key is sent to among them; expctl writes none.
+WANDB_FOLDERS = ("wandb", ".wandb")
 
 
 def key_file() -> Path:
@@ -69,7 +71,8 @@ def sign(content: bytes, *, make: bool = False) -> str:
 
 
 def _content(run: Run) -> dict[str, Any]:
-    files = [file for file in (run.config, run.overrides, run.origins) if file.exists()]
+    settings = [run.folder / name / "settings" for name in WANDB_FOLDERS]
+    files = [file for file in (run.config, run.overrides, run.origins, *settings) if file.exists()]
     if run.sources.is_symlink():
         raise ValueError(f"{run.sources} is a link")
     files += [file for file in sorted(run.sources.rglob("*")) if file.is_symlink() or not file.is_dir()]

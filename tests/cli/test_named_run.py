@@ -127,7 +127,8 @@ def test_a_run_that_was_made_elsewhere_is_refused_until_it_is_trusted(verb, run,
     )
     monkeypatch.setattr("expctl.cli.rerun.print_drift", lambda *given: None)
     said = refused(capsys, verb, "gfpo")
-    assert "sources/my_rewards.py" in said and f"expctl {verb} {run.folder} --trust" in said
+    assert "sources/my_rewards.py" in said and f"modules in {tmp_path / 'work'}" in said
+    assert f"expctl {verb} {run.folder} --trust" in said
     assert len(said.splitlines()) < 6 and not executed
     assert run_words([verb, "gfpo", "--trust"]) == EXIT_FAILED
     assert run_words([verb, "gfpo"]) == EXIT_FAILED, "it is not asked about again"

@@ -41,6 +41,11 @@ def test_a_folder_that_was_moved_keeps_its_seal(run, tmp_path):
     assert broken(moved) is None
 
 
+def wandb_settings(run):
+    (run.folder / "wandb").mkdir()
+    (run.folder / "wandb" / "settings").write_text("[default]\nbase_url = http://elsewhere\n")
+
+
 def other_key(run):
     key_file().write_text("0" * 64 + "\n")
 
@@ -55,6 +60,7 @@ ALTERED = {
     "code that is a pipe": lambda run: os.mkfifo(code_of(run) / "pipe.py"),
     "another working folder": lambda run: edit_manifest(run, folder="/tmp"),
     "code before the libraries": lambda run: edit_manifest(run, rerun_of="/tmp"),
+    "another server for a key": wandb_settings,
     "another word": lambda run: edit_manifest(run, overrides=["+x=1"]),
     "no seal": lambda run: run.seal.unlink(),
     "a seal that is none": lambda run: run.seal.write_text("[1]"),
@@ -103,12 +109,14 @@ def test_commands_that_make_the_key_at_the_same_moment_have_one_key(tmp_path, mo
 def test_the_command_typed_again_executes_what_was_typed_and_not_what_lies_in_the_folder(run, tmp_path):
     run.config.write_text("algorithm: {trainer: {_target_: os.system}}\n")
     (code_of(run) / "trl.py").write_text("")
+    wandb_settings(run)
     edit_manifest(run, rerun_of="/tmp", folder="/tmp")
     typed = experiment(tmp_path, args__beta=0.1)
     make_own(run, typed)
     assert broken(run) is None
     assert "os.system" not in run.config.read_text()
     assert [file.name for file in code_of(run).iterdir()] == ["my_rewards.py"]
+    assert not any((run.folder / "wandb").iterdir())
     told = manifest.read(run)
     assert "rerun_of" not in told and told["folder"] == str(tmp_path) and len(told["attempts"]) == 1
 
