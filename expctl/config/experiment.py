@@ -80,6 +80,9 @@ def frozen(composed: DictConfig, hydra: DictConfig, words: list[str], places: di
     """The experiment of a composed config, of Hydra's own node for it, and of the words and files that it came from."""
     from expctl.config.search_path import UserConfFirst
 
+    if OmegaConf.is_dict(composed.get("dataset")) and "reward" not in composed.dataset:
+        # A dataset may bring none, and conf/reward/default.yaml asks for it.
+        OmegaConf.update(composed, "dataset.reward", {}, force_add=True)
     config = OmegaConf.to_container(composed, resolve=True, throw_on_missing=True)
     own_rewards = mapping(config.get("dataset")).pop("reward", None)
     for node in mapping(config.get("callbacks")).values():

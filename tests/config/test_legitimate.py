@@ -51,7 +51,7 @@ def documented() -> list[list[str]]:
              for line in block.splitlines()]  # fmt: skip
     typed = [shlex.split(line) for line in dict.fromkeys(lines) if line.startswith("expctl ")]
     alone = [words[1:] for words in typed if "-m" not in words and all("=" in word for word in words[1:])]
-    own = ("doubles", "clipped", "my_", "mine", "problems", "held_out", "models/", "name=mine", "dataset.path", "sweep=")
+    own = ("doubles", "clipped", "my_", "mine", "problems", "held_out", "models/", "dataset.path", "sweep=")
     return [words for words in alone if not any(part in " ".join(words) for part in own)]
 
 

@@ -85,3 +85,24 @@ def test_a_reward_that_can_be_called_is_not(words, refused):
 def test_rewards_of_sampled_completions_are_looked_at_too(refused):
     [text] = refused("algorithm=sft", "callbacks=completions", *mine("needs_solution"))
     assert "needs a column 'solution'" in text
+
+
+OWN_LOADER = """
+import datasets
+
+def load(kind, seed):
+    rows = datasets.Dataset.from_list([{"prompt": f"{n}+1=", "answer": str(n + 1)} for n in range(64)])
+    return rows, rows.select(range(8))
+"""
+
+
+def test_a_dataset_may_bring_no_reward_of_its_own(refused, tmp_path):
+    (tmp_path / "loader_of_mine.py").write_text(OWN_LOADER)
+    (tmp_path / "conf" / "dataset").mkdir(parents=True)
+    (tmp_path / "conf" / "dataset" / "mine.yaml").write_text(
+        "# Mine.\n_target_: loader_of_mine.load\nkind: ${algorithm.kind}\nseed: ${seed}\n"
+    )
+    [text] = refused("dataset=mine")
+    assert "learns from rewards and there is none" in text
+    assert refused("dataset=mine", "reward=accuracy") == []
+    assert refused("dataset=mine", "algorithm=sft") == []
