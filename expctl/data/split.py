@@ -47,7 +47,7 @@ def rows_by_prompt(table: Dataset, prompt: str = "prompt") -> dict[str, list[int
     """The places of the rows that each prompt has, by its text or, of a conversation, its turns as JSON."""
     groups: dict[str, list[int]] = {}
     for place, cell in enumerate(table[prompt]):
-        groups.setdefault(_text(cell), []).append(place)
+        groups.setdefault(prompt_text_of(cell), []).append(place)
     return groups
 
 
@@ -60,5 +60,6 @@ def _whole_groups(groups: list[list[int]], size: int, seed: int) -> set[int]:
     return held_out or set(min(groups, key=len))
 
 
-def _text(prompt: Any) -> str:
+def prompt_text_of(prompt: Any) -> str:
+    """A prompt as one text; of a conversation its turns as JSON."""
     return prompt if isinstance(prompt, str) else json.dumps(prompt, sort_keys=True, default=str)

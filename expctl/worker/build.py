@@ -16,6 +16,7 @@ from expctl.runs import manifest
 from expctl.runs.files import Run
 from expctl.worker.checkpoint import keep_checkpoints_whole
 from expctl.worker.data_seen import note_data
+from expctl.worker.leak import leaks
 from expctl.worker.rewards import reward_function
 from expctl.worker.samples import Samples
 from expctl.worker.stop import StopRequest
@@ -44,6 +45,7 @@ def trainer(config: dict[str, Any], run: Run, callbacks: list[TrainerCallback], 
     model, tokenizer = models.load(**config["model"])
     if arguments.process_index == 0:
         note_data(run, train_dataset, eval_dataset)
+        manifest.note(run, "leaks", leaks(train_dataset, eval_dataset))
         if not start_tracker(config, run):
             arguments.report_to = []
     parts = {

@@ -4,9 +4,10 @@ from typing import Any
 
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
+from expctl.nested import mapping, sequence
 from expctl.runs import manifest
 from expctl.runs.alerts import Alert
-from expctl.runs.files import Run, read_metrics
+from expctl.runs.files import Run, read_json, read_metrics
 from expctl.runs.progress import Progress
 from expctl.worker.record import is_evaluation, is_step, numbers_of
 from expctl.worker.symptoms import Row, Symptom, symptoms
@@ -19,11 +20,13 @@ class Health(TrainerCallback):
         self._run = run
         self._progress = progress
         self._watch: Watch | None = None
+        self._leaks: list[Alert] = []
 
     def on_train_begin(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
         if not state.is_world_process_zero:
             return
         self._watch = Watch(args)
+        self._leaks = sequence(mapping(read_json(self._run.manifest)).get("leaks"))  # see `expctl.worker.leak`
         # What an earlier attempt has logged before its checkpoint: as if there had been no break.
         for row in read_metrics(self._run.metrics):
             self._watch.see(row)
@@ -47,7 +50,7 @@ class Health(TrainerCallback):
 
     def _write(self) -> None:
         if self._watch is not None:
-            alerts = self._watch.alerts
+            alerts = [*self._leaks, *self._watch.alerts]
             manifest.note(self._run, "alerts", alerts)
             self._progress.alert(alerts)
 

@@ -1,0 +1,41 @@
+"""Held-out prompts that are also trained on are counted and said."""
+
+import pytest
+from datasets import Dataset
+from harness import expctl, manifest, only_run
+
+from expctl.worker.leak import leaks
+
+TURNS = [{"role": "user", "content": "1+1?"}]
+
+
+def rows(*prompts):
+    return Dataset.from_list([{"prompt": prompt, "answer": "2"} for prompt in prompts])
+
+
+@pytest.mark.parametrize(
+    ("train", "held_out", "said"),
+    [
+        (rows("a", "b", "b"), rows("b", "b", "c"), "1 of the 2 held-out prompts"),
+        (rows(TURNS), rows(TURNS), "1 of the 1 held-out prompts"),
+        (rows("a"), rows("b"), None),
+        (rows("a"), None, None),
+        (rows("a").rename_column("prompt", "text"), rows("a"), None),
+    ],
+    ids=["a text", "a conversation", "none", "no evaluation", "no prompts"],
+)
+def test_prompts_that_are_in_both_sets_are_counted(train, held_out, said):
+    found = [alert["text"] for alert in leaks(train, held_out)]
+    assert found == [] if said is None else said in found[0]
+
+
+def test_a_run_whose_held_out_prompts_are_trained_on_says_so(tmp_path):
+    lines = [f'{{"prompt": "{n}+1=", "completion": " {n + 1}"}}\n' for n in range(10, 50)]
+    (tmp_path / "train.jsonl").write_text("".join(lines))
+    (tmp_path / "held_out.jsonl").write_text("".join(lines[:3]) + '{"prompt": "1+1=", "completion": " 2"}\n')
+    done = expctl("algorithm=sft", "dataset=files", "dataset.path=train.jsonl", "dataset.eval_path=held_out.jsonl",
+                  "args.max_steps=2", "args.per_device_train_batch_size=4", cwd=tmp_path)  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    [alert] = manifest(only_run(tmp_path))["alerts"]
+    assert alert["kind"] == "leak" and "3 of the 4 held-out prompts are also trained on" in alert["text"]
+    assert "3 of the 4 held-out prompts" in done.stdout + done.stderr
