@@ -8,8 +8,10 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import torch
+from datasets import IterableDataset
 
 from expctl.cli.hydra_app import compose
+from expctl.data import arithmetic
 from expctl.runs import manifest
 from expctl.runs.files import Run
 from expctl.worker import build
@@ -40,6 +42,12 @@ REMEMBERING = [
 def remainder(completions: list[str], **_) -> list[float]:
     """A reward that differs from completion to completion, and that nobody can learn."""
     return [float(sum(map(ord, text)) % 7) for text in completions]
+
+
+def stream(**options) -> tuple[IterableDataset, IterableDataset]:
+    """The embedded data, of no known length."""
+    train, held_out = arithmetic.load(**options)
+    return train.to_iterable_dataset(), held_out.to_iterable_dataset()
 
 
 class Novelty:

@@ -5,6 +5,7 @@ and from source files: nothing is imported.
 """
 
 import ast
+import re
 from typing import Any
 
 from expctl.config.experiment import Experiment
@@ -18,6 +19,8 @@ from expctl.runs.named_files import passed_over
 FORGET_ROLLOUTS = ("GRPOTrainer", "RLOOTrainer", "DistillationTrainer")
 
 STATE = ("state_dict", "load_state_dict")
+# In the source of a loader whose data come as a stream.
+STREAMS = re.compile(rb"\b(IterableDataset|to_iterable_dataset|streaming\s*=\s*True)\b")
 # Key of `args` -> what is true then.
 ARGS = {
     "save_only_model": "checkpoints hold no optimizer: a resumed run starts it anew",
@@ -36,7 +39,7 @@ def inexact(experiment: Experiment) -> list[str]:
     return [
         *_of_the_args(experiment.config["args"]),
         *_of_the_devices(experiment.config),
-        *_of_the_data(experiment.config["dataset"]),
+        *_of_the_data(experiment),
         *_of_the_trainer(experiment.config),
         *_of_memories(experiment),
         *_of_places(experiment),
@@ -71,10 +74,16 @@ def _of_the_devices(config: dict[str, Any]) -> list[str]:
     return []
 
 
-def _of_the_data(dataset: dict[str, Any]) -> list[str]:
-    if not dataset.get("streaming"):
+def _of_the_data(experiment: Experiment) -> list[str]:
+    dataset = experiment.config["dataset"]
+    loader = _of_the_user(dataset, experiment)
+    if dataset.get("streaming"):
+        setting = f"dataset.streaming={dataset['streaming']}".lower()
+    elif loader and STREAMS.search(loader.file.read_bytes()):
+        setting = f"dataset={loader.path} streams"  # as far as its source tells; the worker notes it where it does
+    else:
         return []
-    return ["dataset.streaming=true: a resumed run finds its place in the first pass over the data only"]
+    return [f"{setting}: a resumed run finds its place in the first pass over the data only"]
 
 
 def _of_the_trainer(config: dict[str, Any]) -> list[str]:

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from typing import Any
 
-from datasets import Dataset, Value
+from datasets import Dataset, IterableDataset, Value
 
 from expctl.data.turns import Turn, plain_turns
 
@@ -11,7 +11,7 @@ TEXT_COLUMNS = ("prompt", "completion", "chosen", "rejected")
 _ROLES = {"system": "System", "user": "User", "assistant": "Assistant"}
 
 
-def fit_to_tokenizer(dataset: Dataset, tokenizer) -> Dataset:
+def fit_to_tokenizer(dataset: Any, tokenizer) -> Any:
     """The dataset as this tokenizer can take it: conversations become plain text where it has no chat template.
 
     A base model then sees a transcript that ends where the assistant is to speak; completions begin with a space:
@@ -22,7 +22,8 @@ def fit_to_tokenizer(dataset: Dataset, tokenizer) -> Dataset:
     Content in parts (`[{"type": "text", "text": ...}]`) becomes one text, ShareGPT's keys become role and content.
 
     Args:
-        dataset: with any of the columns `prompt`, `completion`, `chosen`, `rejected`.
+        dataset: with any of the columns `prompt`, `completion`, `chosen`, `rejected`; several by name; or one that is
+            streamed, of which only the first row is looked at before training.
         tokenizer: of the model that is trained.
 
     Returns:
@@ -31,6 +32,12 @@ def fit_to_tokenizer(dataset: Dataset, tokenizer) -> Dataset:
     Raises:
         ValueError: content that is no text, or a conversation that the chat template refuses; names row and column.
     """
+    if isinstance(dataset, dict):
+        return {name: fit_to_tokenizer(part, tokenizer) for name, part in dataset.items()}
+    if isinstance(dataset, IterableDataset):
+        return _streamed(dataset, tokenizer)
+    if not isinstance(dataset, Dataset):
+        return dataset  # a loader's own class: its rows are the trainer's affair
     present = [name for name in TEXT_COLUMNS if name in dataset.column_names]
     conversational = [name for name in present if len(dataset) and isinstance(dataset[0][name], list)]
     if not conversational:
@@ -41,6 +48,23 @@ def fit_to_tokenizer(dataset: Dataset, tokenizer) -> Dataset:
         dataset = _rewritten(dataset, conversational, lambda name, turns: turns)
     _check_template(dataset, conversational, tokenizer)
     return dataset
+
+
+def _streamed(dataset: IterableDataset, tokenizer) -> IterableDataset:
+    """The same for a stream, row by row as it comes; its first row tells the form of all."""
+    first = next(iter(dataset), {})
+    conversational = [name for name in TEXT_COLUMNS if isinstance(first.get(name), list)]
+    if not conversational:
+        return dataset
+    has_template = tokenizer.chat_template is not None
+
+    def rewrite(row: dict[str, Any], index: int) -> dict[str, Any]:
+        turns = {name: _turns_of(row[name], name, index + 1) for name in conversational}
+        return row | (turns if has_template else {name: _as_text(name, told) for name, told in turns.items()})
+
+    if has_template:
+        _check_template(Dataset.from_list([rewrite(first, 0)]), conversational, tokenizer)
+    return dataset.map(rewrite, with_indices=True)
 
 
 def prompt_text(messages: list[Turn]) -> str:

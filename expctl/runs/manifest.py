@@ -94,6 +94,13 @@ def note(run: Run, key: str, sentences: list[str]) -> None:
         write_json(run.manifest, manifest | {key: sentences})
 
 
+def note_also(run: Run, key: str, sentence: str) -> None:
+    """Record one more sentence beside those of a key."""
+    noted = _kept(run).get(key, [])
+    if sentence not in noted:
+        note(run, key, [*noted, sentence])
+
+
 def note_data(run: Run, data: dict[str, Any]) -> dict[str, Any] | None:
     """Record the fingerprints of the data; what an earlier attempt recorded, or None."""
     manifest = _kept(run)

@@ -107,9 +107,15 @@ def generator_state(dataloader: DataLoader) -> torch.Tensor | None:
 def innermost(dataloader: DataLoader) -> Any:
     """The sampler that draws the order, below those that batch, share out and skip."""
     found: Any = dataloader
-    while (inner := getattr(found, "batch_sampler", None) or getattr(found, "sampler", None)) is not None:
+    while (inner := _inside(found)) is not None:
         found = inner
     return found
+
+
+def _inside(sampler: Any) -> Any:
+    """What a dataloader or sampler draws from. Asked for None: a sampler of a stream is false, or has no length."""
+    batches = getattr(sampler, "batch_sampler", None)
+    return batches if batches is not None else getattr(sampler, "sampler", None)
 
 
 def is_trl(trainer: Trainer) -> bool:

@@ -2,22 +2,29 @@
 
 import hashlib
 import json
+import logging
 from pathlib import Path
 from typing import Any
 
-from datasets import Dataset
+from datasets import Dataset, IterableDataset
 
 from expctl.runs import manifest
 from expctl.runs.files import Run
 
+logger = logging.getLogger(__name__)
+
 # Of a larger dataset the first and the last this many rows are read.
 END_ROWS = 2000
+STREAMED = "the data are streamed: a resumed run finds its place in the first pass over them only"
 
 
 def note_data(run: Run, train: Any, evaluation: Any) -> None:
     """Write the fingerprints into the manifest, and a note where an earlier attempt at the run saw other data."""
     seen = {"train": fingerprint(train), "eval": fingerprint(evaluation)}
     before = manifest.note_data(run, seen)
+    if isinstance(train, IterableDataset):
+        logger.warning(STREAMED)
+        manifest.note_also(run, "notes", STREAMED)
     changed = [name for name in seen if before and before.get(name) != seen[name]]
     if changed:
         told = ", ".join(f"{name} was {_short(before.get(name))}, is {_short(seen[name])}" for name in changed)

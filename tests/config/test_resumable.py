@@ -192,3 +192,13 @@ def test_a_source_of_advantages_may_remember(tmp_path):
     source = "algorithm.trainer.token_advantages"
     (note,) = notes("algorithm=gspo_token", f"{source}=mine.remembers", folder=tmp_path)
     assert note.startswith(f"{source}: what remembers keeps in SEEN ")
+
+
+def test_a_loader_that_streams_is_named(tmp_path):
+    loader = "def load(**options):\n    return {}, None\n"
+    words = ["dataset._target_=mine.load"]
+    (tmp_path / "mine.py").write_text(loader.format("rows(options)"))
+    assert notes(*words, folder=tmp_path) == []
+    (tmp_path / "mine.py").write_text(loader.format("rows(options).to_iterable_dataset()"))
+    (note,) = notes(*words, folder=tmp_path)
+    assert note.startswith("dataset=mine.load streams: ")

@@ -7,6 +7,7 @@ from datasets import Dataset, IterableDataset
 from fabricated import experiment, run_of
 
 from expctl.report.closing import print_closing
+from expctl.runs import manifest
 from expctl.worker import data_seen
 from expctl.worker.data_seen import fingerprint, note_data
 
@@ -66,3 +67,12 @@ def test_a_run_that_is_carried_on_with_other_data_says_so_in_its_manifest_and_at
     print_closing(run, "interrupted", None)
     assert "warning: the run was carried on with other data" in (said := capsys.readouterr().err)
     assert "train was 30 rows" in said and "is 29 rows" in said
+
+
+def test_data_that_are_streamed_are_noted_beside_what_the_parent_has_noted(tmp_path):
+    run = run_of(experiment(tmp_path))
+    manifest.note(run, "notes", ["on a GPU it rounds"])
+    for _ in range(2):
+        note_data(run, Dataset.from_list(ROWS).to_iterable_dataset(), None)
+    first, second = json.loads(run.manifest.read_text())["notes"]
+    assert first == "on a GPU it rounds" and "first pass" in second

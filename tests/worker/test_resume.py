@@ -19,6 +19,8 @@ CASES = {
     "everything at the end of an epoch": [
         "algorithm=sft", *LORA, "args.max_steps=11", "args.gradient_accumulation_steps=2",
         "args.logging_strategy=epoch", "args.eval_strategy=epoch", "args.do_eval=true"],
+    # In the first pass over the data; of a later one it is said when the run starts.
+    "streamed": ["algorithm=sft", "args.max_steps=7", "dataset._target_=resuming.stream", "dataset.train_size=24"],
     "rows of one length together": [
         "algorithm=sft", "args.max_steps=18", "args.train_sampling_strategy=group_by_length"],
     "evaluation on start": ["algorithm=sft", "args.max_steps=9", "args.eval_on_start=true", "args.do_eval=true"],
@@ -58,6 +60,7 @@ CASES = {
 # Steps to carry on from: in the middle of an epoch, at the end of one, in a later one, after the last step of all.
 STEPS = {
     "sft": [3, 8, 13, 16, 18], "sft, lora": [1, 3, 5, 10], "everything at the end of an epoch": [3, 4, 8, 11],
+    "streamed": [2, 3],
     "rows of one length together": [3, 8, 11], "evaluation on start": [4, 9], "early stopping": [1, 2, 4],
     "dpo_bema": [3, 8, 11], "bema on a trainer that does not know it": [5], "grpo": [3, 8, 10, 13, 14],
     "grpo, entropy controlled": [4, 8], "gfpo, difficulty adaptive": [3, 5], "gspo_token": [1, 4, 11],
