@@ -19,6 +19,7 @@ from expctl.runs.named_files import passed_over
 FORGET_ROLLOUTS = ("GRPOTrainer", "RLOOTrainer", "DistillationTrainer")
 
 STATE = ("state_dict", "load_state_dict")
+STREAMED = "the data are streamed: a resumed run finds its place in the first pass over them only"
 # In the source of a loader whose data come as a stream.
 STREAMS = re.compile(rb"\b(IterableDataset|to_iterable_dataset|streaming\s*=\s*True)\b")
 # Key of `args` -> what is true then.
@@ -76,14 +77,11 @@ def _of_the_devices(config: dict[str, Any]) -> list[str]:
 
 def _of_the_data(experiment: Experiment) -> list[str]:
     dataset = experiment.config["dataset"]
-    loader = _of_the_user(dataset, experiment)
     if dataset.get("streaming"):
-        setting = f"dataset.streaming={dataset['streaming']}".lower()
-    elif loader and STREAMS.search(loader.file.read_bytes()):
-        setting = f"dataset={loader.path} streams"  # as far as its source tells; the worker notes it where it does
-    else:
-        return []
-    return [f"{setting}: a resumed run finds its place in the first pass over the data only"]
+        return ["dataset.streaming=true: a resumed run finds its place in the first pass over the data only"]
+    loader = _of_the_user(dataset, experiment)
+    # As far as its source tells; the worker notes the same where the data are streamed.
+    return [STREAMED] if loader and STREAMS.search(loader.file.read_bytes()) else []
 
 
 def _of_the_trainer(config: dict[str, Any]) -> list[str]:

@@ -8,6 +8,7 @@ from typing import Any
 
 from datasets import Dataset, IterableDataset
 
+from expctl.config.resumable import STREAMED
 from expctl.runs import manifest
 from expctl.runs.files import Run
 
@@ -15,7 +16,6 @@ logger = logging.getLogger(__name__)
 
 # Of a larger dataset the first and the last this many rows are read.
 END_ROWS = 2000
-STREAMED = "the data are streamed: a resumed run finds its place in the first pass over them only"
 
 
 def note_data(run: Run, train: Any, evaluation: Any) -> None:
