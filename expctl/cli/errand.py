@@ -9,9 +9,10 @@ from typing import Any, NoReturn
 
 from hydra.core.hydra_config import HydraConfig
 
-from expctl.cli.group import group_of_this_process, take_part
+from expctl.cli.group import take_part
 from expctl.cli.run import run
 from expctl.config.experiment import Experiment
+from expctl.launch.launched import group_of_this_process
 from expctl.launch.submission import ForeignSubmissionError, read
 from expctl.runs import manifest
 from expctl.runs.claim import leave_refused

@@ -6,12 +6,10 @@ Rank 0 alone composes, checks and claims, and tells the others through the group
 import contextlib
 import json
 import os
-import re
-import subprocess
 import sys
 import threading
-from collections.abc import Callable, Iterator, MutableMapping
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterator
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any, NoReturn, TextIO
@@ -23,6 +21,7 @@ from expctl.config.experiment import Experiment
 from expctl.config.refusal import Refusal
 from expctl.launch.command import accelerate_environment, tracker_environment
 from expctl.launch.launch import EXIT_COMPLETED, EXIT_FAILED, Outcome, begin_attempt, settle
+from expctl.launch.launched import Group
 from expctl.processes import hear_of_death
 from expctl.report.closing import print_closing, print_done_already
 from expctl.report.display import Display
@@ -34,39 +33,6 @@ STORE_TIMEOUT = timedelta(minutes=5)
 LOOK_SECONDS = 0.2
 # What rank 0 holds: its claim, and the word that set each key.
 Led = tuple[Claim, dict[str, str]]
-
-
-@dataclass(frozen=True)
-class Group:
-    """The place of this process among those that were launched together."""
-
-    rank: int
-    world: int
-    machines: int
-
-    @property
-    def processes_a_machine(self) -> int:
-        return self.world // self.machines
-
-
-def group_of_this_process() -> Group | None:
-    """The group that a launcher put this process in, or None for a process on its own."""
-    env = os.environ
-    if "RANK" not in env and int(env.get("SLURM_STEP_NUM_TASKS", 1)) > 1:
-        _adopt_slurm(env)
-    if "RANK" not in env or "WORLD_SIZE" not in env:
-        return None
-    world = int(env["WORLD_SIZE"])
-    machines = max(1, world // max(1, int(env.get("LOCAL_WORLD_SIZE", world))))
-    return Group(int(env["RANK"]), world, machines)
-
-
-def launched_alone() -> bool:
-    """Whether `accelerate launch` started this as its only process."""
-    try:
-        return b"accelerate" in Path(f"/proc/{os.getppid()}/cmdline").read_bytes()
-    except OSError:
-        return False
 
 
 def join_group(group: Group, words: list[str]) -> int:
@@ -210,27 +176,6 @@ def _no_sweep(group: Group, words: list[str]) -> Refusal:
         where="-m (command line)",
         do=f"expctl {sweep} hardware.num_processes={group.processes_a_machine}  (without the launcher)",
     )
-
-
-def _adopt_slurm(env: MutableMapping[str, str]) -> None:
-    """What torch reads, from what srun sets: without it each task would train a model of its own."""
-    env["RANK"], env["LOCAL_RANK"] = env["SLURM_PROCID"], env["SLURM_LOCALID"]
-    env["WORLD_SIZE"] = env["SLURM_STEP_NUM_TASKS"]
-    env["LOCAL_WORLD_SIZE"] = str(int(env["WORLD_SIZE"]) // int(env.get("SLURM_STEP_NUM_NODES", 1)))
-    env.setdefault("MASTER_ADDR", _first_host(env.get("SLURM_STEP_NODELIST") or env.get("SLURM_NODELIST", "localhost")))
-    # The same on every task of a step, another for the next step.
-    number = int(env.get("SLURM_JOB_ID", 0)) * 16 + int(env.get("SLURM_STEP_ID", 0))
-    env.setdefault("MASTER_PORT", str(20000 + 2 * (number % 10000)))
-
-
-def _first_host(nodes: str) -> str:
-    """The first of a Slurm host list such as `node[03-05,9],login`."""
-    with contextlib.suppress(OSError, subprocess.SubprocessError):
-        shown = subprocess.run(["scontrol", "show", "hostnames", nodes], capture_output=True, text=True, timeout=10)
-        if shown.returncode == 0 and shown.stdout.strip():
-            return shown.stdout.split()[0]
-    found = re.match(r"([^\[,]+)(?:\[(\w+))?", nodes)
-    return found[1] + (found[2] or "") if found else "localhost"
 
 
 def _share(group: Group, message: dict[str, Any] | None) -> dict[str, Any]:

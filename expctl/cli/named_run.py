@@ -2,9 +2,9 @@
 
 import shlex
 
-from expctl.cli.group import group_of_this_process
 from expctl.config.experiment import Experiment
 from expctl.config.refusal import Refusal
+from expctl.launch.launched import group_of_this_process
 from expctl.runs import manifest
 from expctl.runs.bundle import rebuild
 from expctl.runs.files import Run, read_json

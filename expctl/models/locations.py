@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from expctl import hub
+from expctl.places import outputs_root
 
 EMBEDDED_PREFIX = "embedded:"
 # In the home folder, because `model=smollm2_135m` has to mean the same from any working folder.
@@ -50,6 +51,8 @@ def resolve(path: str, *, revision: str = "main") -> Location:
     if folder.exists():
         _check_folder(folder)
         return Location("folder", str(folder.resolve()))
+    if os.sep not in path and _is_run(outputs_root() / path):
+        raise ValueError(f"model.path={path} is the id of a run. Give model.path={outputs_root() / path / 'model'}.")
     if not _HUB_ID.fullmatch(path):
         raise FileNotFoundError(_no_such_folder(folder))
     snapshot = hub.cached_snapshot(path, revision=revision)
@@ -93,6 +96,10 @@ def _check_folder(folder: Path) -> None:
             f"{where} has a config.json but not all of its weights (model.safetensors, or every shard that its "
             "index names). Copy the missing files, or save the model again."
         )
+
+
+def _is_run(folder: Path) -> bool:
+    return (folder / "run.json").is_file()
 
 
 def _is_adapter(folder: Path) -> bool:

@@ -157,3 +157,12 @@ def test_gguf_weights_name_the_script_that_converts_them(tmp_path, path):
     (tmp_path / "quantized" / "model.gguf").touch()
     with pytest.raises(ValueError, match=r"(?s)GGUF.*python scripts/make_smollm2\.py --source"):
         resolve(path)
+
+
+def test_the_id_of_a_run_is_told_where_its_model_lies(tmp_path, monkeypatch):
+    (tmp_path / "outputs" / "sft-a").mkdir(parents=True)
+    (tmp_path / "outputs" / "sft-a" / "run.json").write_text("{}")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("EXPCTL_OUTPUTS", raising=False)
+    with pytest.raises(ValueError, match=r"is the id of a run\. Give model\.path=.*outputs/sft-a/model"):
+        resolve("sft-a")
