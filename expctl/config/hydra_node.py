@@ -54,6 +54,11 @@ def guard_hydra(words: Sequence[str]) -> None:
     ConfigLoaderImpl._expctl_guard = True
 
 
+def allow_sweep_folder(folder: Path) -> None:
+    """Let the jobs of a submission, which this process composes, have its folder for what Hydra might write."""
+    FIXED["sweep.dir"] = (*FIXED["sweep.dir"], str(folder))
+
+
 def check_hydra(node: DictConfig) -> None:
     """Refuse what must not stand in Hydra's own part of a composed config.
 

@@ -16,6 +16,7 @@ from typing import Any, Protocol
 
 from omegaconf import DictConfig, OmegaConf
 
+from expctl.config.hydra_node import allow_sweep_folder
 from expctl.config.refusal import Refusal
 from expctl.launch.launch import Outcome
 from expctl.launch.pool import ELSEWHERE, ENDED, WAITING, Place
@@ -234,6 +235,7 @@ def _launch(launcher: Any, jobs: list[list[str]], log: Path, hear: Callable[[], 
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1, signal.SIGUSR2):
         signal.signal(number, signal.SIG_DFL)
     hear()
+    allow_sweep_folder(log.parent)
     descriptor = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
     os.dup2(descriptor, 1)
     os.dup2(descriptor, 2)
