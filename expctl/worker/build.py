@@ -17,7 +17,7 @@ from expctl.runs.files import Run
 from expctl.worker.checkpoint import keep_checkpoints_whole
 from expctl.worker.data_seen import note_data
 from expctl.worker.leak import leaks
-from expctl.worker.rewards import reward_function
+from expctl.worker.rewards import STOP, reward_function, tell_end_tokens
 from expctl.worker.samples import Samples
 from expctl.worker.stop import StopRequest
 from expctl.worker.together import TrainTogether, assert_world_size
@@ -74,8 +74,8 @@ def rewards(config: dict[str, Any]) -> dict[str, Any]:
     """The trainer's `reward_funcs`, where it samples completions."""
     if config["algorithm"]["kind"] != "prompts":
         return {}
-    functions = config["reward"]["functions"]
-    return {"reward_funcs": [reward_function(node, name) for name, node in functions.items()]}
+    functions, on_error = config["reward"]["functions"], config["reward"].get("on_error", STOP)
+    return {"reward_funcs": [reward_function(node, name, on_error) for name, node in functions.items()]}
 
 
 def finished(own: list[Any]) -> list[TrainerCallback]:
@@ -89,6 +89,7 @@ def construct(config: dict[str, Any], parts: dict[str, Any], own: list[Any]) -> 
     for callback in own:
         if isinstance(callback, partial):
             made.add_callback(callback(trainer=made))
+    tell_end_tokens(getattr(made, "reward_funcs", []), made.model, made.processing_class)
     return made
 
 

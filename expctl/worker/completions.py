@@ -1,5 +1,8 @@
 """What a model that learns from given texts writes by itself: completions of held-out prompts, and their rewards."""
 
+import asyncio
+import inspect
+from collections.abc import Awaitable, Iterable
 from typing import Any
 
 import torch
@@ -8,7 +11,7 @@ from transformers import Trainer, TrainerCallback
 from trl.models.utils import unwrap_model_for_generation
 
 from expctl.data.conversation import fit_to_tokenizer
-from expctl.worker.rewards import reward_function
+from expctl.worker.rewards import STOP, eos_tokens, reward_function, tell_end_tokens
 
 Row = dict[str, Any]
 
@@ -50,7 +53,11 @@ class EvaluateCompletions(TrainerCallback):
         _, held_out = instantiate({**dataset, "kind": "prompts"}, _convert_="all")
         mine = slice(trainer.args.process_index, None, trainer.args.world_size)
         self._rows: list[Row] = list(fit_to_tokenizer(held_out, self._tokenizer))[mine]
-        self._functions = [reward_function(node, name) for name, node in reward["functions"].items()]
+        on_error = reward.get("on_error", STOP)
+        self._functions = [reward_function(node, name, on_error) for name, node in reward["functions"].items()]
+        tell_end_tokens(self._functions, trainer.model, self._tokenizer)
+        # Asynchronous functions keep their connections from call to call: one loop for all of them.
+        self._loop_of_rewards = asyncio.Runner()
         self._weights = [(reward["weights"] or {}).get(name, 1.0) for name in reward["functions"]]
         # As GRPO: from the whole distribution, whatever the model's own generation config would cut off.
         self._sampling = {"do_sample": True, "temperature": temperature, "top_k": 0, "top_p": 1.0}
@@ -99,24 +106,33 @@ class EvaluateCompletions(TrainerCallback):
         inputs = self._tokenizer(
             text=prompts, return_tensors="pt", padding=True, padding_side="left", add_special_tokens=plain
         ).to(model.device)
+        eos_ids = eos_tokens(self._trainer.model, self._tokenizer)
         written = model.generate(
-            **inputs, **self._sampling, pad_token_id=self._tokenizer.pad_token_id,
-            eos_token_id=self._tokenizer.eos_token_id,
+            **inputs, **self._sampling, pad_token_id=self._tokenizer.pad_token_id, eos_token_id=eos_ids or None,
         )[:, inputs["input_ids"].shape[1] :]  # fmt: skip
-        ends = (written == self._tokenizer.eos_token_id).int()
+        ends = torch.isin(written, torch.tensor(eos_ids, device=written.device)).int()
         lengths = torch.where(ends.any(1), ends.argmax(1) + 1, written.shape[1]).tolist()
         ids = [row[:length] for row, length in zip(written.tolist(), lengths, strict=True)]
         texts = self._tokenizer.batch_decode(ids, skip_special_tokens=True)
         completions = texts if plain else [[{"role": "assistant", "content": text}] for text in texts]
         columns = {name: [row[name] for row in rows] for name in rows[0] if name not in ("prompt", "completion")}
         given = {"prompts": [row["prompt"] for row in rows], "completion_ids": ids, **columns}
-        rewards = [function(completions=completions, **given) for function in self._functions]
+        rewards = self._rewards(completions, given)
         return [
             {"prompt": row["prompt"], "completion": completion, "length": length, "ended": ended, "rewards": values}
             for row, completion, length, ended, *values in zip(
                 rows, completions, lengths, ends.any(1).tolist(), *rewards, strict=True
             )
         ]
+
+    def _rewards(self, completions: list, given: Row) -> list[list[float | None]]:
+        """The values of each function; those that are asynchronous wait together."""
+        values = [function(completions=completions, **given) for function in self._functions]
+        waiting = {place: value for place, value in enumerate(values) if inspect.isawaitable(value)}
+        if waiting:
+            for place, value in zip(waiting, self._loop_of_rewards.run(_gathered(waiting.values())), strict=True):
+                values[place] = value
+        return values
 
     def _as_text(self, prompt: str | list[dict[str, str]]) -> str:
         if isinstance(prompt, str):
@@ -150,3 +166,7 @@ class EvaluateCompletions(TrainerCallback):
             "completion": [row["completion"] for row in kept],
             "rewards": {name: [row["rewards"][place] for row in kept] for place, name in enumerate(names)},
         }
+
+
+async def _gathered(awaitables: Iterable[Awaitable]) -> list:
+    return await asyncio.gather(*awaitables)

@@ -1,87 +1,200 @@
-"""Reward functions are users' code: when one fails, say which, on what completion, and stop the run."""
+"""Reward functions are users' code: what they are given, what they may return, and what is said when one fails."""
 
 import inspect
-from collections.abc import Callable, Sequence
+import logging
+import math
+from collections.abc import Callable
 from typing import Any
 
+import torch
 from hydra.utils import get_object, instantiate
 from torch import nn
+from trl.trainer.utils import is_async_callable
+
+from expctl.worker.reward_failure import RewardError, failure, shown
+
+logger = logging.getLogger(__name__)
+
+STOP, MISSING = "stop", "missing"
+TRUNCATED = "truncated"
+# The trainer holds rewards in this precision: what is beyond it would become infinite there.
+LARGEST = torch.finfo(torch.float32).max
 
 
-class RewardError(Exception):
-    """A reward function raised, or returned something else than one number (or None) a completion."""
+def reward_function(node: dict[str, Any], name: str, on_error: str = STOP) -> Any:
+    """The reward that a config node names, under its name in the config and guarded (see `GuardedReward`).
 
-
-def reward_function(node: dict[str, Any], name: str) -> Any:
-    """The reward that a config node names, under its name in the config and with its values checked.
-
-    A function is called by TRL, not here, whether or not the node says `_partial_`. Reward models (a module or a hub
-    id) and asynchronous functions are passed on as they are: TRL runs them itself.
+    A function is called by TRL, not here, and a class is made here, whether or not the node says `_partial_`. Reward
+    models (a module or a hub id) are passed on as they are: TRL runs them itself.
     """
     target = get_object(node["_target_"])
-    extra = {"_partial_": True} if inspect.isfunction(target) else {}
+    extra = {"_partial_": inspect.isfunction(target)} if inspect.isfunction(target) or inspect.isclass(target) else {}
     reward = instantiate(node, _convert_="all", **extra)
     if isinstance(reward, nn.Module | str):
         return reward
-    if inspect.iscoroutinefunction(target):
-        reward.__name__ = name
-        return reward
-    return GuardedReward(reward, name)
+    guard = AsyncGuardedReward if is_async_callable(reward) else GuardedReward
+    return guard(reward, name, on_error)
+
+
+def tell_end_tokens(rewards: list[Any], model: nn.Module, processing_class: Any) -> None:
+    """Let guarded rewards know what ends a completion, so that they can tell which were cut off."""
+    known = end_tokens(model, processing_class)
+    for reward in rewards:
+        if isinstance(reward, GuardedReward):
+            reward.end_tokens = known
+
+
+def end_tokens(model: nn.Module, processing_class: Any) -> frozenset[int]:
+    """Ids of the tokens that a finished completion can end with, as TRL counts them: every end token, and padding."""
+    tokenizer = getattr(processing_class, "tokenizer", processing_class)
+    return frozenset(eos_tokens(model, tokenizer)) | ({tokenizer.pad_token_id} - {None})
+
+
+def eos_tokens(model: nn.Module, tokenizer: Any) -> list[int]:
+    """Ids of the tokens that end a completion: the tokenizer's, and those of the model's generation config."""
+    declared = model.generation_config.eos_token_id
+    if declared is None:
+        declared = []
+    elif isinstance(declared, int):
+        declared = [declared]
+    return sorted({*declared, tokenizer.eos_token_id} - {None})
 
 
 class GuardedReward:
-    """Calls a reward function as TRL does and checks what comes back.
+    """Calls a reward function as TRL does, tells it which completions were cut off, and checks what comes back.
+
+    A function that takes `truncated` by name or by `**kwargs` gets one bool for each completion: its last token is
+    neither an end token nor padding. A value that is not finite in single precision counts as missing (None): the
+    metric `rewards/<name>/missing` is the share of such completions in a batch that has any, and a warning names the
+    first. With `on_error="missing"` a whole batch on which the function raises counts as missing too.
 
     Raises:
-        RewardError: naming the function and the completion.
+        RewardError: naming the function and the completion, when the function raises (`on_error="stop"`), when it
+            cannot be called with what it is given, and when it does not return one number or None each.
     """
 
-    def __init__(self, reward: Callable[..., Sequence[float | None]], name: str):
+    def __init__(self, reward: Callable[..., Any], name: str, on_error: str = STOP):
         self._reward = reward
+        self._on_error = on_error
+        self._has_warned = False
         self.__name__ = name
+        # None: not known, and `truncated` is not given.
+        self.end_tokens: frozenset[int] | None = None
 
     def __call__(self, completions: list, **columns: Any) -> list[float | None]:
+        keywords = self._keywords(completions, columns)
         try:
-            rewards = self._reward(completions=completions, **columns)
+            returned = listed(self._reward(**keywords))
         except Exception as error:
-            culprit = self._culprit(completions, columns)
-            shown = f" on the completion {_shown(culprit)}" if culprit is not None else ""
-            raise RewardError(f"reward '{self.__name__}' raised {type(error).__name__}: {error}{shown}") from error
-        return self._checked(rewards, completions)
+            return self._failed(error, completions, columns)
+        return self._checked(returned, completions, columns)
 
-    def _checked(self, rewards: Any, completions: list) -> list[float | None]:
-        try:
-            values = list(rewards)
-        except TypeError:
+    def _keywords(self, completions: list, columns: dict[str, Any]) -> dict[str, Any]:
+        """What the function is called with: what the trainer gives, and `truncated` where it is known and taken."""
+        keywords = {"completions": completions, **columns}
+        if self.end_tokens is not None and "completion_ids" in columns and takes(self._reward, TRUNCATED):
+            self._assert_no_column(columns)
+            keywords[TRUNCATED] = [bool(ids) and ids[-1] not in self.end_tokens for ids in columns["completion_ids"]]
+        return keywords
+
+    def _assert_no_column(self, columns: dict[str, Any]) -> None:
+        if TRUNCATED in columns:
             raise RewardError(
-                f"reward '{self.__name__}' returned {type(rewards).__name__}, not a list of {len(completions)} "
-                f"numbers; the first completion was {_shown(completions[0])}"
-            ) from None
-        if len(values) != len(completions):
-            raise RewardError(
-                f"reward '{self.__name__}' returned {len(values)} values for {len(completions)} completions; "
-                f"the first was {_shown(completions[0])}"
+                f"the data have a column '{TRUNCATED}', which is the name of what reward functions are told of "
+                "completions that were cut off; give the column another name"
             )
-        for value, completion in zip(values, completions, strict=True):
-            if value is not None and not hasattr(value, "__float__"):
-                raise RewardError(f"reward '{self.__name__}' returned {value!r} on the completion {_shown(completion)}")
-        return [None if value is None else float(value) for value in values]
 
-    def _culprit(self, completions: list, columns: dict[str, Any]) -> Any | None:
-        """The completion that makes the function raise when it is alone; None when no single one does."""
-        for index, completion in enumerate(completions):
-            one = {key: [value[index]] if _is_column(value, completions) else value for key, value in columns.items()}
-            try:
-                self._reward(completions=[completion], **one)
-            except Exception:
-                return completion
-        return None
+    def _failed(self, error: Exception, completions: list, columns: dict[str, Any]) -> list[None]:
+        """Every completion of the batch as missing, where a failing call is to be passed over."""
+        sentence = failure(self.__name__, error, completions, columns.get("prompts"))
+        if self._on_error == STOP or is_wrong_call(error):
+            raise RewardError(sentence) from error
+        self._count(len(completions), completions, f"{sentence}; the batch", columns)
+        return [None] * len(completions)
+
+    def _checked(self, returned: Any, completions: list, columns: dict[str, Any]) -> list[float | None]:
+        values = self._numbers(returned, completions)
+        unusable = [place for place, value in enumerate(values) if value is not None and not is_usable(value)]
+        if not unusable:
+            return values
+        first = unusable[0]
+        what = f"reward '{self.__name__}' returned {values[first]} on the completion {shown(completions[first])}; it"
+        self._count(len(unusable), completions, what, columns)
+        return [value if value is None or is_usable(value) else None for value in values]
+
+    def _count(self, missing: int, completions: list, what: str, columns: dict[str, Any]) -> None:
+        """Log the share of the batch that counts as missing, and say it the first time."""
+        if "log_metric" in columns:
+            columns["log_metric"](f"rewards/{self.__name__}/missing", missing / len(completions))
+        if self._has_warned:
+            return
+        self._has_warned = True
+        step = getattr(columns.get("trainer_state"), "global_step", None)
+        when = "" if step is None else f" after step {step}"
+        logger.warning(f"{what} counts as missing{when}. This is said once; rewards/{self.__name__}/missing counts on.")
+
+    def _numbers(self, returned: Any, completions: list) -> list[float | None]:
+        if not isinstance(returned, list):
+            raise RewardError(
+                f"reward '{self.__name__}' returned {type(returned).__name__}, not a list of {len(completions)} "
+                f"numbers; the first completion was {shown(completions[0])}"
+            )
+        if len(returned) != len(completions):
+            raise RewardError(
+                f"reward '{self.__name__}' returned {len(returned)} values for {len(completions)} completions; "
+                f"the first was {shown(completions[0])}"
+            )
+        return [self._number(value, completion) for value, completion in zip(returned, completions, strict=True)]
+
+    def _number(self, value: Any, completion: Any) -> float | None:
+        if value is None:
+            return None
+        try:
+            if isinstance(value, str | bytes):
+                raise TypeError("a text is no number, even where it could be read as one")
+            return float(value)
+        except (TypeError, ValueError, OverflowError, RuntimeError):
+            raise RewardError(
+                f"reward '{self.__name__}' returned {shown(value)} on the completion {shown(completion)}"
+            ) from None
 
 
-def _is_column(value: Any, completions: list) -> bool:
-    return isinstance(value, list) and len(value) == len(completions)
+class AsyncGuardedReward(GuardedReward):
+    """The same for an asynchronous function, and for an object with an asynchronous `__call__`."""
+
+    async def __call__(self, completions: list, **columns: Any) -> list[float | None]:
+        keywords = self._keywords(completions, columns)
+        try:
+            returned = listed(await self._reward(**keywords))
+        except Exception as error:
+            return self._failed(error, completions, columns)
+        return self._checked(returned, completions, columns)
 
 
-def _shown(completion: Any) -> str:
-    text = completion if isinstance(completion, str) else completion[-1]["content"] if completion else ""
-    return repr(text if len(text) <= 200 else text[:200] + "...")
+def takes(function: Callable[..., Any], name: str) -> bool:
+    """Whether a function can be called with a keyword; one written in C is not asked."""
+    try:
+        parameters = inspect.signature(function).parameters
+    except (TypeError, ValueError):
+        return False
+    return name in parameters or any(each.kind is each.VAR_KEYWORD for each in parameters.values())
+
+
+def listed(returned: Any) -> Any:
+    """What a function returned as a list; as it is where it is none. A generator runs here, and may raise."""
+    if inspect.isgenerator(returned):
+        return list(returned)
+    try:
+        return list(returned)
+    except TypeError:
+        return returned
+
+
+def is_wrong_call(error: Exception) -> bool:
+    """Whether a function could not be called with what it was given: its own code never ran."""
+    return isinstance(error, TypeError) and error.__traceback__.tb_next is None
+
+
+def is_usable(value: float) -> bool:
+    """Whether the trainer can hold a reward: it is finite in single precision."""
+    return math.isfinite(value) and abs(value) <= LARGEST

@@ -99,6 +99,26 @@ def test_what_is_cut_off_counts_with_all_its_tokens_and_as_unended(tmp_path):
     assert metrics["eval_rewards/accuracy/mean"] == 0
 
 
+def ended(completions, truncated, **kwargs):
+    return [float(not cut) for cut in truncated]
+
+
+def test_rewards_are_told_what_was_cut_off_and_asynchronous_ones_are_awaited(tmp_path):
+    trainer = sft(tmp_path)
+    functions = {name: {"_target_": f"{__name__}.{name}"} for name in ("ended", "later")}
+    trainer.add_callback(
+        EvaluateCompletions(trainer, DATA, {"functions": functions, "weights": None}, max_completion_length=16)
+    )
+    metrics = trainer.evaluate()
+    share = metrics["eval_completions/clipped_ratio"]
+    assert 0 < share < 1
+    assert metrics["eval_rewards/ended/mean"] == metrics["eval_rewards/later/mean"] == pytest.approx(1 - share)
+
+
+async def later(completions, **columns):
+    return ended(completions, **columns)
+
+
 def test_processes_share_the_prompts_and_their_sums_add_up(tmp_path, monkeypatch):
     trainer = sft(tmp_path)
     prompts, sums = [], []

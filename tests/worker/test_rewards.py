@@ -1,7 +1,5 @@
 """A reward function that misbehaves is named, with the completion that did it."""
 
-import functools
-
 import pytest
 from torch import nn
 
@@ -36,14 +34,16 @@ def test_the_completion_that_makes_it_raise_is_shown():
         GuardedReward(fails_on_bad, "mine")(completions=COMPLETIONS, answer=["1", "2", "3"], trainer_state=object())
 
 
-def test_an_error_that_no_single_completion_causes_is_told_without_one():
-    def together(completions, **kwargs):
-        if len(completions) > 1:
-            raise ValueError("too many")
-        return [0.0]
+def test_a_function_that_raised_is_not_called_again_and_the_batch_is_named_where_no_completion_is():
+    calls = []
 
-    with pytest.raises(RewardError, match="reward 'mine' raised ValueError: too many$"):
+    def together(completions, **kwargs):
+        calls.append(len(completions))
+        raise ValueError("too many")
+
+    with pytest.raises(RewardError, match="reward 'mine' raised ValueError: too many; the first of 3 .* 'good'$"):
         GuardedReward(together, "mine")(completions=COMPLETIONS)
+    assert calls == [3]
 
 
 @pytest.mark.parametrize(
@@ -71,9 +71,6 @@ def test_functions_with_and_without_partial_and_callable_objects_are_called_by_t
         assert reward(completions=COMPLETIONS) == [2.0, 2.0, 2.0]
 
 
-def test_asynchronous_functions_and_reward_models_are_passed_on():
-    assert not isinstance(reward_function({"_target_": f"{__name__}.later"}, "mine"), GuardedReward)
-    assert isinstance(
-        reward_function({"_target_": "torch.nn.Linear", "in_features": 1, "out_features": 1}, "m"), nn.Module
-    )
-    assert isinstance(reward_function({"_target_": f"{__name__}.later"}, "mine"), functools.partial)
+def test_reward_models_are_passed_on():
+    node = {"_target_": "torch.nn.Linear", "in_features": 1, "out_features": 1}
+    assert isinstance(reward_function(node, "m"), nn.Module)

@@ -15,7 +15,9 @@ def reward_a_group(trainer: Trainer) -> None:
     group = getattr(trainer, "num_generations", None) or 2
     text = plausible(row)
     completion = [{"role": "assistant", "content": text}] if isinstance(row["prompt"], list) else text
-    ids = trainer.processing_class(text=text, add_special_tokens=False)["input_ids"] or [0]
+    ids = trainer.processing_class(text=text, add_special_tokens=False)["input_ids"]
+    end = trainer.processing_class.eos_token_id
+    ids = ids if end is None else [*ids, end]  # what is not cut off is looked into
     trainer._calculate_rewards(
         [dict(row) for _ in range(group)],
         [row["prompt"]] * group,
