@@ -23,6 +23,9 @@ GROUPS = {
         "hang_minutes": (int, float, type(None)),
     },
 }  # fmt: skip
+# Keys that an option of these groups need not have; without `on_error` it is "stop".
+OPTIONAL = {"reward": {"on_error": TEXT}}
+ON_ERROR = ("stop", "missing")
 # The loader's own, and those of transformers' from_pretrained that change what is loaded.
 MODEL = {
     "path": TEXT, "dtype": TEXT, "attn_implementation": OPTIONAL_TEXT, "revision": TEXT, "trust_remote_code": FLAG,
@@ -45,7 +48,9 @@ def check_shape(experiment: Experiment) -> list[Refusal]:
     found = _compare("", config, ROOT, sources)
     for group, keys in GROUPS.items():
         if isinstance(config.get(group), dict):
-            found += _compare(f"{group}.", config[group], keys, sources)
+            optional = OPTIONAL.get(group, {})
+            given = {key: kind for key, kind in optional.items() if key in config[group]}
+            found += _compare(f"{group}.", config[group], keys | given, sources, known=[*keys, *optional])
     if found:
         return found
     for name in OURS.keys() & config["args"].keys():
@@ -58,6 +63,7 @@ def check_shape(experiment: Experiment) -> list[Refusal]:
         ("algorithm.kind", config["algorithm"]["kind"], KINDS),
         ("algorithm.direction", config["algorithm"]["direction"], ("maximize", "minimize")),
         ("tracker.report_to", config["tracker"].get("report_to"), TRACKERS),
+        ("reward.on_error", config["reward"].get("on_error", "stop"), ON_ERROR),
     ):
         if value not in allowed:
             found.append(

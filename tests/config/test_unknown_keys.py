@@ -34,3 +34,13 @@ def test_the_version_is_expctls_own_and_of_what_it_stands_on(capsys):
     assert run_words(["--version"]) == 0
     said = dict(line.split() for line in capsys.readouterr().out.splitlines())
     assert {"expctl", "trl", "transformers", "torch", "python"} <= said.keys()
+
+
+@pytest.mark.parametrize(
+    ("word", "nearest"), [("reward.on_error=mising", "missing"), ("reward.on_eror=missing", "on_error")]
+)
+def test_a_word_on_failing_rewards_is_one_of_two(word, nearest, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    assert run_words([word]) == 2
+    assert f"nearest  {nearest}\n" in capsys.readouterr().err
+    assert not list(tmp_path.iterdir())

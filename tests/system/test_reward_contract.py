@@ -8,6 +8,11 @@ SHORT = [*GFPO, "args.do_eval=true", "args.eval_strategy=steps", "args.eval_step
 REWARDS = """
 def ended(completions, truncated, **columns):
     return [float(not cut) for cut in truncated]
+
+async def judge(completions, trainer_state, **columns):
+    if trainer_state.global_step == 1:
+        raise OSError("the judge is down")
+    return [float("inf"), *(len(completion) / 100 for completion in completions[1:])]
 """
 
 
@@ -29,3 +34,21 @@ def test_what_is_cut_off_earns_nothing_in_training_and_evaluation(tmp_path):
     assert len(shares) >= 4 and any(0 < share < 1 for share, *_ in shares)
     for share, ended, form in shares:
         assert ended == form == pytest.approx(1 - share)
+
+
+def test_what_a_judge_does_not_give_counts_as_missing_and_is_not_trained_on(tmp_path):
+    (tmp_path / "mine.py").write_text(REWARDS)
+    words = [*GFPO, "reward.functions.judge._target_=mine.judge"]
+    stopped = expctl(*words, cwd=tmp_path)
+    assert stopped.returncode == 1 and "reward 'judge' raised OSError: the judge is down" in stopped.stderr
+    passed = tmp_path / "passed"
+    passed.mkdir()
+    (passed / "mine.py").write_text(REWARDS)
+    done = expctl(*words, "reward.on_error=missing", "args.max_steps=3", cwd=passed)
+    assert done.returncode == 0, done.stderr
+    rows = {row["step"]: row for row in metrics(only_run(passed)) if "grad_norm" in row}
+    missing = [rows[step]["rewards/judge/missing"] for step in (1, 2, 3)]
+    assert 0 < missing[0] == missing[2] < 1 and missing[1] == 1
+    assert all(row["grad_norm"] is not None for row in rows.values())
+    log = (only_run(passed) / "worker.log").read_text()
+    assert "reward 'judge' returned inf on the completion" in log

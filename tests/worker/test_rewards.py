@@ -1,9 +1,19 @@
 """A reward function that misbehaves is named, with the completion that did it."""
 
-import pytest
-from torch import nn
+import asyncio
+import inspect
+import math
+import re
+from types import SimpleNamespace
 
-from expctl.worker.rewards import GuardedReward, RewardError, reward_function
+import numpy
+import pytest
+import torch
+from torch import nn
+from trl.trainer.utils import is_async_callable
+
+from expctl.worker.reward_failure import RewardError
+from expctl.worker.rewards import AsyncGuardedReward, GuardedReward, reward_function
 
 COMPLETIONS = ["good", "bad", "good"]
 
@@ -13,8 +23,13 @@ def fails_on_bad(completions, answer, **kwargs):
     return [1.0 / (completion != "bad") for completion in completions]
 
 
-async def later(completions, **kwargs):
-    return [0.0] * len(completions)
+async def later(completions, values, **kwargs):
+    return values
+
+
+class Later:
+    async def __call__(self, completions, values, **kwargs):
+        return values
 
 
 def scaled(completions, scale=1.0, **kwargs):
@@ -56,8 +71,6 @@ def test_anything_but_a_number_a_completion_is_refused(returned, said):
 
 
 def test_none_means_not_scored_and_numbers_pass():
-    import numpy
-
     given = [None, 1, numpy.float32(0.5)]
     assert GuardedReward(lambda completions, **kwargs: given, "mine")(completions=COMPLETIONS) == [None, 1.0, 0.5]
 
@@ -69,6 +82,114 @@ def test_functions_with_and_without_partial_and_callable_objects_are_called_by_t
         reward = reward_function(node, "mine")
         assert reward.__name__ == "mine"
         assert reward(completions=COMPLETIONS) == [2.0, 2.0, 2.0]
+
+
+def guarded(returned, *, on_error="stop", is_async=False):
+    """A guarded function that returns, or raises, this."""
+
+    def function(completions, **kwargs):
+        if isinstance(returned, Exception):
+            raise returned
+        return returned
+
+    async def later(completions, **kwargs):
+        return function(completions, **kwargs)
+
+    return AsyncGuardedReward(later, "mine", on_error) if is_async else GuardedReward(function, "mine", on_error)
+
+
+def call(reward, **columns):
+    """What a reward gives for the completions, and the metrics that it logged."""
+    logged = []
+    given = {"completions": COMPLETIONS, "log_metric": lambda name, value: logged.append((name, value)), **columns}
+    values = reward(**given)
+    return (asyncio.run(values) if inspect.isawaitable(values) else values), logged
+
+
+@pytest.mark.parametrize("is_async", [False, True])
+@pytest.mark.parametrize("bad", [math.nan, math.inf, -math.inf, 1e39, numpy.float64("inf"), torch.tensor(math.nan)])
+def test_what_is_not_finite_counts_as_missing_and_is_said_once(bad, is_async, caplog):
+    reward = guarded([1.0, bad, None], is_async=is_async)
+    state = SimpleNamespace(global_step=7)
+    assert call(reward, trainer_state=state) == ([1.0, None, None], [("rewards/mine/missing", pytest.approx(1 / 3))])
+    assert call(reward, trainer_state=state)[1] == [("rewards/mine/missing", pytest.approx(1 / 3))]
+    assert len(caplog.messages) == 1
+    assert re.search(r"'mine' returned .* on the completion 'bad'; it counts .* after step 7", caplog.text)
+
+
+@pytest.mark.parametrize("is_async", [False, True])
+def test_nothing_is_counted_where_nothing_is_missing(is_async, caplog):
+    assert call(guarded([1.0, None, 0.0], is_async=is_async)) == ([1.0, None, 0.0], [])
+    assert not caplog.messages
+
+
+@pytest.mark.parametrize("is_async", [False, True])
+def test_a_failing_call_stops_or_counts_the_batch_as_missing(is_async, caplog):
+    with pytest.raises(RewardError, match="'mine' raised OSError: busy; the first of 3 completions was 'good'"):
+        call(guarded(OSError("busy"), is_async=is_async))
+    reward = guarded(OSError("busy"), is_async=is_async, on_error="missing")
+    assert call(reward) == ([None, None, None], [("rewards/mine/missing", 1.0)])
+    assert "'mine' raised OSError: busy" in caplog.text and "the batch counts as missing" in caplog.text
+
+
+@pytest.mark.parametrize("is_async", [False, True])
+@pytest.mark.parametrize("returned", [[1.0], None, ["1", 1.0, 1.0], [[1.0, 2.0], 1.0, 1.0], torch.tensor(1.0)])
+def test_a_wrong_shape_or_type_stops_whatever_is_to_be_passed_over(returned, is_async):
+    with pytest.raises(RewardError, match="reward 'mine' returned"):
+        call(guarded(returned, is_async=is_async, on_error="missing"))
+
+
+def test_a_function_that_cannot_be_called_stops_whatever_is_to_be_passed_over():
+    with pytest.raises(RewardError, match="unexpected keyword argument"):
+        call(GuardedReward(lambda completions: [1.0] * 3, "mine", "missing"))
+
+
+def test_a_generator_that_raises_half_way_is_named():
+    def half(completions, **kwargs):
+        for completion in completions:
+            yield 1.0 / (completion != "bad")
+
+    with pytest.raises(RewardError, match="'mine' raised ZeroDivisionError.*it had come to 'bad' to the prompt 'b'"):
+        call(GuardedReward(half, "mine"), prompts=["a", "b", "c"])
+
+
+def test_what_is_shown_of_a_failure_is_short():
+    long = ["x" * 5000 + str(number) for number in range(3)]
+    with pytest.raises(RewardError) as raised:
+        guarded(ValueError("y" * 5000))(completions=long, prompts=long)
+    assert len(str(raised.value)) < 1500
+
+
+def test_async_functions_and_callable_objects_are_guarded_and_seen_as_asynchronous():
+    for name in ("later", "Later"):
+        reward = reward_function({"_target_": f"{__name__}.{name}"}, "mine")
+        assert is_async_callable(reward) and reward.__name__ == "mine"
+        with pytest.raises(RewardError, match="reward 'mine' returned 'a' on the completion 'good'"):
+            call(reward, values=["a", 1.0, 1.0])
+
+
+IDS = [[5, 2], [5, 6], [5, 0]]
+
+
+@pytest.mark.parametrize(
+    ("function", "is_told"),
+    [
+        (lambda completions, truncated, **kwargs: truncated, True),
+        (lambda completions, **kwargs: kwargs["truncated"], True),
+        (lambda completions, prompts, completion_ids: [0, 0, 0], False),
+    ],
+)
+def test_who_takes_it_is_told_which_completions_were_cut_off(function, is_told):
+    reward = GuardedReward(function, "mine")
+    reward.end_tokens = frozenset({0, 2})  # padding and an end
+    assert reward(completions=COMPLETIONS, prompts=["p"] * 3, completion_ids=IDS) == [0.0, float(is_told), 0.0]
+
+
+def test_a_column_of_that_name_is_refused():
+    reward = GuardedReward(scaled, "mine")
+    reward.end_tokens = frozenset({2})
+    with pytest.raises(RewardError, match="a column 'truncated'"):
+        reward(completions=COMPLETIONS, completion_ids=IDS, truncated=["no"] * 3)
 
 
 def test_reward_models_are_passed_on():
