@@ -27,13 +27,19 @@ def _typed(experiment: Experiment) -> dict[str, str]:
         if not given or key.startswith("~"):
             continue
         if value.startswith("{"):
-            found |= {leaf: where for leaf, _ in leaves({key: _mapping(word)})}
+            found |= {leaf: where for leaf in _leaves_of(key, word)}
         elif key not in experiment.choices:
             found[key] = where
     return found
 
 
-def _mapping(word: str) -> object:
+def _leaves_of(key: str, word: str) -> list[str]:
+    """The dotted keys that a word with a mapping sets; the key itself where it was no word of Hydra's."""
     from hydra.core.override_parser.overrides_parser import OverridesParser
+    from hydra.errors import HydraException
 
-    return OverridesParser.create().parse_override(word).value()
+    try:
+        value = OverridesParser.create().parse_override(word).value()
+    except HydraException:
+        return [key]
+    return [leaf for leaf, _ in leaves({key: value})]
