@@ -33,7 +33,7 @@ SAMPLING = [
 # Every part that may remember has a memory.
 REMEMBERING = [
     *SHORT_AND_HOT,
-    "reward.functions={novelty:{_target_:resuming.Novelty},"
+    "reward.functions={novelty:{_target_:resuming.Novelty},later:{_target_:resuming.AsyncNovelty},"
     "given:{_target_:resuming.given,_partial_:true,novelty:{_target_:resuming.Novelty}}}",
     "algorithm.trainer.token_advantages._target_=resuming.FadingCredit", "~algorithm.trainer.token_advantages.gamma",
 ]
@@ -69,6 +69,11 @@ class Novelty:
 
     def load_state_dict(self, state: dict) -> None:
         self.seen = dict(state["seen"])
+
+
+class AsyncNovelty(Novelty):
+    async def __call__(self, completions: list[str], **_) -> list[float]:
+        return [self.count(text) for text in completions]
 
 
 def given(completions: list[str], novelty: Novelty, **_) -> list[float]:

@@ -58,7 +58,8 @@ def test_the_content_of_a_local_data_file_is_part_of_what_a_run_is(tmp_path):
     words = ["check", "dataset=files", "dataset.path=rows.jsonl"]
     named = set()
     for answer in ("2", "3"):
-        (tmp_path / "rows.jsonl").write_text(json.dumps({"prompt": "1+1=", "answer": answer}) + "\n")
+        rows = [{"prompt": f"{number}+1=", "answer": answer} for number in range(40)]
+        (tmp_path / "rows.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
         done = expctl(*words, cwd=tmp_path)
         assert done.returncode == 0, done.stderr
         named.add(done.stdout)
