@@ -7,6 +7,9 @@ from typing import Any
 
 from expctl.data import gsm8k_location, peek
 from expctl.data.columns import check_kind, check_task
+from expctl.data.formats import UNREADABLE
+from expctl.data.held_out import size_held_out
+from expctl.data.rows import rows_of
 
 _REGISTERED = re.compile(r'^(?:DATASET_NAME = |register_dataset\(\s*)"(\w+)"', re.MULTILINE)
 
@@ -32,7 +35,10 @@ def _files(options: dict[str, Any]) -> None:
         path = options.get(key)
         if path is not None:
             _file(str(path), f"dataset.{key}", options)
-    _check_two_files(options["path"], options.get("eval_path"))
+    if options.get("eval_path") is None:
+        _check_eval_size(options["path"], options.get("eval_size"))
+    else:
+        _check_two_files(options["path"], options["eval_path"])
 
 
 def _file(path: str, key: str, options: dict[str, Any]) -> None:
@@ -43,8 +49,18 @@ def _file(path: str, key: str, options: dict[str, Any]) -> None:
     peek.check_first_rows(path, shape, key=key)
 
 
-def _check_two_files(path: str, eval_path: str | None) -> None:
-    if eval_path is not None and Path(path).expanduser().samefile(Path(eval_path).expanduser()):
+def _check_eval_size(path: str, eval_size: Any) -> None:
+    """Raise ValueError where a small file has not the rows to hold so many out."""
+    try:
+        rows = rows_of(Path(path).expanduser())
+    except UNREADABLE:
+        return  # beyond the first rows, which were looked at: the worker says it with its row
+    if rows is not None and isinstance(eval_size, int | float | None):
+        size_held_out(rows, eval_size, where=f"dataset.path={path}")
+
+
+def _check_two_files(path: str, eval_path: str) -> None:
+    if Path(path).expanduser().samefile(Path(eval_path).expanduser()):
         raise ValueError(
             f"dataset.eval_path={eval_path} is the training file: every row that is evaluated is trained on. Leave "
             "eval_path out to hold rows out; to measure on training data on purpose, name a copy of the file."

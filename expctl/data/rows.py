@@ -1,10 +1,14 @@
 """How many rows there are to train on, where that is known without loading them: milliseconds, for the parent."""
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from expctl.data import reading
-from expctl.data.formats import UNREADABLE, is_data_file
+from expctl.data.formats import UNREADABLE, data_file, is_data_file
+from expctl.data.held_out import size_held_out, whole_prompts
+from expctl.data.peek import shape_of
+from expctl.data.shape import shaped, without_repetition
 
 # A file that is larger has rows enough, or rows so long that counting them is left to the worker.
 LARGEST_COUNTED = 1 << 18
@@ -20,22 +24,23 @@ def training_rows(options: dict[str, Any]) -> int | None:
 
 
 def _of_file(options: dict[str, Any]) -> int | None:
+    path = str(options.get("path"))
     try:
-        rows = rows_of(Path(str(options.get("path"))).expanduser())
-    except UNREADABLE:
-        return None  # what is wrong with the file is said elsewhere
-    if rows is None or options.get("eval_path") is not None:
-        return rows
-    return rows - held_out(rows, options.get("eval_size"))
+        rows = rows_of(Path(path).expanduser())
+        if rows is None or options.get("eval_path") is not None:
+            return rows
+        size = size_held_out(rows, options.get("eval_size"), where=f"dataset.path={path}")
+        held_out = whole_prompts(_prompts(path, options), size, options["seed"])
+    except (*UNREADABLE, TypeError):
+        return None  # what is wrong with the file or a size is said elsewhere
+    return rows - (size if held_out is None else len(held_out))
 
 
-def held_out(rows: int, size: Any) -> int:
-    """How many of a file's rows are held out; at least so many, as far as it is known here."""
-    if size is None:
-        return min(64, max(1, rows // 10))
-    if not isinstance(size, int | float):
-        return 1
-    return round(size * rows) if size < 1 else int(size)
+def _prompts(path: str, options: dict[str, Any]) -> Iterator[Any]:
+    shape = shape_of(path, key="dataset.path", kind=options["kind"], columns=dict(options.get("columns") or {}))
+    file = data_file(path)
+    shape = without_repetition(reading.rows(file), shape)
+    return (row["prompt"] for row in shaped(reading.rows(file), shape))
 
 
 def rows_of(file: Path) -> int | None:

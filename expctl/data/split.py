@@ -1,12 +1,8 @@
 """Hold rows out for evaluation. Rows of one prompt stay together: no prompt that is evaluated is trained on."""
 
-import json
-import random
-from typing import Any
-
 from datasets import Dataset
 
-MOST_HELD_OUT_BY_DEFAULT = 64
+from expctl.data.held_out import size_held_out, whole_prompts
 
 
 def hold_out(
@@ -26,40 +22,9 @@ def hold_out(
         ValueError: nothing would be held out, or nothing left to train on.
     """
     rows = len(table)
-    if eval_size is None:
-        size = min(MOST_HELD_OUT_BY_DEFAULT, max(1, rows // 10))
-    else:
-        size = round(eval_size * rows) if eval_size < 1 else int(eval_size)
-    if not 1 <= size < rows:
-        raise ValueError(
-            f"dataset.eval_size={eval_size} holds out {size} of the {rows} rows of {where}; "
-            "between 1 and all but one are possible. Or name a second file: dataset.eval_path=..."
-        )
-    groups = rows_by_prompt(table, prompt)
-    if len(groups) in (1, rows):  # nothing belongs together, or everything does
+    size = size_held_out(rows, eval_size, where=where)
+    held_out = whole_prompts(table[prompt], size, seed)
+    if held_out is None:
         split = table.train_test_split(test_size=size, seed=seed)
         return split["train"], split["test"]
-    held_out = _whole_groups(list(groups.values()), size, seed)
     return table.select(sorted(set(range(rows)) - held_out)), table.select(sorted(held_out))
-
-
-def rows_by_prompt(table: Dataset, prompt: str = "prompt") -> dict[str, list[int]]:
-    """The places of the rows that each prompt has, by its text or, of a conversation, its turns as JSON."""
-    groups: dict[str, list[int]] = {}
-    for place, cell in enumerate(table[prompt]):
-        groups.setdefault(prompt_text_of(cell), []).append(place)
-    return groups
-
-
-def _whole_groups(groups: list[list[int]], size: int, seed: int) -> set[int]:
-    random.Random(seed).shuffle(groups)
-    held_out: set[int] = set()
-    for rows in groups:
-        if len(held_out) + len(rows) <= size:
-            held_out.update(rows)
-    return held_out or set(min(groups, key=len))
-
-
-def prompt_text_of(prompt: Any) -> str:
-    """A prompt as one text; of a conversation its turns as JSON."""
-    return prompt if isinstance(prompt, str) else json.dumps(prompt, sort_keys=True, default=str)

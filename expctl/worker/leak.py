@@ -5,7 +5,7 @@ from typing import Any
 
 from datasets import Dataset
 
-from expctl.data.split import prompt_text_of
+from expctl.data.held_out import prompt_text_of
 from expctl.runs.alerts import Alert
 
 # Of a larger training set the first rows are looked at: a set that leaks leaks everywhere.

@@ -14,7 +14,8 @@ GSM8K = {"_target_": "expctl.data.gsm8k.load", "kind": "prompts", "seed": 0, "pa
 @pytest.fixture
 def questions(tmp_path) -> str:
     file = tmp_path / "train.jsonl"
-    file.write_text(json.dumps({"question": "2+3", "solution": "5"}) + "\n")
+    rows = [{"question": "2+3", "solution": "5"}, {"question": "2+4", "solution": "6"}]
+    file.write_text("\n".join(map(json.dumps, rows)) + "\n")
     return str(file)
 
 
