@@ -66,14 +66,14 @@ def outcome(tmp_path):
         (tmp_path / "held_out.jsonl").write_bytes(jsonl(held_out_row))
         given = {"kind": kind, "seed": 0, "path": str(tmp_path / name), **options}
         (tmp_path / name).write_bytes(content)
+        held_out = None if options.get("columns") else str(tmp_path / "held_out.jsonl")
         try:
-            held_out = None if options.get("columns") else str(tmp_path / "held_out.jsonl")
             train, evaluation = files.load(**given, eval_path=held_out or str(tmp_path / name))
             worker = list(fit_to_tokenizer(train, tokenizer))
         except (ValueError, FileNotFoundError) as error:
             worker = str(error)
         try:
-            check.check_dataset({"_target_": "expctl.data.files.load", **given})
+            check.check_dataset({"_target_": "expctl.data.files.load", **given, "eval_path": held_out})
             parent = None
         except (ValueError, FileNotFoundError) as error:
             parent = str(error)
