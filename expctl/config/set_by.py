@@ -27,7 +27,7 @@ def _typed(experiment: Experiment) -> dict[str, str]:
         if not given or key.startswith("~"):
             continue
         if value.startswith("{"):
-            found |= {leaf: where for leaf in _leaves_of(key, word)}
+            found |= dict.fromkeys(_leaves_of(key, word), where)
         elif key not in experiment.choices:
             found[key] = where
     return found
