@@ -41,7 +41,7 @@ REFUSED = {
         "eval_lost", "args.metric_for_best_model"),
     "algorithm=sft callbacks=early_stopping args.load_best_model_at_end=false args.metric_for_best_model=null": (
         "EarlyStopping", "args.metric_for_best_model"),
-    "algorithm=dpo args.loss_type=sigmoid": ("loss_weights", "args.loss_weights"),
+    "algorithm=dpo args.loss_type=sigmoid args.loss_weights=[0.5,1.0]": ("loss_weights", "args.loss_weights"),
     "algorithm=sft model.dtype=bf16": ("bf16", "model.dtype"),
     "algorithm=sft peft=lora peft.r=0": ("`r`", "peft.r"),
     "algorithm=sft peft=lora peft.target_modules=[query_key_value]": ("query_key_value", "peft.target_modules"),
@@ -53,8 +53,7 @@ REFUSED = {
     f"{LOCAL}many_tokens": ("264 rows", "model.path"),
     f"{LOCAL}without_end": ("no end token", "model.path"),
     "model=local model.path=few_positions": ("positions", "args.max_completion_length"),
-    f"{FILES}sharegpt.jsonl": ("", "dataset"),
-    f"{FILES.replace('=tiny', '=strict')}system.jsonl": ("system role", "model.path"),
+    f"{FILES.replace('=tiny', '=strict')}system.jsonl": ("refuses a conversation of system", "dataset"),
     f"{FILES}system.jsonl": ("'answer'", "reward"),
     "reward.functions.mine._target_=trl.rewards.accuracy_reward": ("solution", "reward.functions.mine"),
     f"{MINE}without_kwargs": ("unexpected keyword argument", "reward.functions.mine"),
@@ -68,7 +67,8 @@ REFUSED = {
     "algorithm=sft +algorithm.trainer.model=foo": ("model", "algorithm"),
 }  # fmt: skip
 ACCEPTED = [
-    "", "algorithm=sft", "algorithm=dpo", "algorithm=grpo", "algorithm=gspo_token", "algorithm=grpo_replay",
+    "", "algorithm=sft", "algorithm=dpo", "algorithm=dpo args.loss_type=sigmoid", f"{FILES}sharegpt.jsonl algorithm=sft",
+    "algorithm=grpo", "algorithm=gspo_token", "algorithm=grpo_replay",
     "algorithm=dpo_bema", "algorithm=sft peft=lora", "peft=lora", "algorithm=dpo peft=lora", "args.beta=0.1",
     "algorithm=sft callbacks=completions", "hardware=cpu_2", f"{LOCAL}large",
     "model=local model.path=large args.beta=0.1",
