@@ -67,8 +67,8 @@ REFUSED = {
     "algorithm=sft +algorithm.trainer.model=foo": ("model", "algorithm"),
 }  # fmt: skip
 ACCEPTED = [
-    "", "algorithm=sft", "algorithm=dpo", "algorithm=dpo args.loss_type=sigmoid", f"{FILES}sharegpt.jsonl algorithm=sft",
-    "algorithm=grpo", "algorithm=gspo_token", "algorithm=grpo_replay",
+    "", "algorithm=sft", "algorithm=dpo", "algorithm=dpo args.loss_type=sigmoid",
+    f"{FILES}sharegpt.jsonl algorithm=sft", "algorithm=grpo", "algorithm=gspo_token", "algorithm=grpo_replay",
     "algorithm=dpo_bema", "algorithm=sft peft=lora", "peft=lora", "algorithm=dpo peft=lora", "args.beta=0.1",
     "algorithm=sft callbacks=completions", "hardware=cpu_2", f"{LOCAL}large",
     "model=local model.path=large args.beta=0.1",
