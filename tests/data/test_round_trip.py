@@ -13,7 +13,7 @@ from expctl.data.reading import rows
 
 # All of Unicode but the halves of pairs, which no UTF-8 file can hold.
 TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=12)
-LOOKS_LIKE_A_VALUE = st.sampled_from(["null", "NA", "nan", "None", "007", "1e5", "True", " ", "\ufeff", "[1]", '"', "\\"])
+LOOKS_LIKE_A_VALUE = st.sampled_from(["null", "NA", "nan", "007", "1e5", "True", " ", "\ufeff", "[1]", '"', "\\"])
 CELL = TEXT | LOOKS_LIKE_A_VALUE
 TABLE = st.lists(st.tuples(CELL, CELL), min_size=1, max_size=5)
 

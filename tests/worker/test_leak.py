@@ -1,5 +1,8 @@
 """Held-out prompts that are also trained on are counted and said."""
 
+import gzip
+import json
+
 import pytest
 from datasets import Dataset
 from harness import expctl, manifest, only_run
@@ -39,3 +42,13 @@ def test_a_run_whose_held_out_prompts_are_trained_on_says_so(tmp_path):
     [alert] = manifest(only_run(tmp_path))["alerts"]
     assert alert["kind"] == "leak" and "3 of the 4 held-out prompts are also trained on" in alert["text"]
     assert "3 of the 4 held-out prompts" in done.stdout + done.stderr
+
+
+def test_conversations_of_a_packed_file_are_trained_on_and_held_out_by_whole_prompts(tmp_path):
+    turns = [[{"from": "human", "value": f"{n % 10}+1="}, {"from": "gpt", "value": f"{n % 10 + 1}"}] for n in range(40)]
+    lines = "".join(json.dumps({"conversations": conversation}) + "\n" for conversation in turns)
+    (tmp_path / "train.JSONL.gz").write_bytes(gzip.compress(lines.encode()))
+    data = ("dataset=files", "dataset.path=train.JSONL.gz")
+    done = expctl("algorithm=sft", *data, "args.max_steps=2", "args.per_device_train_batch_size=4", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert not [alert for alert in manifest(only_run(tmp_path)).get("alerts", []) if alert["kind"] == "leak"]
