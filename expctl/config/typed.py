@@ -16,6 +16,11 @@ NEEDS = {
     "eval_packing": ("packing", None, "args.packing=true"),
 }
 VLLM_SWITCH = ("use_vllm", None, "args.use_vllm=true")
+# Fields that another group of the config decides: a value typed here would part the two -> what to type in their place.
+DECIDED = {
+    "report_to": "tracker=wandb, tensorboard, trackio or mlflow",
+    "local_rank": "hardware.num_processes",
+}
 # Keywords of a trainer that expctl fills itself -> what to type in their place.
 FILLED = {
     "model": "model=local model.path=<folder or hub id>",
@@ -32,7 +37,7 @@ FILLED = {
 def check_typed(experiment: Experiment) -> list[Refusal]:
     """Refuse what was typed and has no effect, and what expctl itself gives to the trainer."""
     case = Combination(experiment)
-    return _check_filled(case) + _check_steps_and_epochs(case) + _check_needs(case)
+    return _check_filled(case) + _check_decided(case) + _check_steps_and_epochs(case) + _check_needs(case)
 
 
 def _check_filled(case: Combination) -> list[Refusal]:
@@ -42,6 +47,18 @@ def _check_filled(case: Combination) -> list[Refusal]:
             key = f"algorithm.trainer.{name}"
             found.append(Refusal(f"'{key}' is given by expctl itself", where=case.where(key), do=instead))
     return found
+
+
+def _check_decided(case: Combination) -> list[Refusal]:
+    typed = [name for name in DECIDED if f"args.{name}" in case.experiment.sources]
+    return [
+        Refusal(
+            f"'args.{name}' follows from another group of the config",
+            where=case.where(f"args.{name}"),
+            do=DECIDED[name],
+        )
+        for name in typed
+    ]
 
 
 def _check_steps_and_epochs(case: Combination) -> list[Refusal]:

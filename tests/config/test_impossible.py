@@ -41,6 +41,7 @@ REFUSED = {
     "short name of a format": (["model.dtype=bf16"], ["'bf16'", "bfloat16"]),
     "attention without its package": (["model.attn_implementation=flash_attention_2"], ["flash-attn", "sdpa"]),
     "another model under the toy's name": (["model.path=a_model"], ["a_model", "model=local model.path="]),
+    "a tracker past its group": (["args.report_to=wandb"], ["args.report_to", "tracker=wandb"]),
     "a model for the trainer": (["+algorithm.trainer.model=foo"], ["algorithm.trainer.model", "model.path"]),
 }  # fmt: skip
 ACCEPTED = {
