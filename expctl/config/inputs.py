@@ -1,5 +1,6 @@
 """Is what the experiment reads there: model, data, columns, a reward?"""
 
+import re
 from pathlib import Path
 
 from expctl import models
@@ -59,7 +60,9 @@ def _check_dataset(experiment: Experiment) -> list[Refusal]:
     try:
         check_dataset(dataset)
     except (FileNotFoundError, ValueError) as error:
-        return [Refusal(str(error), where=set_by("dataset", experiment.sources))]
+        named = re.match(r"dataset\.\w+", str(error))
+        key = named[0] if named and named[0] in experiment.sources else "dataset"
+        return [Refusal(str(error), where=set_by(key, experiment.sources))]
     return []
 
 

@@ -11,7 +11,7 @@ from expctl.data.peek import shape_of
 from expctl.data.shape import shaped, without_repetition
 
 # A file that is larger has rows enough, or rows so long that counting them is left to the worker.
-LARGEST_COUNTED = 1 << 18
+LARGEST_COUNTED = 1 << 16
 
 
 def training_rows(options: dict[str, Any]) -> int | None:
