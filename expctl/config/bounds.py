@@ -57,7 +57,6 @@ ARGS = {
             "learning_rate",
             "weight_decay",
             "adam_epsilon",
-            "max_grad_norm",
             "warmup_steps",
             "eval_delay",
             "beta",

@@ -21,6 +21,7 @@ from expctl.config.steps import check_steps
 from expctl.config.targets import check_targets
 from expctl.config.tracker import check_tracker
 from expctl.config.typed import check_typed
+from expctl.config.unread import check_unread
 from expctl.runs.masking import secrets
 
 
@@ -50,7 +51,7 @@ def _refusals(experiment: Experiment) -> list[Refusal]:
     if found:
         return found
     found = check_batches(experiment) + check_combinations(experiment) + check_bema(experiment)
-    found += check_schedule(experiment) + check_typed(experiment)
+    found += check_schedule(experiment) + check_typed(experiment) + check_unread(experiment)
     found += check_inputs(experiment)
     return found or check_steps(experiment)
 

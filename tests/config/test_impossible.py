@@ -42,6 +42,12 @@ REFUSED = {
     "attention without its package": (["model.attn_implementation=flash_attention_2"], ["flash-attn", "sdpa"]),
     "another model under the toy's name": (["model.path=a_model"], ["a_model", "model=local model.path="]),
     "a tracker past its group": (["args.report_to=wandb"], ["args.report_to", "tracker=wandb"]),
+    "an evaluation batch without evaluations": (
+        ["args.do_eval=false", "args.per_device_eval_batch_size=4"], ["eval_batch_size", "do_eval is false"]),
+    "a metric of the best that nobody asks for": (
+        ["args.metric_for_best_model=loss"], ["metric_for_best_model", "load_best_model_at_end"]),
+    "a reward for given completions": ([SFT, "reward=format"], ["'reward'", "callbacks=completions"]),
+    "a weight for given completions": ([DPO, "reward.weights={accuracy: 2}"], ["'reward.weights'"]),
     "a model for the trainer": (["+algorithm.trainer.model=foo"], ["algorithm.trainer.model", "model.path"]),
 }  # fmt: skip
 ACCEPTED = {
@@ -50,6 +56,10 @@ ACCEPTED = {
     "early stopping of SFT": [SFT, "callbacks=early_stopping", "args.load_best_model_at_end=true"],
     "a whole float": ["args.max_steps=1e2"],
     "no clipping": ["args.max_grad_norm=0"],
+    "no clipping, as transformers has it": ["args.max_grad_norm=-1"],
+    "a metric for early stopping": ["callbacks=early_stopping", "args.metric_for_best_model=eval_reward"],
+    "rewards of sampled completions": [SFT, "callbacks=completions", "reward=accuracy"],
+    "an evaluation batch": ["args.per_device_eval_batch_size=128"],
     "a share of the steps": ["args.save_steps=0.5"],
     "steps by the presets": ["args.save_steps=3", "args.logging_steps=2"],
 }

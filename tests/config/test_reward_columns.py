@@ -74,9 +74,8 @@ def test_a_reward_that_cannot_be_called_is_refused(words, said, refused):
         mine("Open"),
         ["dataset=files", "dataset.path=rows.jsonl", "dataset.columns={answer: solution}"],
         ["dataset=files", "dataset.path=rows.jsonl", *mine("needs_solution")],
-        ["algorithm=sft", "reward.functions.accuracy._target_=trl.rewards.accuracy_reward"],
     ],
-    ids=["a default", "a keyword of the config", "what TRL gives", "a mapped column", "a column of the file", "unused"],
+    ids=["a default", "a keyword of the config", "what TRL gives", "a mapped column", "a column of the file"],
 )
 def test_a_reward_that_can_be_called_is_not(words, refused):
     assert refused(*words) == []
