@@ -51,12 +51,13 @@ def train(words: list[str], run: Run, checkpoint: Path | None) -> dict:
     """Evaluate, train, evaluate, save, as a worker does; what this rank saw of it."""
     heard.clear()
     held = Held()
-    trainer = build.trainer(composed(*SMALL, *words), run, [held], SimpleNamespace(asked=False, agreed=False))
+    config = composed(*SMALL, *words)
+    trainer = build.trainer(config, run, [held], SimpleNamespace(asked=False, agreed=False))
     before = evaluate_before_training(trainer) if checkpoint is None else {}
     trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
     rows = [row for row in trainer.state.log_history if row["step"] and "train_runtime" not in row]
     evaluated = {"before": timeless(before), "after": timeless(trainer.evaluate())}
-    finish.save_model(trainer, run)
+    finish.save_model(trainer, run, config)
     return evaluated | {"rows": list(map(timeless, rows)), "held": held.numbers, "completions": list(heard)}
 
 

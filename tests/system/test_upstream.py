@@ -53,10 +53,11 @@ def test_a_changed_upstream_is_in_the_log_the_manifest_and_the_last_words_and_go
 
 def test_the_latest_attempt_s_warnings_stand(tmp_path, capsys):
     run = Run(tmp_path)
-    write_json(run.manifest, {"status": "failed"})
+    manifest = {"status": "failed", "attempts": []}
+    write_json(run.manifest, manifest)
     for warnings in (["A changed", "B is gone"], ["B is gone"], []):
         note(run, "warnings", warnings)
-        assert read_json(run.manifest) == {"status": "failed", "warnings": warnings}
+        assert read_json(run.manifest) == manifest | {"warnings": warnings}
         print_closing(run, "failed", "why")
         told = capsys.readouterr().err.splitlines()
         assert [line for line in told if line.startswith("warning: ")] == [f"warning: {each}" for each in warnings]
