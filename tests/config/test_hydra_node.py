@@ -1,6 +1,7 @@
 """Hydra's own part of a config runs no code that expctl would not run elsewhere, and makes no folder."""
 
 import contextlib
+import logging
 import os
 
 import pytest
@@ -33,6 +34,16 @@ REFUSED = {
     "a pickled job": (["--experimental-rerun", "job.pkl"], "pickled"),
     "a pickled job, abbreviated": (["--experimental-re=job.pkl"], "pickled"),
 }  # fmt: skip
+
+
+@pytest.fixture(autouse=True)
+def logging_as_it_was():
+    """Hydra's verbose mode and its help give the root logger handlers that outlive a test."""
+    root = logging.getLogger()
+    handlers, level = root.handlers[:], root.level
+    yield
+    root.handlers[:] = handlers
+    root.setLevel(level)
 
 
 @pytest.mark.parametrize("mode", [[], ["-m", "seed=0,1"]], ids=["one", "sweep"])
