@@ -48,3 +48,15 @@ def leaves(node: Any, key: str = "", between: str = ".") -> Iterator[tuple[str, 
             yield from leaves(value, inner, between)
         else:
             yield inner, value
+
+
+def every_leaf(node: Any, key: str = "") -> Iterator[tuple[str, Any]]:
+    """(dotted key, value) of everything below mappings and lists, which are looked into as `key[0]`."""
+    if isinstance(node, dict):
+        for name, value in node.items():
+            yield from every_leaf(value, f"{key}.{name}" if key else str(name))
+    elif isinstance(node, list):
+        for position, value in enumerate(node):
+            yield from every_leaf(value, f"{key}[{position}]")
+    else:
+        yield key, node

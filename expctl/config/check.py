@@ -2,7 +2,6 @@
 
 import traceback
 from pathlib import Path
-from typing import Any
 
 from expctl.config.arithmetic import check_batches
 from expctl.config.bounds import check_bounds
@@ -22,6 +21,7 @@ from expctl.config.targets import check_targets
 from expctl.config.tracker import check_tracker
 from expctl.config.typed import check_typed
 from expctl.config.unread import check_unread
+from expctl.nested import every_leaf
 from expctl.runs.masking import secrets
 
 
@@ -71,7 +71,7 @@ def check_secrets(experiment: Experiment) -> list[Refusal]:
     """A key or token in the config would be written into the run's files."""
     found = []
     known = secrets()
-    for key, value in _leaves(experiment.config):
+    for key, value in every_leaf(experiment.config):
         if not isinstance(value, str) or not value:
             continue
         is_token = key.rpartition(".")[2] in ("hub_token", "token", "api_key", "password")
@@ -86,13 +86,3 @@ def check_secrets(experiment: Experiment) -> list[Refusal]:
                 )
             )
     return found
-
-
-def _leaves(node: Any, prefix: str = "") -> list[tuple[str, Any]]:
-    if isinstance(node, dict):
-        return [
-            leaf for key, value in node.items() for leaf in _leaves(value, f"{prefix}.{key}" if prefix else str(key))
-        ]
-    if isinstance(node, list):
-        return [leaf for number, value in enumerate(node) for leaf in _leaves(value, f"{prefix}[{number}]")]
-    return [(prefix, node)]

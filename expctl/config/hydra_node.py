@@ -4,7 +4,7 @@ Hydra instantiates callbacks, sweeper and launcher, configures logging with clas
 makes folders, and searches packages for config files. All of it is held to what expctl allows elsewhere.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,7 @@ from omegaconf import DictConfig, OmegaConf
 from expctl.config.refusal import Refusal
 from expctl.config.suggest import nearest
 from expctl.config.targets import ALLOWED, check_targets
+from expctl.nested import every_leaf
 
 # Key -> targets, and the options of `hydra/<key>` that lead to them.
 PLUGINS = {
@@ -110,7 +111,7 @@ def _check_fixed(key: str, allowed: tuple, config: dict[str, Any], words: list[s
 
 def _check_logging(key: str, node: Any, words: list[str]) -> None:
     """Handlers that write to the terminal, and nothing that `logging.config` would import, call or open."""
-    for inner, value in _leaves(node, key):
+    for inner, value in every_leaf(node, key):
         name = inner.rpartition(".")[2]
         is_handler = ".handlers." in inner and name == "class" and value in HANDLERS
         names_code = name in ("()", "class", "factory", "filename", "config") and not is_handler
@@ -142,14 +143,3 @@ def _set_by(key: str, words: list[str]) -> str:
         if key == typed or key.startswith(f"{typed}.") or typed.startswith(f"{key}."):
             return f"{word.lstrip('+')} (command line)"
     return f"{key} (a config file)"
-
-
-def _leaves(node: Any, key: str) -> Iterator[tuple[str, Any]]:
-    if isinstance(node, dict):
-        for name, value in node.items():
-            yield from _leaves(value, f"{key}.{name}")
-    elif isinstance(node, list):
-        for position, value in enumerate(node):
-            yield from _leaves(value, f"{key}[{position}]")
-    else:
-        yield key, node
