@@ -122,9 +122,9 @@ def check_all(count: int, seed: int, folder: Path) -> tuple[list[Answer], int]:
 
 def known_keys(folder: Path) -> dict[int, list[str]]:
     """Number of a base -> the dotted keys of its composed config, and fields that no file sets."""
+    from expctl.base.plain_data import leaves
     from expctl.cli.hydra_app import compose
     from expctl.config.source import find
-    from expctl.nested import leaves
 
     os.chdir(folder)
     keys: dict[int, list[str]] = {}

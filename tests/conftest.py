@@ -17,7 +17,7 @@ LONGEST = [
     "system/test_phases.py", "system/test_ranks.py", "system/test_disk.py", "system/test_sharded.py",
     "system/test_real_model.py", "system/test_ray.py", "system/test_rerun.py", "system/test_upstream.py",
     "worker/test_resume.py", "system/test_user_code.py", "system/test_run.py", "algorithms/test_composed.py",
-    "cli/test_verify.py", "verify/test_proofs.py", "algorithms/test_bema_for_ref_model.py",
+    "cli/test_verify.py", "verify/test_checks.py", "algorithms/test_bema_for_ref_model.py",
 ]  # fmt: skip
 
 

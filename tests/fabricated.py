@@ -4,7 +4,7 @@ import copy
 import json
 from pathlib import Path
 
-from expctl.config.experiment import Experiment
+from expctl.base.experiment import Experiment
 from expctl.runs import manifest
 from expctl.runs.bundle import describe
 from expctl.runs.files import Run

@@ -15,7 +15,7 @@ from expctl.data import arithmetic
 from expctl.runs import manifest
 from expctl.runs.files import Run
 from expctl.worker import build
-from expctl.worker.together import evaluate_before_training
+from expctl.worker.distributed import evaluate_before_training
 
 # The smallest training that saves after every step.
 SMALL = [

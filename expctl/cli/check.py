@@ -6,11 +6,11 @@ own, also what they say: all but the weights is built, and the first batch taken
 
 import sys
 
+from expctl.base.experiment import Experiment
+from expctl.base.refusal import Refusal
 from expctl.cli.hydra_app import compose, is_multirun
 from expctl.cli.refuse import refuse, refuse_as_worker
 from expctl.config.check import check
-from expctl.config.experiment import Experiment
-from expctl.config.refusal import Refusal
 from expctl.launch.preflight import preflights
 from expctl.runs.identity import run_of
 

@@ -4,8 +4,8 @@ import shlex
 import sys
 from pathlib import Path
 
+from expctl.base.refusal import Refusal
 from expctl.cli.options import take
-from expctl.config.refusal import Refusal
 from expctl.report.files import refuse_unwritable, write_files
 from expctl.report.json_text import json_text
 
@@ -26,7 +26,7 @@ def main(words: list[str]) -> int:
     plots, page = (Path(options[name]).expanduser() if name in options else None for name in ("--plots", "--html"))
     refuse_unwritable(plots, page)
     # The numeric libraries are for this verb alone.
-    from expctl.compare.conclude import conclude
+    from expctl.compare.conclusion import conclude
     from expctl.compare.select import select
     from expctl.report.comparison import print_comparison
 

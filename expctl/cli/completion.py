@@ -7,8 +7,8 @@ Hydra knows, the overrides, is left to it; the line that it sees has no verb.
 import os
 from collections.abc import Collection
 
+from expctl.base.paths import outputs_root
 from expctl.config.groups import groups
-from expctl.places import outputs_root
 
 # Verbs whose words are overrides, and verbs that take runs.
 OF_OVERRIDES = ("check", "explain")

@@ -4,14 +4,14 @@ import re
 import shlex
 from typing import Any
 
+from expctl.base.experiment import Experiment
+from expctl.base.plain_data import leaves
+from expctl.base.refusal import Refusal
+from expctl.base.suggest import nearest
 from expctl.cli.hydra_app import compose, is_multirun
-from expctl.config.experiment import Experiment
 from expctl.config.groups import group_options, groups
-from expctl.config.meaning import Meaning, keywords, meaning, target_above
+from expctl.config.key_docs import Meaning, keywords, meaning, target_above
 from expctl.config.origin import COMMAND_LINE, Origins, Setting, origins
-from expctl.config.refusal import Refusal
-from expctl.config.suggest import nearest
-from expctl.nested import leaves
 from expctl.runs.filters import text_of
 
 USAGE = "expctl explain KEY [overrides], for example expctl explain args.learning_rate algorithm=grpo"

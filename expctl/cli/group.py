@@ -14,15 +14,15 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any, NoReturn, TextIO
 
+from expctl.base.experiment import Experiment
+from expctl.base.parent_death import hear_of_death
+from expctl.base.refusal import Refusal
 from expctl.cli.hydra_app import compose, is_multirun
 from expctl.cli.prepare import prepare
 from expctl.cli.refuse import refuse, refuse_as_worker
-from expctl.config.experiment import Experiment
-from expctl.config.refusal import Refusal
 from expctl.launch.command import accelerate_environment, tracker_environment
 from expctl.launch.launch import EXIT_COMPLETED, EXIT_FAILED, Outcome, begin_attempt, settle
 from expctl.launch.launched import Group
-from expctl.processes import hear_of_death
 from expctl.report.closing import print_closing, print_done_already
 from expctl.report.display import Display
 from expctl.runs.claim import Claim

@@ -12,12 +12,13 @@ from hydra._internal.hydra import Hydra
 from hydra.types import RunMode
 from omegaconf import DictConfig
 
-from expctl.config.experiment import Experiment, from_hydra, register_resolvers
+from expctl.base.experiment import Experiment
+from expctl.base.refusal import Refusal
+from expctl.config.frozen import from_hydra, register_resolvers
 from expctl.config.hydra_errors import as_refusal
 from expctl.config.hydra_node import guard_hydra
 from expctl.config.locate import ROOT_CONFIG, own_conf
 from expctl.config.merged import note_merges
-from expctl.config.refusal import Refusal
 from expctl.config.search_path import search_user_conf
 from expctl.config.sweep_words import key_of, open_key
 

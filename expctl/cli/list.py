@@ -3,11 +3,11 @@
 import re
 from pathlib import Path
 
+from expctl.base.refusal import Refusal
+from expctl.base.suggest import nearest
 from expctl.cli.options import take
 from expctl.config.groups import group_options, groups
 from expctl.config.locate import own_conf
-from expctl.config.refusal import Refusal
-from expctl.config.suggest import nearest
 
 USAGE = "expctl list [GROUP ...] [--config-dir DIR]"
 

@@ -7,10 +7,10 @@ import sys
 from collections.abc import Iterable
 from typing import Any
 
+from expctl.base.paths import outputs_root
+from expctl.base.printable import shortened, unfiltered
+from expctl.base.refusal import Refusal
 from expctl.cli.options import take
-from expctl.config.refusal import Refusal
-from expctl.places import outputs_root
-from expctl.printable import shortened, unfiltered
 from expctl.report.json_text import json_text
 from expctl.report.listing import lines_for_programs, table
 from expctl.runs.catalogue import catalogue, names

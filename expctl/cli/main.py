@@ -4,10 +4,10 @@ import os
 import sys
 from importlib import import_module
 
+from expctl.base.printable import only_printable
+from expctl.base.refusal import Refusal
+from expctl.base.telemetry import silence
 from expctl.cli.refuse import fail, refuse
-from expctl.config.refusal import Refusal
-from expctl.printable import only_printable
-from expctl.telemetry import silence
 
 # Verb -> the module that is it; without a verb, the words are Hydra's and the experiment is run.
 VERBS = {
@@ -71,7 +71,7 @@ def is_query(words: list[str]) -> bool:
 
 
 def _unknown_verb(word: str) -> Refusal:
-    from expctl.config.suggest import nearest
+    from expctl.base.suggest import nearest
 
     return Refusal(
         f"no command '{word}'",

@@ -2,8 +2,8 @@
 
 import shlex
 
-from expctl.config.experiment import Experiment
-from expctl.config.refusal import Refusal
+from expctl.base.experiment import Experiment
+from expctl.base.refusal import Refusal
 from expctl.launch.launched import group_of_this_process
 from expctl.runs import manifest
 from expctl.runs.bundle import rebuild

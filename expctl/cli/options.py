@@ -2,8 +2,8 @@
 
 from collections.abc import Collection
 
-from expctl.config.refusal import Refusal
-from expctl.config.suggest import nearest
+from expctl.base.refusal import Refusal
+from expctl.base.suggest import nearest
 
 
 def take(

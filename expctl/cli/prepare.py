@@ -3,20 +3,20 @@
 import sys
 from pathlib import Path
 
+from expctl.base.experiment import Experiment
+from expctl.base.paths import outputs_root
+from expctl.base.refusal import Refusal
 from expctl.cli.refuse import refuse
 from expctl.config.check import check
-from expctl.config.experiment import Experiment
-from expctl.config.refusal import Refusal
 from expctl.config.resumable import inexact
 from expctl.launch.launch import Outcome, not_begun
-from expctl.places import outputs_root
 from expctl.report.closing import print_closing
-from expctl.report.likeness import print_kin
+from expctl.report.similar_runs import print_kin
 from expctl.runs import lock, manifest
 from expctl.runs.checkpoints import ForeignCheckpointError
 from expctl.runs.claim import Claim, claim
 from expctl.runs.identity import run_of
-from expctl.runs.kin import nearest_unfinished
+from expctl.runs.similar import nearest_unfinished
 
 
 def prepare(experiment: Experiment, folder: Path | None = None) -> Claim | Outcome:

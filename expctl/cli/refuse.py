@@ -5,7 +5,8 @@ import sys
 import traceback
 from collections.abc import Mapping, Sequence
 
-from expctl.config.refusal import EXIT_REFUSED, Refusal, set_by
+from expctl.base.exit_codes import EXIT_REFUSED
+from expctl.base.refusal import Refusal, set_by
 
 
 def refuse(refusals: list[Refusal], *, most: int = 5) -> int:
@@ -40,7 +41,7 @@ def as_refusals(wrong: Sequence[Mapping[str, str]], sources: dict[str, str]) -> 
 
 def fail(error: Exception) -> int:
     """Say of an error that nobody foresaw what and where it was; the exit code of a failure."""
-    from expctl.runs.manifest import EXIT_FAILED
+    from expctl.base.exit_codes import EXIT_FAILED
 
     if os.environ.get("EXPCTL_DEBUG") == "1":
         traceback.print_exception(error)

@@ -5,12 +5,12 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 
+from expctl.base.experiment import Experiment
+from expctl.base.paths import RERUNS, first_free, outputs_of
 from expctl.cli.named_run import as_it_was, named_run
 from expctl.cli.run import run as run_experiment
 from expctl.cli.trust import TRUST, ask_for_trust
-from expctl.config.experiment import Experiment
 from expctl.launch.launch import EXIT_COMPLETED, EXIT_FAILED
-from expctl.places import RERUNS, first_free, outputs_of
 from expctl.report.drift import print_drift
 from expctl.runs import manifest
 from expctl.runs.bundle import changed_files, code_of

@@ -3,14 +3,14 @@
 import os
 from pathlib import Path
 
+from expctl.base.experiment import Experiment
+from expctl.base.parent_death import hear_of_death
 from expctl.cli.group import join_group
 from expctl.cli.hydra_app import compose, is_multirun
 from expctl.cli.prepare import prepare
 from expctl.cli.refuse import refuse_as_worker
-from expctl.config.experiment import Experiment
 from expctl.launch.launch import EXIT_COMPLETED, Outcome, launch
 from expctl.launch.launched import group_of_this_process, launched_alone
-from expctl.processes import hear_of_death
 from expctl.report.closing import print_closing, print_done_already
 from expctl.runs.manifest import REFUSED
 

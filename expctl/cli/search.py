@@ -10,22 +10,23 @@ from typing import Any
 
 from hydra.core.utils import JobReturn
 
+from expctl.base.exit_codes import EXIT_COMPLETED, EXIT_FAILED, EXIT_INTERRUPTED
+from expctl.base.notice import notice
 from expctl.cli.search_plan import Plan
 from expctl.cli.sweep import place_of, returned
-from expctl.config.cells import Cell
 from expctl.config.sweep_words import key_of
-from expctl.launch.elsewhere import Elsewhere
-from expctl.launch.pool import ENDED, Place, Pool
 from expctl.launch.preloaded import WORTH_IT, preloader
 from expctl.launch.process import Signals
 from expctl.report.search_closing import print_search, ranking
 from expctl.report.sweep_display import SweepDisplay
 from expctl.runs.ledger import Ledger
-from expctl.runs.manifest import EXIT_COMPLETED, EXIT_FAILED, EXIT_INTERRUPTED, INTERRUPTED
-from expctl.runs.tell import tell
-from expctl.search.aside import set_aside
+from expctl.runs.manifest import INTERRUPTED
+from expctl.search.archive import set_aside
 from expctl.search.search import PRUNED, RUN, WORDS, TrialEntry
 from expctl.search.study import JournalError
+from expctl.sweep.cells import Cell
+from expctl.sweep.pool import ENDED, Place, Pool
+from expctl.sweep.scheduler_pool import SchedulerPool
 
 MOMENT = 1.0  # seconds between two looks at the trials of others
 # From the overrides of a batch's trials to what became of them: a launcher.
@@ -77,7 +78,7 @@ class Searching:
         """Whether other commands have trials of this search under way, a moment later: they may leave some to do."""
         others = self._search.elsewhere() if self._search.to_come() > 0 else 0
         if others and not self._awaiting:
-            tell(f"{others} of its trials run in another command; waiting for what comes of them (Ctrl-C to leave)")
+            notice(f"{others} of its trials run in another command; waiting for what comes of them (Ctrl-C to leave)")
         self._awaiting = bool(others)
         if others:
             time.sleep(MOMENT)
@@ -122,7 +123,7 @@ class Searching:
                 self._ledger.write((before | live).values())
 
             if scheduler := settings.get("scheduler"):
-                self._stopped |= bool(Elsewhere(places, scheduler, look).run())
+                self._stopped |= bool(SchedulerPool(places, scheduler, look).run())
                 return
             start = self._starter(places, settings["preload"])
             pool = Pool(places, n_jobs=settings["n_jobs"], fail_fast=settings["fail_fast"], start=start, look=look)

@@ -4,13 +4,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from expctl.base.exit_codes import EXIT_COMPLETED
+from expctl.base.refusal import Refusal
 from expctl.cli.sweep import place_of, refuse_cells
-from expctl.config.cells import Cell, Composer
-from expctl.config.refusal import Refusal
-from expctl.runs.manifest import EXIT_COMPLETED
 from expctl.search.question import Question
 from expctl.search.search import Search
 from expctl.search.study import open_study
+from expctl.sweep.cells import Cell, Composer
 
 # Trials that are checked before a search begins.
 MOST_DRAWN = 50

@@ -2,8 +2,8 @@
 
 from typing import Any
 
-from expctl.config.experiment import sources_of
-from expctl.nested import mapping, sequence, text
+from expctl.base.experiment import sources_of
+from expctl.base.plain_data import mapping, sequence, text
 from expctl.runs.files import Run, read_json
 
 UNKNOWN = "a config file"

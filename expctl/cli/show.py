@@ -7,11 +7,11 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from expctl.base.paths import outputs_root
+from expctl.base.plain_data import leaves, mapping
+from expctl.base.printable import printable, shortened
+from expctl.base.refusal import Refusal
 from expctl.cli.options import take
-from expctl.config.refusal import Refusal
-from expctl.nested import leaves, mapping
-from expctl.places import outputs_root
-from expctl.printable import printable, shortened
 from expctl.report.json_text import json_text
 from expctl.runs import manifest
 from expctl.runs.facts import BROKEN, UNDER_WAY, facts

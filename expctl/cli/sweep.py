@@ -7,12 +7,9 @@ from typing import Any
 
 from hydra.core.utils import JobReturn, JobStatus
 
+from expctl.base.exit_codes import EXIT_COMPLETED, EXIT_FAILED, EXIT_INTERRUPTED, EXIT_REFUSED
 from expctl.cli.refuse import as_refusals
-from expctl.config.cells import Cell
-from expctl.config.refusal import EXIT_REFUSED
-from expctl.launch.elsewhere import Elsewhere
 from expctl.launch.launch import Outcome
-from expctl.launch.pool import ENDED, Place, Pool, objective_of
 from expctl.launch.preflight import preflights
 from expctl.launch.preloaded import preloader
 from expctl.report.sweep_closing import print_results
@@ -20,15 +17,10 @@ from expctl.report.sweep_display import SweepDisplay, called
 from expctl.runs.files import Run
 from expctl.runs.identity import run_of
 from expctl.runs.ledger import Entry, Ledger, sweep_id
-from expctl.runs.manifest import (
-    COMPLETED,
-    EXIT_COMPLETED,
-    EXIT_FAILED,
-    EXIT_INTERRUPTED,
-    FAILED,
-    INTERRUPTED,
-    REFUSED,
-)
+from expctl.runs.manifest import COMPLETED, FAILED, INTERRUPTED, REFUSED
+from expctl.sweep.cells import Cell
+from expctl.sweep.pool import ENDED, Place, Pool, objective_of
+from expctl.sweep.scheduler_pool import SchedulerPool
 
 
 class CellError(Exception):
@@ -96,7 +88,7 @@ class Sweep:
                 ledger.write(entries(places))
 
             if scheduler := settings.get("scheduler"):
-                received = Elsewhere(places, scheduler, look).run()
+                received = SchedulerPool(places, scheduler, look).run()
             else:
                 received = _side_by_side(places, settings, look)
         ledger.write(entries(places), ended=not received)

@@ -6,15 +6,15 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+from expctl.base.exit_codes import EXIT_COMPLETED, EXIT_FAILED
+from expctl.base.paths import outputs_root
+from expctl.base.refusal import Refusal
+from expctl.base.wandb_key import has_wandb_key
 from expctl.cli.options import take
 from expctl.compare.select import select
-from expctl.config.refusal import Refusal
-from expctl.places import outputs_root
 from expctl.runs.catalogue import catalogue
 from expctl.runs.files import Run
 from expctl.runs.lock import is_held
-from expctl.runs.manifest import EXIT_COMPLETED, EXIT_FAILED
-from expctl.wandb_key import has_wandb_key
 
 USAGE = "expctl sync [RUN|SWEEP|FILTER ...]; without a word, all runs of the outputs folder"
 # So many recordings a call: a command line has a limit, and each call starts wandb anew.

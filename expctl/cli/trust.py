@@ -3,8 +3,8 @@
 import shlex
 import sys
 
-from expctl.config.experiment import Experiment
-from expctl.config.refusal import Refusal
+from expctl.base.experiment import Experiment
+from expctl.base.refusal import Refusal
 from expctl.runs import checkpoints
 from expctl.runs.files import Run
 from expctl.runs.seal import broken, seal_run

@@ -10,8 +10,8 @@ from contextlib import nullcontext
 from typing import Any, TextIO
 
 from expctl.algorithms.upstream import ALGORITHMS
-from expctl.config.refusal import Refusal
-from expctl.config.suggest import nearest
+from expctl.base.refusal import Refusal
+from expctl.base.suggest import nearest
 from expctl.report.verdicts import Verdicts, failures
 from expctl.runs.provenance import DECISIVE, versions
 

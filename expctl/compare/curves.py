@@ -6,12 +6,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from expctl.base.metric_titles import SHOWN
 from expctl.compare import metrics
 from expctl.compare.comparison import Comparison, Metric
 from expctl.compare.groups import Grouped
-from expctl.compare.judge import measure
 from expctl.compare.runs import Record, UnreadableRunError, read
-from expctl.report.names import SHOWN
+from expctl.compare.tests_of_metrics import measure
 
 REWARD, LENGTH = "eval_reward", "eval_completions/mean_length"
 # Metrics of groups of completions that taught nothing, as trainers log them -> what a person calls them.

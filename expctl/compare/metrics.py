@@ -4,11 +4,11 @@ import re
 from collections.abc import Sequence
 from fnmatch import fnmatchcase
 
+from expctl.base.metric_titles import SHOWN
+from expctl.base.refusal import Refusal
+from expctl.base.suggest import nearest
 from expctl.compare.groups import Grouped
 from expctl.compare.runs import Record
-from expctl.config.refusal import Refusal
-from expctl.config.suggest import nearest
-from expctl.report.names import SHOWN
 
 TRAINING_SECONDS = "seconds.training"
 # Prefix of what the last logged training step says, where nothing was held out.

@@ -6,7 +6,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from expctl.nested import at, leaves, mapping, sequence, text, texts
+from expctl.base.plain_data import at, leaves, mapping, sequence, text, texts
 from expctl.runs import manifest
 from expctl.runs.alerts import Alert, alerts_of
 from expctl.runs.bundle import read_config

@@ -6,10 +6,10 @@ from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from pathlib import Path
 
-from expctl.config.refusal import Refusal
-from expctl.config.suggest import nearest
-from expctl.nested import mapping
-from expctl.places import REPLACED, RERUNS, outputs_root
+from expctl.base.paths import REPLACED, RERUNS, outputs_root
+from expctl.base.plain_data import mapping
+from expctl.base.refusal import Refusal
+from expctl.base.suggest import nearest
 from expctl.runs.catalogue import catalogue, names
 from expctl.runs.facts import facts
 from expctl.runs.files import Run, read_json

@@ -4,9 +4,9 @@ from pathlib import Path
 
 import yaml
 
+from expctl.base.plain_data import at
+from expctl.base.refusal import Refusal
 from expctl.config.groups import group_options
-from expctl.config.refusal import Refusal
-from expctl.nested import at
 
 # Group -> the option that takes a path.
 TAKES_PATHS = {"model": "local", "dataset": "files"}

@@ -4,8 +4,8 @@ import math
 from dataclasses import dataclass
 from typing import Any
 
-from expctl.config.experiment import Experiment
-from expctl.config.refusal import Refusal, set_by
+from expctl.base.experiment import Experiment
+from expctl.base.refusal import Refusal, set_by
 
 
 @dataclass(frozen=True)

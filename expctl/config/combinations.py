@@ -8,9 +8,9 @@ from typing import Any
 
 from expctl.algorithms import limits
 from expctl.algorithms.filters import NAMED_FILTERS
-from expctl.config.experiment import Experiment
-from expctl.config.functions import defined_by
-from expctl.config.refusal import Refusal, set_by
+from expctl.base.experiment import Experiment
+from expctl.base.refusal import Refusal, set_by
+from expctl.config.callables import defined_by
 from expctl.config.source import Definition
 from expctl.config.values import FieldValues
 

@@ -6,10 +6,10 @@ from typing import Any
 
 from expctl.algorithms import limits
 from expctl.algorithms.bema_schedule import BEMASchedule, check_reference_updates
+from expctl.base.experiment import Experiment
+from expctl.base.refusal import Refusal
+from expctl.config.callables import defined_by
 from expctl.config.combinations import GRPO, ROOM, Combination, lineage
-from expctl.config.experiment import Experiment
-from expctl.config.functions import defined_by
-from expctl.config.refusal import Refusal
 from expctl.config.values import FieldValues
 
 CALLBACK, MIXIN = ROOM + "bema_callback.BEMACallback", ROOM + "bema_for_ref_model.BEMATrainerMixin"

@@ -1,6 +1,6 @@
 """Parts of expctl that need packages which not everybody installs."""
 
-from expctl.config.refusal import Refusal
+from expctl.base.refusal import Refusal
 
 # Config files that come with such a package, which ours build on.
 PRESETS = {"hydra/launcher/submitit_slurm": "slurm"}

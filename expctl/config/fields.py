@@ -4,12 +4,12 @@ import ast
 from collections.abc import Iterable
 from pathlib import Path
 
-from expctl.config import documented
+from expctl.base.refusal import Refusal, set_by
+from expctl.base.suggest import nearest
+from expctl.config import docstrings
 from expctl.config.annotation import admits, choices, fits
-from expctl.config.refusal import Refusal, set_by
 from expctl.config.signature import Field
 from expctl.config.source import Definition, find
-from expctl.config.suggest import nearest
 
 # Fields that earlier versions of transformers and TRL had -> what says the same today.
 RENAMED = {
@@ -68,8 +68,8 @@ def check_value(field: Field, key: str, value, sources: dict[str, str] | None = 
     options = choices(field.annotation, field.owner)
     if options and isinstance(value, str):
         return _not_among(options, key, value, sources)
-    documented_types = () if options else documented.types(field)
-    if any(admits(kind, value, field.owner) for kind in documented_types) or documented.converts(field, value):
+    documented_types = () if options else docstrings.types(field)
+    if any(admits(kind, value, field.owner) for kind in documented_types) or docstrings.converts(field, value):
         return None
     kind = "null" if value is None else type(value).__name__
     what = f"{key} must be {ast.unparse(field.annotation)}, got {value!r} ({kind})"
@@ -90,7 +90,7 @@ def _unknown(name: str, key: str, target: str, definition: Definition, sources: 
 def _no_option(field: Field, key: str, value, sources: dict | None, trainer: Definition | None) -> Refusal | None:
     """Refuse a string that the docstring does not list and no source of the algorithm names."""
     given = [item for item in (value if isinstance(value, list) else [value]) if isinstance(item, str)]
-    options = documented.options(field) if given else []
+    options = docstrings.options(field) if given else []
     for item in given:
         if options and item not in options and not _named(item, field.owner, trainer):
             return _not_among(options, key, item, sources)

@@ -3,17 +3,17 @@
 from importlib.util import find_spec
 from typing import Any
 
-from expctl.config.experiment import Experiment
-from expctl.config.refusal import Refusal, set_by
-from expctl.config.suggest import nearest
-from expctl.launch import devices, sharding
+from expctl.base.experiment import Experiment
+from expctl.base.refusal import Refusal, set_by
+from expctl.base.suggest import nearest
+from expctl.devices import detection, sharding
 
 
 def check_hardware(experiment: Experiment) -> list[Refusal]:
     """GPUs that are not there, more processes than devices, a number format that cannot run."""
     hardware, args = experiment.config["hardware"], experiment.config["args"]
     use_cpu = args.get("use_cpu", hardware["use_cpu"])
-    asked, gpus = hardware["num_processes"], devices.visible_gpus()
+    asked, gpus = hardware["num_processes"], detection.visible_gpus()
     chosen = set_by("hardware", experiment.sources)
     found = []
     if use_cpu != hardware["use_cpu"]:
@@ -34,12 +34,12 @@ def check_hardware(experiment: Experiment) -> list[Refusal]:
         )
     elif experiment.elsewhere:
         found += _check_elsewhere(experiment)
-    elif use_cpu and asked > devices.cores() and not experiment.in_group:
+    elif use_cpu and asked > detection.cores() and not experiment.in_group:
         found.append(
             Refusal(
-                f"{asked} processes on {devices.cores()} CPU cores",
+                f"{asked} processes on {detection.cores()} CPU cores",
                 where=set_by("hardware.num_processes", experiment.sources),
-                do=f"hardware.num_processes={devices.cores()} or fewer",
+                do=f"hardware.num_processes={detection.cores()} or fewer",
             )
         )
     elif not use_cpu and gpus == 0:
@@ -125,8 +125,8 @@ def _check_precision(experiment: Experiment, use_cpu: bool) -> list[Refusal]:
         return [Refusal("args.bf16 and args.fp16 are both true", where=set_by("args.fp16", sources), do="choose one")]
     if fp16 and use_cpu:
         return [Refusal("fp16 does not train on a CPU", where=set_by("args.fp16", sources), do="args.fp16=false")]
-    if bf16 and not use_cpu and not experiment.elsewhere and not devices.gpu_runs_bf16():
-        capability = devices.compute_capability()
+    if bf16 and not use_cpu and not experiment.elsewhere and not detection.gpu_runs_bf16():
+        capability = detection.compute_capability()
         return [
             Refusal(
                 f"bf16 needs compute capability 8.0 (Ampere or newer); this GPU has {capability}",

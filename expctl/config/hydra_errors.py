@@ -9,14 +9,14 @@ import yaml
 from hydra.errors import ConfigCompositionException, HydraException, MissingConfigException, OverrideParseException
 from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
 
+from expctl.base.plain_data import at, mapping
+from expctl.base.refusal import Refusal
+from expctl.base.suggest import nearest
 from expctl.config.as_option import path_as_option
 from expctl.config.extras import PRESETS, missing
 from expctl.config.groups import groups
 from expctl.config.locate import own_conf
-from expctl.config.refusal import Refusal
 from expctl.config.source import find
-from expctl.config.suggest import nearest
-from expctl.nested import at, mapping
 
 
 def as_refusal(error: Exception, typed: list[str]) -> Refusal | None:

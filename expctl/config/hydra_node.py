@@ -11,10 +11,10 @@ from typing import Any
 from hydra._internal.config_loader_impl import ConfigLoaderImpl
 from omegaconf import DictConfig, OmegaConf
 
-from expctl.config.refusal import Refusal
-from expctl.config.suggest import nearest
+from expctl.base.plain_data import every_leaf
+from expctl.base.refusal import Refusal
+from expctl.base.suggest import nearest
 from expctl.config.targets import ALLOWED, check_targets
-from expctl.nested import every_leaf
 
 # Key -> targets, and the options of `hydra/<key>` that lead to them.
 PLUGINS = {

@@ -2,9 +2,9 @@
 
 from typing import Any
 
+from expctl.base.plain_data import mapping
 from expctl.config.annotation import admits
 from expctl.config.source import find
-from expctl.nested import mapping
 
 
 def imply(config: dict[str, Any], sources: dict[str, str]) -> list[str]:

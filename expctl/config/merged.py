@@ -10,8 +10,8 @@ import yaml
 from hydra._internal.config_loader_impl import ConfigLoaderImpl
 from omegaconf import OmegaConf
 
+from expctl.base.plain_data import leaves
 from expctl.config.locate import own_conf
-from expctl.nested import leaves
 
 _SafeLoader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 

@@ -2,9 +2,9 @@
 
 from importlib.util import find_spec
 
-from expctl.config.experiment import Experiment
-from expctl.config.refusal import Refusal, set_by
-from expctl.config.suggest import nearest
+from expctl.base.experiment import Experiment
+from expctl.base.refusal import Refusal, set_by
+from expctl.base.suggest import nearest
 from expctl.models.locations import EMBEDDED_PREFIX
 
 DTYPES = ("auto", "float32", "bfloat16", "float16")

@@ -12,9 +12,9 @@ from hydra.core.global_hydra import GlobalHydra
 from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
 
+from expctl.base.plain_data import leaves
 from expctl.config.locate import ROOT_CONFIG
 from expctl.config.merged import merged_files, name_of
-from expctl.nested import leaves
 
 COMMAND_LINE = "command line"
 

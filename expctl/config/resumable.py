@@ -8,10 +8,11 @@ import ast
 import re
 from typing import Any
 
-from expctl.config.experiment import Experiment
-from expctl.config.remembering import LIBRARIES, changed_globals, changes_itself
+from expctl.base.experiment import Experiment
+from expctl.base.plain_data import mapping, sequence
 from expctl.config.source import Definition, find
-from expctl.nested import mapping, sequence
+from expctl.config.stateful import LIBRARIES, changed_globals, changes_itself
+from expctl.data.streamed import STREAMED
 from expctl.runs.identity import deciding
 from expctl.runs.named_files import passed_over
 
@@ -19,7 +20,6 @@ from expctl.runs.named_files import passed_over
 FORGET_ROLLOUTS = ("GRPOTrainer", "RLOOTrainer", "DistillationTrainer")
 
 STATE = ("state_dict", "load_state_dict")
-STREAMED = "the data are streamed: a resumed run finds its place in the first pass over them only"
 # In the source of a loader whose data come as a stream.
 STREAMS = re.compile(rb"\b(IterableDataset|to_iterable_dataset|streaming\s*=\s*True)\b")
 # Key of `args` -> what is true then.

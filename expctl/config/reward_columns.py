@@ -2,12 +2,12 @@
 
 from typing import Any
 
-from expctl.config.experiment import Experiment
-from expctl.config.refusal import Refusal, set_by
+from expctl.base.experiment import Experiment
+from expctl.base.plain_data import mapping
+from expctl.base.refusal import Refusal, set_by
+from expctl.base.suggest import nearest
 from expctl.config.source import Definition, find
-from expctl.config.suggest import nearest
 from expctl.data.peek import columns_of
-from expctl.nested import mapping
 
 # What every reward function is called with beside the columns of the data.
 GIVEN = ("prompts", "completions", "completion_ids", "trainer_state", "log_extra", "log_metric", "truncated")

@@ -4,9 +4,9 @@ from collections.abc import Iterator
 from importlib.util import find_spec
 from typing import Any
 
-from expctl.config.experiment import Experiment
+from expctl.base.experiment import Experiment
+from expctl.base.refusal import Refusal
 from expctl.config.extras import missing
-from expctl.config.refusal import Refusal
 
 # Module of the reward -> the package that it needs, and the extra that brings it.
 PACKAGES = {

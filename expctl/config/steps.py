@@ -1,7 +1,7 @@
 """Will training take a step at all? Asked here where the number of rows is known without loading them."""
 
-from expctl.config.experiment import Experiment
-from expctl.config.refusal import Refusal, set_by
+from expctl.base.experiment import Experiment
+from expctl.base.refusal import Refusal, set_by
 from expctl.config.values import FieldValues
 from expctl.data.rows import training_rows
 from expctl.data.steps import Batches, NoStepError, check_some_step

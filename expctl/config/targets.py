@@ -7,11 +7,11 @@ from importlib.machinery import PathFinder
 from itertools import islice
 from pathlib import Path
 
+from expctl.base.refusal import Refusal, set_by
+from expctl.base.suggest import nearest
 from expctl.config.fields import HYDRA_KEYS, check_value
 from expctl.config.modules import top
-from expctl.config.refusal import Refusal, set_by
 from expctl.config.source import Definition, Missing, find, locate
-from expctl.config.suggest import nearest
 
 ALLOWED = ("expctl", "trl", "transformers", "peft", "torch.optim", "datasets", "accelerate")
 # Parts of the allowed packages that start processes or run code that they fetched or unpickled.

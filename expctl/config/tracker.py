@@ -2,10 +2,10 @@
 
 from importlib.util import find_spec
 
-from expctl.config.experiment import Experiment
+from expctl.base.experiment import Experiment
+from expctl.base.masking import shown
+from expctl.base.refusal import Refusal, set_by
 from expctl.config.extras import missing
-from expctl.config.refusal import Refusal, set_by
-from expctl.runs.masking import shown
 
 # Tracker -> the packages that it needs; the extra is called like the tracker. A small mlflow comes without a database.
 PACKAGES = {"tensorboard": ("tensorboard",), "trackio": ("trackio",), "mlflow": ("mlflow", "sqlalchemy", "alembic")}

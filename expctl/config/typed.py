@@ -1,8 +1,8 @@
 """Settings that were typed and that nothing would read: each is told what it needs."""
 
+from expctl.base.experiment import Experiment
+from expctl.base.refusal import Refusal
 from expctl.config.combinations import Combination
-from expctl.config.experiment import Experiment
-from expctl.config.refusal import Refusal
 
 # Field -> the field that it needs, the values with which it is read, and what to type. None: any value but false.
 NEEDS = {

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from expctl import hub
+from expctl.base import hub
 from expctl.data.formats import FORMATS, is_data_file
 
 HUB_ID = "openai/gsm8k"

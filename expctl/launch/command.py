@@ -5,8 +5,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from expctl.launch import sharding
-from expctl.launch.devices import cores
+from expctl.devices import sharding
+from expctl.devices.detection import cores
 from expctl.runs.bundle import code_of
 from expctl.runs.files import Run, read_json, write_yaml
 

@@ -9,15 +9,15 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
+from expctl.base.exit_codes import EXIT_COMPLETED, EXIT_FAILED, EXIT_INTERRUPTED, EXIT_REFUSED
+from expctl.base.plain_data import mapping, number
 from expctl.launch.command import worker_command, worker_environment
 from expctl.launch.process import Signals, Start, Workers
-from expctl.nested import mapping, number
 from expctl.report.display import Display
 from expctl.runs import manifest, provenance, ranks
 from expctl.runs.checkpoints import ASIDE
 from expctl.runs.claim import Claim, undo
 from expctl.runs.files import Run, read_json
-from expctl.runs.manifest import EXIT_COMPLETED, EXIT_FAILED, EXIT_INTERRUPTED, EXIT_REFUSED
 
 LOOK_SECONDS = 0.1
 # How long the other ranks of an attempt that was refused may take to leave.

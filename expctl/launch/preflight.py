@@ -7,9 +7,9 @@ import sys
 from collections.abc import Iterable, Iterator
 from typing import Any
 
-from expctl.config.experiment import Experiment
+from expctl.base.experiment import Experiment
+from expctl.base.parent_death import hear_of_death
 from expctl.launch.command import worker_environment
-from expctl.processes import hear_of_death
 from expctl.runs.identity import run_of
 
 

@@ -14,9 +14,9 @@ from typing import Any
 
 import yaml
 
-from expctl.config.experiment import Experiment
+from expctl.base.experiment import Experiment
+from expctl.base.parent_death import hear_of_death
 from expctl.launch.process import Start, Workers
-from expctl.processes import hear_of_death
 from expctl.runs import ranks
 from expctl.runs.files import Run, read_json
 from expctl.runs.manifest import COMPLETED

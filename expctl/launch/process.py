@@ -8,7 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 from types import FrameType
 
-from expctl.processes import hear_of_death
+from expctl.base.parent_death import hear_of_death
 from expctl.runs import ranks
 from expctl.runs.files import Run
 

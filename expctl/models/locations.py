@@ -7,8 +7,8 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
-from expctl import hub
-from expctl.places import outputs_root
+from expctl.base import hub
+from expctl.base.paths import outputs_root
 
 EMBEDDED_PREFIX = "embedded:"
 # In the home folder, because `model=smollm2_135m` has to mean the same from any working folder.

@@ -4,7 +4,7 @@ import math
 import sys
 from typing import Any
 
-from expctl.report.names import evaluation_rows
+from expctl.base.metric_titles import evaluation_rows
 from expctl.report.number import no_objective, rounded
 from expctl.report.warned import alert_lines
 from expctl.runs import manifest, provenance

@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 from typing import Any
 
+from expctl.base.printable import printable, shortened
 from expctl.compare.comparison import (
     BETTER,
     HIGHER,
@@ -17,7 +18,6 @@ from expctl.compare.comparison import (
     Metric,
 )
 from expctl.compare.verdict import FEWEST, number, signed
-from expctl.printable import printable, shortened
 
 WIDTH = 100
 # Characters of a sentence.

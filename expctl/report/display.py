@@ -5,8 +5,8 @@ import time
 from types import TracebackType
 from typing import Any, TextIO
 
+from expctl.base.metric_titles import short_metrics
 from expctl.report.clock import clock
-from expctl.report.names import short_metrics
 from expctl.report.warned import alert_lines
 from expctl.runs.alerts import alerts_of
 from expctl.runs.files import Run, hang_reports, read_json

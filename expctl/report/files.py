@@ -3,8 +3,8 @@
 import tempfile
 from pathlib import Path
 
+from expctl.base.refusal import Refusal
 from expctl.compare.comparison import Comparison
-from expctl.config.refusal import Refusal
 from expctl.runs.files import write_whole
 
 

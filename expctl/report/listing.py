@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
-from expctl.printable import printable, shortened
+from expctl.base.printable import printable, shortened
 from expctl.report.number import rounded
 from expctl.runs.filters import is_number, text_of
 

@@ -3,7 +3,7 @@
 import math
 from typing import Any
 
-from expctl.nested import mapping
+from expctl.base.plain_data import mapping
 from expctl.runs.filters import is_number
 
 

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from expctl.nested import mapping, sequence
+from expctl.base.plain_data import mapping, sequence
 
 
 def machine(told: dict[str, Any]) -> str:

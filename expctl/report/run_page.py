@@ -5,9 +5,9 @@ from collections.abc import Iterable
 from datetime import datetime
 from typing import Any
 
-from expctl.nested import mapping, sequence
+from expctl.base.metric_titles import SHOWN, named
+from expctl.base.plain_data import mapping, sequence
 from expctl.report.clock import clock
-from expctl.report.names import SHOWN, named
 from expctl.report.number import rounded
 from expctl.report.recorded import commit, machine
 from expctl.report.sparkline import sparkline

@@ -8,13 +8,13 @@ from rich.console import Console, ConsoleOptions, RenderableType
 from rich.live import Live
 from rich.segment import Segment
 
-from expctl.printable import filtered, printable, unfiltered
+from expctl.base.printable import filtered, printable, unfiltered
 
 
 class Screen(Console):
     """A console without markup, highlighting or emoji, which makes printable what it renders.
 
-    rich writes escape sequences of its own, so it writes below the filter of the process (`expctl.printable`).
+    rich writes escape sequences of its own, so it writes below the filter of the process (`expctl.base.printable`).
 
     Args:
         out: where to; standard output unless it is given.

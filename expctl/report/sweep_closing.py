@@ -5,12 +5,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from expctl.launch.pool import Place, objective_of
 from expctl.report.number import no_objective, rounded
 from expctl.report.sweep_display import called
 from expctl.runs.alerts import advice, alerts_of, kinds, sentence
 from expctl.runs.files import read_json
 from expctl.runs.manifest import COMPLETED, FAILED, INTERRUPTED, REFUSED
+from expctl.sweep.pool import Place, objective_of
 
 MOST_ROWS = 40
 

@@ -6,12 +6,12 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
-from expctl.launch.pool import ELSEWHERE, ENDED, Place
+from expctl.base.metric_titles import short_metrics
 from expctl.report.clock import clock
-from expctl.report.names import short_metrics
 from expctl.runs.alerts import alerts_of, kinds, sentence
 from expctl.runs.files import read_json
 from expctl.runs.manifest import COMPLETED, FAILED, REFUSED, RUNNING
+from expctl.sweep.pool import ELSEWHERE, ENDED, Place
 
 DRAW_SECONDS, PLAIN_SECONDS, MOST_ROWS = 0.5, 30.0, 16
 

@@ -6,7 +6,7 @@ An alert is a mapping with `kind`, `step` and `last_step` (the first and the las
 
 from typing import Any
 
-from expctl.nested import mapping, sequence
+from expctl.base.plain_data import mapping, sequence
 
 Alert = dict[str, Any]
 

@@ -5,14 +5,14 @@ import shutil
 from pathlib import Path
 from typing import Any
 
-from expctl.config.experiment import Experiment, sources_of
-from expctl.config.set_by import set_by
-from expctl.nested import mapping
-from expctl.places import outputs_of
-from expctl.runs import manifest, provenance, remembered, repository
+from expctl.base.experiment import Experiment, sources_of
+from expctl.base.masking import masked
+from expctl.base.paths import outputs_of
+from expctl.base.plain_data import mapping
+from expctl.runs import manifest, output_folders, provenance, repository
 from expctl.runs.files import Run, read_json, write_json, write_yaml
 from expctl.runs.identity import local_inputs
-from expctl.runs.masking import masked
+from expctl.runs.origins import set_by
 from expctl.runs.reading import read_yaml
 from expctl.runs.seal import WANDB_FOLDERS, broken, seal_run
 from expctl.runs.sources import digests, keep, user_sources
@@ -56,7 +56,7 @@ def describe(run: Run, experiment: Experiment, hashed: str, forced: int = 0) -> 
         hardware=experiment.config["hardware"],
     )
     seal_run(run)
-    remembered.remember(outputs_of(run.folder))
+    output_folders.remember(outputs_of(run.folder))
 
 
 def make_own(run: Run, experiment: Experiment) -> None:

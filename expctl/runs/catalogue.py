@@ -17,12 +17,12 @@ from typing import Any
 import xxhash
 
 import expctl
-from expctl import nested
-from expctl.places import REPLACED, RERUNS, cache_root
+from expctl.base import plain_data
+from expctl.base.notice import notice
+from expctl.base.paths import REPLACED, RERUNS, cache_root
 from expctl.runs import facts as facts_of
 from expctl.runs.facts import recorded, with_what_changes
 from expctl.runs.files import Run, write_whole
-from expctl.runs.tell import tell
 
 Facts = dict[str, Any]
 # Reading so many for the first time takes long enough to say so.
@@ -56,7 +56,7 @@ def _in_folder(folder: Path) -> list[tuple[Run, Facts]]:
     index = _Index(folder) if stamps else None
     unread = sum(not index.has(name, stamp) for name, stamp in stamps.items())
     if unread >= MANY:
-        tell(f"reading {unread:,} runs for the first time")
+        notice(f"reading {unread:,} runs for the first time")
     found = []
     for name, stamp in stamps.items():
         run = Run(folder / name)
@@ -157,4 +157,5 @@ def _no_collecting() -> Iterator[None]:
 
 def _made_by() -> list:
     """Another version of the code reads other facts."""
-    return [expctl.__version__, [os.stat(file).st_mtime_ns for file in (__file__, facts_of.__file__, nested.__file__)]]
+    files = (__file__, facts_of.__file__, plain_data.__file__)
+    return [expctl.__version__, [os.stat(file).st_mtime_ns for file in files]]

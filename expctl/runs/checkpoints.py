@@ -12,10 +12,10 @@ from pathlib import Path
 
 import xxhash
 
-from expctl.nested import mapping
+from expctl.base.notice import notice
+from expctl.base.plain_data import mapping
 from expctl.runs.files import read_json, write_json
 from expctl.runs.seal import key_file, sign
-from expctl.runs.tell import tell
 
 SEAL, SIGNATURE = "complete.json", "signature.json"
 # The folders of DeepSpeed in a checkpoint.
@@ -64,7 +64,7 @@ def last_complete(folder: Path) -> Path | None:
         wrong = damage(checkpoint)
         if wrong is None:
             return checkpoint
-        tell(f"{checkpoint} is damaged ({wrong}): going back to the one before")
+        notice(f"{checkpoint} is damaged ({wrong}): going back to the one before")
     return None
 
 
@@ -112,7 +112,7 @@ def _sign(checkpoint: Path) -> None:
     try:
         signature = sign(text.encode(), make=True)
     except (OSError, ValueError) as error:
-        tell(f"{checkpoint} is not signed: {error}")
+        notice(f"{checkpoint} is not signed: {error}")
         return
     write_json(checkpoint / SIGNATURE, {"files": text, "hmac": signature})
 

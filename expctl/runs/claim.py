@@ -6,15 +6,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from expctl.config.experiment import Experiment
-from expctl.places import REPLACED, first_free, outputs_of
+from expctl.base.exit_codes import EXIT_REFUSED
+from expctl.base.experiment import Experiment
+from expctl.base.notice import notice
+from expctl.base.paths import REPLACED, first_free, outputs_of
 from expctl.runs import manifest, provenance, ranks
 from expctl.runs.bundle import describe, make_own
 from expctl.runs.checkpoints import last_complete, refuse_foreign, step_of
 from expctl.runs.files import Run
 from expctl.runs.identity import config_hash, run_of
 from expctl.runs.lock import Lock, LockedError
-from expctl.runs.tell import tell
 
 SAVING_SECONDS = 120.0
 
@@ -109,7 +110,7 @@ def leave_refused(experiment: Experiment, error: str | None) -> None:
     if claimed.held is None:
         return
     manifest.start_attempt(claimed.run, claimed.from_step, provenance.versions())
-    manifest.end_attempt(claimed.run, manifest.FAILED, to_step=None, exit_code=manifest.EXIT_REFUSED, error=error)
+    manifest.end_attempt(claimed.run, manifest.FAILED, to_step=None, exit_code=EXIT_REFUSED, error=error)
     claimed.held.release()
 
 
@@ -122,7 +123,7 @@ def _wait_for_ranks(run: Run) -> None:
     """A command that was killed may have left ranks that are still saving; two attempts must not write at once."""
     left = ranks.alive(run)
     if left:
-        tell(f"the ranks of a command that was killed are still saving: waiting for process {left[0]['pid']}")
+        notice(f"the ranks of a command that was killed are still saving: waiting for process {left[0]['pid']}")
         if not ranks.wait_for_end(run, SAVING_SECONDS):
             raise LockedError(left[0])
 

@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
-from expctl.nested import leaves
+from expctl.base.plain_data import leaves
 from expctl.runs.files import Run, read_metrics
 
 # What the clock or a busy machine decides: times, rates, memory in use. The one list of it.

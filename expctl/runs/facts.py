@@ -9,7 +9,7 @@ called like a group is `train.reward`), and `run`, `status`, `host`, `started`, 
 from collections.abc import Collection
 from typing import Any
 
-from expctl.nested import leaves, mapping, number, sequence, text
+from expctl.base.plain_data import leaves, mapping, number, sequence, text
 from expctl.runs import manifest, reading
 from expctl.runs.alerts import alerts_of, kinds
 from expctl.runs.files import Run, read_json

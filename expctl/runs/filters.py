@@ -10,8 +10,8 @@ from collections.abc import Callable, Collection, Iterable, Mapping
 from fnmatch import fnmatchcase
 from typing import Any
 
-from expctl.config.refusal import Refusal
-from expctl.config.suggest import nearest
+from expctl.base.refusal import Refusal
+from expctl.base.suggest import nearest
 
 _WORD = re.compile(r"\+{0,2}([^\s=!<>~]+)\s*(!=|!~|<=|>=|=|<|>|~)\s*(.*)", re.DOTALL)
 _ORDER: dict[str, Callable[[Any, Any], bool]] = {

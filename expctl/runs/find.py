@@ -3,11 +3,11 @@
 import os
 from pathlib import Path
 
-from expctl.config.refusal import Refusal
-from expctl.config.suggest import nearest
-from expctl.places import RERUNS, outputs_root
+from expctl.base.paths import RERUNS, outputs_root
+from expctl.base.refusal import Refusal
+from expctl.base.suggest import nearest
 from expctl.runs.files import Run
-from expctl.runs.remembered import outputs_folders
+from expctl.runs.output_folders import outputs_folders
 
 MOST_NAMED = 8
 

@@ -7,8 +7,8 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from expctl.config.experiment import Experiment
-from expctl.places import cache_root, outputs_root
+from expctl.base.experiment import Experiment
+from expctl.base.paths import cache_root, outputs_root
 from expctl.runs.files import Run, read_json, write_json
 from expctl.runs.named_files import existing, files_below, named_files
 from expctl.runs.sources import user_sources

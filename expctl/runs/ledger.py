@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from expctl.nested import mapping, sequence
+from expctl.base.notice import notice
+from expctl.base.plain_data import mapping, sequence
 from expctl.runs.files import read_json, write_json
 from expctl.runs.manifest import now
-from expctl.runs.tell import tell
 
 
 @dataclass(frozen=True)
@@ -58,7 +58,7 @@ class Ledger:
         except OSError as error:
             self._written = None
             if not self._failed:
-                tell(f"the ledger {self.path} cannot be written: {error.strerror}")
+                notice(f"the ledger {self.path} cannot be written: {error.strerror}")
             self._failed = True
 
 

@@ -15,8 +15,8 @@ import time
 from pathlib import Path
 from typing import Any
 
+from expctl.base.notice import notice
 from expctl.runs.reading import load_json, open_plain, read_bytes
-from expctl.runs.tell import tell
 
 BEAT_SECONDS = 5.0
 # A holder on another machine that has not been heard of for so long is gone.
@@ -121,7 +121,7 @@ def _holder(path: Path) -> dict[str, Any] | None:
 def _moves(path: Path, before: dict[str, Any]) -> bool:
     """Watch for a beat of a holder on another machine; False when there was none for long enough."""
     who = f"process {before.get('pid')} on {before.get('host')}"
-    tell(f"{who} had {path.parent.name} last: looking up to {SILENT_SECONDS:.0f} s for a sign of life")
+    notice(f"{who} had {path.parent.name} last: looking up to {SILENT_SECONDS:.0f} s for a sign of life")
     until = time.monotonic() + SILENT_SECONDS
     while time.monotonic() < until:
         time.sleep(min(BEAT_SECONDS, SILENT_SECONDS) / 5)

@@ -4,7 +4,7 @@ import errno
 from datetime import UTC, datetime
 from typing import Any
 
-from expctl.nested import mapping, sequence
+from expctl.base.plain_data import mapping, sequence
 from expctl.runs.files import Run, read_json, write_json
 from expctl.runs.lock import is_held
 from expctl.runs.ranks import alive
@@ -12,8 +12,6 @@ from expctl.runs.ranks import alive
 COMPLETED, FAILED, INTERRUPTED, RUNNING, CREATED = "completed", "failed", "interrupted", "running", "created"
 # Of an attempt that was found to be hopeless before it began; no manifest has it, since no run is left.
 REFUSED = "refused"
-# What a process that ends a run says to its parent, and the command to the shell.
-EXIT_COMPLETED, EXIT_FAILED, EXIT_REFUSED, EXIT_INTERRUPTED = 0, 1, 2, 75
 
 
 def now() -> str:

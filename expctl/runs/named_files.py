@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
 
-from expctl.places import outputs_root
+from expctl.base.paths import outputs_root
 
 # What the keys of a place are called: there a bare word can be a folder.
 PLACES = {

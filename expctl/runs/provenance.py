@@ -10,7 +10,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-from expctl.runs.masking import shown
+from expctl.base.masking import shown
 
 PACKAGES = (
     "expctl", "trl", "transformers", "torch", "accelerate", "datasets", "peft", "hydra-core", "omegaconf", "numpy",

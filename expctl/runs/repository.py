@@ -6,7 +6,7 @@ import threading
 from pathlib import Path
 from typing import Any
 
-from expctl.runs.masking import masked_bytes
+from expctl.base.masking import masked_bytes
 
 SECONDS = 10.0
 MOST_BYTES = 10_000_000

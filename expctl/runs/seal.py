@@ -14,7 +14,7 @@ import stat
 from pathlib import Path
 from typing import Any
 
-from expctl.nested import mapping
+from expctl.base.plain_data import mapping
 from expctl.runs.files import Run, read_json, write_json
 from expctl.runs.reading import open_plain, read_bytes
 

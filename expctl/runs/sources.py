@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-from expctl.runs.masking import masked_bytes
+from expctl.base.masking import masked_bytes
 
 
 def user_sources(config: Any, folders: Sequence[Path]) -> dict[str, Path]:

@@ -6,13 +6,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from expctl.config.cells import Composer
-from expctl.config.experiment import Experiment
-from expctl.config.refusal import Refusal
+from expctl.base.experiment import Experiment
+from expctl.base.paths import outputs_root
+from expctl.base.refusal import Refusal
 from expctl.config.sweep_words import key_of
-from expctl.places import outputs_root
 from expctl.runs.identity import config_hash
 from expctl.search import space as spaces
+from expctl.sweep.cells import Composer
 
 if TYPE_CHECKING:
     from optuna.distributions import BaseDistribution

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 from hydra.core.override_parser.types import IntervalSweep, Override, RangeSweep, Transformer
 
-from expctl.config.refusal import Refusal
+from expctl.base.refusal import Refusal
 
 if TYPE_CHECKING:
     from optuna.distributions import BaseDistribution

@@ -8,10 +8,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from expctl.config.refusal import Refusal
-from expctl.config.suggest import nearest
+from expctl.base.notice import notice
+from expctl.base.refusal import Refusal
+from expctl.base.suggest import nearest
 from expctl.runs.manifest import now
-from expctl.runs.tell import tell
 
 if TYPE_CHECKING:
     from optuna import Study
@@ -118,7 +118,7 @@ def _made(kind: str, options: Mapping[str, Any]) -> Any:
 def _mend(file: Path, lock: Any) -> None:
     """Cut a journal off where it was damaged: Optuna would read nothing of it, and lose what it appends."""
     if _cut(file, lock):
-        tell(f"{file} was damaged and is cut off there: trials after that are not remembered, their runs are")
+        notice(f"{file} was damaged and is cut off there: trials after that are not remembered, their runs are")
 
 
 def _cut(file: Path, lock: Any) -> bool:

@@ -11,7 +11,7 @@ import torch
 
 from expctl.algorithms import fingerprints
 from expctl.algorithms.upstream import ALGORITHMS
-from expctl.verify.proof import Disproved, Proof, verdict
+from expctl.verify.check import CheckFailed, Proof, verdict
 
 
 def proofs(algorithm: str) -> Iterator[Proof]:
@@ -20,7 +20,7 @@ def proofs(algorithm: str) -> Iterator[Proof]:
     def upstream() -> float:
         changed = fingerprints.check(algorithm)
         if changed:
-            raise Disproved(*changed)
+            raise CheckFailed(*changed)
         return 0.0
 
     yield Proof("upstream", "what is overridden in TRL and transformers is what was tested", upstream)

@@ -9,8 +9,8 @@ from expctl.algorithms.gfpo import GFPOTrainer
 from expctl.algorithms.grpo_with_replay_buffer import GRPOWithReplayBufferTrainer
 from expctl.algorithms.gspo_token import GRPOTrainer as GSPOTokenTrainer
 from expctl.algorithms.token_advantages import DiscountedCredit
+from expctl.verify.check import CheckFailed, Proof
 from expctl.verify.grpo_replay import Teaching, first_group_teaches
-from expctl.verify.proof import Disproved, Proof
 from expctl.verify.setup import G, difference, grpo, interrupted, trained, vector
 
 FILTER = {"num_remains_in_group": 3}
@@ -52,7 +52,7 @@ def all_parts_resumed() -> float:
 
     def parts(run):
         if not any(group.uses for group in run.replay_buffer.groups):
-            raise Disproved("nothing was compared: no group was replayed")
+            raise CheckFailed("nothing was compared: no group was replayed")
         stored = [(group.priority, group.step, group.uses) for group in run.replay_buffer.groups]
         return [torch.tensor(stored), vector(run.ref_model)]
 

@@ -7,7 +7,7 @@ from transformers import TrainerCallback
 from trl import DPOConfig, GRPOConfig
 
 from expctl.algorithms.bema_for_ref_model import BEMACallback, DPOTrainer, GRPOTrainer
-from expctl.verify.proof import Disproved, Proof
+from expctl.verify.check import CheckFailed, Proof
 from expctl.verify.setup import build, difference, grpo, interrupted, relative, substantial, trained, vector
 
 DPO_SETTINGS = {"per_device_train_batch_size": 4, "max_steps": 4}
@@ -107,7 +107,7 @@ def hard_copy_has_no_margin() -> float:
 def margins(trainer) -> list[float]:
     found = [row["rewards/margins"] for row in trainer.state.log_history if "rewards/margins" in row]
     if len(found) != DPO_SETTINGS["max_steps"]:
-        raise Disproved(f"{len(found)} margins are logged in {DPO_SETTINGS['max_steps']} steps")
+        raise CheckFailed(f"{len(found)} margins are logged in {DPO_SETTINGS['max_steps']} steps")
     return found[1:]
 
 

@@ -10,7 +10,7 @@ from torch import Tensor
 from expctl.algorithms.difficulty import AdaptiveDifficulty
 from expctl.algorithms.filters import Shortest, TokenEfficiency, best
 from expctl.algorithms.gfpo import GFPOConfig, GFPOTrainer
-from expctl.verify.proof import Disproved, Proof
+from expctl.verify.check import CheckFailed, Proof
 from expctl.verify.setup import (
     G,
     difference,
@@ -58,7 +58,7 @@ def advantages_of_equation_2() -> float:
         expected += [(rewards[i] - mean) / (deviation + 1e-4) if i in kept else 0.0 for i in range(G)]
     expected = substantial(torch.tensor(expected, dtype=torch.float64), "every kept reward is the same")
     if not torch.equal(batch["advantages"] == 0, expected == 0):
-        raise Disproved("other completions are kept than the k shortest of each group")
+        raise CheckFailed("other completions are kept than the k shortest of each group")
     return difference([batch["advantages"]], [expected])
 
 
@@ -85,7 +85,7 @@ def drop_and_mask_agree() -> float:
     dropping, masking = (trainer(filtered=filtered, double=True, num_iterations=2) for filtered in ("drop", "mask"))
     dropped, masked = sample(dropping), sample(masking)
     if len(dropped["prompt_ids"]) != 2 * K:
-        raise Disproved(f"{len(dropped['prompt_ids'])} rows are left of two groups of which {K} are kept each")
+        raise CheckFailed(f"{len(dropped['prompt_ids'])} rows are left of two groups of which {K} are kept each")
     dropped["num_items_in_batch"] = masked["num_items_in_batch"]
     move(dropping.model)
     move(masking.model)

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from expctl.algorithms.grpo_with_replay_buffer import GRPOWithReplayBufferConfig, GRPOWithReplayBufferTrainer
 from expctl.algorithms.replay_buffer import ReplayBuffer
-from expctl.verify.proof import Disproved, Proof
+from expctl.verify.check import CheckFailed, Proof
 from expctl.verify.setup import (
     G,
     difference,
@@ -66,7 +66,7 @@ def stored_and_replayed() -> tuple[GRPOWithReplayBufferTrainer, dict[str, Tensor
     loss_and_gradient(ours, first)  # its log-probabilities are what is stored
     ours._store_pending()
     if len(ours.replay_buffer) != 1:
-        raise Disproved(f"{len(ours.replay_buffer)} groups are stored of one that teaches and one that does not")
+        raise CheckFailed(f"{len(ours.replay_buffer)} groups are stored of one that teaches and one that does not")
     return ours, first, sample(ours)
 
 
@@ -75,7 +75,7 @@ def ratio_of_a_group_just_stored() -> float:
     ours, _, batch = stored_and_replayed()
     replayed = batch["replayed"]
     if int(replayed.sum()) != G:
-        raise Disproved(f"{int(replayed.sum())} rows are replayed, not the {G} of one group")
+        raise CheckFailed(f"{int(replayed.sum())} rows are replayed, not the {G} of one group")
     with torch.no_grad():
         log_ratio = token_logps(ours.model, batch) - batch["old_per_token_logps"]
     return ((log_ratio.exp() - 1) * batch["completion_mask"])[replayed].abs().max().item()
@@ -115,7 +115,7 @@ def buffer_survives_a_checkpoint() -> float:
     for step in range(4):
         for one, other in zip(buffer.draw(2, step), copy.draw(2, step), strict=True):
             if (one.priority, one.step, one.uses, one.serial) != (other.priority, other.step, other.uses, other.serial):
-                raise Disproved("another group is drawn from the copy")
+                raise CheckFailed("another group is drawn from the copy")
             for row, loaded in zip(one.rows, other.rows, strict=True):
                 substantial(row["old_per_token_logps"], "the stored log-probabilities are zero")
                 worst = max(worst, difference(map(torch.as_tensor, row.values()), [loaded[key] for key in row]))
@@ -133,7 +133,7 @@ def resumed_is_uninterrupted() -> float:
     def stored(run):
         buffer = run.replay_buffer
         if not any(group.uses for group in buffer.groups):
-            raise Disproved("nothing was compared: no group was replayed")
+            raise CheckFailed("nothing was compared: no group was replayed")
         yield torch.tensor([(group.priority, group.step, group.uses) for group in buffer.groups])
 
     return interrupted(make, 3, stored)

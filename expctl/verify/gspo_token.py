@@ -7,7 +7,7 @@ from trl import GRPOConfig
 
 from expctl.algorithms.gspo_token import GRPOTrainer
 from expctl.algorithms.token_advantages import DiscountedCredit
-from expctl.verify.proof import Disproved, Proof
+from expctl.verify.check import CheckFailed, Proof
 from expctl.verify.setup import (
     difference,
     gradient,
@@ -85,7 +85,7 @@ def zero_mean_credit_teaches() -> float:
     token = loss_and_gradient(ours, batch | {"advantages": full - mean})[1].norm()
     sequence = loss_and_gradient(theirs, batch | {"advantages": full - mean})[1].norm()
     if sequence > 1e-5 * whole:
-        raise Disproved(f"the level 'sequence' has a gradient of {sequence / whole:.1e} from credit of mean zero")
+        raise CheckFailed(f"the level 'sequence' has a gradient of {sequence / whole:.1e} from credit of mean zero")
     return (token / whole).item()
 
 

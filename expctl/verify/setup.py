@@ -12,7 +12,7 @@ from transformers import PreTrainedModel, set_seed
 from expctl import models
 from expctl.data import arithmetic
 from expctl.rewards.arithmetic import accuracy
-from expctl.verify.proof import Disproved
+from expctl.verify.check import CheckFailed
 
 # A generation batch of two groups; short completions, so that a proof takes a second.
 G = 8
@@ -146,7 +146,7 @@ def interrupted(make: Callable[[str], Any], save_step: int, state: Callable[[Any
 def substantial(value: Tensor, otherwise: str) -> Tensor:
     """The value, unless it is zero or no number: two of those are equal without anything having been compared."""
     if not value.isfinite().all() or value.abs().max() < 1e-6:
-        raise Disproved(f"nothing was compared: {otherwise}")
+        raise CheckFailed(f"nothing was compared: {otherwise}")
     return value
 
 

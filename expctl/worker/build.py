@@ -15,12 +15,12 @@ from expctl.data.conversation import fit_to_tokenizer
 from expctl.runs import manifest
 from expctl.runs.files import Run
 from expctl.worker.checkpoint import keep_checkpoints_whole
-from expctl.worker.data_seen import note_data
+from expctl.worker.data_fingerprint import note_data
+from expctl.worker.distributed import TrainTogether, assert_world_size
 from expctl.worker.leak import leaks
 from expctl.worker.rewards import STOP, reward_function, tell_end_tokens
 from expctl.worker.samples import Samples
 from expctl.worker.stop import StopRequest
-from expctl.worker.together import TrainTogether, assert_world_size
 from expctl.worker.trackers import start_tracker, trainer_fields
 
 logger = logging.getLogger(__name__)

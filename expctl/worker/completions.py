@@ -67,7 +67,7 @@ class EvaluateCompletions(TrainerCallback):
 
     @property
     def reward_funcs(self) -> list[Any]:
-        """Called as a trainer's are; what they remember is saved with the trainer's (see `expctl.worker.memories`)."""
+        """Called as a trainer's are; their state is saved with the trainer's (see `expctl.worker.reward_state`)."""
         return self._functions
 
     def shorten(self, rows: int, tokens: int) -> None:

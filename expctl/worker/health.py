@@ -4,7 +4,7 @@ from typing import Any
 
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
-from expctl.nested import mapping, sequence
+from expctl.base.plain_data import mapping, sequence
 from expctl.runs import manifest
 from expctl.runs.alerts import Alert
 from expctl.runs.files import Run, read_json, read_metrics

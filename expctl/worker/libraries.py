@@ -4,7 +4,7 @@ import gc
 import os
 from typing import Any
 
-from expctl.telemetry import silence
+from expctl.base.telemetry import silence
 
 
 def import_libraries(config: dict[str, Any]) -> None:
@@ -12,7 +12,14 @@ def import_libraries(config: dict[str, Any]) -> None:
     from hydra.utils import get_class
 
     silence(os.environ)
-    from expctl.worker import build, finish, record, together, trackers, watch  # noqa: F401
+    from expctl.worker import (  # noqa: F401
+        build,
+        control_callbacks,  # noqa: F401
+        distributed,  # noqa: F401
+        record,
+        summary,  # noqa: F401
+        trackers,
+    )
 
     for target in (config["algorithm"]["trainer"]["_target_"], config["args"]["_target_"]):
         if target.startswith(("expctl.", "trl.")):

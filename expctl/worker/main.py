@@ -11,27 +11,19 @@ from typing import Any, NoReturn
 
 import yaml
 
-from expctl.processes import hear_of_death
+from expctl.base.exit_codes import EXIT_COMPLETED, EXIT_FAILED, EXIT_INTERRUPTED, EXIT_REFUSED
+from expctl.base.parent_death import hear_of_death
 from expctl.runs.files import Run, read_json, read_metrics, write_json
 from expctl.runs.lock import is_held
-from expctl.runs.manifest import (
-    COMPLETED,
-    EXIT_COMPLETED,
-    EXIT_FAILED,
-    EXIT_INTERRUPTED,
-    EXIT_REFUSED,
-    FAILED,
-    INTERRUPTED,
-    REFUSED,
-)
+from expctl.runs.manifest import COMPLETED, FAILED, INTERRUPTED, REFUSED
 from expctl.runs.progress import Progress
 from expctl.runs.ranks import Presence
-from expctl.worker.hang import HangReport
+from expctl.worker.failure_report import report
 from expctl.worker.libraries import import_libraries
 from expctl.worker.preflight.main import RefusedError, is_wanted, refuse_what_is_hopeless
 from expctl.worker.stop import StoppedError, StopRequest, leave_when_peers_are_gone
 from expctl.worker.trackers import close_trackers
-from expctl.worker.trouble import report
+from expctl.worker.watchdog import HangReport
 
 
 def work(folder: Path) -> NoReturn:
@@ -93,16 +85,17 @@ def train(run: Run, config: dict[str, Any], stop: StopRequest, progress: Progres
         refuse_what_is_hopeless(config, stop)
         if stop.asked:
             return INTERRUPTED
-    from expctl.worker import build, finish, watch
+    from expctl.worker import build, control_callbacks, summary
+    from expctl.worker.distributed import evaluate_before_training
     from expctl.worker.health import Health
     from expctl.worker.record import Record, drop_what_comes_again
     from expctl.worker.steps import check_some_step, check_steps_taken
-    from expctl.worker.together import evaluate_before_training
 
     progress.phase("loading model and data")
     if not int(os.environ.get("RANK", 0)):
         drop_what_comes_again(run.metrics, checkpoint)
-    callbacks = [Record(run, progress), Health(run, progress), watch.StopWhenTold(stop), watch.SignsOfLife(hang)]
+    control = [control_callbacks.StopWhenTold(stop), control_callbacks.SignsOfLife(hang)]
+    callbacks = [Record(run, progress), Health(run, progress), *control]
     trainer = build.trainer(config, run, callbacks, stop)
     check_some_step(trainer.args, trainer.train_dataset)
     evaluate = bool(config["args"].get("do_eval")) and trainer.eval_dataset is not None
@@ -110,7 +103,7 @@ def train(run: Run, config: dict[str, Any], stop: StopRequest, progress: Progres
         before = _evaluated_before(run) if checkpoint else {}
         if evaluate and not before:
             before = evaluate_before_training(trainer, lambda: _evaluating_before(progress, stop))
-        watch.stop_here_if_told(stop, trainer.args.device)
+        control_callbacks.stop_here_if_told(stop, trainer.args.device)
         progress.phase("training")
         built = time.perf_counter()
         trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
@@ -126,10 +119,10 @@ def train(run: Run, config: dict[str, Any], stop: StopRequest, progress: Progres
     except StoppedError:
         return INTERRUPTED
     progress.phase("saving the model")
-    finish.save_model(trainer, run, config)
+    summary.save_model(trainer, run, config)
     seconds = {"start": built - began, "training": trained - built, "total": time.perf_counter() - began}
     if trainer.is_world_process_zero():
-        finish.write_summary(trainer, run, config, before, after, seconds)
+        summary.write_summary(trainer, run, config, before, after, seconds)
     return COMPLETED
 
 

@@ -19,12 +19,12 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit, urlunsplit
 
-from expctl.nested import leaves, mapping
-from expctl.places import outputs_of
+from expctl.base.masking import shown
+from expctl.base.paths import outputs_of
+from expctl.base.plain_data import leaves, mapping
 from expctl.runs.files import Run, read_json, write_json
 from expctl.runs.manifest import COMPLETED, FAILED, INTERRUPTED
-from expctl.runs.masking import shown
-from expctl.runs.tracked import tracked
+from expctl.runs.tracker_identity import tracked
 
 logger = logging.getLogger(__name__)
 REACH_SECONDS = 20

@@ -19,7 +19,7 @@ from typing import Any, NoReturn
 
 import yaml
 
-from expctl.processes import hear_of_death
+from expctl.base.parent_death import hear_of_death
 from expctl.worker.libraries import import_libraries
 
 LOOK_SECONDS = 0.02

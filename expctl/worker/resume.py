@@ -16,15 +16,15 @@ from transformers import (
 )
 from transformers.trainer_utils import PREFIX_CHECKPOINT_DIR
 
-from expctl.worker.counters import DataOrder, counted, needed, path_of, restore, restore_callbacks
-from expctl.worker.memories import restore_states, states
+from expctl.worker.resume_state import DataOrder, counted, needed, path_of, restore, restore_callbacks
+from expctl.worker.reward_state import restore_states, states
 from expctl.worker.stop import StopRequest
 
 
 class ExactResume(TrainerCallback):
     """Saves what the stock trainer forgets, and goes on exactly where the checkpoint was written.
 
-    Besides the counters (see `expctl.worker.counters`) that is the place in the trainer's loop: a checkpoint of an
+    Besides the counters (see `expctl.worker.resume_state`) that is the place in the trainer's loop: a checkpoint of an
     epoch's last step comes before what is logged, evaluated and saved at the end of the epoch, which is made up for;
     and after the last step of all, or of an early stop, transformers would train one more.
 

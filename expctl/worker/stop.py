@@ -22,7 +22,8 @@ class StoppedError(Exception):
 class StopRequest:
     """Whether this rank was told to stop, by any of the signals that a person, a launcher or a scheduler sends.
 
-    `asked` is this rank's own knowledge; `agreed` is the same on all ranks (see `expctl.worker.watch.agree`).
+    `asked` is this rank's own knowledge; `agreed` is the same on all ranks (see `agree` of
+    `expctl.worker.control_callbacks`).
     `leave` ends this process when there is nothing to save any more: another rank is gone, or a person insists.
     """
 

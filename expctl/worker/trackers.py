@@ -8,10 +8,10 @@ import sys
 import threading
 from typing import Any
 
+from expctl.base.wandb_key import has_wandb_key
 from expctl.runs.files import Run, read_json
 from expctl.runs.manifest import COMPLETED
-from expctl.runs.tracked import tracked
-from expctl.wandb_key import has_wandb_key
+from expctl.runs.tracker_identity import tracked
 from expctl.worker import mlflow_run
 
 logger = logging.getLogger(__name__)

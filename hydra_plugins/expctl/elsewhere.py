@@ -8,7 +8,7 @@ from hydra.plugins.launcher import Launcher
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, OmegaConf
 
-from expctl.config.cells import Composer
+from expctl.sweep.cells import Composer
 
 
 class SlurmLauncher(Launcher):
@@ -27,7 +27,7 @@ class SlurmLauncher(Launcher):
         return self._sweep(self._composer.cells(job_overrides), settings)
 
     def _scheduler(self) -> Any:
-        from expctl.launch.slurm import Slurm
+        from expctl.sweep.slurm import Slurm
 
         return Slurm(self._settings, self._context, self._config)
 
@@ -36,7 +36,7 @@ class RayLauncher(SlurmLauncher):
     """Composes and checks all cells; those that are not done become tasks of Ray."""
 
     def _scheduler(self) -> Any:
-        from expctl.launch.on_ray import Ray
+        from expctl.sweep.on_ray import Ray
 
         return Ray(self._settings["ray"], self._context, self._config)
 

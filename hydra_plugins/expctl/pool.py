@@ -8,7 +8,7 @@ from hydra.plugins.launcher import Launcher
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig
 
-from expctl.config.cells import Composer
+from expctl.sweep.cells import Composer
 
 
 class PoolLauncher(Launcher):

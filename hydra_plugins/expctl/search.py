@@ -14,9 +14,9 @@ from hydra.plugins.sweeper import Sweeper
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, read_write
 
-from expctl.config.cells import Composer
-from expctl.config.refusal import Refusal
+from expctl.base.refusal import Refusal
 from expctl.config.sweep_words import sweep_words
+from expctl.sweep.cells import Composer
 from hydra_plugins.expctl.pool import PoolLauncher
 
 
@@ -84,7 +84,7 @@ class OptunaSweeper(Sweeper):
 
     def _held(self, question: Any) -> int:
         """Trials side by side where nothing says how many: on a cluster so few that each batch learns from the last."""
-        from expctl.launch.pool import MOST_AT_ONCE, held_at_once
+        from expctl.sweep.pool import MOST_AT_ONCE, held_at_once
 
         if self._elsewhere:
             return MOST_AT_ONCE

@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 from synthetic import DATA, run, sweep, two_algorithms
 
+from expctl.base.refusal import Refusal
 from expctl.cli.main import run_words
 from expctl.compare.select import select
-from expctl.config.refusal import Refusal
 from expctl.runs.files import read_json
 
 LENGTH = "eval_completions/mean_length"

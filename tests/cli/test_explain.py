@@ -4,12 +4,12 @@ from pathlib import Path
 
 import pytest
 
+from expctl.base.plain_data import leaves
 from expctl.cli.hydra_app import compose
 from expctl.cli.main import run_words
 from expctl.config.groups import group_options
 from expctl.config.locate import own_conf
 from expctl.config.origin import origins
-from expctl.nested import leaves
 
 
 @pytest.fixture(autouse=True)

@@ -8,17 +8,17 @@ from dataclasses import replace
 import pytest
 from fabricated import experiment, run_of
 
+from expctl.base.exit_codes import EXIT_FAILED
+from expctl.base.refusal import Refusal
 from expctl.cli.main import run_words
 from expctl.cli.named_run import as_it_was
 from expctl.cli.rerun import place_of
 from expctl.cli.trust import ask_for_trust
-from expctl.config.refusal import Refusal
 from expctl.launch.launch import Outcome
 from expctl.runs import manifest
 from expctl.runs.bundle import code_of
 from expctl.runs.files import Run
 from expctl.runs.identity import config_hash
-from expctl.runs.manifest import EXIT_FAILED
 from expctl.runs.seal import broken
 
 

@@ -6,8 +6,8 @@ import shutil
 import pytest
 from synthetic import run, two_algorithms
 
-from expctl.compare.conclude import conclude
-from expctl.config.refusal import Refusal
+from expctl.base.refusal import Refusal
+from expctl.compare.conclusion import conclude
 
 GRPO, GFPO = [0.80, 0.81, 0.79], [0.90, 0.91, 0.93]
 

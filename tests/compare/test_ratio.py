@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from scipy import stats
 from synthetic import run, two_algorithms
 
-from expctl.compare.conclude import conclude
+from expctl.compare.conclusion import conclude
 from expctl.compare.ratio import ratio_of_means
 
 LENGTH = "eval_completions/mean_length"

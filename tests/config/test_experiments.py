@@ -8,12 +8,12 @@ from hydra.core.global_hydra import GlobalHydra
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.types import RunMode
 
-from expctl.config.cells import Composer
 from expctl.config.check import check
-from expctl.config.experiment import register_resolvers
+from expctl.config.frozen import register_resolvers
 from expctl.config.locate import own_conf
 from expctl.config.sweep_words import sweep_words
 from expctl.runs.identity import config_hash
+from expctl.sweep.cells import Composer
 
 TABLES = {"gfpo_paper_mini": 8, "replay_mini": 3, "bema_dpo_mini": 3}
 

@@ -9,7 +9,7 @@ from expctl.config.hardware import check_hardware
 
 @pytest.fixture(autouse=True)
 def eight_gpus(monkeypatch):
-    monkeypatch.setattr("expctl.launch.devices.gpu_names", lambda *_: list("01234567"))
+    monkeypatch.setattr("expctl.devices.detection.gpu_names", lambda *_: list("01234567"))
 
 
 def refused(*words):

@@ -6,9 +6,9 @@ import os
 
 import pytest
 
+from expctl.base.refusal import Refusal
 from expctl.cli.hydra_app import compose
 from expctl.cli.main import run_words
-from expctl.config.refusal import Refusal
 
 NUMPY = "+hydra.callbacks.x={_target_: numpy.load, file: a.npy, allow_pickle: true}"
 REFUSED = {

@@ -4,11 +4,11 @@ import errno
 
 import pytest
 
+from expctl.base.refusal import Refusal
 from expctl.cli.hydra_app import compose
 from expctl.config import check as checks
 from expctl.config.check import check
 from expctl.config.hydra_errors import as_refusal
-from expctl.config.refusal import Refusal
 
 ODD = {
     "a list for a number": ["hardware.hang_minutes=[1,2]"],

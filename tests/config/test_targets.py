@@ -57,7 +57,7 @@ def only(node, folder=None, **options):
         "datasets.load_dataset",
         "datasets.Dataset.from_dict",
         "accelerate.Accelerator",
-        "expctl.config.refusal.Refusal",
+        "expctl.base.refusal.Refusal",
         "mine.reward",
         "mine.Trainer",
         "mine.Trainer.build",
@@ -238,6 +238,6 @@ def test_a_file_with_a_syntax_error_is_told_with_its_line(tmp_path):
 
 def test_every_allowed_package_resolves_to_files_under_its_own_name():
     for prefix, name in zip(
-        ALLOWED, ("config.refusal.Refusal", "GRPOConfig", "Trainer", "LoraConfig", "SGD"), strict=False
+        ALLOWED, ("base.refusal.Refusal", "GRPOConfig", "Trainer", "LoraConfig", "SGD"), strict=False
     ):
         assert resolve(f"{prefix}.{name}").module.name.startswith(prefix)

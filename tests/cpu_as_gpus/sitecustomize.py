@@ -12,7 +12,7 @@ import sys
 
 
 def pass_for_gpus(module) -> None:
-    if module.__name__ == "expctl.launch.devices":
+    if module.__name__ == "expctl.devices.detection":
         module.gpu_names = lambda *_: ["0", "1"]
         return
     if module.__name__ == "deepspeed.comm.torch":
@@ -32,7 +32,7 @@ def pass_for_gpus(module) -> None:
     module.PartialState.set_device = set_device
 
 
-COMMAND, WORKERS = ("expctl.launch.devices",), ("accelerate.state", "deepspeed.comm.torch")
+COMMAND, WORKERS = ("expctl.devices.detection",), ("accelerate.state", "deepspeed.comm.torch")
 PASSING = COMMAND if os.environ.get("CPU_AS_GPUS") == "command" else COMMAND + WORKERS
 
 

@@ -9,7 +9,7 @@ from accelerate.commands.config.config_args import ClusterConfig
 from accelerate.commands.launch import _validate_launch_command, launch_command_parser
 from accelerate.utils.launch import prepare_deepspeed_cmd_env, prepare_multi_gpu_env
 
-from expctl.launch import sharding
+from expctl.devices import sharding
 from expctl.launch.command import accelerate_config, accelerate_environment, worker_command, worker_environment
 from expctl.runs.files import Run
 

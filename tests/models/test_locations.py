@@ -5,7 +5,7 @@ import threading
 
 import pytest
 
-from expctl import hub
+from expctl.base import hub
 from expctl.models import SMOLLM2_FOLDER, resolve
 
 

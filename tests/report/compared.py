@@ -7,7 +7,7 @@ from pathlib import Path
 from compare import synthetic
 
 from expctl.compare.comparison import Comparison
-from expctl.compare.conclude import conclude
+from expctl.compare.conclusion import conclude
 
 STEPS = 40
 

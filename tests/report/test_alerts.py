@@ -10,7 +10,6 @@ import pytest
 
 from expctl.cli.main import run_words as main
 from expctl.launch.launch import Outcome
-from expctl.launch.pool import Place
 from expctl.report.closing import print_closing
 from expctl.report.display import Display
 from expctl.report.sweep_closing import print_results
@@ -18,6 +17,7 @@ from expctl.report.sweep_display import SweepDisplay
 from expctl.runs import manifest
 from expctl.runs.files import Run, write_json
 from expctl.runs.progress import Progress
+from expctl.sweep.pool import Place
 
 ALERT = {"kind": "no_contrast", "step": 3, "last_step": 17, "steps": 15, "text": "no group has contrast",
          "do": "raise args.num_generations (now 16)"}  # fmt: skip

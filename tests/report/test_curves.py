@@ -7,7 +7,7 @@ import pytest
 from compare import synthetic
 from report import compared
 
-from expctl.compare.conclude import conclude
+from expctl.compare.conclusion import conclude
 from expctl.compare.curves import MOST_POINTS, curves_of, learning_curves, records_of, trade, wasted_groups
 from expctl.report.plots.pictures import pictures, write_pictures
 

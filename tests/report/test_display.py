@@ -5,8 +5,8 @@ import re
 
 import pytest
 
+from expctl.base.metric_titles import evaluation_rows, short_metrics
 from expctl.report.display import Display
-from expctl.report.names import evaluation_rows, short_metrics
 from expctl.runs.files import Run
 from expctl.runs.progress import Progress
 

@@ -2,7 +2,7 @@
 
 from report import compared
 
-from expctl.compare.conclude import conclude
+from expctl.compare.conclusion import conclude
 from expctl.compare.verdict import number
 from expctl.report.page.numbers import metrics, verdict
 

@@ -12,9 +12,9 @@ from compare import synthetic
 from report import compared
 from report.compared import sampled
 
+from expctl.base.refusal import Refusal
 from expctl.cli.compare import main
-from expctl.compare.conclude import conclude
-from expctl.config.refusal import Refusal
+from expctl.compare.conclusion import conclude
 from expctl.report.files import write_files
 
 HOSTILE = "</script></pre><img src=x onerror=alert(1)><script>alert(2)</script>&amp;\x00\ud800\u202e]]>-->"

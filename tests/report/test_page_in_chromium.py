@@ -201,7 +201,7 @@ def test_completions_are_shown_as_what_they_are(open_page):
 def test_a_page_without_anything_drawn_works(open_page, tmp_path):
     from compare import synthetic
 
-    from expctl.compare.conclude import conclude
+    from expctl.compare.conclusion import conclude
 
     path = tmp_path / "report.html"
     folder = synthetic.run(tmp_path / "outputs", 0, {}, summary={"seconds": {}}, train={"loss": 1.0})

@@ -6,9 +6,9 @@ from types import SimpleNamespace
 import pytest
 
 from expctl.launch.launch import Outcome
-from expctl.launch.pool import Place
 from expctl.report.sweep_closing import print_results
 from expctl.runs.files import Run
+from expctl.sweep.pool import Place
 
 
 @pytest.mark.parametrize(

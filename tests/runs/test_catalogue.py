@@ -10,7 +10,7 @@ from pathlib import Path
 import fabricated
 import pytest
 
-from expctl.places import cache_root
+from expctl.base.paths import cache_root
 from expctl.runs import manifest
 from expctl.runs.catalogue import catalogue, names
 from expctl.runs.files import Run, write_json

@@ -2,7 +2,7 @@ import math
 
 import pytest
 
-from expctl.config.refusal import Refusal
+from expctl.base.refusal import Refusal
 from expctl.runs.filters import parse
 
 FACTS = {

@@ -6,11 +6,11 @@ import time
 
 import pytest
 
-from expctl.config.refusal import Refusal
-from expctl.places import outputs_root
+from expctl.base.paths import outputs_root
+from expctl.base.refusal import Refusal
 from expctl.runs.files import Run
 from expctl.runs.find import find
-from expctl.runs.remembered import MOST, outputs_folders, remember
+from expctl.runs.output_folders import MOST, outputs_folders, remember
 
 # Two files written one right after the other may bear the same time: that of the kernel's last tick.
 TICK = 0.02

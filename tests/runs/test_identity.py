@@ -6,8 +6,8 @@ from dataclasses import replace
 
 import pytest
 
+from expctl.base.experiment import Experiment
 from expctl.cli.hydra_app import compose
-from expctl.config.experiment import Experiment
 from expctl.runs.identity import config_hash, local_inputs, run_id
 
 CONFIG = {

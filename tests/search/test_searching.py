@@ -10,13 +10,12 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.types import RunMode
 from optuna.storages.journal import JournalFileBackend
 
+from expctl.base.refusal import Refusal
 from expctl.cli import search
 from expctl.cli.search import Searching
 from expctl.cli.search_plan import Plan
-from expctl.config.cells import Composer
-from expctl.config.experiment import register_resolvers
+from expctl.config.frozen import register_resolvers
 from expctl.config.locate import own_conf
-from expctl.config.refusal import Refusal
 from expctl.launch.launch import Outcome
 from expctl.runs import manifest
 from expctl.runs.claim import claim
@@ -24,6 +23,7 @@ from expctl.runs.files import Run, write_json
 from expctl.runs.lock import Lock
 from expctl.search.question import Question
 from expctl.search.space import split
+from expctl.sweep.cells import Composer
 
 
 @pytest.fixture

@@ -4,7 +4,7 @@ import pytest
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
 
-from expctl.config.refusal import Refusal
+from expctl.base.refusal import Refusal
 from expctl.search.space import split, word
 
 

@@ -3,7 +3,7 @@
 import pytest
 from optuna.distributions import FloatDistribution
 
-from expctl.config.refusal import Refusal
+from expctl.base.refusal import Refusal
 from expctl.search.study import open_study
 
 SAMPLER = {"name": "TPESampler", "seed": 3}

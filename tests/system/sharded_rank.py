@@ -16,8 +16,8 @@ from transformers import TrainerCallback
 
 from expctl.runs import manifest
 from expctl.runs.files import Run
-from expctl.worker import build, finish
-from expctl.worker.together import evaluate_before_training
+from expctl.worker import build, summary
+from expctl.worker.distributed import evaluate_before_training
 
 CASES = {
     "sft": ["algorithm=sft"],
@@ -59,7 +59,7 @@ def train(words: list[str], run: Run, checkpoint: Path | None) -> dict:
     trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
     rows = [row for row in trainer.state.log_history if row["step"] and "train_runtime" not in row]
     evaluated = {"before": timeless(before), "after": timeless(trainer.evaluate())}
-    finish.save_model(trainer, run, config)
+    summary.save_model(trainer, run, config)
     return evaluated | {"rows": list(map(timeless, rows)), "held": held.numbers, "completions": list(heard)}
 
 

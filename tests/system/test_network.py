@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from harness import GFPO, SFT, expctl, only_run, run
 
-from expctl.telemetry import SILENT, silence
+from expctl.base.telemetry import SILENT, silence
 
 AUDITED = Path(__file__).resolve().parents[1] / "audited"
 

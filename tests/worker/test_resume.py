@@ -6,8 +6,8 @@ import pytest
 import torch
 from resuming import REMEMBERING, SAMPLING, resumed, whole
 
-from expctl.worker.counters import needed
-from expctl.worker.together import TrainTogether
+from expctl.worker.distributed import TrainTogether
+from expctl.worker.resume_state import needed
 
 LORA = ["peft=lora", "peft.lora_dropout=0.2"]
 EVALUATE = ["args.do_eval=true", "args.eval_strategy=steps", "args.eval_steps=2"]

@@ -3,8 +3,8 @@
 from collections.abc import Sequence
 from typing import Any
 
+from expctl.compare.before_training import START
 from expctl.compare.comparison import BETTER, HIGHER, LOWER, WORSE, Comparison, Difference, Estimate, Metric
-from expctl.compare.start import START
 from expctl.compare.verdict import number, percent, signed
 from expctl.report.page.markup import Markup, joined, section, table, tag
 

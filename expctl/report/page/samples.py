@@ -3,9 +3,9 @@
 from collections.abc import Sequence
 from typing import Any
 
+from expctl.base.plain_data import mapping
 from expctl.compare.groups import Grouped
 from expctl.compare.runs import Record
-from expctl.nested import mapping
 from expctl.report.number import rounded
 from expctl.report.page.markup import Markup, joined, pre, scrolling, section, tag
 from expctl.runs.files import read_metrics

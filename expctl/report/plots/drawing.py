@@ -4,9 +4,9 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
+from expctl.base.printable import printable, shortened
 from expctl.compare.comparison import Estimate, Metric, Summary
 from expctl.compare.curves import Curve, Curves, Trade
-from expctl.printable import printable, shortened
 from expctl.report.plots.style import DASHES, MARKERS, Theme, wrapped
 
 # How many markers a curve carries: enough to be told apart, too few to hide it.

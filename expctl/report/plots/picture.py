@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from expctl.printable import printable, shortened
+from expctl.base.printable import printable, shortened
 from expctl.report.plots.style import (
     CAPTION_ROW,
     CAPTION_WIDTH,

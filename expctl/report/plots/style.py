@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-from expctl.printable import printable, shortened
+from expctl.base.printable import printable, shortened
 
 # Inches. A page's pictures are narrower, to be readable on a telephone.
 WIDTH, PAGE_WIDTH, HEIGHT = 4.8, 4.1, 3.1

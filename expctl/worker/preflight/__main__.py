@@ -7,7 +7,7 @@ import json
 import os
 import sys
 
-from expctl.processes import hear_of_death
+from expctl.base.parent_death import hear_of_death
 from expctl.worker.libraries import import_libraries
 from expctl.worker.preflight.fork import in_fork
 from expctl.worker.preflight.phases import preflight

@@ -8,7 +8,7 @@ import sys
 from collections.abc import Callable
 from typing import Any, NoReturn
 
-from expctl.processes import hear_of_death
+from expctl.base.parent_death import hear_of_death
 
 LOOK_SECONDS = 0.1
 

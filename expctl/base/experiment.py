@@ -1,0 +1,56 @@
+"""One composed experiment as a value: plain containers, everything resolved, and how each value was set."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from expctl.base.plain_data import mapping
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """One composed experiment; the parent checks it, the worker builds from it."""
+
+    config: dict[str, Any]
+    choices: dict[str, str]
+    overrides: list[str]
+    folder: Path
+    sources: dict[str, str] = field(default_factory=dict)
+    # Dotted key -> the config file and line that set it, for the run to keep.
+    places: dict[str, str] = field(default_factory=dict)
+    # Which settings of files gave way to typed ones (see `expctl.config.implied`).
+    notes: list[str] = field(default_factory=list)
+    # Launched by torchrun or srun: they, not expctl, have placed the processes.
+    in_group: bool = False
+    # A cell that another machine is to run: what this one has says nothing about it.
+    elsewhere: bool = False
+    # Folders of config groups named on the command line.
+    config_dirs: list[str] = field(default_factory=list)
+    # The user's code as a run has kept it: when that is done again, it goes before the working folder's.
+    code: Path | None = None
+
+    @property
+    def code_folders(self) -> list[Path]:
+        """Where the user's own modules are looked for, the first that has one counts."""
+        return [*filter(None, [self.code]), self.folder]
+
+    def label(self, group: str) -> str:
+        """The name of what was chosen in a group and in those below it; a local path is called after its file."""
+        below = {name: option for name, option in self.choices.items() if name.startswith(f"{group}/")}
+        parts = [name.rpartition("/")[2] if option == "on" else option for name, option in below.items()]
+        choice = "_".join([self.choices.get(group) or "none", *parts])
+        path = mapping(self.config.get(group)).get("path")
+        if choice in ("local", "files") and path:
+            # A dot in the name of a model is part of it: Qwen3-0.6B.
+            named = Path(str(path)).name if group == "model" else Path(str(path)).stem
+            return named.lower()
+        return choice
+
+
+def sources_of(typed: list[str]) -> dict[str, str]:
+    """Dotted key -> the override that set it; a key that no override names came from a file."""
+    sources = {}
+    for override in typed:
+        key = override.lstrip("+~").split("=", 1)[0].replace("/", ".")
+        sources[key.split("@")[0]] = f"{override.lstrip('+')} (command line)"
+    return sources

@@ -1,7 +1,0 @@
-"""A word to whoever waits at the terminal (Hydra switches the loggers of the command off)."""
-
-import sys
-
-
-def tell(text: str) -> None:
-    print(f"expctl: {text}", file=sys.stderr, flush=True)

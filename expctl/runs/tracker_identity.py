@@ -1,0 +1,70 @@
+"""What a tracker is told of a run besides its metrics: the group of its settings, its kind, its tags."""
+
+import hashlib
+import json
+from dataclasses import dataclass
+from typing import Any
+
+from expctl.base.paths import outputs_of
+from expctl.runs.files import Run, read_json
+from expctl.runs.identity import deciding
+from expctl.runs.ledger import cells_of
+
+LONGEST_TAG = 64  # of Weights & Biases
+
+
+@dataclass(frozen=True)
+class Tracked:
+    """`run_id` is another one for a run that force=true has begun anew: a tracker goes on with an id that it knows.
+
+    `group` is the same for the seeds of the same settings; `chosen`: algorithm, model and dataset.
+    """
+
+    name: str
+    run_id: str
+    group: str
+    job_type: str
+    chosen: dict[str, str]
+    sweeps: list[str]
+
+    @property
+    def tags(self) -> list[str]:
+        return [tag[:LONGEST_TAG] for tag in dict.fromkeys([*self.chosen.values(), *self.sweeps])]
+
+
+def tracked(run: Run, config: dict[str, Any]) -> Tracked:
+    """What to call a run that has been described (see `expctl.runs.bundle`)."""
+    manifest = read_json(run.manifest) or {}
+    choices = manifest.get("choices") or {}
+    chosen = {group: str(choices[group]) for group in ("algorithm", "model", "dataset") if choices.get(group)}
+    stem = run.run_id.rpartition("-s")[0] or run.run_id
+    group = f"{stem}-{_settings_hash(config, manifest)[:8]}"
+    forced = manifest.get("forced")
+    run_id = f"{run.run_id}-forced{forced}" if forced else run.run_id
+    job_type = str(choices.get("algorithm", "training"))
+    return Tracked(config["name"] or run.run_id, run_id, group, job_type, chosen, sweeps_of(run))
+
+
+def sweeps_of(run: Run) -> list[str]:
+    """The ids of the sweeps that have the run as a cell."""
+    ledgers = sorted((outputs_of(run.folder) / "sweeps").glob("*.json"))
+    return [file.stem for file in ledgers if any(cell["run_id"] == run.run_id for cell in cells_of(read_json(file)))]
+
+
+def _settings_hash(config: dict[str, Any], manifest: dict[str, Any]) -> str:
+    """Hex SHA-256 of what decides a result, the user's code and data included, except for the seed."""
+    parts = [_without_seed(deciding(config), config["seed"]), manifest.get("sources"), manifest.get("inputs")]
+    return hashlib.sha256(json.dumps(parts, sort_keys=True, default=str).encode()).hexdigest()
+
+
+def _without_seed(node: Any, seed: int) -> Any:
+    """The config without the keys that are called seed and follow the root's: a seed of its own is a setting."""
+    if isinstance(node, list):
+        return [_without_seed(value, seed) for value in node]
+    if not isinstance(node, dict):
+        return node
+    return {
+        key: _without_seed(value, seed)
+        for key, value in node.items()
+        if not (key.rpartition("_")[2] == "seed" and value == seed)
+    }

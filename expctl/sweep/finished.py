@@ -1,0 +1,80 @@
+"""Cells that were completed before, known without composing them: a thousand are passed over in seconds.
+
+What composing a cell's words gives depends on the config files and on a few facts of the machine. While those are the
+same, the words mean the run that they meant before. Runs that depend on more (the user's own code, local data or
+weights) are composed each time, so that a change in those is never overlooked.
+"""
+
+import hashlib
+import json
+import re
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from hydra.core.config_loader import ConfigLoader
+from omegaconf import DictConfig
+
+import expctl
+from expctl.base.paths import cache_root, outputs_root
+from expctl.base.plain_data import mapping
+from expctl.devices import detection
+from expctl.runs.files import read_json, write_json
+from expctl.runs.manifest import COMPLETED
+
+# Resolvers whose answers are not among the conditions below.
+OTHER_FACTS = re.compile(r"\$\{(oc\.(env|create|select)|now|hydra|random)\b")
+
+
+class Finished:
+    """Words of a cell -> the folder of its completed run, while the conditions hold."""
+
+    def __init__(self, loader: ConfigLoader, sweep: DictConfig):
+        conditions = _conditions(loader, sweep)
+        self._path = cache_root() / "cells" / f"{conditions}.json" if conditions else None
+        self._known: dict[str, str] = mapping(read_json(self._path) if self._path else None)
+        self._new: dict[str, str] = {}
+
+    def run_of(self, overrides: Sequence[str]) -> Path | None:
+        """The completed run that the words mean, if it is known to be theirs."""
+        folder = self._known.get(_key(overrides))
+        told = mapping(read_json(Path(folder) / "run.json") if folder else None)
+        return Path(folder) if told.get("status") == COMPLETED else None
+
+    def remember(self, overrides: Sequence[str], run: Path) -> None:
+        """Keep what the words of a completed cell mean, where nothing but the conditions decides it."""
+        told = read_json(run / "run.json") or {}
+        if self._path and _key(overrides) not in self._known and not told.get("sources") and not told.get("inputs"):
+            self._new[_key(overrides)] = str(run)
+
+    def save(self) -> None:
+        if not self._new:
+            return
+        try:
+            self._path.parent.mkdir(parents=True, exist_ok=True)
+            write_json(self._path, self._known | self._new)
+        except OSError:
+            return  # a read-only home: the next sweep composes its cells again
+
+
+def _key(overrides: Sequence[str]) -> str:
+    return json.dumps(list(overrides))
+
+
+def _conditions(loader: ConfigLoader, sweep: DictConfig) -> str | None:
+    """A hash of everything that the composition of words depends on; None where a config file asks for other facts."""
+    facts: list[Any] = [
+        expctl.__version__, str(Path.cwd()), str(outputs_root()), sweep.hydra.job.config_name,
+        detection.gpu_names(), detection.gpu_runs_bf16() if detection.gpu_names() else None, detection.cores(),
+        [(str(file), file.stat().st_mtime_ns) for file in sorted(Path(expctl.__file__).parent.glob("*/*.py"))],
+    ]  # fmt: skip
+    for source in loader.get_sources():
+        folder = Path(source.path)
+        if source.scheme() != "file":
+            continue
+        for file in sorted(folder.rglob("*.yaml")):
+            text = file.read_text(encoding="utf-8", errors="replace")
+            if OTHER_FACTS.search(text):
+                return None
+            facts.append((str(file), text))
+    return hashlib.sha256(json.dumps(facts).encode()).hexdigest()[:24]
