@@ -10,6 +10,7 @@ import os
 import resource
 import signal
 import sys
+from typing import Any
 
 SECONDS = 3  # of processor time, for one pair
 _BYTES = 4 * 2**30
@@ -48,7 +49,7 @@ def equal(expected: str, given: str) -> bool:
     return bool(verify([right], [answer], float_rounding=15, numeric_precision=30, strict=True, timeout_seconds=None))
 
 
-def _parsed(latex: str):
+def _parsed(latex: str) -> Any:
     """The sympy expression of the LaTeX, taken as it is: no unit dropped; None where it is none."""
     from latex2sympy2_extended import NormalizationConfig
     from math_verify import LatexExtractionConfig, parse
@@ -61,7 +62,7 @@ def _parsed(latex: str):
     return parsed[0] if parsed else None
 
 
-def _is_collection(expression) -> bool:
+def _is_collection(expression: object) -> bool:
     from sympy import Set, Tuple
 
     return isinstance(expression, Set | Tuple)

@@ -3,7 +3,7 @@
 import re
 from collections.abc import Sequence
 
-from expctl.rewards.completions import final_texts
+from expctl.rewards.completions import Completion, final_texts
 
 # The three forms that the datasets here ask for; each marks one answer.
 _NESTED = r"(?:[^{}]|\{[^{}]*\})+"  # a fraction in a box has braces of its own
@@ -11,12 +11,12 @@ ANY_FORM = rf"<answer>[^<>]+</answer>|\\boxed\{{{_NESTED}\}}|####[ \t]*[^\s#]+"
 
 
 def one_answer(
-    completions: list,
+    completions: Sequence[Completion],
     *,
     pattern: str = ANY_FORM,
     truncated: Sequence[bool] | None = None,
-    prompts: list | None = None,
-    **kwargs,
+    prompts: Sequence[Completion] | None = None,
+    **kwargs: object,
 ) -> list[float]:
     """1.0 where the completion marks exactly one answer, 0.5 where it says more after it, else 0.0.
 
@@ -34,8 +34,9 @@ def one_answer(
     return [0.0 if text is None else _score(text, form) for text in final_texts(completions, truncated, prompts)]
 
 
-def _score(text: str, pattern: re.Pattern) -> float:
-    found = list(pattern.finditer(text))
-    if len(found) != 1:
+def _score(text: str, pattern: re.Pattern[str]) -> float:
+    answers = list(pattern.finditer(text))
+    if len(answers) != 1:
         return 0.0
-    return 1.0 if not text[found[0].end() :].strip(" \n.$") else 0.5
+    rest = text[answers[0].end() :].strip(" \n.$")
+    return 0.5 if rest else 1.0

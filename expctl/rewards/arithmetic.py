@@ -3,13 +3,13 @@
 import re
 from collections.abc import Sequence
 
-from expctl.rewards.completions import final_texts
+from expctl.rewards.completions import Completion, final_texts
 
 FINAL_ANSWER = re.compile(r" so (\d+)\s*\Z")
 
 
 def accuracy(
-    completions: list, answer: list[str], truncated: Sequence[bool] | None = None, **kwargs
+    completions: Sequence[Completion], answer: list[str], truncated: Sequence[bool] | None = None, **kwargs: object
 ) -> list[float]:
     """1.0 where the completion ends in ` so <answer>`, else 0.0; what the chain of thought says does not count.
 

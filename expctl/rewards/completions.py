@@ -2,6 +2,11 @@
 
 import re
 from collections.abc import Sequence
+from typing import Any
+
+Message = dict[str, Any]
+# A string, or a conversation whose last message is the completion.
+Completion = str | list[Message]
 
 _REASONING = "think|thinking|thought|thoughts|reasoning|reason|scratchpad|analysis"
 # <think>, [THINK] (Magistral) and ◁think▷ (Kimi), opening and closing.
@@ -12,7 +17,7 @@ _TAG = re.compile(
 )
 
 
-def text_of(completion: str | list[dict]) -> str:
+def text_of(completion: Completion) -> str:
     """The text of a completion: the string itself, or the content of its last message ("" where it has none)."""
     if isinstance(completion, str):
         return completion
@@ -23,7 +28,9 @@ def text_of(completion: str | list[dict]) -> str:
 
 
 def final_texts(
-    completions: list, truncated: Sequence[bool] | None = None, prompts: list | None = None
+    completions: Sequence[Completion],
+    truncated: Sequence[bool] | None = None,
+    prompts: Sequence[Completion] | None = None,
 ) -> list[str | None]:
     """The text after the reasoning of each completion; None where there is none to judge.
 
@@ -35,8 +42,10 @@ def final_texts(
         truncated: whether each completion was cut off; None where that is not known.
         prompts: the prompt of each row; one that ends within `<think>` has begun the reasoning itself.
     """
-    cut = truncated if truncated is not None else [False] * len(completions)
-    begun = [_is_thinking(prompt) for prompt in prompts] if prompts else [False] * len(completions)
+    cut = [False] * len(completions) if truncated is None else truncated
+    begun = [False] * len(completions)
+    if prompts:
+        begun = [_is_thinking(prompt) for prompt in prompts]
     return [
         None if is_cut else after_reasoning(text_of(completion), begun=is_begun)
         for completion, is_cut, is_begun in zip(completions, cut, begun, strict=True)
@@ -53,8 +62,8 @@ def after_reasoning(text: str, *, begun: bool = False) -> str | None:
     return text[tags[-1].end() :]
 
 
-def _is_thinking(prompt: str | list[dict]) -> bool:
-    """Whether a prompt opens a reasoning as its last words, as an answer that is begun for the model may do."""
+def _is_thinking(prompt: Completion) -> bool:
+    """Whether a prompt ends by opening the reasoning, as a prefilled assistant turn may do."""
     if not isinstance(prompt, str) and (not prompt or prompt[-1].get("role") != "assistant"):
         return False
     end = text_of(prompt)[-200:]
@@ -62,11 +71,11 @@ def _is_thinking(prompt: str | list[dict]) -> bool:
     return bool(tags) and not _closes(tags[-1]) and not end[tags[-1].end() :].strip()
 
 
-def _open_names(tags: list[re.Match]) -> list[str]:
+def _open_names(tags: list[re.Match[str]]) -> list[str]:
     """Names of the tags that are opened after they were last closed."""
     last = {(tag["name"] or tag["bracket"] or tag["sign"]).lower(): _closes(tag) for tag in tags}
     return [name for name, closes in last.items() if not closes]
 
 
-def _closes(tag: re.Match) -> bool:
+def _closes(tag: re.Match[str]) -> bool:
     return bool(tag["closes"] or tag["closes_bracket"] or tag["closes_sign"])

@@ -1,6 +1,5 @@
 """Reward of a right final answer by algebra: math-verify compares expressions, sets, intervals and matrices."""
 
-import contextlib
 import functools
 import json
 import os
@@ -13,9 +12,9 @@ from collections.abc import Sequence
 from fractions import Fraction
 from pathlib import Path
 
-from expctl.rewards.completions import final_texts
+from expctl.rewards.completions import Completion, final_texts
 from expctl.rewards.marked import marked_answer
-from expctl.rewards.math_answer import expected_answer, same_answer, same_value
+from expctl.rewards.math_answer import expected_answer, same_answer, same_value, scores
 from expctl.rewards.numbers import read_number
 from expctl.rewards.plain import plain
 from expctl.rewards.texts import normal, parts
@@ -36,11 +35,11 @@ _NAME = re.compile(r"^\s*(?:[a-zA-Z]|[a-z]\([a-z]\))\s*(?:=(?![^=]*=)|\\in(?![a-
 
 
 def accuracy(
-    completions: list,
-    answer: list,
+    completions: Sequence[Completion],
+    answer: Sequence[object],
     truncated: Sequence[bool] | None = None,
-    prompts: list | None = None,
-    **kwargs,
+    prompts: Sequence[Completion] | None = None,
+    **kwargs: object,
 ) -> list[float | None]:
     """1.0 where the final answer equals the right one, by value, as text or by algebra; else 0.0; None without one.
 
@@ -61,14 +60,10 @@ def accuracy(
     Raises:
         RuntimeError: math-verify cannot be run.
     """
-    texts = final_texts(completions, truncated, prompts)
-    return [
-        None if right is None or not str(right).strip() else float(text is not None and same(text, str(right)))
-        for text, right in zip(texts, answer, strict=True)
-    ]
+    return scores(final_texts(completions, truncated, prompts), answer, same_by_algebra)
 
 
-def same(text: str, right: str) -> bool:
+def same_by_algebra(text: str, right: str) -> bool:
     """Whether the final answer of `text` equals that of `right`, by algebra where it is marked."""
     given, expected = marked_answer(text), expected_answer(right)
     if given is None:
@@ -98,7 +93,8 @@ def _expression(answer: str) -> str | None:
     bare = plain(answer)
     if not bare or len(answer) > LONGEST_EXPRESSION or _NOT_READ.search(bare) or _TOWER.search(bare):
         return None
-    return None if _WORD.search(re.sub(r"\\(?:begin|end) ?\{\w+\}|\\[a-zA-Z]+", " ", bare)) else answer
+    without_commands = re.sub(r"\\(?:begin|end) ?\{\w+\}|\\[a-zA-Z]+", " ", bare)
+    return None if _WORD.search(without_commands) else answer
 
 
 def _relations(latex: str) -> tuple[bool, bool]:
@@ -114,7 +110,7 @@ def _enclosed(latex: str) -> tuple[str, str] | None:
 
 def _exact(latex: str) -> str:
     """With each decimal number as a fraction: the library rounds decimals."""
-    return re.sub(r"(?<![\d,])\d*\.\d+", lambda found: _as_fraction(found[0]), latex)
+    return re.sub(r"(?<![\d,])\d*\.\d+", lambda decimal: _as_fraction(decimal[0]), latex)
 
 
 def _as_fraction(decimal: str) -> str:
@@ -128,31 +124,25 @@ def _letters(latex: str) -> set[str]:
 
 
 class _Process:
-    """The process that compares, begun when it is first needed and again whenever it was ended."""
+    """The process that compares, started when it is first needed and again whenever it has ended."""
 
-    def __init__(self):
+    def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._running: subprocess.Popen | None = None
+        self._running: subprocess.Popen[str] | None = None
 
     def equal(self, expected: str, given: str) -> bool:
         with self._lock:
             if self._running is None:
-                self._running = self._begun()
-            try:
-                self._running.stdin.write(json.dumps([expected, given]) + "\n")
-                self._running.stdin.flush()
-                verdict = self._running.stdout.readline()
-            except BrokenPipeError:
-                verdict = ""
+                self._running = self._start()
+            verdict = _answer_to(self._running, json.dumps([expected, given]))
             if not verdict:
-                self._ended()
+                process, self._running = self._running, None
+                self._check_that_it_ran(process)
             return verdict.strip() == "true"
 
-    def _begun(self) -> subprocess.Popen:
-        script = Path(__file__).with_name("algebra.py")
-        # -P: the folder of the script holds modules with names of the standard library.
+    def _start(self) -> subprocess.Popen[str]:
         return subprocess.Popen(
-            [sys.executable, "-P", str(script)],
+            _command(),
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
@@ -161,14 +151,27 @@ class _Process:
             env=os.environ | {"PYTHONHASHSEED": "0"},
         )
 
-    def _ended(self) -> None:
-        """After the process ended over a pair: by a signal, its limit or a crash, unless it cannot run at all."""
-        running, self._running = self._running, None
-        running.stdout.close()
-        with contextlib.suppress(BrokenPipeError):
-            running.stdin.close()
-        if running.wait() >= 0:
-            raise RuntimeError(f"the process that compares expressions cannot run; see: {shlex.join(running.args)}")
+    def _check_that_it_ran(self, process: subprocess.Popen[str]) -> None:
+        """A process that a pair has ended was killed by a signal: by its limit, or in a crash."""
+        process.communicate()
+        if process.returncode >= 0:
+            raise RuntimeError(f"the process that compares expressions cannot run; see: {shlex.join(_command())}")
+
+
+def _command() -> list[str]:
+    # -P: the folder of the script holds modules with names of the standard library.
+    return [sys.executable, "-P", str(Path(__file__).with_name("algebra.py"))]
+
+
+def _answer_to(process: subprocess.Popen[str], request: str) -> str:
+    """The line that the process answers with; "" where it has ended."""
+    assert process.stdin is not None and process.stdout is not None  # both are pipes
+    try:
+        process.stdin.write(request + "\n")
+        process.stdin.flush()
+        return process.stdout.readline()
+    except BrokenPipeError:
+        return ""
 
 
 @functools.cache

@@ -1,13 +1,21 @@
 """Rewards that look at the length: a penalty that grows with it, and a limit beyond which nothing is rewarded."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+
+from expctl.rewards.completions import Completion
 
 
 def length_penalty(
-    completions: list, completion_ids: list[list[int]], *, free: int, limit: int, shape: str = "linear", **kwargs
+    completions: Sequence[Completion],
+    completion_ids: list[list[int]],
+    *,
+    free: int,
+    limit: int,
+    shape: str = "linear",
+    **kwargs: object,
 ) -> list[float]:
-    """0.0 up to `free` tokens, -1.0 from `limit` tokens on, and between them a soft fall.
+    """0.0 up to `free` tokens, -1.0 from `limit` tokens on, and a gradual fall between them.
 
     "linear" is the soft overlong punishment of DAPO (Yu et al., arXiv 2503.14476, eq. 13, `limit` there L_max and
     `limit - free` the L_cache); "cosine" falls along half a cosine, as the length reward of Yeo et al.
@@ -28,19 +36,21 @@ def length_penalty(
         raise ValueError(f"length_penalty: free={free} and limit={limit} tokens; 0 <= free < limit is needed.")
     if shape not in ("linear", "cosine"):
         raise ValueError(f"length_penalty: shape={shape} is unknown; linear or cosine.")
-    over = [min(1.0, max(0.0, (len(ids) - free) / (limit - free))) for ids in completion_ids]
-    return [-part if shape == "linear" else (math.cos(math.pi * part) - 1.0) / 2.0 for part in over]
+    excess = [min(1.0, max(0.0, (len(ids) - free) / (limit - free))) for ids in completion_ids]
+    if shape == "linear":
+        return [-share for share in excess]
+    return [(math.cos(math.pi * share) - 1.0) / 2.0 for share in excess]
 
 
 def within_limit(
-    completions: list,
+    completions: Sequence[Completion],
     completion_ids: list[list[int]],
     *,
     reward: Callable[..., list[float | None]],
     limit: int,
-    **columns,
+    **columns: object,
 ) -> list[float | None]:
-    """Another reward's value where a completion has at most `limit` tokens, else 0.0: right, but in time.
+    """Another reward's value where a completion has at most `limit` tokens, else 0.0.
 
     Args:
         completions: one completion a row.

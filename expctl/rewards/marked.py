@@ -15,6 +15,7 @@ _GOES_ON = re.compile(r"\s*(?:[\^_+/±√]|\*(?!\*)|\\(?:cdot|times|pm|mp|sqrt|p
 _COMES_BEFORE = re.compile(r"(?:\\cdot ?|\\times ?|\\pm|\\mp|\\sqrt|[±√\d^]|(?:^|[\s$=(])-)$")
 _CALCULATION = re.compile(r"<<[^<>\n]*>>")  # of GSM8K
 _LONGEST_JOIN = 20  # characters
+_DIGIT = re.compile(r"\d|[¼-¾⅐-⅞]")
 _SENTENCE_ENDS = re.compile(r"(?<=[.!?;])\s+")
 
 Mark = tuple[int, int, str]  # start, end, what is marked
@@ -28,10 +29,10 @@ def marked_answer(text: str) -> str | None:
     """
     boxes, box_is_open = _boxes(text)
     tags, tag_is_open = _tags(text)
-    hashes = [(line.start(), line.end(), line[1].strip()) for line in _HASHES.finditer(text)]
-    marks = boxes[-1:] + tags[-1:] + hashes[-1:]
+    hashes: list[Mark] = [(line.start(), line.end(), line[1].strip()) for line in _HASHES.finditer(text)]
     if box_is_open or tag_is_open:
         return ""
+    marks = boxes[-1:] + tags[-1:] + hashes[-1:]
     if not marks:
         return None
     start, end, answer = max(marks, key=lambda mark: mark[1])
@@ -41,14 +42,14 @@ def marked_answer(text: str) -> str | None:
     if len(answer) > LONGEST_ANSWER:
         return answer
     inner = marked_answer(answer)
-    return inner if inner is not None else answer.strip()
+    return answer.strip() if inner is None else inner
 
 
 def last_statement(text: str) -> str:
     """The last sentence with a digit in it, of a text that marks no answer; "" where there is none."""
     for line in reversed(_CALCULATION.sub("", text[-_LONGEST_STATEMENT:]).splitlines()):
-        if re.search(r"\d|[¼-¾⅐-⅞]", line):
-            sentences = [part for part in _SENTENCE_ENDS.split(line) if re.search(r"\d|[¼-¾⅐-⅞]", part)]
+        if _DIGIT.search(line):
+            sentences = [sentence for sentence in _SENTENCE_ENDS.split(line) if _DIGIT.search(sentence)]
             return sentences[-1].strip()
     return ""
 

@@ -1,20 +1,20 @@
 """Reward of a right final number or text, however it is written, and of nothing that only contains it."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from fractions import Fraction
 
-from expctl.rewards.completions import after_reasoning, final_texts
+from expctl.rewards.completions import Completion, after_reasoning, final_texts
 from expctl.rewards.marked import LONGEST_ANSWER, last_line, last_statement, marked_answer
 from expctl.rewards.numbers import read_number, read_statement, stated_text
 from expctl.rewards.texts import same_text
 
 
 def accuracy(
-    completions: list,
-    answer: list,
+    completions: Sequence[Completion],
+    answer: Sequence[object],
     truncated: Sequence[bool] | None = None,
-    prompts: list | None = None,
-    **kwargs,
+    prompts: Sequence[Completion] | None = None,
+    **kwargs: object,
 ) -> list[float | None]:
     """1.0 where the final answer equals the right one, else 0.0; None where the row has no right answer.
 
@@ -33,28 +33,38 @@ def accuracy(
         prompts: the prompt of each row; one that ends with `<think>` begins the reasoning.
         **kwargs: what else TRL passes to a reward function; ignored.
     """
-    texts = final_texts(completions, truncated, prompts)
-    return [
-        None if right is None or not str(right).strip() else float(text is not None and same_answer(text, str(right)))
-        for text, right in zip(texts, answer, strict=True)
-    ]
+    return scores(final_texts(completions, truncated, prompts), answer, same_answer)
+
+
+def scores(
+    texts: Sequence[str | None], answers: Sequence[object], is_right: Callable[[str, str], bool]
+) -> list[float | None]:
+    """1.0 where `is_right(text, answer)`, 0.0 where not or without a text, None where the row has no right answer."""
+    rewards: list[float | None] = []
+    for text, answer in zip(texts, answers, strict=True):
+        expected = "" if answer is None else str(answer)
+        if not expected.strip():
+            rewards.append(None)
+        else:
+            rewards.append(float(text is not None and is_right(text, expected)))
+    return rewards
 
 
 def same_answer(text: str, right: str) -> bool:
     """Whether the final answer of `text` is that of `right`."""
-    text = after_reasoning(text)
-    if text is None:
+    final_text = after_reasoning(text)
+    if final_text is None:
         return False
     expected = expected_answer(right)
-    given = marked_answer(text)
+    given = marked_answer(final_text)
     if given is not None:
         return same_value(given, expected)
-    value = read_number(expected)
-    if value is None:
-        line = last_line(text)
+    expected_number = read_number(expected)
+    if expected_number is None:
+        line = last_line(final_text)
         return same_value(line, expected) or same_value(stated_text(line), expected)
-    stated = read_statement(last_statement(text))
-    return stated is not None and stated.equals(value)
+    stated = read_statement(last_statement(final_text))
+    return stated is not None and stated.equals(expected_number)
 
 
 def expected_answer(right: str) -> str:

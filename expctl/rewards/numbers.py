@@ -1,6 +1,7 @@
 """The value of an answer that is a number and nothing else, in the forms in which people and models write it."""
 
 import re
+from collections.abc import Callable
 from fractions import Fraction
 from typing import NamedTuple
 
@@ -74,7 +75,9 @@ class Number(NamedTuple):
         if self.is_percent == other.is_percent:
             return self.value == other.value
         percent, bare = (self, other) if self.is_percent else (other, self)
-        return (percent.value / 100 if abs(bare.value) <= 1 else percent.value) == bare.value
+        if abs(bare.value) <= 1:
+            return percent.value / 100 == bare.value
+        return percent.value == bare.value
 
 
 def read_number(text: str) -> Number | None:
@@ -90,12 +93,13 @@ def read_number(text: str) -> Number | None:
             left, right = right, left
         if not _is_name(left) or _SEVERAL.search(left) or _NO.search(left):
             return None
-        answer = right
-    elif says := _SAYS.match(answer):
-        if _NO.search(says[0]) or _OTHER_LEFT.search(says[0]) or _SEVERAL.search(says[0]):
-            return None
-        answer = answer[says.end() :]
-    return _bare_number(answer.strip())
+        return _bare_number(right.strip())
+    says = _SAYS.match(answer)
+    if says is None:
+        return _bare_number(answer.strip())
+    if _NO.search(says[0]) or _OTHER_LEFT.search(says[0]) or _SEVERAL.search(says[0]):
+        return None
+    return _bare_number(answer[says.end() :].strip())
 
 
 def read_statement(sentence: str) -> Number | None:
@@ -145,7 +149,8 @@ def _only_number(sentence: str) -> Number | None:
 def _bare_number(text: str) -> Number | None:
     """A number with its sign, currency, percent sign and unit, and nothing else."""
     text = text.strip().strip("$ ") if text.endswith("$") else text.strip()
-    if enclosed := re.fullmatch(r"(?P<minus>-?) ?\((?P<inner>[^(),]*)\)", text):
+    enclosed = re.fullmatch(r"(?P<minus>-?) ?\((?P<inner>[^(),]*)\)", text)
+    if enclosed:
         inner = _bare_number(enclosed["inner"])
         return inner._replace(value=-inner.value) if inner is not None and enclosed["minus"] else inner
     if text.endswith(".") and not text.endswith(".."):
@@ -153,6 +158,7 @@ def _bare_number(text: str) -> Number | None:
     if len(text) > LONGEST_NUMBER:
         return None
     head = _HEAD.match(text)
+    assert head is not None  # every part of it may be absent
     if head["sign"] and head["inner"]:
         return None
     negative = "-" in (head["sign"], head["inner"])
@@ -173,6 +179,7 @@ def _bare_number(text: str) -> Number | None:
 def _tail(text: str) -> tuple[int, bool, str] | None:
     """Scale, whether percent, and unit of what follows a number; None where it is something else."""
     match = _TAIL.match(text)
+    assert match is not None  # every part of it may be absent
     rest = text[match.end() :]
     scale = _SCALES[match["scale"].casefold()] if match["scale"] else 1
     unit: str | None = canonical(match["currency"].replace(" ", "")) if match["currency"] else ""
@@ -181,35 +188,35 @@ def _tail(text: str) -> tuple[int, bool, str] | None:
     return None if unit is None else (scale, bool(match["percent"]), unit)
 
 
-def _value(form: str, match: re.Match) -> Fraction | None:
+def _value(form: str, match: re.Match[str]) -> Fraction | None:
     try:
         return _VALUES[form](match)
     except (ValueError, ZeroDivisionError):
         return None
 
 
-def _fraction(match: re.Match) -> Fraction:
+def _fraction(match: re.Match[str]) -> Fraction:
     over, under = (re.sub(r"[ ,{}]", "", match[part]) for part in ("over", "under"))
     return Fraction(over) / Fraction(under)
 
 
-def _mixed(match: re.Match) -> Fraction | None:
+def _mixed(match: re.Match[str]) -> Fraction | None:
     part = Fraction(int(match["over"]), int(match["under"]))
     return int(match["whole"]) + part if part < 1 else None
 
 
-def _scientific(match: re.Match) -> Fraction:
+def _scientific(match: re.Match[str]) -> Fraction:
     exponent = match.groupdict().get("braced") or match["bare"]
     return Fraction(match["mantissa"] or "1") * Fraction(10) ** int(exponent)
 
 
-def _repeating(match: re.Match) -> Fraction:
+def _repeating(match: re.Match[str]) -> Fraction:
     fixed, again = match["fixed"], match["again"]
-    part = Fraction(int(again), 10 ** len(again) - 1) / 10 ** len(fixed)
+    part = Fraction(int(again), 10 ** len(again) - 1) / Fraction(10 ** len(fixed))
     return Fraction(f"{match['whole'] or '0'}.{fixed or '0'}") + part
 
 
-_VALUES = {
+_VALUES: dict[str, Callable[[re.Match[str]], Fraction | None]] = {
     "mixed": _mixed,
     "fraction": _fraction,
     "scientific": _scientific,

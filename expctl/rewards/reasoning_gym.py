@@ -4,11 +4,12 @@ import functools
 import json
 import logging
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import reasoning_gym
 
-from expctl.rewards.completions import final_texts
+from expctl.rewards.completions import Completion, final_texts
 
 logger = logging.getLogger(__name__)
 
@@ -16,12 +17,12 @@ _TAGGED = re.compile(r"<answer>(.*?)</answer>", re.DOTALL)
 
 
 def accuracy(
-    completions: list,
+    completions: Sequence[Completion],
     task: list[str],
     entry: list[str],
     truncated: Sequence[bool] | None = None,
-    prompts: list | None = None,
-    **kwargs,
+    prompts: Sequence[Completion] | None = None,
+    **kwargs: object,
 ) -> list[float]:
     """The task's score of what stands in the last `<answer>...</answer>`, 0 to 1; 0.0 where nothing does.
 
@@ -54,5 +55,6 @@ def _score(task: str, answers: list[str], entry: str) -> float:
 
 
 @functools.cache
-def _scorer(task: str):
-    return reasoning_gym.get_score_answer_fn(task)
+def _scorer(task: str) -> Callable[[str, dict[str, Any]], float]:
+    scorer: Callable[[str, dict[str, Any]], float] = reasoning_gym.get_score_answer_fn(task)
+    return scorer

@@ -111,7 +111,7 @@ def canonical(word: str) -> str:
     return name if name in KNOWN or name in _SAME.values() else ""
 
 
-def _is_unit(word: re.Match, *, attached: bool = False) -> bool:
+def _is_unit(word: re.Match[str], *, attached: bool = False) -> bool:
     letters, lower = word["word"], word["word"].casefold()
     known = len(letters) > 1 and (lower in KNOWN or lower.rstrip("s") in KNOWN)
     if lower in CHANGING:

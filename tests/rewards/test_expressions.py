@@ -6,7 +6,7 @@ import threading
 import pytest
 
 from expctl.rewards import expressions
-from expctl.rewards.expressions import accuracy, same
+from expctl.rewards.expressions import accuracy, same_by_algebra
 
 
 def score(answer: str, right: str) -> float | None:
@@ -84,13 +84,13 @@ def test_what_would_take_forever_ends_as_not_equal_and_the_next_pair_is_compared
 
 def test_it_works_in_a_thread_and_in_a_forked_process():
     verdicts = []
-    thread = threading.Thread(target=lambda: verdicts.append(same(r"\boxed{2+x}", "x+2")))
+    thread = threading.Thread(target=lambda: verdicts.append(same_by_algebra(r"\boxed{2+x}", "x+2")))
     thread.start()
     thread.join()
     assert verdicts == [True]
     child = os.fork()
     if child == 0:
-        os._exit(0 if same(r"\boxed{3+x}", "x+3") else 1)
+        os._exit(0 if same_by_algebra(r"\boxed{3+x}", "x+3") else 1)
     assert os.waitpid(child, 0)[1] == 0
 
 
