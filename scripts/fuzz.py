@@ -129,9 +129,7 @@ def known_keys(folder: Path) -> dict[int, list[str]]:
     os.chdir(folder)
     keys: dict[int, list[str]] = {}
     for number, base in enumerate(BASES):
-        composed = []
-        compose(base, composed.append)
-        config = composed[0].config
+        config = compose(base).config
         fields = find(config["args"]["_target_"]).fields
         keys[number] = [key for key, _ in leaves(config)] + [f"args.{name}" for name in fields]
     return keys

@@ -140,9 +140,7 @@ def composed(*words: str) -> dict:
 
 @functools.cache
 def _composed(words: tuple[str, ...]) -> dict:
-    found = []
-    compose(list(words), lambda experiment: found.append(experiment.config))
-    return found[0]
+    return compose(list(words)).config
 
 
 def _train(config: dict, run: Run, checkpoint: Path | None) -> Trained:

@@ -6,9 +6,10 @@ own, also what they say: all but the weights is built, and the first batch taken
 
 import sys
 
+from expctl.base.exit_codes import EXIT_COMPLETED
 from expctl.base.experiment import Experiment
 from expctl.base.refusal import Refusal
-from expctl.cli.hydra_app import compose, is_multirun
+from expctl.cli.hydra_app import compose, is_multirun, run_hydra
 from expctl.cli.refuse import refuse, refuse_as_worker
 from expctl.config.check import check
 from expctl.launch.preflight import preflights
@@ -25,11 +26,10 @@ def main(words: list[str]) -> int:
         from expctl.cli.sweep import Check
 
         sweep = Check(full=full)
-        compose(words, sweep=sweep)
+        run_hydra(words, sweep)
         return sweep.code
-    codes: list[int] = []
-    compose(words, lambda experiment: codes.append(check_one(experiment, full=full)))
-    return max(codes, default=0)
+    experiment = compose(words)
+    return check_one(experiment, full=full) if experiment else EXIT_COMPLETED
 
 
 def check_one(experiment: Experiment, *, full: bool) -> int:

@@ -8,7 +8,7 @@ from expctl.base.experiment import Experiment
 from expctl.base.plain_data import leaves
 from expctl.base.refusal import Refusal
 from expctl.base.suggest import nearest
-from expctl.cli.hydra_app import compose, is_multirun
+from expctl.cli.hydra_app import compose_traced, is_multirun
 from expctl.config.groups import group_options, groups
 from expctl.config.key_docs import Meaning, keywords, meaning, target_above
 from expctl.config.origin import COMMAND_LINE, Origins, Setting, origins
@@ -26,7 +26,9 @@ def main(words: list[str]) -> int:
         raise Refusal("explain takes one key of one experiment", where=f"{typed} (command line)", do=USAGE)
     key = keys[0].replace("/", ".") if not group_options(keys[0]) else keys[0]
     rest = [word for word in words if word != keys[0]]
-    compose(rest, lambda experiment: explain(key, experiment, origins()))
+    composition = compose_traced(rest)
+    if composition is not None:
+        explain(key, composition.experiment, origins(composition.loader, composition.hydra))
     return 0
 
 

@@ -38,24 +38,24 @@ Led = tuple[Claim, dict[str, str]]
 def join_group(group: Group, words: list[str]) -> int:
     """Take part in the run that rank 0 composes; the exit code where there is nothing to take part in."""
 
-    def present(verb: Callable[[Experiment], None]) -> None:
+    def composed() -> Experiment | None:
         if is_multirun(words):
             raise _no_sweep(group, words)
-        compose(words, verb)
+        return compose(words)
 
-    return take_part(group, present)
+    return take_part(group, composed)
 
 
 def take_part(
     group: Group,
-    present: Callable[[Callable[[Experiment], None]], None],
+    composed: Callable[[], Experiment | None],
     leave: Callable[[Run, int], NoReturn] = lambda run, code: os._exit(code),
 ) -> int:
     """Take part in a run; the exit code where there is nothing to take part in.
 
-    `present` hands rank 0's experiment to the function that it is given; `leave` ends rank 0 when the run is settled.
+    `composed` returns rank 0's experiment, if the command has one; `leave` ends rank 0 when the run is settled.
     """
-    message, lead = _lead(group, present) if group.rank == 0 else (None, None)
+    message, lead = _lead(group, composed) if group.rank == 0 else (None, None)
     message = _share(group, message)
     if "exit" in message:
         return message["exit"]
@@ -69,33 +69,31 @@ def take_part(
     return _lead_to_the_end(run, *lead, terminal, leave)
 
 
-def _lead(group: Group, present: Callable[[Callable[[Experiment], None]], None]) -> tuple[dict[str, Any], Led | None]:
+def _lead(group: Group, composed: Callable[[], Experiment | None]) -> tuple[dict[str, Any], Led | None]:
     """Rank 0: compose, check, claim; what every rank needs, or the exit code when there is nothing to run."""
-    found: list[tuple[dict[str, Any], Led | None]] = []
-
-    def verb(experiment: Experiment) -> None:
-        claimed = prepare(_sized(experiment, group))
-        if isinstance(claimed, Outcome):
-            found.append(({"exit": claimed.exit_code}, None))
-        elif claimed.done is not None:
-            print_done_already(claimed.run, claimed.done)
-            found.append(({"exit": EXIT_COMPLETED}, None))
-        else:
-            begin_attempt(claimed)
-            environment = tracker_environment(claimed.run, experiment.config["tracker"])
-            environment |= accelerate_environment(experiment.config["hardware"])
-            led = claimed, experiment.sources
-            found.append(({"folder": str(claimed.run.folder), "environment": environment}, led))
-
     try:
-        present(verb)
+        experiment = composed()
+        # `--cfg job`, `--help` and the like print and run nothing.
+        return _acquire(_sized(experiment, group)) if experiment else ({"exit": EXIT_COMPLETED}, None)
     except Refusal as refusal:
         return {"exit": refuse([refusal])}, None
     except BaseException:
         _share(group, {"exit": EXIT_FAILED})
         raise
-    # `--cfg job`, `--help` and the like print and run nothing.
-    return found[0] if found else ({"exit": EXIT_COMPLETED}, None)
+
+
+def _acquire(experiment: Experiment) -> tuple[dict[str, Any], Led | None]:
+    """Acquire the run of an experiment and begin an attempt, unless it is refused or complete."""
+    claimed = prepare(experiment)
+    if isinstance(claimed, Outcome):
+        return {"exit": claimed.exit_code}, None
+    if claimed.done is not None:
+        print_done_already(claimed.run, claimed.done)
+        return {"exit": EXIT_COMPLETED}, None
+    begin_attempt(claimed)
+    environment = tracker_environment(claimed.run, experiment.config["tracker"])
+    environment |= accelerate_environment(experiment.config["hardware"])
+    return {"folder": str(claimed.run.folder), "environment": environment}, (claimed, experiment.sources)
 
 
 def _lead_to_the_end(

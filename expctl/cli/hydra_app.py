@@ -1,15 +1,17 @@
-"""Compose with Hydra and hand each composed experiment to a verb. Hydra's own flags keep working."""
+"""Compose with Hydra: one experiment, or the jobs of a sweep. Hydra's own flags keep working."""
 
 import os
 import sys
 import warnings
-from collections.abc import Callable, Sequence
-from typing import Any
+from dataclasses import dataclass
 
 import hydra
 import yaml
 from hydra._internal.hydra import Hydra
-from hydra.types import RunMode
+from hydra.core.config_loader import ConfigLoader
+from hydra.core.global_hydra import GlobalHydra
+from hydra.core.hydra_config import HydraConfig
+from hydra.types import RunMode, TaskFunction
 from omegaconf import DictConfig
 
 from expctl.base.experiment import Experiment
@@ -23,12 +25,53 @@ from expctl.config.search_path import search_user_conf
 from expctl.config.sweep_words import key_of, open_key
 
 
-def compose(
-    words: list[str],
-    verb: Callable[[Experiment], Any] | None = None,
-    sweep: Callable[[Sequence[Any], dict[str, Any]], Sequence[Any]] | None = None,
-) -> None:
-    """Compose the words' experiment and call `verb` with it; of a sweep, call `sweep` with each batch of its cells.
+@dataclass(frozen=True)
+class Composition:
+    """A composed experiment, with Hydra's own node of its config and the loader that composed it."""
+
+    experiment: Experiment
+    hydra: DictConfig
+    loader: ConfigLoader
+
+
+def compose(words: list[str]) -> Experiment | None:
+    """The experiment that the words describe; None where they ask Hydra for something else, such as `--cfg job`.
+
+    Raises:
+        Refusal: the words do not compose.
+    """
+    composition = compose_traced(words)
+    return composition.experiment if composition else None
+
+
+def compose_traced(words: list[str]) -> Composition | None:
+    """As `compose`, with what Hydra knows of where each value comes from."""
+    task = _Freeze()
+    run_hydra(words, task)
+    if isinstance(task.result, Exception):
+        raise _as_refusal_if_hydras(task.result, words)
+    if task.result is not None:
+        # Hydra has set them for the job that it ran, which was to freeze the experiment.
+        os.environ |= {name: str(value) for name, value in task.result.hydra.job.env_set.items()}
+    return task.result
+
+
+class _Freeze:
+    """A task function that freezes what Hydra composed. It keeps an error, since Hydra would announce it first."""
+
+    def __init__(self) -> None:
+        self.result: Composition | Exception | None = None
+
+    def __call__(self, composed: DictConfig) -> None:
+        try:
+            loader = GlobalHydra.instance().config_loader()
+            self.result = Composition(from_hydra(composed), HydraConfig.get(), loader)
+        except Exception as error:
+            self.result = error
+
+
+def run_hydra(words: list[str], task: TaskFunction) -> None:
+    """Have Hydra do what the words say: compose for `task`, sweep with it, or print what a flag asks for.
 
     Raises:
         Refusal: the words do not compose.
@@ -37,46 +80,26 @@ def compose(
     _refuse_lone_sweep(words)
     _refuse_pickled_job(words)
     # OmegaConf derives its loader from whatever stands here; libyaml's reads the same language several times faster.
-    yaml.SafeLoader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+    yaml.SafeLoader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # type: ignore[misc]  # put in its place on purpose
     register_resolvers()
     search_user_conf(config_dirs)
     note_merges()
     guard_hydra(words)
     # Ray's plug-in registers a preset of the same name as ours, and Hydra takes that for a schema of it.
     warnings.filterwarnings("ignore", r"\s*'hydra/launcher/ray' is validated against ConfigStore schema")
-    _know_the_mode(words)
+    _set_mode(words)
     # Hydra prints and exits on an error of its own unless it is told to raise.
     os.environ["HYDRA_FULL_ERROR"] = "1"
-    before, sys.argv = sys.argv, [sys.argv[0], *map(open_key, words)]
-
-    # Hydra announces an exception of a job in words of its own: keep it from Hydra's eyes, raise it afterwards.
-    raised: list[BaseException] = []
-
-    def task(composed: DictConfig) -> Any:
-        if raised:
-            return None
-        try:
-            experiment = from_hydra(composed)
-        except Exception as error:
-            raised.append(_said_as_refusal(error, words))
-            return None
-        try:
-            return verb(experiment)
-        except BaseException as error:
-            raised.append(error)
-
-    task.sweep = sweep
+    argv_before, sys.argv = sys.argv, [sys.argv[0], *map(open_key, words)]
     try:
         hydra.main(version_base="1.3", config_path=str(own_conf()), config_name=ROOT_CONFIG)(task)()
     except Exception as error:
-        raise _said_as_refusal(error, words) from error
+        raise _as_refusal_if_hydras(error, words) from error
     finally:
-        sys.argv = before
-    if raised:
-        raise raised[0]
+        sys.argv = argv_before
 
 
-def _said_as_refusal(error: Exception, words: list[str]) -> Exception:
+def _as_refusal_if_hydras(error: Exception, words: list[str]) -> Exception:
     """The refusal that says what Hydra or OmegaConf complain of; any other error as it is."""
     if isinstance(error, Refusal):
         return error
@@ -84,11 +107,14 @@ def _said_as_refusal(error: Exception, words: list[str]) -> Exception:
     return refusal or error
 
 
-def _know_the_mode(words: list[str]) -> None:
+def _set_mode(words: list[str]) -> None:
     """Tell Hydra whether it runs one job or many: it would compose everything once more to find out."""
-    if not any(word.startswith("hydra.mode") for word in words):
-        mode = RunMode.MULTIRUN if is_multirun(words) else RunMode.RUN
-        Hydra.get_mode = lambda self, config_name, overrides: mode
+    mode = RunMode.MULTIRUN if is_multirun(words) else RunMode.RUN
+
+    def get_mode(self: Hydra, config_name: str | None, overrides: list[str]) -> RunMode:
+        return mode
+
+    Hydra.get_mode = get_mode  # type: ignore[method-assign]  # Hydra offers no other way
 
 
 def _refuse_lone_sweep(words: list[str]) -> None:
@@ -110,7 +136,8 @@ def _refuse_pickled_job(words: list[str]) -> None:
 
 
 def is_multirun(words: list[str]) -> bool:
-    return any(word in ("-m", "--multirun") for word in words)
+    """Whether the words describe a sweep."""
+    return any(word in ("-m", "--multirun", "hydra.mode=MULTIRUN") for word in words)
 
 
 def _take_config_dirs(words: list[str]) -> tuple[list[str], list[str]]:

@@ -6,7 +6,7 @@ from pathlib import Path
 from expctl.base.experiment import Experiment
 from expctl.base.parent_death import hear_of_death
 from expctl.cli.group import join_group
-from expctl.cli.hydra_app import compose, is_multirun
+from expctl.cli.hydra_app import compose, is_multirun, run_hydra
 from expctl.cli.prepare import prepare
 from expctl.cli.refuse import refuse_as_worker
 from expctl.launch.launch import EXIT_COMPLETED, Outcome, launch
@@ -27,12 +27,10 @@ def main(words: list[str]) -> int:
         from expctl.cli.sweep import Sweep
 
         sweep = Sweep(words)
-        compose(words, sweep=sweep)
+        run_hydra(words, sweep)
         return sweep.code
-    codes: list[int] = []
-    compose(words, lambda experiment: codes.append(run(experiment).exit_code))
-    # `--cfg job` and the like print and run nothing.
-    return max(codes, default=EXIT_COMPLETED)
+    experiment = compose(words)
+    return run(experiment).exit_code if experiment else EXIT_COMPLETED
 
 
 def run(experiment: Experiment, folder: Path | None = None) -> Outcome:

@@ -46,7 +46,7 @@ class SchedulerTask:
         if group is not None:
             take_part(
                 group,
-                lambda verb: verb(forced_once(experiment, begun)),
+                lambda: forced_once(experiment, begun),
                 leave=lambda run, code: _leave(run, code, put_back),
             )
         outcome = run(forced_once(experiment, begun))

@@ -8,9 +8,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from hydra.core.global_hydra import GlobalHydra
-from hydra.core.hydra_config import HydraConfig
+from hydra.core.config_loader import ConfigLoader
 from hydra.types import RunMode
+from omegaconf import DictConfig
 
 from expctl.base.plain_data import leaves
 from expctl.config.locate import ROOT_CONFIG
@@ -43,11 +43,11 @@ class Origins:
         return found or []
 
 
-def origins() -> Origins:
-    """Where everything comes from, asked while Hydra runs the job that it has composed (see `expctl.cli.hydra_app`)."""
-    loader, words = GlobalHydra.instance().config_loader(), HydraConfig.get().overrides
+def origins(loader: ConfigLoader, hydra: DictConfig) -> Origins:
+    """Where every value of the last composition comes from: `loader` made it, `hydra` is Hydra's own node of it."""
+    words = hydra.overrides
     listed = loader.compute_defaults_list(ROOT_CONFIG, [*words.hydra, *words.task], RunMode.RUN)
-    found, chosen = Origins(), HydraConfig.get().runtime.choices
+    found, chosen = Origins(), hydra.runtime.choices
     for merged in merged_files():
         for key, value in merged.values.items():
             found.keys.setdefault(key, []).append(Setting(value, merged.place(key)))

@@ -20,7 +20,7 @@ class SlurmLauncher(Launcher):
     def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
         self._context, self._config = hydra_context, config
         self._composer = Composer(hydra_context.config_loader, config, elsewhere=True)
-        self._sweep = task_function.sweep
+        self._sweep = task_function
 
     def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> Sequence[JobReturn]:
         settings = {"finished": self._composer.finished, "scheduler": self._scheduler()}

@@ -19,7 +19,7 @@ class PoolLauncher(Launcher):
 
     def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
         self._composer = Composer(hydra_context.config_loader, config)
-        self._sweep = task_function.sweep
+        self._sweep = task_function
 
     def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> Sequence[JobReturn]:
         return self._sweep(self._composer.cells(job_overrides), self._settings | {"finished": self._composer.finished})

@@ -44,7 +44,7 @@ class OptunaSweeper(Sweeper):
         with read_write(config.hydra):
             words = config.hydra.overrides.hydra
             config.hydra.overrides.hydra = [word for word in words if not word.startswith("hydra.sweeper.")]
-        self._verb = task_function.sweep
+        self._verb = task_function
         self._launcher = Plugins.instance().instantiate_launcher(
             config=config, hydra_context=hydra_context, task_function=task_function
         )

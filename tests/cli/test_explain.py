@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from expctl.base.plain_data import leaves
-from expctl.cli.hydra_app import compose
+from expctl.cli.hydra_app import compose_traced
 from expctl.cli.main import run_words
 from expctl.config.groups import group_options
 from expctl.config.locate import own_conf
@@ -32,31 +32,24 @@ def explained(capsys, *words, code=0) -> str:
     ids=" ".join,
 )  # fmt: skip
 def test_the_place_that_counts_says_the_value_that_was_composed(words):
-    seen = []
-
-    def look(experiment):
-        found = origins()
-        for key, value in leaves(experiment.config):
-            settings = found.of(key)
-            assert settings or value == {}, f"nothing set {key}"
-            last = settings[-1].value if settings else value
-            if not (isinstance(last, str) and "${" in last):
-                assert last == value, (key, settings)
-            seen.append(key)
-        for group in experiment.choices:
-            assert group in found.groups, group
-
-    compose(words, look)
-    assert len(seen) > 30
+    composition = compose_traced(words)
+    found = origins(composition.loader, composition.hydra)
+    values = dict(leaves(composition.experiment.config))
+    for key, value in values.items():
+        settings = found.of(key)
+        assert settings or value == {}, f"nothing set {key}"
+        last = settings[-1].value if settings else value
+        if not (isinstance(last, str) and "${" in last):
+            assert last == value, (key, settings)
+    for group in composition.experiment.choices:
+        assert group in found.groups, group
+    assert len(values) > 30
 
 
 def test_the_line_that_is_named_is_the_line_of_the_key():
-    places = []
-
-    def look(experiment):
-        places.extend((key, setting.where) for key, chain in origins().keys.items() for setting in chain)
-
-    compose(["peft=lora"], look)
+    composition = compose_traced(["peft=lora"])
+    found = origins(composition.loader, composition.hydra)
+    places = [(key, setting.where) for key, chain in found.keys.items() for setting in chain]
     without = [key for key, where in places if ":" not in where]
     assert without == ["callbacks"]  # the file of an empty group has no line for it
     for key, where in [place for place in places if place[0] not in without]:

@@ -17,9 +17,7 @@ def claim(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
 
     def claim(*words, **options):
-        found = []
-        compose(["algorithm=sft", *words], found.append)
-        claimed = prepare(found[0], **options)
+        claimed = prepare(compose(["algorithm=sft", *words]), **options)
         claimed.held.release()
         return claimed
 
@@ -59,9 +57,7 @@ def test_a_disk_that_is_full_once_the_run_is_claimed_fails_it_in_one_message(mon
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(manifest, "note", full)
-    found = []
-    compose(["algorithm=sft"], found.append)
-    outcome = prepare(found[0])
+    outcome = prepare(compose(["algorithm=sft"]))
     [run] = (tmp_path / "outputs").iterdir()
     assert (outcome.exit_code, outcome.status) == (1, "failed")
     assert f"the run failed: {run} cannot be written: No space left on device" in capsys.readouterr().err

@@ -87,9 +87,8 @@ def test_every_value_has_what_set_it_as_it_was_written_down(folder, capsys):
     """A run of the composed default with words typed for a value, a mapping and an option."""
     from expctl.cli.hydra_app import compose
 
-    found = []
-    compose(["args.max_steps=7", "args.lr_scheduler_kwargs={min_lr: 0.1}", "model=local", "model.path=m"], found.append)
-    made = fabricated.run_of(found[0], status=manifest.COMPLETED)
+    words = ["args.max_steps=7", "args.lr_scheduler_kwargs={min_lr: 0.1}", "model=local", "model.path=m"]
+    made = fabricated.run_of(compose(words), status=manifest.COMPLETED)
     data = json.loads(shown(capsys, "--json"))["config"]
     assert data["args.max_steps"] == {"value": 7, "set_by": "args.max_steps=7 (command line)"}
     assert data["args.lr_scheduler_kwargs.min_lr"]["set_by"].startswith("args.lr_scheduler_kwargs={min_lr: 0.1} (")

@@ -39,7 +39,7 @@ def composed(tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(tmp_path_factory.mktemp("work"))
         for base, words in BASES.items():
-            compose([*words, "hardware=cpu"], lambda experiment, base=base: experiments.update({base: experiment}))
+            experiments[base] = compose([*words, "hardware=cpu"])
         yield experiments.__getitem__
 
 

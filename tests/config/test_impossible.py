@@ -66,12 +66,10 @@ ACCEPTED = {
 
 
 def composed(folder, words):
-    experiments = []
     shutil.copytree(Path(models.__file__).parent / "tiny", folder / "a_model", dirs_exist_ok=True)
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
-        compose([*words, "hardware=cpu"], experiments.append)
-    return experiments[0]
+        return compose([*words, "hardware=cpu"])
 
 
 @pytest.mark.parametrize("case", REFUSED)

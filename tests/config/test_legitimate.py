@@ -33,8 +33,7 @@ WORDS = [[option] for option in OPTIONS] + [list(pair) for pair in PAIRS]
 
 def found_wrong(words, folder, monkeypatch):
     monkeypatch.chdir(folder)
-    refusals = []
-    compose(words, lambda experiment: refusals.extend(check(experiment)))
+    refusals = check(compose(words))
     return [str(refusal) for refusal in refusals if not any(absent in str(refusal) for absent in ABSENT)]
 
 

@@ -25,10 +25,8 @@ def test_a_part_that_would_replace_a_trainer_of_the_users_own_is_refused(tmp_pat
         ).lstrip()
     )
     monkeypatch.chdir(tmp_path)
-    found = []
     words = ["algorithm=mine", "algorithm/replay=on", "hardware=cpu"]
-    compose(words, lambda experiment: found.append(check(experiment)))
-    compose([*words, f"{TRAINER}=mine.Mine"], lambda experiment: found.append(check(experiment)))
-    (refusal,), kept = found
+    (refusal,) = check(compose(words))
+    kept = check(compose([*words, f"{TRAINER}=mine.Mine"]))
     assert "takes the place of mine.Mine" in refusal.what and f"{TRAINER}=mine.Mine" in refusal.do
     assert kept == []

@@ -32,9 +32,7 @@ class Saving(Counting, ExportableState):
 
 
 def notes(*words: str, folder: Path = REPOSITORY) -> list[str]:
-    found = []
-    compose(["hardware=cpu", *words], lambda experiment: found.append(inexact(replace(experiment, folder=folder))))
-    return found[0]
+    return inexact(replace(compose(["hardware=cpu", *words]), folder=folder))
 
 
 @pytest.mark.parametrize("algorithm", ["sft", "dpo", "dpo_bema", "grpo", "gfpo", "gspo", "gspo_token", "grpo_replay"])

@@ -16,9 +16,7 @@ def refusals(tmp_path, monkeypatch):
     (tmp_path / "two.jsonl").write_text("".join(SEVEN.splitlines(keepends=True)[:2]))
 
     def refused(*words):
-        experiments = []
-        compose(list(words), experiments.append)
-        return [str(refusal) for refusal in check(experiments[0])]
+        return [str(refusal) for refusal in check(compose(list(words)))]
 
     return refused
 

@@ -218,7 +218,6 @@ def test_a_loaders_data_may_lie_beside_it(tmp_path, hash_of):
 
 
 def test_a_config_that_names_no_file_has_the_hash_it_always_had(tmp_path):
-    found = []
-    compose(["hardware=cpu"], lambda experiment: found.append(replace(experiment, folder=tmp_path)))
-    assert local_inputs(found[0].config, tmp_path) == {}
-    assert run_id(found[0], config_hash(found[0])) == "gfpo-tiny-arithmetic-s0-90dc4afd"
+    experiment = replace(compose(["hardware=cpu"]), folder=tmp_path)
+    assert local_inputs(experiment.config, tmp_path) == {}
+    assert run_id(experiment, config_hash(experiment)) == "gfpo-tiny-arithmetic-s0-90dc4afd"

@@ -7,7 +7,6 @@ import json
 import shutil
 import subprocess
 import sys
-from functools import partial
 from pathlib import Path
 
 import pytest
@@ -141,10 +140,6 @@ def lay_out(folder: Path) -> None:
         (folder / f"{name}.jsonl").write_text(f"{json.dumps(row)}\n" * 40)
 
 
-def keep(configs, words, experiment):
-    configs[words] = experiment.config
-
-
 @pytest.fixture(scope="module")
 def answers(tmp_path_factory):
     """What the check says of each command, by one process for all of them."""
@@ -155,7 +150,7 @@ def answers(tmp_path_factory):
         patch.chdir(folder)
         for words in [*REFUSED, *ACCEPTED]:
             hardware = [] if "hardware=" in words else ["hardware=cpu"]
-            compose([*hardware, *words.split()], partial(keep, configs, words))
+            configs[words] = compose([*hardware, *words.split()]).config
     done = subprocess.run(
         [sys.executable, "-m", "expctl.worker.preflight"], cwd=folder,
         env=clean_environment(**forked_workers(), TOKENIZERS_PARALLELISM="false"),
