@@ -124,7 +124,7 @@ def known_keys(folder: Path) -> dict[int, list[str]]:
     """Number of a base -> the dotted keys of its composed config, and fields that no file sets."""
     from expctl.base.plain_data import leaves
     from expctl.cli.hydra_app import compose
-    from expctl.config.source import find
+    from expctl.config.source.lookup import find
 
     os.chdir(folder)
     keys: dict[int, list[str]] = {}

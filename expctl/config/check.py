@@ -7,22 +7,22 @@ from expctl.base.experiment import Experiment
 from expctl.base.masking import secrets
 from expctl.base.plain_data import every_leaf
 from expctl.base.refusal import Refusal, set_by
-from expctl.config.assets import check_inputs
-from expctl.config.batch_sizes import check_batches
-from expctl.config.bounds import check_bounds
-from expctl.config.callables import check_functions
-from expctl.config.combinations import check_combinations, check_ratio
-from expctl.config.combinations_bema import check_bema
-from expctl.config.fields import check_fields
-from expctl.config.hardware import check_hardware
+from expctl.config.checks.assets import check_inputs
+from expctl.config.checks.batch_sizes import check_batches
+from expctl.config.checks.bema import check_bema
+from expctl.config.checks.bounds import check_bounds
+from expctl.config.checks.callables import check_functions
+from expctl.config.checks.combinations import check_combinations, check_ratio
+from expctl.config.checks.fields import check_fields
+from expctl.config.checks.hardware import check_hardware
+from expctl.config.checks.schedule import check_schedule
+from expctl.config.checks.schema import check_shape
+from expctl.config.checks.steps import check_steps
+from expctl.config.checks.targets import check_targets
+from expctl.config.checks.tracker import check_tracker
+from expctl.config.checks.typed import check_typed
+from expctl.config.checks.unread import check_unread
 from expctl.config.overlays import check_parts
-from expctl.config.schedule import check_schedule
-from expctl.config.schema import check_shape
-from expctl.config.steps import check_steps
-from expctl.config.targets import check_targets
-from expctl.config.tracker import check_tracker
-from expctl.config.typed import check_typed
-from expctl.config.unread import check_unread
 
 
 def check(experiment: Experiment) -> list[Refusal]:

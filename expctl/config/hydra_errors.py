@@ -16,7 +16,7 @@ from expctl.config.as_option import path_as_option
 from expctl.config.extras import PRESETS, missing
 from expctl.config.groups import groups
 from expctl.config.locate import own_conf
-from expctl.config.source import find
+from expctl.config.source.lookup import find
 
 
 def as_refusal(error: Exception, typed: list[str]) -> Refusal | None:

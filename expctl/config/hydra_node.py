@@ -14,7 +14,7 @@ from omegaconf import DictConfig, OmegaConf
 from expctl.base.plain_data import every_leaf
 from expctl.base.refusal import Refusal
 from expctl.base.suggest import nearest
-from expctl.config.targets import ALLOWED, check_targets
+from expctl.config.checks.targets import ALLOWED, check_targets
 
 # Key -> targets, and the options of `hydra/<key>` that lead to them.
 PLUGINS = {

@@ -3,8 +3,8 @@
 from typing import Any
 
 from expctl.base.plain_data import mapping
-from expctl.config.annotation import admits
-from expctl.config.source import find
+from expctl.config.source.annotation import admits
+from expctl.config.source.lookup import find
 
 
 def imply(config: dict[str, Any], sources: dict[str, str]) -> list[str]:

@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import Any
 
 from expctl.base.plain_data import at
-from expctl.config import docstrings
-from expctl.config.fields import HYDRA_KEYS
-from expctl.config.signature import Field
-from expctl.config.source import Definition, find
+from expctl.config.checks.fields import HYDRA_KEYS
+from expctl.config.source import docstrings
+from expctl.config.source.lookup import Definition, find
+from expctl.config.source.signature import Field
 
 
 @dataclass(frozen=True)

@@ -10,8 +10,8 @@ from typing import Any
 
 from expctl.base.experiment import Experiment
 from expctl.base.plain_data import mapping, sequence
-from expctl.config.source import Definition, find
-from expctl.config.stateful import LIBRARIES, changed_globals, changes_itself
+from expctl.config.source.lookup import Definition, find
+from expctl.config.source.stateful import LIBRARIES, changed_globals, changes_itself
 from expctl.data.streamed import STREAMED
 from expctl.runs.identity import deciding
 from expctl.runs.named_files import passed_over

@@ -189,7 +189,8 @@ REFUSED = {
 
 @pytest.mark.parametrize("case", REFUSED)
 def test_what_excludes_each_other_is_refused_by_name(refused, case, monkeypatch):
-    monkeypatch.setattr("expctl.config.combinations.find_spec", lambda package: object())  # as if vLLM were installed
+    # As if vLLM were installed.
+    monkeypatch.setattr("expctl.config.checks.combinations.find_spec", lambda package: object())
     base, changes, said, blamed, helps = REFUSED[case]
     found = refused(base, changes)
     assert len(found) == 1, [str(refusal) for refusal in found]
@@ -201,13 +202,13 @@ def test_what_excludes_each_other_is_refused_by_name(refused, case, monkeypatch)
 
 @pytest.mark.parametrize(("field", "package"), [("use_vllm", "vllm"), ("use_liger_kernel", "liger_kernel")])
 def test_a_package_that_is_not_installed_is_named(refused, field, package, monkeypatch):
-    monkeypatch.setattr("expctl.config.combinations.find_spec", lambda name: None)
+    monkeypatch.setattr("expctl.config.checks.combinations.find_spec", lambda name: None)
     (refusal,) = refused("grpo", {f"args.{field}": True})
     assert package in refusal.what and "pip install" in refusal.do
 
 
 def test_a_model_that_is_split_over_devices_has_no_averages(composed):
-    from expctl.config.combinations_bema import check_bema
+    from expctl.config.checks.bema import check_bema
 
     experiment = composed("dpo_bema")
     sharded = {"hardware": experiment.config["hardware"] | {"sharding": {"fsdp_version": 2}}}

@@ -6,9 +6,9 @@ import textwrap
 
 import pytest
 
-from expctl.config.annotation import fits
-from expctl.config.fields import check_fields, check_value
-from expctl.config.source import find
+from expctl.config.checks.fields import check_fields, check_value
+from expctl.config.source.annotation import fits
+from expctl.config.source.lookup import find
 
 GRPO = {"_target_": "trl.GRPOConfig"}
 
@@ -28,7 +28,7 @@ def mine(tmp_path):
         text += "class Color(str, enum.Enum):\n    RED = 'red'\n    BLUE = 'blue'\n"
         text += "@dataclass\nclass Config:\n" + textwrap.indent(textwrap.dedent(fields).strip(), "    ")
         (tmp_path / "mine.py").write_text(text)
-        from expctl.config import syntax
+        from expctl.config.source import syntax
 
         syntax.read.cache_clear()
         syntax.parse.cache_clear()

@@ -3,8 +3,8 @@
 import pytest
 
 from expctl.cli.hydra_app import compose
-from expctl.config import hardware
-from expctl.config.hardware import check_hardware
+from expctl.config.checks import hardware
+from expctl.config.checks.hardware import check_hardware
 
 
 @pytest.fixture(autouse=True)

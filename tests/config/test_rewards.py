@@ -3,7 +3,7 @@
 import pytest
 
 from expctl.cli.main import run_words
-from expctl.config import rewards
+from expctl.config.checks import rewards
 
 ALGEBRA = "expctl.rewards.expressions.accuracy"
 

@@ -9,7 +9,7 @@ import textwrap
 
 import pytest
 
-from expctl.config.source import Missing, find, locate
+from expctl.config.source.lookup import Missing, find, locate
 
 CONFIGS = ["GRPOConfig", "SFTConfig", "DPOConfig", "KTOConfig", "RLOOConfig", "RewardConfig"]
 
@@ -87,10 +87,11 @@ def test_the_definition_says_where_it_stands():
 def test_nothing_heavy_is_imported():
     code = """
 import sys
-from expctl.config import fields, source, targets
+from expctl.config.checks import fields, targets
+from expctl.config.source import lookup
 from expctl.base import refusal
 from expctl.base import suggest
-source.find("trl.GRPOConfig").fields, source.find("trl.GRPOTrainer").parameters
+lookup.find("trl.GRPOConfig").fields, lookup.find("trl.GRPOTrainer").parameters
 config = {"args": {"_target_": "trl.GRPOConfig", "optim": "adam"}, "peft": {"_target_": "peft.LoraConfig", "r": 2}}
 targets.check_targets(config), fields.check_fields(config["args"])
 heavy = {"torch", "transformers", "trl", "datasets", "accelerate", "peft", "wandb", "numpy", "hydra", "omegaconf"}

@@ -4,8 +4,8 @@ import ast
 
 import pytest
 
-from expctl.config.source import find
-from expctl.config.syntax import names_of, skeleton
+from expctl.config.source.lookup import find
+from expctl.config.source.syntax import names_of, skeleton
 
 
 @pytest.mark.parametrize("path", ["trl.GRPOTrainer", "transformers.TrainingArguments", "torch.optim.AdamW"])

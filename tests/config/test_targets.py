@@ -4,7 +4,7 @@ import textwrap
 
 import pytest
 
-from expctl.config.targets import ALLOWED, check_targets, resolve
+from expctl.config.checks.targets import ALLOWED, check_targets, resolve
 
 
 @pytest.fixture
@@ -83,8 +83,8 @@ def test_a_definition_in_an_allowed_place_passes(target, folder):
         "hydra.utils.get_method",
         "expctlx.thing",
         "trlx.GRPOTrainer",
-        "expctl.config.targets.os.system",
-        "expctl.config.modules.importlib.util.find_spec",
+        "expctl.config.checks.targets.os.system",
+        "expctl.config.source.modules.importlib.util.find_spec",
         "transformers.utils.import_utils.importlib.import_module",
         "transformers.utils.import_utils.os.system",
         "trl.trainer.utils.os.system",

@@ -3,7 +3,7 @@
 import pytest
 
 from expctl.cli.main import run_words
-from expctl.config import tracker
+from expctl.config.checks import tracker
 
 
 @pytest.mark.parametrize("name", tracker.PACKAGES)

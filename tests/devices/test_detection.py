@@ -3,7 +3,7 @@
 import pytest
 
 from expctl.base.experiment import Experiment
-from expctl.config.hardware import check_hardware
+from expctl.config.checks.hardware import check_hardware
 from expctl.devices import detection
 
 

@@ -2,7 +2,7 @@
 
 from expctl.base.experiment import Experiment
 from expctl.base.refusal import Refusal, set_by
-from expctl.config.values import FieldValues
+from expctl.config.source.defaults import FieldValues
 
 
 def check_batches(experiment: Experiment) -> list[Refusal]:

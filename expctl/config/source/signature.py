@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from expctl.config.source import Definition
+    from expctl.config.source.lookup import Definition
 
 # Decorators that leave the keywords of a function as written; under any other one, every keyword passes.
 _TRANSPARENT = {"staticmethod", "classmethod", "abstractmethod", "override", "contextmanager", "no_grad",

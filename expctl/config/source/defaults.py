@@ -5,8 +5,8 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from expctl.config.signature import Field
-from expctl.config.source import find
+from expctl.config.source.lookup import find
+from expctl.config.source.signature import Field
 
 
 class FieldValues:

@@ -2,8 +2,8 @@
 
 import ast
 
-from expctl.config.signature import Field
-from expctl.config.source import Definition, expression
+from expctl.config.source.lookup import Definition, expression
+from expctl.config.source.signature import Field
 
 _SCALARS = {"int": (int,), "float": (int, float), "str": (str,), "bool": (bool,), "None": (type(None),)}
 _CONTAINERS = {"dict": dict, "Dict": dict, "Mapping": dict, "list": list, "List": list, "Sequence": list,

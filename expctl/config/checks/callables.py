@@ -7,8 +7,8 @@ from expctl.algorithms.filters import NAMED_FILTERS
 from expctl.base.experiment import Experiment
 from expctl.base.refusal import Refusal, set_by
 from expctl.base.suggest import nearest
-from expctl.config.source import Definition, find
-from expctl.config.targets import resolve
+from expctl.config.checks.targets import resolve
+from expctl.config.source.lookup import Definition, find
 
 # Keyword of the trainer -> what it is called, and the names that stand for a dotted path.
 FUNCTIONS = {

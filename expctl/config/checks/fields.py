@@ -6,10 +6,10 @@ from pathlib import Path
 
 from expctl.base.refusal import Refusal, set_by
 from expctl.base.suggest import nearest
-from expctl.config import docstrings
-from expctl.config.annotation import admits, choices, fits
-from expctl.config.signature import Field
-from expctl.config.source import Definition, find
+from expctl.config.source import docstrings
+from expctl.config.source.annotation import admits, choices, fits
+from expctl.config.source.lookup import Definition, find
+from expctl.config.source.signature import Field
 
 # Fields that earlier versions of transformers and TRL had -> what says the same today.
 RENAMED = {

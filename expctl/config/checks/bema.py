@@ -8,9 +8,9 @@ from expctl.algorithms import limits
 from expctl.algorithms.bema_schedule import BEMASchedule, check_reference_updates
 from expctl.base.experiment import Experiment
 from expctl.base.refusal import Refusal
-from expctl.config.callables import defined_by
-from expctl.config.combinations import GRPO, ROOM, Combination, lineage
-from expctl.config.values import FieldValues
+from expctl.config.checks.callables import defined_by
+from expctl.config.checks.combinations import GRPO, ROOM, Combination, lineage
+from expctl.config.source.defaults import FieldValues
 
 CALLBACK, MIXIN = ROOM + "bema_callback.BEMACallback", ROOM + "bema_for_ref_model.BEMATrainerMixin"
 LORA = "peft.tuners.lora.config.LoraConfig"

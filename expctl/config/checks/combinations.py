@@ -10,9 +10,9 @@ from expctl.algorithms import limits
 from expctl.algorithms.filters import NAMED_FILTERS
 from expctl.base.experiment import Experiment
 from expctl.base.refusal import Refusal, set_by
-from expctl.config.callables import defined_by
-from expctl.config.source import Definition
-from expctl.config.values import FieldValues
+from expctl.config.checks.callables import defined_by
+from expctl.config.source.defaults import FieldValues
+from expctl.config.source.lookup import Definition
 
 ROOM = "expctl.algorithms."
 FILTERING, REPLAY = ROOM + "gfpo.GroupFiltering", ROOM + "replay.GroupReplay"

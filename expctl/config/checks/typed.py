@@ -2,7 +2,7 @@
 
 from expctl.base.experiment import Experiment
 from expctl.base.refusal import Refusal
-from expctl.config.combinations import Combination
+from expctl.config.checks.combinations import Combination
 
 # Field -> the field that it needs, the values with which it is read, and what to type. None: any value but false.
 NEEDS = {

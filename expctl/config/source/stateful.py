@@ -3,7 +3,7 @@
 import ast
 from collections.abc import Iterable, Iterator
 
-from expctl.config.source import Definition
+from expctl.config.source.lookup import Definition
 
 # Where an object is made, or given back what it remembered.
 NO_CALLS = {"__init__", "__new__", "__post_init__", "load_state_dict", "state_dict", "state"}

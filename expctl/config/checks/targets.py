@@ -9,9 +9,9 @@ from pathlib import Path
 
 from expctl.base.refusal import Refusal, set_by
 from expctl.base.suggest import nearest
-from expctl.config.fields import HYDRA_KEYS, check_value
-from expctl.config.modules import top
-from expctl.config.source import Definition, Missing, find, locate
+from expctl.config.checks.fields import HYDRA_KEYS, check_value
+from expctl.config.source.lookup import Definition, Missing, find, locate
+from expctl.config.source.modules import top
 
 ALLOWED = ("expctl", "trl", "transformers", "peft", "torch.optim", "datasets", "accelerate")
 # Parts of the allowed packages that start processes or run code that they fetched or unpickled.

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
-from expctl.config.syntax import Import, Names, read
+from expctl.config.source.syntax import Import, Names, read
 
 LONGEST_NAME = 200  # a file system refuses to look for longer ones
 

@@ -6,7 +6,7 @@ TRL annotates `loss_type: str` and lists the losses in the docstring; `scale_rew
 import ast
 import re
 
-from expctl.config.signature import Field
+from expctl.config.source.signature import Field
 
 _LIST = re.compile(r"(?:Supported|Possible) values are:?")
 

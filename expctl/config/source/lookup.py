@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from functools import cache, cached_property
 from pathlib import Path
 
-from expctl.config import signature
-from expctl.config.modules import Module, imported, top
-from expctl.config.syntax import Import, Names, names_of, opaque
+from expctl.config.source import signature
+from expctl.config.source.modules import Module, imported, top
+from expctl.config.source.syntax import Import, Names, names_of, opaque
 
 
 @dataclass(frozen=True, eq=False)

@@ -6,7 +6,7 @@ from expctl.base.experiment import Experiment
 from expctl.base.plain_data import mapping
 from expctl.base.refusal import Refusal, set_by
 from expctl.base.suggest import nearest
-from expctl.config.source import Definition, find
+from expctl.config.source.lookup import Definition, find
 from expctl.data.peek import columns_of
 
 # What every reward function is called with beside the columns of the data.

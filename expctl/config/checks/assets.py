@@ -6,10 +6,10 @@ from pathlib import Path
 from expctl import models
 from expctl.base.experiment import Experiment
 from expctl.base.refusal import Refusal, set_by
-from expctl.config.model import check_model_settings
-from expctl.config.reward_columns import check_reward_columns
-from expctl.config.rewards import check_rewards
-from expctl.config.source import find
+from expctl.config.checks.model import check_model_settings
+from expctl.config.checks.reward_columns import check_reward_columns
+from expctl.config.checks.rewards import check_rewards
+from expctl.config.source.lookup import find
 from expctl.data.check import check_dataset
 from expctl.models.files import check_files
 

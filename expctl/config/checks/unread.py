@@ -3,7 +3,7 @@
 from expctl.base.experiment import Experiment
 from expctl.base.plain_data import mapping
 from expctl.base.refusal import Refusal
-from expctl.config.combinations import Combination
+from expctl.config.checks.combinations import Combination
 
 OF_EVALUATIONS = ("per_device_eval_batch_size", "num_generations_eval", "eval_accumulation_steps", "eval_delay")
 OF_THE_BEST = ("metric_for_best_model", "greater_is_better")

@@ -4,7 +4,7 @@ from importlib.util import find_spec
 
 from expctl.base.experiment import Experiment
 from expctl.base.refusal import Refusal
-from expctl.config.combinations import Combination
+from expctl.config.checks.combinations import Combination
 
 NEEDS_MINIMUM = ("cosine_with_min_lr", "cosine_warmup_with_min_lr")
 NEEDS_EVALUATION = ("reduce_lr_on_plateau", "greedy")
