@@ -2,6 +2,7 @@
 
 import importlib.util
 import re
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +22,7 @@ def check_dataset(options: dict[str, Any]) -> None:
         options: the resolved `dataset` group: `_target_` and the loader's keywords.
 
     Raises:
-        FileNotFoundError, ValueError: the data are not there, or cannot be what the algorithm eats.
+        FileNotFoundError, ValueError: the data do not exist, or the algorithm cannot train on them.
     """
     check = _CHECKS.get(options.get("_target_", ""))
     if check:
@@ -50,11 +51,11 @@ def _file(path: str, key: str, options: dict[str, Any]) -> None:
 
 
 def _check_eval_size(path: str, eval_size: Any) -> None:
-    """Raise ValueError where a small file has not the rows to hold so many out."""
+    """Raise ValueError where a small file has too few rows to hold `eval_size` out."""
     try:
         rows = rows_of(Path(path).expanduser())
     except UNREADABLE:
-        return  # beyond the first rows, which were looked at: the worker says it with its row
+        return  # an error beyond the first rows, which are checked: the worker reports it with its row
     if rows is not None and isinstance(eval_size, int | float | None):
         size_held_out(rows, eval_size, where=f"dataset.path={path}")
 
@@ -75,7 +76,7 @@ def _gsm8k(options: dict[str, Any]) -> None:
 def _reasoning_gym(options: dict[str, Any]) -> None:
     check_kind(options["kind"], "reasoning_gym", ("prompts", "completions"))
     package = importlib.util.find_spec("reasoning_gym")
-    if package is None:
+    if package is None or package.origin is None:
         raise ValueError("dataset=reasoning_gym needs the package reasoning-gym: pip install 'expctl[reasoning_gym]'.")
     check_task(options.get("task", ""), _task_names(Path(package.origin).parent))
 
@@ -86,7 +87,7 @@ def _task_names(package: Path) -> list[str]:
     return sorted({name for source in sources for name in _REGISTERED.findall(source)})
 
 
-_CHECKS = {
+_CHECKS: dict[str, Callable[[dict[str, Any]], None]] = {
     "expctl.data.files.load": _files,
     "expctl.data.gsm8k.load": _gsm8k,
     "expctl.data.reasoning_gym.load": _reasoning_gym,

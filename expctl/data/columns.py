@@ -1,4 +1,4 @@
-"""What parent and worker both refuse of a dataset: a kind it has not, a column, a task. Torch-free."""
+"""What parent and worker both refuse of a dataset: an unsupported kind, column or task. Torch-free."""
 
 import difflib
 from typing import Any
@@ -15,7 +15,7 @@ MESSAGES = ("messages", "conversations")
 
 
 def check_kind(kind: str, dataset: str, supported: tuple[str, ...]) -> None:
-    """Raise ValueError where `dataset` cannot give what the algorithm eats."""
+    """Raise ValueError where `dataset` has no rows of the kind that the algorithm trains on."""
     if kind not in supported:
         raise ValueError(
             f"dataset {dataset} has no {kind!r}, which the algorithm needs; it has {', '.join(supported)}."
@@ -34,16 +34,16 @@ def check_task(task: str, names: list[str]) -> None:
 def sources(
     existing: list[str], first: dict[str, Any], *, kind: str, columns: dict[str, str], where: str
 ) -> dict[str, str]:
-    """Which column of the data each of ours is made of.
+    """TRL's column -> the column of the data that it is made of.
 
-    A column that is missing is left out where it follows from another: the prompt of preferences, which is what
-    `chosen` and `rejected` both begin with, and the completion that a conversation ends in.
+    A missing column is left out where it follows from another: the prompt of preferences, which is what `chosen` and
+    `rejected` both begin with, and the completion that a conversation ends in.
 
     Args:
         existing: names of the columns of the data.
         first: its first row.
         kind: key of `KINDS`.
-        columns: our name -> the data's name, for columns that have other names there.
+        columns: TRL's name -> the data's name, for columns that have other names there.
         where: the config key and its value, to begin the message with.
 
     Raises:
@@ -55,23 +55,23 @@ def sources(
     given = {name for name in KINDS[kind] if name in mapped or name in existing}
     if not given and len(conversations) == 1:
         mapped["prompt"] = conversations[0]
-    follows = _that_follows(kind, first, {name: name for name in existing} | mapped)
+    implied = _implied_column(kind, first, {name: name for name in existing} | mapped)
     made_of = {name: mapped.get(name, name) for name in (*KINDS[kind], *mapped)}
     for ours, theirs in list(made_of.items()):
         if theirs in existing:
             continue
-        if ours == follows and ours not in mapped:
+        if ours == implied and ours not in mapped:
             del made_of[ours]
             continue
         raise ValueError(_no_column(ours, theirs, existing, kind=kind, columns=columns, where=where))
     return made_of
 
 
-def _that_follows(kind: str, first: dict[str, Any], made_of: dict[str, str]) -> str | None:
-    """Our column that may be missing, since it follows from others."""
+def _implied_column(kind: str, first: dict[str, Any], made_of: dict[str, str]) -> str | None:
+    """TRL's column that may be missing, since it follows from others."""
     if kind != "completions" and {"chosen", "rejected"} <= made_of.keys():
         return "prompt"
-    if kind == "completions" and is_conversation(first.get(made_of.get("prompt"))):
+    if kind == "completions" and "prompt" in made_of and is_conversation(first.get(made_of["prompt"])):
         return "completion"
     return None
 

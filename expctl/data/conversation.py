@@ -1,9 +1,10 @@
 """Conversations and plain texts, as the model's tokenizer needs them."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from datasets import Dataset, IterableDataset, Value
+from transformers import PreTrainedTokenizerBase
 
 from expctl.data.turns import Turn, plain_turns
 
@@ -11,7 +12,7 @@ TEXT_COLUMNS = ("prompt", "completion", "chosen", "rejected")
 _ROLES = {"system": "System", "user": "User", "assistant": "Assistant"}
 
 
-def fit_to_tokenizer(dataset: Any, tokenizer) -> Any:
+def fit_to_tokenizer(dataset: Any, tokenizer: PreTrainedTokenizerBase) -> Any:
     """The dataset as this tokenizer can take it: conversations become plain text where it has no chat template.
 
     A base model then sees a transcript that ends where the assistant is to speak; completions begin with a space:
@@ -37,7 +38,7 @@ def fit_to_tokenizer(dataset: Any, tokenizer) -> Any:
     if isinstance(dataset, IterableDataset):
         return _streamed(dataset, tokenizer)
     if not isinstance(dataset, Dataset):
-        return dataset  # a loader's own class: its rows are the trainer's affair
+        return dataset  # a loader's own class, which the trainer has to read
     present = [name for name in TEXT_COLUMNS if name in dataset.column_names]
     conversational = [name for name in present if len(dataset) and isinstance(dataset[0][name], list)]
     if not conversational:
@@ -50,17 +51,19 @@ def fit_to_tokenizer(dataset: Any, tokenizer) -> Any:
     return dataset
 
 
-def _streamed(dataset: IterableDataset, tokenizer) -> IterableDataset:
+def _streamed(dataset: IterableDataset, tokenizer: PreTrainedTokenizerBase) -> IterableDataset:
     """The same for a stream, row by row as it comes; its first row tells the form of all."""
-    first = next(iter(dataset), {})
+    first: dict[str, Any] = next(iter(dataset), {})
     conversational = [name for name in TEXT_COLUMNS if isinstance(first.get(name), list)]
     if not conversational:
         return dataset
     has_template = tokenizer.chat_template is not None
 
     def rewrite(row: dict[str, Any], index: int) -> dict[str, Any]:
-        turns = {name: _turns_of(row[name], name, index + 1) for name in conversational}
-        return row | (turns if has_template else {name: _as_text(name, told) for name, told in turns.items()})
+        conversations = {name: _turns_of(row[name], name, index + 1) for name in conversational}
+        if has_template:
+            return row | conversations
+        return row | {name: _as_text(name, turns) for name, turns in conversations.items()}
 
     if has_template:
         _check_template(Dataset.from_list([rewrite(first, 0)]), conversational, tokenizer)
@@ -82,11 +85,11 @@ def _as_text(name: str, turns: list[Turn]) -> str:
     return prompt_text(turns) if name == "prompt" else completion_text(turns)
 
 
-def _rewritten(dataset: Dataset, columns: list[str], form) -> Dataset:
-    """The dataset with `form(column, plain turns)` in place of the conversations of `columns`."""
+def _rewritten(dataset: Dataset, columns: list[str], convert: Callable[[str, list[Turn]], Any]) -> Dataset:
+    """The dataset with `convert(column, plain turns)` in place of the conversations of `columns`."""
 
     def rewrite(row: dict[str, Any], index: int) -> dict[str, Any]:
-        return {name: form(name, _turns_of(row[name], name, index + 1)) for name in columns}
+        return {name: convert(name, _turns_of(row[name], name, index + 1)) for name in columns}
 
     # A column cannot change its type in place, so the old ones are taken out.
     rewritten = dataset.map(rewrite, with_indices=True, remove_columns=columns, keep_in_memory=True)
@@ -106,8 +109,8 @@ def _has_plain_turns(feature: Any) -> bool:
     return isinstance(turn, dict) and "from" not in turn and plain.items() <= turn.items()
 
 
-def _check_template(dataset: Dataset, columns: list[str], tokenizer) -> None:
-    """Take one conversation of every order of roles through the template: it depends on roles what one refuses."""
+def _check_template(dataset: Dataset, columns: list[str], tokenizer: PreTrainedTokenizerBase) -> None:
+    """Render one conversation of every order of roles: whether a template refuses one depends on its roles."""
     render = getattr(tokenizer, "apply_chat_template", None)
     if render is None:
         return

@@ -1,5 +1,6 @@
 """A dataset of the user's own: one file (JSONL, JSON, CSV, TSV, Parquet), its columns renamed to those TRL knows."""
 
+from functools import partial
 from pathlib import Path
 
 from datasets import Dataset
@@ -31,17 +32,17 @@ def load(
         eval_path: a file to evaluate on; without one, rows of `path` are held out.
         eval_size: how many of them: rows, or a fraction where it is below 1; None is a tenth, at most 64. With an
             `eval_path`, its first so many rows (None: all of them).
-        columns: our column -> the file's, e.g. `{"prompt": "question"}`.
+        columns: TRL's column -> the file's, e.g. `{"prompt": "question"}`.
         conversational: turn plain prompts and completions into turns of a conversation, for an instruct model.
 
     Raises:
         FileNotFoundError, ValueError: no such file, no row, a missing column, an empty cell, too few rows to hold out.
     """
-    given = {"kind": kind, "columns": dict(columns or {}), "conversational": conversational}
-    train = _prepared(path, "dataset.path", **given)
+    prepare = partial(_prepared, kind=kind, columns=dict(columns or {}), conversational=conversational)
+    train = prepare(path, "dataset.path")
     if eval_path is None:
         return hold_out(train, eval_size, seed, where=f"dataset.path={path}")
-    held_out = _prepared(eval_path, "dataset.eval_path", **given)
+    held_out = prepare(eval_path, "dataset.eval_path")
     if eval_size is not None:
         size = int(eval_size * len(held_out)) if eval_size < 1 else min(int(eval_size), len(held_out))
         held_out = held_out.select(range(max(1, size)))

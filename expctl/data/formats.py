@@ -7,11 +7,12 @@ import gzip
 import io
 import lzma
 import zlib
+from collections.abc import Callable
 from pathlib import Path
-from typing import BinaryIO, TextIO
+from typing import Any, BinaryIO, TextIO
 
 FORMATS = {".jsonl": "json", ".ndjson": "json", ".json": "json", ".csv": "csv", ".tsv": "csv", ".parquet": "parquet"}
-# What reading a file that is no such file may raise.
+# What reading a file of another format may raise.
 UNREADABLE = (ValueError, OSError, EOFError, zlib.error, lzma.LZMAError)
 _DETECTED_BYTES = 4  # enough for every byte order mark, and for the zeros of UTF-16 and UTF-32 without one
 _WIDE = {
@@ -80,12 +81,15 @@ def open_text(file: Path) -> TextIO:
 
 def open_bytes(file: Path) -> BinaryIO:
     """The file's content, unpacked."""
-    opener = _OPENERS.get(_compression(file))
-    return opener(file) if opener else file.open("rb")
+    compression = _compression(file)
+    if compression is None:
+        return file.open("rb")
+    unpacked: BinaryIO = _OPENERS[compression](file)
+    return unpacked
 
 
 def not_utf8(file: Path) -> str:
-    """Where the file is no UTF-8, in words: the line, the byte and what it may be instead."""
+    """A sentence on where the file is not UTF-8: the line, the byte and the likely encoding."""
     with open_bytes(file) as lines:
         for number, line in enumerate(lines, 1):
             try:
@@ -119,7 +123,13 @@ def _open_zstandard(file: Path) -> BinaryIO:
     return io.BufferedReader(pyarrow.input_stream(str(file), compression="zstd"))
 
 
-_OPENERS = {".gz": gzip.open, ".bz2": bz2.open, ".xz": lzma.open, ".zst": _open_zstandard}
+# Any: the classes of the standard library that these make have no common type.
+_OPENERS: dict[str, Callable[[Path], Any]] = {
+    ".gz": gzip.GzipFile,
+    ".bz2": bz2.BZ2File,
+    ".xz": lzma.LZMAFile,
+    ".zst": _open_zstandard,
+}
 
 
 def _compression(file: Path) -> str | None:

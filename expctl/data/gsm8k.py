@@ -1,6 +1,7 @@
 """GSM8K: 7473 grade-school word problems to train on and 1319 to test on (Cobbe et al., arXiv 2110.14168)."""
 
 import re
+from typing import Any
 
 import datasets
 from datasets import Dataset
@@ -12,7 +13,7 @@ from expctl.data.split import hold_out
 
 KINDS = ("prompts", "completions")
 _COLUMNS = ("question", "answer")
-_CALCULATOR = re.compile(r"<<.*?>>")  # notes such as <<48/2=24>>, meant for a calculator and not for a reader
+_CALCULATOR = re.compile(r"<<.*?>>")  # annotations such as <<48/2=24>>, meant for a calculator
 
 
 def load(
@@ -39,27 +40,27 @@ def load(
         ValueError: an unsupported kind, or files that are not GSM8K's.
     """
     check_kind(kind, "gsm8k", KINDS)
-    splits = _splits(path, eval_size, seed)
-    return tuple(
-        _format(_subset(table, size, seed), kind, instruction)
-        for table, size in zip(splits, (train_size, eval_size), strict=True)
+    train, test = _splits(path, eval_size, seed)
+    return (
+        _format(_subset(train, train_size, seed), kind, instruction),
+        _format(_subset(test, eval_size, seed), kind, instruction),
     )
 
 
 def _splits(path: str, eval_size: int | None, seed: int) -> tuple[Dataset, Dataset]:
-    place = find(path)
-    if place is None:
+    location = find(path)
+    if location is None:
         both = datasets.load_dataset(path, "main")
         return both["train"], both["test"]
-    if place.is_file():
-        table = _checked(read_file(place, key="dataset.path"), path)
+    if location.is_file():
+        table = _checked(read_file(location, key="dataset.path"), path)
         return hold_out(table, eval_size, seed, where=f"dataset.path={path}", prompt="question")
-    train, test = (_checked(read_file(split_file(place, name), key="dataset.path"), path) for name in SPLITS)
+    train, test = (_checked(read_file(split_file(location, name), key="dataset.path"), path) for name in SPLITS)
     return train, test
 
 
 def _checked(table: Dataset, path: str) -> Dataset:
-    """The table; raises ValueError where it is not GSM8K's, or has a row without a text."""
+    """Return the table. Raise ValueError where it is not GSM8K's, or has a row without a text."""
     if not set(_COLUMNS) <= set(table.column_names):
         raise ValueError(
             f"dataset.path={path} is not GSM8K: it has the columns {', '.join(table.column_names)}, and not "
@@ -79,13 +80,11 @@ def _subset(table: Dataset, size: int | None, seed: int) -> Dataset:
 
 
 def _format(table: Dataset, kind: str, instruction: str) -> Dataset:
-    def convert(row: dict) -> dict:
+    def convert(row: dict[str, Any]) -> dict[str, Any]:
         prompt = [{"role": "user", "content": f"{row['question']}\n{instruction}".strip()}]
         if kind == "completions":
-            return {
-                "prompt": prompt,
-                "completion": [{"role": "assistant", "content": _CALCULATOR.sub("", row["answer"])}],
-            }
+            solution = _CALCULATOR.sub("", row["answer"])
+            return {"prompt": prompt, "completion": [{"role": "assistant", "content": solution}]}
         return {"prompt": prompt, "answer": row["answer"].rpartition("####")[2].strip()}
 
     return table.map(convert, remove_columns=table.column_names, keep_in_memory=True)

@@ -18,13 +18,13 @@ def find(path: str = HUB_ID) -> Path | None:
     Raises:
         FileNotFoundError: no such path, a folder without these files, or no copy while the hub cannot be asked.
     """
-    place = Path(path).expanduser()
-    if place.is_file():
-        return place
-    if place.is_dir():
+    local = Path(path).expanduser()
+    if local.is_file():
+        return local
+    if local.is_dir():
         for split in SPLITS:
-            split_file(place, split)
-        return place
+            split_file(local, split)
+        return local
     snapshot = hub.cached_snapshot(path, repo_type="dataset")
     if snapshot and all(_files(snapshot / "main", split) for split in SPLITS):
         return snapshot / "main"
@@ -40,10 +40,10 @@ def find(path: str = HUB_ID) -> Path | None:
 
 def split_file(folder: Path, split: str) -> Path:
     """The data file of a split. Raises FileNotFoundError."""
-    found = _files(folder, split)
-    if not found:
+    files = _files(folder, split)
+    if not files:
         raise FileNotFoundError(f"dataset.path={folder}: no file {split}* in it ({', '.join(FORMATS)}).")
-    return found[0]
+    return files[0]
 
 
 def _files(folder: Path, split: str) -> list[Path]:

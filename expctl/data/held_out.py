@@ -1,4 +1,4 @@
-"""Which rows are held out for evaluation: the arithmetic that parent and worker share. Torch-free."""
+"""Which rows are held out for evaluation: one rule for parent and worker. Torch-free."""
 
 import json
 import random
@@ -32,25 +32,26 @@ def size_held_out(rows: int, eval_size: int | float | None, *, where: str) -> in
 
 
 def whole_prompts(prompts: Iterable[Any], size: int, seed: int) -> set[int] | None:
-    """The places of at most `size` rows, chosen by `seed` so that the rows of one prompt stay together.
+    """Indices of at most `size` rows, chosen by `seed` so that the rows of one prompt stay together.
 
-    The smallest prompt is held out where each has more rows than `size`. None where any `size` rows may be: each
-    row has a prompt of its own, or all have the same.
+    Where each prompt has more than `size` rows, that with the fewest is held out. None where any `size` rows may be:
+    each row has a prompt of its own, or all have the same.
     """
-    groups: dict[str, list[int]] = {}
-    rows = 0
-    for place, prompt in enumerate(prompts):
-        groups.setdefault(prompt_text_of(prompt), []).append(place)
-        rows += 1
-    if len(groups) in (1, rows):
+    rows_of_prompt: dict[str, list[int]] = {}
+    count = 0
+    for index, prompt in enumerate(prompts):
+        rows_of_prompt.setdefault(prompt_text_of(prompt), []).append(index)
+        count += 1
+    if len(rows_of_prompt) in (1, count):
         return None
-    shuffled = list(groups.values())
+    shuffled = list(rows_of_prompt.values())
     random.Random(seed).shuffle(shuffled)
     held_out: set[int] = set()
-    for places in shuffled:
-        if len(held_out) + len(places) <= size:
-            held_out.update(places)
-    return held_out or set(min(shuffled, key=len))
+    for indices in shuffled:
+        if len(held_out) + len(indices) <= size:
+            held_out.update(indices)
+    fewest: list[int] = min(shuffled, key=len)
+    return held_out or set(fewest)
 
 
 def prompt_text_of(prompt: Any) -> str:

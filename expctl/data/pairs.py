@@ -71,7 +71,9 @@ def _prompt_turns(prompt: str, completions: list[list[Turn]]) -> list[Turn]:
         return [{"role": "user", "content": prompt}]
     if len(completions) == 1:
         return last_turn_apart(completions[0])[0]
-    return shared_beginning(*completions)
+    shared = shared_beginning(*completions)
+    assert isinstance(shared, list)  # of conversations it is a conversation
+    return shared
 
 
 def _after(prompt: list[Turn], completion: list[Turn], name: str) -> list[Turn]:

@@ -32,15 +32,15 @@ def rows(file: Path) -> Iterator[tuple[int, Row]]:
 
 
 def header(file: Path) -> list[str]:
-    """The names that a file of columns (CSV, Parquet) has before its rows; empty where there is nothing."""
+    """The column names that a CSV or Parquet file begins with; empty for an empty file."""
     if format_of(file) == "parquet":
-        return _parquet(file).schema_arrow.names
+        return list(_parquet(file).schema_arrow.names)
     with open_text(file) as lines:
         return _header(next(_csv_records(file, lines), (1, []))[1])
 
 
 def first_rows(file: Path) -> Iterator[tuple[int, Row]]:
-    """As `rows`, for who stops after a few: of a large JSON list only the beginning is read."""
+    """As `rows`, for a caller that stops after a few: of a large JSON list only the beginning is read."""
     if ending(file) == ".json" and _is_list(file):
         with open_text(file) as lines:
             beginning = lines.read(_BEGINNING)
@@ -54,12 +54,12 @@ def first_rows(file: Path) -> Iterator[tuple[int, Row]]:
 
 def _whole_objects(beginning: str) -> Iterator[Row]:
     decoder = json.JSONDecoder(object_pairs_hook=_object)
-    place = beginning.index("[") + 1
+    position = beginning.index("[") + 1
     while True:
-        while beginning[place : place + 1] in (" ", "\t", "\r", "\n", ","):
-            place += 1
+        while beginning[position : position + 1] in (" ", "\t", "\r", "\n", ","):
+            position += 1
         try:
-            row, place = decoder.raw_decode(beginning, place)
+            row, position = decoder.raw_decode(beginning, position)
         except json.JSONDecodeError:
             return  # cut off
         yield _checked(row)
@@ -96,7 +96,7 @@ def _csv_records(file: Path, lines: TextIO) -> Iterator[tuple[int, list[str]]]:
 
 
 def _header(names: list[str]) -> list[str]:
-    """The names of the columns: commas at its end name none; a column without a name is called by its place."""
+    """The names of the columns. Commas at its end name none; a column without a name is named by its position."""
     names = list(names)
     while names and not names[-1]:
         names.pop()
@@ -105,7 +105,7 @@ def _header(names: list[str]) -> list[str]:
     twice = sorted({name for name in names if name and names.count(name) > 1})
     if twice:
         raise ValueError(f"it has two columns '{twice[0]}'; give one of them another name")
-    return [name or f"Unnamed: {place}" for place, name in enumerate(names)]
+    return [name or f"Unnamed: {position}" for position, name in enumerate(names)]
 
 
 def _cells(count: int) -> str:
@@ -134,8 +134,9 @@ def _decoded(text: str, line: int) -> Any:
     try:
         return json.loads(text, object_pairs_hook=_object)
     except json.JSONDecodeError as error:
-        cut = text[error.pos :][:40]
-        raise ValueError(f"line {line + error.lineno - 1} is no JSON: {error.msg} at {cut!r}. {_JSON_FORMS}") from error
+        rest = text[error.pos :][:40]
+        number = line + error.lineno - 1
+        raise ValueError(f"line {number} is no JSON: {error.msg} at {rest!r}. {_JSON_FORMS}") from error
     except RecursionError as error:
         raise ValueError(f"line {line} is nested too deep") from error
     except ValueError as error:
@@ -159,8 +160,8 @@ def _checked(row: Any) -> Row:
     return row
 
 
-def _parquet(file: Path):
-    # Not the standard library's (0.15 s), for the one format that needs it.
+def _parquet(file: Path) -> Any:
+    # Imported here (0.15 s), for the one format that needs it.
     import pyarrow.parquet
 
     return pyarrow.parquet.ParquetFile(file)

@@ -5,14 +5,17 @@ Rewards", arXiv 2505.24760.
 """
 
 import json
+from typing import Any
 
 import reasoning_gym
 from datasets import Dataset
 
 from expctl.data.columns import check_kind, check_task
+from expctl.data.turns import Turn
 
+Entry = dict[str, Any]  # a question, its answer and what the task's scorer needs
 KINDS = ("prompts", "completions")
-# A task draws with replacement; so many draws a question, then it has too few different ones.
+# A task draws with replacement: draws per wanted question, after which it has too few different ones.
 MOST_DRAWS_A_QUESTION = 4
 
 
@@ -25,7 +28,7 @@ def load(
     eval_size: int = 64,
     instruction: str = "Give the final answer between <answer> and </answer>.",
     examples: int = 0,
-    options: dict | None = None,
+    options: dict[str, Any] | None = None,
 ) -> tuple[Dataset, Dataset]:
     """Generate one task; no question of the evaluation set is in the training set.
 
@@ -56,12 +59,14 @@ def load(
             f"train_size + eval_size + examples is {wanted}. Ask for fewer, or make it harder (dataset.options)."
         )
     _check_scorer(task, generator, entries[0])
-    shown = [turn for entry in entries[:examples] for turn in (_question(entry, instruction), _solution(entry, task))]
-    rows = [_row(entry, task, kind, [*shown, _question(entry, instruction)]) for entry in entries[examples:]]
+    example_turns: list[Turn] = []
+    for entry in entries[:examples]:
+        example_turns += [_question(entry, instruction), _solution(entry, task)]
+    rows = [_row(entry, task, kind, [*example_turns, _question(entry, instruction)]) for entry in entries[examples:]]
     return Dataset.from_list(rows[eval_size:]), Dataset.from_list(rows[:eval_size])
 
 
-def _generator(task: str, seed: int, size: int, options: dict):
+def _generator(task: str, seed: int, size: int, options: dict[str, Any]) -> Any:
     check_task(task, sorted(reasoning_gym.factory.DATASETS))
     try:
         return reasoning_gym.create_dataset(task, seed=seed, size=size, **options)
@@ -72,9 +77,9 @@ def _generator(task: str, seed: int, size: int, options: dict):
         ) from error
 
 
-def _different(generator, wanted: int) -> list[dict]:
+def _different(generator: Any, wanted: int) -> list[Entry]:
     """The first `wanted` entries with different questions, or fewer where the task has no more."""
-    entries: dict[str, dict] = {}
+    entries: dict[str, Entry] = {}
     for index in range(len(generator)):
         entry = generator[index]
         entries.setdefault(entry["question"], entry)
@@ -83,24 +88,21 @@ def _different(generator, wanted: int) -> list[dict]:
     return list(entries.values())
 
 
-def _check_scorer(task: str, generator, entry: dict) -> None:
+def _check_scorer(task: str, generator: Any, entry: Entry) -> None:
     """A few tasks keep objects in their entries that a table cannot: their scorer would refuse every right answer."""
     answer = entry["answer"]
-    if answer is not None and generator.score_answer(answer, entry) != generator.score_answer(
-        answer, _through_json(entry)
-    ):
+    if answer is None:
+        return
+    stored = json.loads(json.dumps(entry, default=str))
+    if generator.score_answer(answer, entry) != generator.score_answer(answer, stored):
         raise ValueError(f"dataset.task={task} cannot be scored: its entries hold objects that a table cannot.")
 
 
-def _through_json(entry: dict) -> dict:
-    return json.loads(json.dumps(entry, default=str))
-
-
-def _question(entry: dict, instruction: str) -> dict:
+def _question(entry: Entry, instruction: str) -> Turn:
     return {"role": "user", "content": f"{entry['question'].strip()}\n{instruction}".strip()}
 
 
-def _solution(entry: dict, task: str) -> dict:
+def _solution(entry: Entry, task: str) -> Turn:
     if entry["answer"] is None:
         raise ValueError(
             f"dataset.task={task} knows no answers, only how to check them: it has no 'completions' and no examples "
@@ -109,7 +111,7 @@ def _solution(entry: dict, task: str) -> dict:
     return {"role": "assistant", "content": f"<answer>{entry['answer']}</answer>"}
 
 
-def _row(entry: dict, task: str, kind: str, prompt: list[dict]) -> dict:
+def _row(entry: Entry, task: str, kind: str, prompt: list[Turn]) -> dict[str, Any]:
     if kind == "completions":
         return {"prompt": prompt, "completion": [_solution(entry, task)]}
     return {"prompt": prompt, "answer": entry["answer"] or "", "task": task, "entry": json.dumps(entry, default=str)}

@@ -7,7 +7,7 @@ from typing import Any
 
 from expctl.data import pairs
 from expctl.data.columns import KINDS, MESSAGES
-from expctl.data.turns import check_text, is_blank, is_conversation, plain_turns
+from expctl.data.turns import Turn, check_text, is_blank, is_conversation, plain_turns
 
 Row = dict[str, Any]
 # A conversation that some program wrote into a cell of text, as JSON or as Python prints it.
@@ -36,7 +36,7 @@ class Shape:
 
     Args:
         kind: key of `KINDS`.
-        made_of: our column -> the file's, from `columns.sources`.
+        made_of: TRL's column -> the file's, from `columns.sources`.
         conversational: make turns of plain texts.
         repeated: every plain completion begins with the prompt, which is taken off it.
     """
@@ -111,14 +111,11 @@ class Shape:
 
     def _further(self, cells: Row) -> Row:
         """What reward functions may ask for, under our names; without what the texts were made of."""
-        taken = set(self.made_of.values())
-        left_out = _TRL_TEXTS if self.kind != "prompts" else ()
         mapped = {ours: cells.get(theirs) for ours, theirs in self.made_of.items() if ours not in KINDS[self.kind]}
-        return mapped | {
-            name: cell
-            for name, cell in cells.items()
-            if name not in taken and name not in left_out and name not in (*KINDS[self.kind], *mapped)
-        }
+        left_out = {*self.made_of.values(), *KINDS[self.kind], *mapped}
+        if self.kind != "prompts":
+            left_out |= set(_TRL_TEXTS)
+        return mapped | {name: cell for name, cell in cells.items() if name not in left_out}
 
 
 def shaped(rows: Iterable[tuple[int, Row]], shape: Shape, *, whole: bool = True) -> Iterator[Row]:
@@ -182,7 +179,7 @@ def _repeats_prompt(row: Row, kind: str) -> bool:
     return bool(completions) and pairs.begins_with(row["prompt"], completions)
 
 
-def _as_turns(name: str, cell: pairs.Cell) -> list[dict]:
+def _as_turns(name: str, cell: pairs.Cell) -> list[Turn]:
     if isinstance(cell, list):
         return cell
     return [{"role": "user" if name == "prompt" else "assistant", "content": cell}]
@@ -192,10 +189,12 @@ def _check_forms(row: Row, kind: str, forms: dict[str, type]) -> None:
     for name in KINDS[kind]:
         form = forms.setdefault(name, type(row[name]))
         if not isinstance(row[name], form):
-            words = {str: "a text", list: "a conversation"}
-            raise ValueError(
-                f"column '{name}' is {words[type(row[name])]}, and {words[form]} in the rows before: {row[name]!r:.60}"
-            )
+            now, before = _form_name(type(row[name])), _form_name(form)
+            raise ValueError(f"column '{name}' is {now}, and {before} in the rows before: {row[name]!r:.60}")
+
+
+def _form_name(form: type) -> str:
+    return "a text" if form is str else "a conversation"
 
 
 def _which(numbers: list[int], total: int, whole: bool) -> str:

@@ -33,7 +33,7 @@ def is_blank(cell: str | list[Turn]) -> bool:
 
 
 def check_text(text: str) -> str:
-    """`text`; raises ValueError where it is none: half of a surrogate pair, which JSON can spell, has no encoding."""
+    """Return `text`. Raise ValueError for half a surrogate pair, which JSON can spell and UTF-8 cannot encode."""
     try:
         text.encode("utf-8")
     except UnicodeEncodeError as error:
@@ -62,7 +62,13 @@ def _text(parts: Any) -> str:
 
 
 def _text_part(part: Any) -> str:
-    if not isinstance(part, dict) or part.get("type", "text") != "text" or not isinstance(part.get("text"), str):
-        kind = part.get("type") if isinstance(part, dict) else type(part).__name__
-        raise ValueError(f"a turn's content has a part of type {kind!r}: {part!r:.60}; only texts are read")
-    return part["text"]
+    if not isinstance(part, dict):
+        raise ValueError(_not_text(type(part).__name__, part))
+    text = part.get("text")
+    if part.get("type", "text") != "text" or not isinstance(text, str):
+        raise ValueError(_not_text(part.get("type"), part))
+    return text
+
+
+def _not_text(kind: object, part: object) -> str:
+    return f"a turn's content has a part of type {kind!r}: {part!r:.60}; only texts are read"

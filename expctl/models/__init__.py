@@ -1,12 +1,17 @@
 """Models: where they are (`resolve`, torch-free, for the parent) and how they are loaded (`load`, in the worker)."""
 
+from typing import TYPE_CHECKING, Any
+
 from expctl.models.locations import EMBEDDED_PREFIX, SMOLLM2_FOLDER, Location, resolve
+
+if TYPE_CHECKING:
+    from expctl.models.loading import load
 
 __all__ = ["EMBEDDED_PREFIX", "SMOLLM2_FOLDER", "Location", "load", "resolve"]
 
 
-def __getattr__(name: str):
-    # The parent imports this package to resolve a path; torch may be imported only when somebody loads.
+def __getattr__(name: str) -> Any:
+    # The parent imports this package to resolve a path; torch is imported only when a model is loaded.
     if name == "load":
         from expctl.models.loading import load
 

@@ -1,6 +1,7 @@
 """Load a causal language model and its tokenizer, ready for training and for generation."""
 
 import logging
+from typing import Any
 
 import torch
 from peft import PeftModel
@@ -19,7 +20,7 @@ DTYPES = {
 
 
 def load(
-    path: str, *, dtype: str = "float32", attn_implementation: str | None = None, **kwargs
+    path: str, *, dtype: str = "float32", attn_implementation: str | None = None, **kwargs: Any
 ) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
     """Load a model and its tokenizer.
 
