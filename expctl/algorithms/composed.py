@@ -10,8 +10,11 @@ their credit, and a group is wasted when those that were *kept* have no variance
 """
 
 from dataclasses import dataclass
+from typing import Any
 
-from trl import GRPOTrainer
+from transformers import PreTrainedModel
+from trl import GRPOConfig, GRPOTrainer
+from trl.trainer.grpo_trainer import RewardFunc
 
 from expctl.algorithms.bema_for_ref_model import BEMATrainerMixin
 from expctl.algorithms.gfpo import GFPOConfig, GroupFiltering
@@ -53,6 +56,13 @@ class ComposedTrainer(
         callbacks: with a `BEMACallback` the reference model may move (see `bema_for_ref_model`).
     """
 
-    def __init__(self, model, reward_funcs=None, args=None, *positional, **keywords):
+    def __init__(
+        self,
+        model: str | PreTrainedModel,
+        reward_funcs: RewardFunc | list[RewardFunc] | None = None,
+        args: GRPOConfig | None = None,
+        *positional: Any,
+        **keywords: Any,
+    ):
         args = ComposedConfig() if args is None else args
         super().__init__(model, reward_funcs, args, *positional, **keywords)

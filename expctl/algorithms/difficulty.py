@@ -7,10 +7,11 @@ completions, easy ones fewer: what is easy can be shortened, what is hard needs 
 import math
 from collections.abc import Sequence
 from types import SimpleNamespace
+from typing import Any
 
 from fastdigest import TDigest
 
-from expctl.algorithms.filters import GroupFilter, GroupScores, resolve_scorer
+from expctl.algorithms.filters import GroupFilter, Groups, GroupScores, resolve_scorer
 from expctl.algorithms.limits import check_quartiles
 
 
@@ -54,7 +55,7 @@ class AdaptiveDifficulty:
         self.steps = 0
         self.digest = TDigest(max_centroids)
 
-    def __call__(self, group_completions, group_rewards, **kwargs) -> GroupScores:
+    def __call__(self, group_completions: Groups, group_rewards: GroupScores, **kwargs: Any) -> GroupScores:
         return self.filter(group_completions, group_rewards, **kwargs)
 
     def check(self, num_generations: int) -> None:
@@ -77,10 +78,10 @@ class AdaptiveDifficulty:
         """0 (very hard) to 3 (easy): the quarter of all prompts seen that a mean reward falls into."""
         return min(int(4 * mid_rank(self.digest, mean_reward)), 3)
 
-    def state_dict(self) -> dict:
+    def state_dict(self) -> dict[str, Any]:
         return {"steps": self.steps, "digest": self.digest.to_dict()}
 
-    def load_state_dict(self, state: dict) -> None:
+    def load_state_dict(self, state: dict[str, Any]) -> None:
         self.steps = state["steps"]
         self.digest = TDigest.from_dict(state["digest"])
 

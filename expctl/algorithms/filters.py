@@ -24,11 +24,13 @@ import logging
 import math
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 logger = logging.getLogger(__name__)
 
 MEMORY_FILE = "gfpo_state.json"
 
+Groups = Sequence[Sequence[Any]]  # completions by group: strings or conversations
 GroupScores = list[list[float]]
 GroupFilter = Callable[..., GroupScores]
 
@@ -39,7 +41,14 @@ class Shortest:
     It never penalises a long wrong answer, which is simply not kept; the paper leaves those to the KL term.
     """
 
-    def __call__(self, group_completions, group_rewards, *, group_completion_lengths, **kwargs) -> GroupScores:
+    def __call__(
+        self,
+        group_completions: Groups,
+        group_rewards: GroupScores,
+        *,
+        group_completion_lengths: Sequence[Sequence[int]],
+        **kwargs: Any,
+    ) -> GroupScores:
         return [[-float(length) for length in lengths] for lengths in group_completion_lengths]
 
 
@@ -66,7 +75,13 @@ class TokenEfficiency:
         self.keep_contrast = keep_contrast
 
     def __call__(
-        self, group_completions, group_rewards, *, group_completion_lengths, num_remains, **kwargs
+        self,
+        group_completions: Groups,
+        group_rewards: GroupScores,
+        *,
+        group_completion_lengths: Sequence[Sequence[int]],
+        num_remains: Sequence[int],
+        **kwargs: Any,
     ) -> GroupScores:
         scores = [
             [(reward + self.offset) / max(length, 1) for reward, length in zip(rewards, lengths, strict=True)]
@@ -81,7 +96,9 @@ class KeepContrast:
     def __init__(self, filter: "str | GroupFilter" = "shortest"):
         self.filter = resolve_scorer(filter, "KeepContrast")
 
-    def __call__(self, group_completions, group_rewards, *, num_remains, **kwargs) -> GroupScores:
+    def __call__(
+        self, group_completions: Groups, group_rewards: GroupScores, *, num_remains: Sequence[int], **kwargs: Any
+    ) -> GroupScores:
         scores = self.filter(group_completions, group_rewards, num_remains=num_remains, **kwargs)
         return keep_contrast(scores, group_rewards, num_remains)
 
@@ -105,7 +122,7 @@ class WeightedFilters:
         if len(self.weights) != len(self.filters):
             raise ValueError(f"WeightedFilters got {len(self.filters)} filters but {len(self.weights)} weights")
 
-    def __call__(self, group_completions, group_rewards, **kwargs) -> GroupScores:
+    def __call__(self, group_completions: Groups, group_rewards: GroupScores, **kwargs: Any) -> GroupScores:
         total = [[0.0] * len(rewards) for rewards in group_rewards]
         for filter, weight in zip(self.filters, self.weights, strict=True):
             for sums, scores in zip(total, filter(group_completions, group_rewards, **kwargs), strict=True):
@@ -121,7 +138,7 @@ def best(scores: Sequence[float], rewards: Sequence[float], k: int) -> list[int]
     after all that were scored, one without a score (NaN) after all that have one.
     """
 
-    def order(i):
+    def order(i: int) -> tuple[float, ...]:
         return math.isnan(rewards[i]), math.isnan(scores[i]), -scores[i], i
 
     # NaN as a sort key would make the order depend on the algorithm: blank it, its flag has already decided
@@ -151,12 +168,12 @@ def resolve_filter(filter: "str | GroupFilter") -> GroupFilter:
     Raises:
         ValueError: for a name that is not known, a path that leads nowhere, or something that cannot be called.
     """
-    found = _import_filter(filter) if isinstance(filter, str) else filter
-    if isinstance(found, type):
-        found = found()
-    if not callable(found):
-        raise ValueError(f"a group filter must be callable, but {filter!r} is {type(found).__name__}")
-    return found
+    resolved: object = _import_filter(filter) if isinstance(filter, str) else filter
+    if isinstance(resolved, type):
+        resolved = resolved()
+    if not callable(resolved):
+        raise ValueError(f"a group filter must be callable, but {filter!r} is {type(resolved).__name__}")
+    return resolved
 
 
 def resolve_scorer(filter: "str | GroupFilter", around: str) -> GroupFilter:
@@ -165,21 +182,21 @@ def resolve_scorer(filter: "str | GroupFilter", around: str) -> GroupFilter:
     Raises:
         ValueError: as `resolve_filter`, and if the filter decides k itself.
     """
-    found = resolve_filter(filter)
-    if hasattr(found, "remains"):
-        inner = type(found).__name__
+    scorer = resolve_filter(filter)
+    if hasattr(scorer, "remains"):
+        inner = type(scorer).__name__
         raise ValueError(f"{inner} decides how many are kept, so it must be outermost: put {around} inside of {inner}.")
-    return found
+    return scorer
 
 
-def memories(filter: GroupFilter) -> list:
+def memories(filter: GroupFilter | None) -> list[Any]:
     """The filter and those inside of it (`filter`, `filters`) that have a memory to be saved, in a fixed order."""
     inner = getattr(filter, "filters", None) or [getattr(filter, "filter", None)]
     own = [filter] if hasattr(filter, "load_state_dict") else []
     return own + [memory for part in inner if part is not None for memory in memories(part)]
 
 
-def save_memory(filter: GroupFilter, folder: str) -> None:
+def save_memory(filter: GroupFilter | None, folder: str) -> None:
     """Write what the filter remembers, if it does, to the checkpoint folder: one JSON file, complete or absent."""
     states = [memory.state_dict() for memory in memories(filter)]
     if states:
@@ -189,7 +206,7 @@ def save_memory(filter: GroupFilter, folder: str) -> None:
         file.with_suffix(".part").replace(file)
 
 
-def load_memory(filter: GroupFilter, folder: str) -> None:
+def load_memory(filter: GroupFilter | None, folder: str) -> None:
     """Give the filter back what `save_memory` wrote; without the file, warn that it starts anew."""
     file = Path(folder) / MEMORY_FILE
     if memories(filter) and not file.exists():
@@ -201,7 +218,7 @@ def load_memory(filter: GroupFilter, folder: str) -> None:
             memory.load_state_dict(state)
 
 
-def _import_filter(name: str) -> GroupFilter:
+def _import_filter(name: str) -> object:
     path = NAMED_FILTERS.get(name, name)
     module_name, _, attribute = path.rpartition(".")
     if not module_name:
@@ -212,7 +229,8 @@ def _import_filter(name: str) -> GroupFilter:
             "or give the dotted path of your own, such as my_package.my_filter."
         )
     try:
-        return getattr(importlib.import_module(module_name), attribute)
+        imported: object = getattr(importlib.import_module(module_name), attribute)
+        return imported
     except (ImportError, AttributeError) as error:
         raise ValueError(f"the group filter {name!r} cannot be imported: {error}") from error
 

@@ -21,12 +21,15 @@ What happens to the rejected completions is `GFPOConfig.filtered`:
 """
 
 from dataclasses import dataclass, field
+from typing import Any
 
 import torch
+from transformers import PreTrainedModel
 from trl import GRPOConfig, GRPOTrainer
+from trl.trainer.grpo_trainer import RewardFunc
 
-from expctl.algorithms.filters import NAMED_FILTERS, load_memory, resolve_filter, save_memory
-from expctl.algorithms.gfpo_rows import score_rows, share_rows
+from expctl.algorithms.filters import NAMED_FILTERS, GroupFilter, load_memory, resolve_filter, save_memory
+from expctl.algorithms.gfpo_rows import Scores, score_rows, share_rows
 from expctl.algorithms.gfpo_selection import (
     Selection,
     kept_metrics,
@@ -37,6 +40,8 @@ from expctl.algorithms.gfpo_selection import (
 )
 from expctl.algorithms.limits import FILTERED, check_group_filter, check_kept
 from expctl.algorithms.rollout_checkpoint import RolloutCheckpoint, checkpoint_folder
+from expctl.algorithms.rows import Batch
+from expctl.algorithms.trainer_hooks import GRPOMixin
 
 ROW_MEAN_LOSSES = ("grpo", "sapo", "dr_grpo", "luspo")
 
@@ -64,12 +69,12 @@ class GFPOConfig(GRPOConfig):
         },
     )
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         super().__post_init__()
         check_kept(self)
 
 
-class GroupFiltering:
+class GroupFiltering(GRPOMixin):
     """Filters every sampled group, in front of `GRPOTrainer` or of another mixin that ends in it.
 
     Only training is filtered; evaluation scores every completion, whatever `num_generations_eval` is. The batch that
@@ -77,13 +82,23 @@ class GroupFiltering:
     row among the sampled completions of all ranks (its group is `sample_index // num_generations`), -1 for a filler.
     """
 
-    def __init__(self, model, reward_funcs=None, args=None, *rest, group_filter_func=None, **kwargs):
+    args: GFPOConfig
+
+    def __init__(
+        self,
+        model: str | PreTrainedModel,
+        reward_funcs: RewardFunc | list[RewardFunc] | None = None,
+        args: GRPOConfig | None = None,
+        *positional: Any,
+        group_filter_func: str | GroupFilter | None = None,
+        **keywords: Any,
+    ):
         self.group_filter = None if group_filter_func is None else resolve_filter(group_filter_func)
         check_group_filter(args, self.group_filter, NAMED_FILTERS)
-        self._sampled_inputs: list[dict] | None = None
-        self._rewards_per_func: torch.Tensor | None = None
+        self._sampled_inputs: list[dict[str, Any]] | None = None
+        self._rewards_per_func = torch.empty(0)
         self._selection: Selection | None = None
-        super().__init__(model, reward_funcs, args, *rest, **kwargs)
+        super().__init__(model, reward_funcs, args, *positional, **keywords)
 
     @property
     def filters_groups(self) -> bool:
@@ -91,19 +106,21 @@ class GroupFiltering:
         k = getattr(self.args, "num_remains_in_group", None)
         return hasattr(self.group_filter, "remains") or (k is not None and k < self.num_generations)
 
-    def _generate_and_score_completions(self, inputs):
+    def _generate_and_score_completions(self, inputs: list[dict[str, Any]]) -> Batch:
         if not (self.model.training and self.filters_groups):
-            return super()._generate_and_score_completions(inputs)
+            unfiltered: Batch = super()._generate_and_score_completions(inputs)
+            return unfiltered
         self._sampled_inputs = inputs
         try:
             batch = super()._generate_and_score_completions(inputs)
-            self._report()
-            return self._without_rejected(batch) if self.args.filtered == "drop" else batch
+            assert self._selection is not None  # made by `_generate`
+            self._report(self._selection)
+            return self._without_rejected(batch, self._selection) if self.args.filtered == "drop" else batch
         finally:
             self._sampled_inputs = self._selection = None
 
-    def _generate(self, prompts):
-        generated = super()._generate(prompts)
+    def _generate(self, prompts: list[Any]) -> tuple[Any, ...]:
+        generated: tuple[Any, ...] = super()._generate(prompts)
         kept = [True] * len(prompts)
         if self._sampled_inputs is not None:
             # Scored here, before upstream computes any log-probability, so that only kept completions need them.
@@ -117,32 +134,46 @@ class GroupFiltering:
             self._log_completion_extra("kept", kept)
         return generated
 
-    def _calculate_rewards(self, inputs, prompts, completions, completion_ids_list):
+    def _calculate_rewards(
+        self,
+        inputs: list[dict[str, Any]],
+        prompts: list[Any],
+        completions: list[Any],
+        completion_ids_list: list[list[int]],
+    ) -> torch.Tensor:
         if self._selection is not None:  # upstream's own call, once the completions were filtered
             return self._rewards_per_func.masked_fill(~self._selection.kept.unsqueeze(1), torch.nan)
         self._rewards_per_func = super()._calculate_rewards(inputs, prompts, completions, completion_ids_list)
         return self._rewards_per_func
 
     def _get_per_token_logps_and_entropies(
-        self, model, input_ids, attention_mask, logits_to_keep, batch_size=None, **kwargs
-    ):
+        self,
+        model: torch.nn.Module,
+        input_ids: torch.Tensor,
+        attention_mask: torch.Tensor,
+        logits_to_keep: int,
+        batch_size: int | None = None,
+        **kwargs: Any,
+    ) -> Scores:
         score = super()._get_per_token_logps_and_entropies
         if self._selection is None or self.args.filtered != "drop":
-            return score(model, input_ids, attention_mask, logits_to_keep, batch_size, **kwargs)
+            scores: Scores = score(model, input_ids, attention_mask, logits_to_keep, batch_size, **kwargs)
+            return scores
         indices = self._selection.to_score(self.accelerator)
         multiple = self.pad_to_multiple_of
         return score_rows(
             score, indices, model, input_ids, attention_mask, logits_to_keep, batch_size, multiple, **kwargs
         )
 
-    def _without_rejected(self, batch: dict) -> dict:
+    def _without_rejected(self, batch: Batch, selection: Selection) -> Batch:
         """Only the kept rows, an equal number on every rank and in every micro-batch, normalised over themselves."""
+        assert self.args.steps_per_generation is not None  # GRPOConfig fills it in
         rows = len(batch["prompt_ids"])
         first = self.accelerator.process_index * rows
         batch["sample_index"] = torch.arange(first, first + rows, device=self.accelerator.device)
         batch, rows_per_kept = share_rows(
             batch,
-            self._selection.kept,
+            selection.kept,
             accelerator=self.accelerator,
             micro_batches=self.args.steps_per_generation,
             pad_token_id=self._tokenizer.pad_token_id,
@@ -158,36 +189,37 @@ class GroupFiltering:
                 self._metrics["train"][f"sampling/importance_sampling_ratio/{name}"][-1:] = [value]
         return batch
 
-    def compute_loss(self, model, inputs, *args, **kwargs):
+    def compute_loss(self, model: torch.nn.Module, inputs: Batch, *args: Any, **kwargs: Any) -> torch.Tensor:
         # These losses average over rows. Fillers must not dilute the average: the advantages were scaled when the
         # rows were shared out, the KL term is scaled here, and the entropy bonus, a mean over tokens, needs nothing.
         beta = self.beta
         self.beta = beta * float(inputs.get("rows_per_kept", 1.0))
         try:
-            return super().compute_loss(model, inputs, *args, **kwargs)
+            loss: torch.Tensor = super().compute_loss(model, inputs, *args, **kwargs)
+            return loss
         finally:
             self.beta = beta
 
-    def _report(self):
+    def _report(self, selection: Selection) -> None:
         """Log sampled against kept, and give the stock reward metrics and logs back the rewards of all completions."""
         metrics = self._metrics["train"]
-        for name, value in kept_metrics(self._selection, self.reward_weights).items():
+        for name, value in kept_metrics(selection, self.reward_weights).items():
             metrics[name].append(value)
-        for name, value in sampled_metrics(self._selection, self.reward_func_names, self.reward_weights).items():
+        for name, value in sampled_metrics(selection, self.reward_func_names, self.reward_weights).items():
             metrics[name][-1:] = [value]
-        for name, rewards in zip(self.reward_func_names, self._selection.rewards_per_func.T.tolist(), strict=True):
+        for name, rewards in zip(self.reward_func_names, selection.rewards_per_func.T.tolist(), strict=True):
             logged = self._logs["rewards"][name]
             for _ in rewards:
                 logged.pop()
             logged.extend(rewards)
 
-    def _save_checkpoint(self, model, trial):
+    def _save_checkpoint(self, model: torch.nn.Module, trial: Any) -> None:
         if self.args.should_save:
             # Before the rest: the trainer's own state comes last, so a checkpoint that has it has this too.
             save_memory(self.group_filter, checkpoint_folder(self, trial))
         super()._save_checkpoint(model, trial)
 
-    def _load_optimizer_and_scheduler(self, checkpoint):
+    def _load_optimizer_and_scheduler(self, checkpoint: str | None) -> None:
         super()._load_optimizer_and_scheduler(checkpoint)
         if checkpoint is not None:
             load_memory(self.group_filter, checkpoint)

@@ -1,12 +1,17 @@
 """The kept completions' way through the model, and over ranks and micro-batches."""
 
+from collections.abc import Callable
+from typing import Any
+
 import torch
+from accelerate import Accelerator
 from accelerate.utils import gather_object
 
 from expctl.algorithms.rows import (
     COMPLETION_FIELDS,
     ROW_OR_TOKEN_FIELDS,
     SEQUENCE_FIELDS,
+    Batch,
     Row,
     pack,
     round_up,
@@ -15,8 +20,21 @@ from expctl.algorithms.rows import (
     unpack,
 )
 
+# Log-probabilities `(B, T)`, entropies `(B, T)` where asked for, and the loss of a mixture of experts' router.
+Scores = tuple[torch.Tensor, torch.Tensor | None, torch.Tensor | None]
 
-def score_rows(score, indices, model, input_ids, attention_mask, logits_to_keep, batch_size, multiple, **kwargs):
+
+def score_rows(
+    score: Callable[..., Scores],
+    indices: list[int],
+    model: torch.nn.Module,
+    input_ids: torch.Tensor,
+    attention_mask: torch.Tensor,
+    logits_to_keep: int,
+    batch_size: int | None,
+    multiple: int | None,
+    **kwargs: Any,
+) -> Scores:
     """`score`, a `_get_per_token_logps_and_entropies`, on the rows `indices` alone, cut to their longest completion.
 
     Returns:
@@ -31,7 +49,7 @@ def score_rows(score, indices, model, input_ids, attention_mask, logits_to_keep,
             rows[key] = rows[key][:, : input_ids.size(1) - logits_to_keep + width]
     logps, entropies, aux_loss = score(model, logits_to_keep=width, batch_size=batch_size, **rows)
 
-    def spread(values):
+    def spread(values: torch.Tensor) -> torch.Tensor:
         full = values.new_full((input_ids.size(0), logits_to_keep), torch.nan)
         full[indices] = torch.nn.functional.pad(values, (0, logits_to_keep - width))
         return full
@@ -39,7 +57,15 @@ def score_rows(score, indices, model, input_ids, attention_mask, logits_to_keep,
     return spread(logps), None if entropies is None else spread(entropies), aux_loss
 
 
-def share_rows(batch: dict, kept: torch.Tensor, *, accelerator, micro_batches: int, **padding) -> tuple[dict, float]:
+def share_rows(
+    batch: Batch,
+    kept: torch.Tensor,
+    *,
+    accelerator: Accelerator,
+    micro_batches: int,
+    pad_token_id: int,
+    pad_to_multiple_of: int | None = None,
+) -> tuple[Batch, float]:
     """The rank's share of the kept rows, and how many rows there are for one that is kept.
 
     Upstream cuts a rank's rows into micro-batches and silently drops the remainder, and every rank must bring the same
@@ -52,7 +78,8 @@ def share_rows(batch: dict, kept: torch.Tensor, *, accelerator, micro_batches: i
         kept: `(N,)` bool over the rows of all ranks.
         accelerator: for its rank, its number of processes and its device.
         micro_batches: the number of parts the rank's rows will be cut into.
-        padding: `pad_token_id` and `pad_to_multiple_of`, as in `pack`.
+        pad_token_id: as in `pack`.
+        pad_to_multiple_of: as in `pack`.
 
     Returns:
         The batch, a multiple of `micro_batches` rows, the same number on every rank; and the ratio of all its rows
@@ -66,12 +93,12 @@ def share_rows(batch: dict, kept: torch.Tensor, *, accelerator, micro_batches: i
     mine = kept.view(world_size, -1)[rank].nonzero().flatten().tolist()
 
     if counts == [rows_per_rank] * world_size:
-        return trim(select_rows(batch, mine), padding["pad_to_multiple_of"]), 1.0
+        return trim(select_rows(batch, mine), pad_to_multiple_of), 1.0
 
     rows = unpack(batch)
     shared = _exchange([rows[i] for i in mine], counts, shares, rank)
     shared += [_filler(rows[0])] * (rows_per_rank - len(shared))
-    packed = pack(shared, device=accelerator.device, **padding)
+    packed = pack(shared, pad_token_id=pad_token_id, device=accelerator.device, pad_to_multiple_of=pad_to_multiple_of)
     # what belongs to the whole batch is no part of a row
     return {**batch, **packed}, rows_per_rank * world_size / total
 
@@ -101,5 +128,5 @@ def _filler(row: Row) -> Row:
     return filler
 
 
-def _first_token(key, value):
+def _first_token(key: str, value: torch.Tensor | Any) -> torch.Tensor | Any:
     return value[:1] if key in COMPLETION_FIELDS or (key in ROW_OR_TOKEN_FIELDS and value.ndim == 1) else value

@@ -6,13 +6,22 @@ Everything here works on the *gathered* batch: the `N` completions of all ranks 
 
 import inspect
 import math
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import torch
+from accelerate import Accelerator
 from accelerate.utils import broadcast, gather_object
 from trl.trainer.utils import nanstd
 
-from expctl.algorithms.filters import best
+from expctl.algorithms.filters import GroupFilter, GroupScores, best
+from expctl.algorithms.rows import Batch
+
+if TYPE_CHECKING:
+    from expctl.algorithms.gfpo import GroupFiltering
+
+T = TypeVar("T")
 
 
 @dataclass
@@ -31,11 +40,11 @@ class Selection:
     lengths: torch.Tensor
     num_generations: int
 
-    def of_rank(self, accelerator) -> torch.Tensor:
+    def of_rank(self, accelerator: Accelerator) -> torch.Tensor:
         """`(B,)` bool: which of the rank's own rows are kept."""
         return self.kept.view(accelerator.num_processes, -1)[accelerator.process_index]
 
-    def to_score(self, accelerator) -> list[int]:
+    def to_score(self, accelerator: Accelerator) -> list[int]:
         """The rank's rows that go through the model: the kept ones, and rejected ones up to the largest rank's count.
 
         Every rank has to make the same number of forward passes, or sharded models (FSDP, ZeRO-3) wait forever.
@@ -46,35 +55,54 @@ class Selection:
         return sorted(kept.nonzero().flatten().tolist() + rejected[: most - int(kept.sum())])
 
 
-def select(trainer, inputs, prompts, completions, completion_ids, lengths, rewards_per_func) -> Selection:
+def select(
+    trainer: "GroupFiltering",
+    inputs: list[dict[str, Any]],
+    prompts: list[Any],
+    completions: list[Any],
+    completion_ids: list[list[int]],
+    lengths: list[int],
+    rewards_per_func: torch.Tensor,
+) -> Selection:
     """Gather what the group filter wants to see, let it score, and keep the best of every group.
 
     Every rank runs the filter on all groups in the same order, so that a filter with a memory stays the same
     everywhere; the choice of rank 0 counts, so that one that rolls dice cannot tear the ranks apart.
     """
-    rows = [
-        {"prompt": prompt, "completion": completion, "completion_ids": ids, "completion_lengths": length, **columns}
-        for prompt, completion, ids, length, columns in zip(
-            prompts, completions, completion_ids, lengths, map(_columns, inputs), strict=True
-        )
-    ]
-    rows = gather_object(rows)
-    rewards = weighted_rewards(rewards_per_func, trainer.reward_weights)
-    kept = choose(
+    rows = gather_object(
+        [
+            {"prompt": prompt, "completion": completion, "completion_ids": ids, "completion_lengths": length, **columns}
+            for prompt, completion, ids, length, columns in zip(
+                prompts, completions, completion_ids, lengths, map(_columns, inputs), strict=True
+            )
+        ]
+    )
+    assert trainer.group_filter is not None  # the constructor refuses a k below G without a filter
+    chosen = choose(
         trainer.group_filter,
         rows,
-        rewards.tolist(),
+        weighted_rewards(rewards_per_func, trainer.reward_weights).tolist(),
         {name: rewards_per_func[:, i].tolist() for i, name in enumerate(trainer.reward_func_names)},
         trainer.num_generations,
-        getattr(trainer.args, "num_remains_in_group", None),
+        trainer.args.num_remains_in_group,
     )
     device = trainer.accelerator.device
-    kept = broadcast(torch.tensor(kept, dtype=torch.uint8, device=device)).bool()
-    lengths = torch.tensor([row["completion_lengths"] for row in rows], dtype=torch.float32, device=device)
-    return Selection(kept, rewards_per_func, lengths, trainer.num_generations)
+    return Selection(
+        kept=broadcast(torch.tensor(chosen, dtype=torch.uint8, device=device)).bool(),
+        rewards_per_func=rewards_per_func,
+        lengths=torch.tensor([row["completion_lengths"] for row in rows], dtype=torch.float32, device=device),
+        num_generations=trainer.num_generations,
+    )
 
 
-def choose(group_filter, rows, rewards, rewards_per_func, num_generations, num_remains) -> list[bool]:
+def choose(
+    group_filter: GroupFilter,
+    rows: list[dict[str, Any]],
+    rewards: list[float],
+    rewards_per_func: dict[str, list[float]],
+    num_generations: int,
+    num_remains: int | None,
+) -> list[bool]:
     """Whether each of the `N` completions is kept.
 
     Args:
@@ -90,34 +118,36 @@ def choose(group_filter, rows, rewards, rewards_per_func, num_generations, num_r
         ValueError: if the filter returns anything but G scores for each group, or a k outside 2..G.
     """
 
-    def grouped(values):
-        return [values[i : i + num_generations] for i in range(0, len(values), num_generations)]
-
-    group_rewards = grouped(rewards)
-    ks = list(group_filter.remains(group_rewards)) if num_remains is None else [num_remains] * len(group_rewards)
+    group_rewards = _grouped(rewards, num_generations)
     name = getattr(group_filter, "__name__", type(group_filter).__name__)
+    ks = [num_remains] * len(group_rewards) if num_remains is not None else _decided(group_filter, group_rewards)
     if len(ks) != len(group_rewards) or not all(2 <= k <= num_generations for k in ks):
         raise ValueError(f"{name}.remains must give each of {len(group_rewards)} groups 2..{num_generations}: {ks}")
-
-    kwargs = {f"group_{key}": grouped([row[key] for row in rows]) for key in ("completion_ids", "completion_lengths")}
-    kwargs["group_prompts"] = grouped([row["prompt"] for row in rows])
-    kwargs["group_rewards_per_func"] = {key: grouped(values) for key, values in rewards_per_func.items()}
-    kwargs["num_remains"] = ks
-    own = ("prompt", "completion", "completion_ids", "completion_lengths")
-    kwargs |= {key: grouped([row[key] for row in rows]) for key in rows[0] if key not in own}
-    scores = group_filter(
-        grouped([row["completion"] for row in rows]), group_rewards, **_accepted(group_filter, kwargs)
-    )
+    columns = {key: _grouped([row[key] for row in rows], num_generations) for key in rows[0]}
+    kwargs: dict[str, Any] = {
+        "group_completion_ids": columns.pop("completion_ids"),
+        "group_completion_lengths": columns.pop("completion_lengths"),
+        "group_prompts": columns.pop("prompt"),
+        "group_rewards_per_func": {
+            function: _grouped(values, num_generations) for function, values in rewards_per_func.items()
+        },
+        "num_remains": ks,
+    }
+    completions = columns.pop("completion")
+    scores = group_filter(completions, group_rewards, **_accepted(group_filter, kwargs | columns))
     if [len(group) for group in scores] != [num_generations] * len(group_rewards):
         raise ValueError(
             f"the group filter {name} must return {len(group_rewards)} lists of {num_generations} scores, "
             f"one for each completion of each group; it returned lists of {[len(group) for group in scores]}"
         )
-    kept = [best(*group) for group in zip(scores, group_rewards, ks, strict=True)]
-    return [i in indices for indices in map(set, kept) for i in range(num_generations)]
+    kept: list[bool] = []
+    for group_scores, earned, k in zip(scores, group_rewards, ks, strict=True):
+        indices = set(best(group_scores, earned, k))
+        kept += [i in indices for i in range(num_generations)]
+    return kept
 
 
-def with_extra_fields(inputs: list[dict], extra_fields: dict) -> list[dict]:
+def with_extra_fields(inputs: list[dict[str, Any]], extra_fields: dict[str, Any]) -> list[dict[str, Any]]:
     """The examples with what `rollout_func` returned for them, as reward functions and group filters see it."""
     return [
         example | {key: values[i] if isinstance(values, list) else values for key, values in extra_fields.items()}
@@ -166,7 +196,7 @@ def sampled_metrics(selection: Selection, names: list[str], weights: torch.Tenso
     return values
 
 
-def ratio_metrics(batch: dict, mask: torch.Tensor, accelerator) -> dict[str, float]:
+def ratio_metrics(batch: Batch, mask: torch.Tensor, accelerator: Accelerator) -> dict[str, float]:
     """Mean, smallest and largest vLLM importance ratio of the kept rows, over ranks.
 
     Upstream counts the rejected ones too, at the neutral 1 that a missing log-probability stands for.
@@ -191,11 +221,21 @@ def _without_contrast(rewards: torch.Tensor, num_generations: int) -> float:
     return (groups.nan_to_num(-math.inf).amax(1) <= lowest).float().mean().item()
 
 
-def _columns(example: dict) -> dict:
+def _grouped(values: list[T], num_generations: int) -> list[list[T]]:
+    return [values[i : i + num_generations] for i in range(0, len(values), num_generations)]
+
+
+def _decided(group_filter: GroupFilter, group_rewards: GroupScores) -> list[int]:
+    """k of each group, from a filter that decides it."""
+    remains: Callable[[GroupScores], Sequence[int]] = getattr(group_filter, "remains")  # noqa: B009 - not of every filter
+    return list(remains(group_rewards))
+
+
+def _columns(example: dict[str, Any]) -> dict[str, Any]:
     return {key: value for key, value in example.items() if key not in ("prompt", "completion", "completion_ids")}
 
 
-def _accepted(group_filter, kwargs: dict) -> dict:
+def _accepted(group_filter: GroupFilter, kwargs: dict[str, Any]) -> dict[str, Any]:
     """All keyword arguments, or those the filter names if it does not take any (`**kwargs`)."""
     parameters = inspect.signature(group_filter).parameters.values()
     if any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters):

@@ -6,8 +6,11 @@ the dynamic sampling of DAPO (2503.14476), RePO (2506.09340) and ExGRPO (2510.02
 """
 
 from dataclasses import dataclass
+from typing import Any
 
+from transformers import PreTrainedModel
 from trl import GRPOConfig, GRPOTrainer
+from trl.trainer.grpo_trainer import RewardFunc
 
 from expctl.algorithms.limits import check_replay
 from expctl.algorithms.replay import GroupReplay
@@ -49,7 +52,7 @@ class GRPOWithReplayBufferConfig(GRPOConfig):
     replay_mask_threshold: float = 0.5
     replay_weight_cap: float = 2.0
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         super().__post_init__()
         check_replay(self)
 
@@ -65,6 +68,13 @@ class GRPOWithReplayBufferTrainer(RolloutCheckpoint, ScoredRollout, GroupReplay,
     _tag_names = ["trl", "grpo", "replay-buffer"]
     _name = "GRPO with replay buffer"
 
-    def __init__(self, model, reward_funcs=None, args=None, *positional, **keywords):
+    def __init__(
+        self,
+        model: str | PreTrainedModel,
+        reward_funcs: RewardFunc | list[RewardFunc] | None = None,
+        args: GRPOConfig | None = None,
+        *positional: Any,
+        **keywords: Any,
+    ):
         args = GRPOWithReplayBufferConfig() if args is None else args
         super().__init__(model, reward_funcs, args, *positional, **keywords)

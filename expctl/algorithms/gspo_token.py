@@ -6,11 +6,17 @@ Its value is GSPO's s_i, its gradient is that of token t alone, so the advantage
 With the same advantage on every token it is GSPO.
 """
 
+from typing import Any
+
 import torch
 import trl
+from transformers import PreTrainedModel
+from trl import GRPOConfig
+from trl.trainer.grpo_trainer import RewardFunc
 
 from expctl.algorithms.limits import check_ratio_level
 from expctl.algorithms.rollout_checkpoint import RolloutCheckpoint
+from expctl.algorithms.rows import Batch
 from expctl.algorithms.token_advantages import TokenAdvantages
 from expctl.algorithms.trainer_hooks import LossInputs, ScoredRollout, loss_mask
 
@@ -27,7 +33,14 @@ class SequenceTokenRatio(LossInputs):
         ValueError: in the constructor, for an unknown level and for `loss_type="vespo"`.
     """
 
-    def __init__(self, model, reward_funcs=None, args=None, *positional, **keywords):
+    def __init__(
+        self,
+        model: str | PreTrainedModel,
+        reward_funcs: RewardFunc | list[RewardFunc] | None = None,
+        args: GRPOConfig | None = None,
+        *positional: Any,
+        **keywords: Any,
+    ):
         if args is not None:
             check_ratio_level(args)
         super().__init__(model, reward_funcs, args, *positional, **keywords)
@@ -35,7 +48,7 @@ class SequenceTokenRatio(LossInputs):
         if self._sequence_token:
             self.importance_sampling_level = "token"
 
-    def _revise_loss_inputs(self, inputs, logps):
+    def _revise_loss_inputs(self, inputs: Batch, logps: torch.Tensor) -> None:
         super()._revise_loss_inputs(inputs, logps)
         if not self._sequence_token:
             return

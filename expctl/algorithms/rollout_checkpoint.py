@@ -7,15 +7,21 @@ moved on, and from then on is out of step with the one that was never interrupte
 
 import logging
 import os
+from typing import TYPE_CHECKING, Any
 
 import torch
 from accelerate.utils import send_to_device
 from transformers.trainer_utils import PREFIX_CHECKPOINT_DIR
 
+from expctl.algorithms.trainer_hooks import GRPOMixin
+
+if TYPE_CHECKING:
+    from transformers import Trainer
+
 logger = logging.getLogger(__name__)
 
 
-class RolloutCheckpoint:
+class RolloutCheckpoint(GRPOMixin):
     """Saves what a `GRPOTrainer` still has to train on with every checkpoint.
 
     One file a rank, `rollout_<rank>.pt`, about 20 bytes a token of the rollout (images come on top) and next to nothing
@@ -24,7 +30,8 @@ class RolloutCheckpoint:
     A checkpoint without these files, or of another number of processes, is resumed as TRL does it, with a warning.
     """
 
-    def _save_checkpoint(self, model, trial):
+    def _save_checkpoint(self, model: torch.nn.Module, trial: Any) -> None:
+        assert self.args.steps_per_generation is not None  # GRPOConfig fills it in
         rollout_is_used_up = self._step % (self.args.steps_per_generation * self.num_iterations) == 0
         state = {
             "step": self._step,
@@ -38,7 +45,7 @@ class RolloutCheckpoint:
         self.accelerator.wait_for_everyone()
         super()._save_checkpoint(model, trial)
 
-    def _load_optimizer_and_scheduler(self, checkpoint):
+    def _load_optimizer_and_scheduler(self, checkpoint: str | None) -> None:
         super()._load_optimizer_and_scheduler(checkpoint)
         if checkpoint is None:
             return
@@ -58,12 +65,12 @@ class RolloutCheckpoint:
         self._buffered_inputs = send_to_device(state["batches"], self.accelerator.device)
 
 
-def checkpoint_folder(trainer, trial) -> str:
-    """Where the stock trainer puts the checkpoint of the present step."""
+def checkpoint_folder(trainer: "Trainer", trial: Any) -> str:
+    """The folder that the stock trainer writes the current step's checkpoint to."""
     return os.path.join(trainer._get_output_dir(trial), f"{PREFIX_CHECKPOINT_DIR}-{trainer.state.global_step}")
 
 
-def write_state(state: dict, path: str) -> None:
+def write_state(state: dict[str, Any], path: str) -> None:
     """Write plain values and tensors to a file that is complete or absent."""
     torch.save(state, f"{path}.part")
     os.replace(f"{path}.part", path)

@@ -16,10 +16,15 @@ of it, so this is the one place that knows which field is laid out how:
 Any other tensor of `B` rows is carried along unchanged.
 """
 
+from typing import Any
+
 import torch
 from trl.trainer.utils import pad, split_pixel_values_by_grid, unsplit_pixel_values_by_grid
 
-Row = dict[str, torch.Tensor | int]
+# Tensors; image fields may also be lists, or None.
+Batch = dict[str, torch.Tensor | Any]
+# Tensors, and whole numbers where the batch has a list of them (`num_images`).
+Row = dict[str, torch.Tensor | Any]
 
 PROMPT_FIELDS = ("prompt_ids", "prompt_mask")
 COMPLETION_FIELDS = (
@@ -46,14 +51,14 @@ IMAGE_FIELDS = (
 _PADDING = {"tool_mask": 1, "importance_sampling_ratio": 1}
 
 
-def select_rows(batch: dict, indices: list[int]) -> dict:
+def select_rows(batch: Batch, indices: list[int]) -> Batch:
     """The rows `indices` of a batch, in that order, images included; padding and 0-dimensional fields are kept.
 
     Works on any dict whose fields have `B` rows, so also on the keyword arguments of a forward pass. With `num_images`
     absent every image field must have one entry a row.
     """
 
-    def take(value):
+    def take(value: torch.Tensor | Any) -> torch.Tensor | Any:
         if isinstance(value, list):
             return [value[i] for i in indices]
         if isinstance(value, torch.Tensor) and value.ndim > 0:
@@ -63,7 +68,7 @@ def select_rows(batch: dict, indices: list[int]) -> dict:
     return unsplit_pixel_values_by_grid({key: take(value) for key, value in _split_images(batch).items()})
 
 
-def trim(batch: dict, pad_to_multiple_of: int | None = None) -> dict:
+def trim(batch: Batch, pad_to_multiple_of: int | None = None) -> Batch:
     """Cut the columns that are padding in every row: on the left of the prompts, on the right of the completions.
 
     The widths stay multiples of `pad_to_multiple_of`. At least one column of each remains.
@@ -82,7 +87,7 @@ def trim(batch: dict, pad_to_multiple_of: int | None = None) -> dict:
     return trimmed
 
 
-def unpack(batch: dict) -> list[Row]:
+def unpack(batch: Batch) -> list[Row]:
     """Take a batch apart into rows on the CPU, each holding copies of its own unpadded values and nothing else.
 
     A field of a row is 1-dimensional when it is laid out by token, and an image field keeps a leading dimension, so
@@ -94,7 +99,7 @@ def unpack(batch: dict) -> list[Row]:
     completions = batch["completion_mask"].sum(1).clamp(min=1).tolist()
     prompt_width, completion_width = batch["prompt_ids"].size(1), batch["completion_ids"].size(1)
 
-    def piece(key, value, i):
+    def own(key: str, value: torch.Tensor | Any, i: int) -> torch.Tensor | Any:
         if key in PROMPT_FIELDS:
             piece = value[i, prompt_width - prompts[i] :]
         elif key in SEQUENCE_FIELDS:
@@ -108,7 +113,7 @@ def unpack(batch: dict) -> list[Row]:
         # a slice is a view that would keep the whole padded batch alive
         return piece.clone() if isinstance(piece, torch.Tensor) else piece
 
-    return [{key: piece(key, value, i) for key, value in batch.items()} for i in range(len(prompts))]
+    return [{key: own(key, value, i) for key, value in batch.items()} for i in range(len(prompts))]
 
 
 def pack(
@@ -117,7 +122,7 @@ def pack(
     pad_token_id: int,
     device: torch.device | str = "cpu",
     pad_to_multiple_of: int | None = None,
-) -> dict:
+) -> Batch:
     """Put rows together to a batch laid out as upstream lays it out, padded to their own longest prompt and completion.
 
     The inverse of `unpack` on everything that is not padding. The caller adds `num_items_in_batch`.
@@ -136,7 +141,7 @@ def pack(
     prompt_width = round_up(max(len(row["prompt_ids"]) for row in rows), pad_to_multiple_of)
     completion_width = round_up(max(len(row["completion_ids"]) for row in rows), pad_to_multiple_of)
 
-    def lay(key):
+    def lay_out(key: str) -> torch.Tensor | Any:
         values = [row[key] for row in rows]
         if key in PROMPT_FIELDS:
             return pad(values, _padding(key, pad_token_id), "left", pad_to_multiple_of)
@@ -152,7 +157,7 @@ def pack(
             return torch.cat(values)
         return torch.stack(values) if isinstance(values[0], torch.Tensor) else values
 
-    batch = {key: lay(key) for key in rows[0]}
+    batch = {key: lay_out(key) for key in rows[0]}
     return {key: value.to(device) if isinstance(value, torch.Tensor) else value for key, value in batch.items()}
 
 
@@ -164,18 +169,18 @@ def round_up(width: int, multiple: int | None, limit: int | None = None) -> int:
     return width if limit is None else min(width, limit)
 
 
-def _split_images(batch: dict) -> dict:
+def _split_images(batch: Batch) -> Batch:
     """One entry a row in every image field that `num_images` or `num_tiles` groups."""
     if batch.get("pixel_values") is None or batch.get("num_images") is None:
         return batch
     return split_pixel_values_by_grid({key: value for key, value in batch.items() if value is not None})
 
 
-def _is_batch_level(value) -> bool:
+def _is_batch_level(value: torch.Tensor | Any) -> bool:
     return value is None or (isinstance(value, torch.Tensor) and value.ndim == 0)
 
 
-def _to_cpu(value):
+def _to_cpu(value: torch.Tensor | Any) -> torch.Tensor | Any:
     if isinstance(value, torch.Tensor):
         return value.detach().cpu()
     return [item.detach().cpu() if isinstance(item, torch.Tensor) else item for item in value]

@@ -13,12 +13,17 @@ and returns advantages `(B, T)`. Values outside the mask are set to zero, as are
 """
 
 import pkgutil
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import torch
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
+from trl import GRPOConfig
+from trl.trainer.grpo_trainer import RewardFunc
 
 from expctl.algorithms.limits import check_token_advantages
-from expctl.algorithms.trainer_hooks import loss_mask
+from expctl.algorithms.rows import Batch
+from expctl.algorithms.trainer_hooks import GRPOMixin, Rollout, loss_mask
 
 # Names of a source's own keywords, and what upstream keeps from reward functions.
 RESERVED = (
@@ -27,7 +32,7 @@ RESERVED = (
 )
 
 
-class TokenAdvantages:
+class TokenAdvantages(GRPOMixin):
     """Gives a `GRPOTrainer` the constructor argument `token_advantages`: a source, its dotted path, or None.
 
     In the bases of a trainer `ScoredRollout` comes before everything that changes rewards, this after everything that
@@ -41,7 +46,17 @@ class TokenAdvantages:
         TypeError: when the source cannot be called, or returns something that is not a tensor.
     """
 
-    def __init__(self, model, reward_funcs=None, args=None, *positional, token_advantages=None, **keywords):
+    _rollout: Rollout  # of `ScoredRollout`
+
+    def __init__(
+        self,
+        model: str | PreTrainedModel,
+        reward_funcs: RewardFunc | list[RewardFunc] | None = None,
+        args: GRPOConfig | None = None,
+        *positional: Any,
+        token_advantages: Callable[..., torch.Tensor] | str | None = None,
+        **keywords: Any,
+    ):
         if isinstance(token_advantages, str):
             token_advantages = pkgutil.resolve_name(token_advantages)
         if token_advantages is not None and not callable(token_advantages):
@@ -51,19 +66,19 @@ class TokenAdvantages:
         super().__init__(model, reward_funcs, args, *positional, **keywords)
         self.token_advantages = token_advantages
 
-    def _generate_and_score_completions(self, inputs):
-        batch = super()._generate_and_score_completions(inputs)
+    def _generate_and_score_completions(self, inputs: list[dict[str, Any]]) -> Batch:
+        batch: Batch = super()._generate_and_score_completions(inputs)
         if self.token_advantages is not None and self.model.training:
-            batch["advantages"] = self._credited(batch)
+            batch["advantages"] = self._credited(batch, self.token_advantages)
         return batch
 
-    def _credited(self, batch: dict) -> torch.Tensor:
+    def _credited(self, batch: Batch, source: Callable[..., torch.Tensor]) -> torch.Tensor:
         """Ask the source, check what it returned, and log how much the credit varies inside a completion."""
         rollout, mask, advantages = self._rollout, loss_mask(batch), batch["advantages"]
         first = self.accelerator.process_index * len(advantages)
         rewards = rollout.rewards[first : first + len(advantages)]
         columns = {key: [row[key] for row in rollout.inputs] for key in rollout.inputs[0] if key not in RESERVED}
-        credit = self.token_advantages(
+        credit = source(
             prompts=rollout.prompts,
             completions=rollout.completions,
             completion_ids=batch["completion_ids"],
@@ -79,7 +94,7 @@ class TokenAdvantages:
         self._log_spread(credit, mask)
         return credit
 
-    def _checked(self, credit, mask: torch.Tensor) -> torch.Tensor:
+    def _checked(self, credit: object, mask: torch.Tensor) -> torch.Tensor:
         name = getattr(self.token_advantages, "__name__", type(self.token_advantages).__name__)
         if not isinstance(credit, torch.Tensor):
             raise TypeError(f"token_advantages {name!r} must return a tensor, not {type(credit).__name__}.")
@@ -100,6 +115,9 @@ class TokenAdvantages:
         self._metrics["train"]["token_advantages/spread"].append(self.accelerator.gather(spread).mean().item())
 
 
+StepRewards = Callable[..., Sequence[Sequence[float]]]
+
+
 class DiscountedCredit:
     """Length-discounted credit: `A_it = gamma**(tokens of i still to come after t) * A_i`.
 
@@ -115,7 +133,7 @@ class DiscountedCredit:
             raise ValueError(f"DiscountedCredit: gamma={gamma} must lie in (0, 1].")
         self.gamma = gamma
 
-    def __call__(self, *, advantages, mask, **_) -> torch.Tensor:
+    def __call__(self, *, advantages: torch.Tensor, mask: torch.Tensor, **_: object) -> torch.Tensor:
         to_come = mask.flip(1).cumsum(1).flip(1) - mask
         return advantages.unsqueeze(1) * self.gamma ** to_come.to(advantages)
 
@@ -137,7 +155,7 @@ class StepCredit:
         ValueError: when the numbers of rewards and of steps differ.
     """
 
-    def __init__(self, step_rewards: Callable | str, separator: str = "\n", weight: float = 1.0):
+    def __init__(self, step_rewards: StepRewards | str, separator: str = "\n", weight: float = 1.0):
         self.step_rewards = pkgutil.resolve_name(step_rewards) if isinstance(step_rewards, str) else step_rewards
         if not callable(self.step_rewards):
             raise TypeError(f"StepCredit: step_rewards must be callable or a dotted path, not {step_rewards!r}.")
@@ -146,7 +164,15 @@ class StepCredit:
         self.separator = separator
         self.weight = weight
 
-    def __call__(self, *, advantages, completion_ids, mask, tokenizer, **columns) -> torch.Tensor:
+    def __call__(
+        self,
+        *,
+        advantages: torch.Tensor,
+        completion_ids: torch.Tensor,
+        mask: torch.Tensor,
+        tokenizer: PreTrainedTokenizerBase,
+        **columns: Any,
+    ) -> torch.Tensor:
         written = [ids[kept.bool()] for ids, kept in zip(completion_ids, mask, strict=True)]
         lengths = [self._step_lengths(ids.tolist(), tokenizer) for ids in written]
         steps = [
@@ -165,7 +191,7 @@ class StepCredit:
                 row[kept] += self.weight * self._centred(torch.tensor(reward), torch.tensor(length)).to(row)
         return credit
 
-    def _step_lengths(self, ids: list[int], tokenizer) -> list[int]:
+    def _step_lengths(self, ids: list[int], tokenizer: PreTrainedTokenizerBase) -> list[int]:
         """Number of tokens of each step; the last step is whatever follows the last separator."""
         lengths, text, begun = [], "", 0
         for position, piece in enumerate(tokenizer.batch_decode([[token] for token in ids]), start=1):
