@@ -60,7 +60,8 @@ class Definition:
         """The class and those it derives from, the first to be asked first."""
         order = [self]
         for base in filter(None, self.bases):
-            order = [known for known in order if known not in base.lineage] + base.lineage
+            of_base = {ancestor.path for ancestor in base.lineage}  # a class is found anew along each way
+            order = [known for known in order if known.path not in of_base] + base.lineage
         return order
 
     @cached_property
