@@ -1,6 +1,5 @@
 """`expctl explain KEY [overrides]`: which file or word set a key, over what, and what the key means."""
 
-import re
 import shlex
 from typing import Any
 
@@ -9,6 +8,7 @@ from expctl.base.plain_data import leaves
 from expctl.base.refusal import Refusal
 from expctl.base.suggest import nearest
 from expctl.cli.hydra_app import compose_traced, is_multirun
+from expctl.config.frozen import is_ingredient
 from expctl.config.groups import group_options, groups
 from expctl.config.key_docs import Meaning, keywords, meaning, target_above
 from expctl.config.origin import COMMAND_LINE, Origins, Setting, origins
@@ -43,7 +43,8 @@ def explain(key: str, experiment: Experiment, found: Origins) -> None:
     Raises:
         Refusal: no key is called so, and no `_target_` takes one.
     """
-    values = dict(leaves(experiment.config))
+    values = {name: found.resolved(name) for name in found.keys if is_ingredient(name)}
+    values |= dict(leaves(experiment.config))
     below = {name: value for name, value in values.items() if name.startswith(f"{key.replace('/', '.')}.")}
     target = target_above(experiment.config, key)
     taken = meaning(target, key.rpartition(".")[2], experiment.code_folders) if target else None
@@ -86,9 +87,11 @@ def _print_value(key: str, value: Any, found: Origins, taken: Meaning | None) ->
         print(ROW.format("over", f"{text_of(setting.value)}, {setting.where}"))
     if taken and taken.default is not None:
         print(ROW.format("over", f"{taken.default}, the default of {taken.target}"))
-    for name in _referred(last.value):
-        if found.of(name):
-            print(ROW.format("from", f"{name} = {text_of(found.of(name)[-1].value)}, {source_of(found.of(name))}"))
+    for name in found.followed(last.value):
+        *earlier, last = found.of(name)
+        print(ROW.format("from", f"{name} = {text_of(last.value)}, {last.where}"))
+        for setting in reversed(earlier):
+            print(ROW.format("", f"over {text_of(setting.value)}, {setting.where}"))
     if taken:
         _print_meaning(taken)
 
@@ -109,11 +112,6 @@ def _print_table(values: dict[str, Any], found: Origins) -> None:
 
 def _is_reference(value: Any) -> bool:
     return isinstance(value, str) and "${" in value
-
-
-def _referred(value: Any) -> list[str]:
-    """The keys that an interpolation names."""
-    return re.findall(r"\$\{([\w.]+)\}", value) if isinstance(value, str) else []
 
 
 def _unknown(key: str, experiment: Experiment, values: dict[str, Any], target: str | None) -> Refusal:

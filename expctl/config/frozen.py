@@ -1,15 +1,22 @@
 """What Hydra composed, frozen into an experiment."""
 
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from omegaconf import DictConfig, OmegaConf
 
 from expctl.base.experiment import Experiment, sources_of
 from expctl.base.paths import cache_root
 from expctl.base.plain_data import mapping
+from expctl.base.refusal import Refusal, set_by
 from expctl.config.implied import imply
 from expctl.devices import detection
+
+# Keys of conf/ that nothing reads but other keys, whose values are made of them.
+INGREDIENTS = {
+    "algorithm": ("learning_rate", "max_completion_length"),
+    "dataset": ("max_completion_length", "reward"),
+}
 
 
 def register_resolvers() -> None:
@@ -40,15 +47,14 @@ def frozen(composed: DictConfig, hydra: DictConfig, words: list[str], places: di
     """The experiment of a composed config, of Hydra's own node for it, and of the words and files that it came from."""
     from expctl.config.search_path import UserConfFirst
 
+    _check_learning_rates(composed, words)
     if OmegaConf.is_dict(composed.get("dataset")) and "reward" not in composed.dataset:
         # A dataset may bring none, and conf/reward/default.yaml asks for it.
         OmegaConf.update(composed, "dataset.reward", {}, force_add=True)
-    config = OmegaConf.to_container(composed, resolve=True, throw_on_missing=True)
-    own_rewards = mapping(config.get("dataset")).pop("reward", None)
-    for node in mapping(config.get("callbacks")).values():
-        mapping(mapping(node).get("dataset")).pop("reward", None)  # `dataset: ${dataset}` is what loads it, there too
+    config = cast("dict[str, Any]", OmegaConf.to_container(composed, resolve=True, throw_on_missing=True))
     if isinstance(config.get("reward"), dict) and not config["reward"].get("functions"):
-        config["reward"]["functions"] = own_rewards or {}
+        config["reward"]["functions"] = mapping(config.get("dataset")).get("reward") or {}
+    _drop_ingredients(config)
     if _is_hollow(config.get("experiment")):
         del config["experiment"]  # the group sets keys of the others, and has none
     typed = [word.removeprefix("++") for word in words]
@@ -64,6 +70,33 @@ def frozen(composed: DictConfig, hydra: DictConfig, words: list[str], places: di
         notes=notes,
         config_dirs=[str(config_folder) for config_folder in UserConfFirst.extra],
     )
+
+
+def _check_learning_rates(composed: DictConfig, words: list[str]) -> None:
+    """Refuse one number where an algorithm has a rate for all weights and one for adapters."""
+    rates = OmegaConf.select(composed, "algorithm.learning_rate", throw_on_resolution_failure=False)
+    if rates is None or OmegaConf.is_dict(rates):
+        return
+    raise Refusal(
+        f"'algorithm.learning_rate' is {rates!r}; it is a mapping with the rates `full` and `adapter`",
+        where=set_by("algorithm.learning_rate", sources_of(words)),
+        do=f"args.learning_rate={rates}",
+    )
+
+
+def is_ingredient(key: str) -> bool:
+    """Whether a dotted key is there only for others to be made of."""
+    return any(f"{key}.".startswith(f"{group}.{name}.") for group, names in INGREDIENTS.items() for name in names)
+
+
+def _drop_ingredients(config: dict[str, Any]) -> None:
+    """Take out the keys that others were made of."""
+    nodes = [(group, config.get(group)) for group in INGREDIENTS]
+    # `dataset: ${dataset}` of a callback is what loads the data, there too.
+    nodes += [("dataset", mapping(node).get("dataset")) for node in mapping(config.get("callbacks")).values()]
+    for group, node in nodes:
+        for key in INGREDIENTS[group]:
+            mapping(node).pop(key, None)
 
 
 def _is_hollow(node: Any) -> bool:

@@ -4,19 +4,23 @@ Hydra composes the experiment as for a run; over the files that it merged (see `
 were typed are laid.
 """
 
+import re
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from hydra.core.config_loader import ConfigLoader
 from hydra.types import RunMode
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 
 from expctl.base.plain_data import leaves
 from expctl.config.locate import ROOT_CONFIG
 from expctl.config.merged import merged_files, name_of
 
 COMMAND_LINE = "command line"
+# An interpolation that has no other in it.
+_INNERMOST = re.compile(r"\$\{([^${}]*)\}")
 
 
 @dataclass(frozen=True)
@@ -41,6 +45,48 @@ class Origins:
         if not found and key.startswith("reward.functions."):
             return self.keys.get(key.replace("reward.functions.", "dataset.reward.", 1), [])
         return found or []
+
+    def resolved(self, key: str) -> Any:
+        """The value of a key as Hydra resolves what is written; None where it cannot."""
+        return OmegaConf.select(self._written, key, throw_on_resolution_failure=False)
+
+    def followed(self, value: Any) -> list[str]:
+        """The keys that a written value is made of, each before those that it is made of itself."""
+        followed: dict[str, None] = {}
+        waiting = self._named_in(value)
+        while waiting:
+            key = waiting.pop(0)
+            if key not in followed and self.of(key):
+                followed[key] = None
+                waiting = self._named_in(self.of(key)[-1].value) + waiting
+        return list(followed)
+
+    @cached_property
+    def _written(self) -> DictConfig:
+        """Every key as it was set last, with its interpolations."""
+        written = OmegaConf.create()
+        for key, settings in self.keys.items():
+            if not settings[-1].deleted:
+                OmegaConf.update(written, key, settings[-1].value, force_add=True)
+        return written
+
+    def _named_in(self, value: Any) -> list[str]:
+        """The keys that the interpolations of a value name, the outermost first."""
+        text, names = str(value), []
+        innermost = _INNERMOST.search(text)
+        while innermost:
+            resolver, _, arguments = innermost[1].rpartition(":")
+            if resolver:
+                names += [name for name in arguments.split(",") if name in self.keys]
+                inner = OmegaConf.select(OmegaConf.merge(self._written, {"_asked": innermost[0]}), "_asked")
+            else:
+                names.append(arguments)
+                inner = self.resolved(arguments)
+            if OmegaConf.is_config(inner):
+                break
+            text = text[: innermost.start()] + str(inner) + text[innermost.end() :]
+            innermost = _INNERMOST.search(text)
+        return names[::-1]
 
 
 def origins(loader: ConfigLoader, hydra: DictConfig) -> Origins:

@@ -62,10 +62,30 @@ def test_a_word_goes_over_a_file_and_a_file_over_the_default(capsys):
     said = explained(capsys, "args.learning_rate", "args.learning_rate=3e-4", "algorithm=grpo").splitlines()
     assert said[0] == "args.learning_rate = 0.0003"
     assert said[1] == "  set by   args.learning_rate=3e-4 (command line)"
-    assert (
-        said[2].startswith("  over     0.0008, conf/") and said[3] == "  over     1e-06, the default of trl.GRPOConfig"
+    assert said[2].startswith(
+        "  over     ${algorithm.learning_rate.${algorithm.learning_rate.used}}, conf/algorithm/_base"
     )
+    assert said[3] == "  over     1e-06, the default of trl.GRPOConfig"
     assert "learning rate for AdamW" in said[5]
+
+
+def test_the_chain_of_a_learning_rate_names_algorithm_peft_and_toy(capsys):
+    adapted = explained(capsys, "args.learning_rate", "algorithm=sft", "model=qwen3_1_7b", "peft=lora")
+    assert adapted.startswith("args.learning_rate = 0.0002\n")
+    assert "  from     algorithm.learning_rate.adapter = 0.0002, conf/algorithm/sft.yaml:" in adapted
+    assert "  from     algorithm.learning_rate.used = adapter, conf/peft/lora.yaml:" in adapted
+    assert "learning_rate.full" not in adapted and "tiny" not in adapted
+    toy = explained(capsys, "args.learning_rate", "algorithm=sft")
+    assert toy.startswith("args.learning_rate = 0.001\n")
+    assert "learning_rate.toy" in toy and "           over 2e-05, conf/algorithm/sft.yaml:" in toy
+    assert "  from     algorithm.learning_rate.used = full, conf/peft/none.yaml:" in toy
+
+
+def test_a_key_that_others_are_made_of_is_explained(capsys):
+    said = explained(capsys, "algorithm.learning_rate.full", "algorithm=sft", "model=qwen3_0_6b")
+    assert said.startswith("algorithm.learning_rate.full = 2e-05\n  set by   conf/algorithm/sft.yaml:")
+    said = explained(capsys, "dataset.max_completion_length", "dataset.max_completion_length=7")
+    assert said.startswith("dataset.max_completion_length = 7\n  set by   dataset.max_completion_length=7 (command")
 
 
 def test_a_user_s_file_goes_over_ours_and_is_named_from_the_working_folder(capsys, folder):

@@ -17,7 +17,7 @@ def check_unread(experiment: Experiment) -> list[Refusal]:
     case = Combination(experiment)
     if not case.is_ours:
         return []  # a trainer of the user's own may read any field
-    return _evaluations(case) + _best(case) + _rewards(case)
+    return _evaluations(case) + _best(case) + _rewards(case) + _learning_rates(case) + _lengths(case)
 
 
 def _evaluations(case: Combination) -> list[Refusal]:
@@ -53,11 +53,42 @@ def _best(case: Combination) -> list[Refusal]:
     ]
 
 
+def _learning_rates(case: Combination) -> list[Refusal]:
+    is_full = case.experiment.config["peft"] is None
+    unread, trained = ("adapter", "all weights are") if is_full else ("full", "an adapter is")
+    key = f"algorithm.learning_rate.{unread}"
+    if key not in case.experiment.sources:
+        return []
+    return [
+        Refusal(
+            f"'{key}' would do nothing: {trained} trained",
+            where=case.where(key),
+            do="args.learning_rate=... counts for both; or leave it out",
+        )
+    ]
+
+
+def _lengths(case: Combination) -> list[Refusal]:
+    key = "dataset.max_completion_length"
+    if key not in case.experiment.sources or case.experiment.config["algorithm"]["kind"] == "prompts" or _samples(case):
+        return []
+    return [
+        Refusal(
+            f"'{key}' would do nothing: algorithm={case.experiment.choices.get('algorithm')} samples no completions",
+            where=case.where(key),
+            do="callbacks=completions samples some at every evaluation; or leave it out",
+        )
+    ]
+
+
+def _samples(case: Combination) -> bool:
+    return any(mapping(node).get("_target_") == SAMPLES for node in case.experiment.config["callbacks"].values())
+
+
 def _rewards(case: Combination) -> list[Refusal]:
     config, sources = case.experiment.config, case.experiment.sources
-    samples = any(mapping(node).get("_target_") == SAMPLES for node in config["callbacks"].values())
     typed = [key for key in sources if key == "reward" or key.startswith("reward.")]
-    if config["algorithm"]["kind"] == "prompts" or samples or not typed:
+    if config["algorithm"]["kind"] == "prompts" or _samples(case) or not typed:
         return []
     return [
         Refusal(
