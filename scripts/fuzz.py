@@ -125,12 +125,13 @@ def known_keys(folder: Path) -> dict[int, list[str]]:
     from expctl.base.plain_data import leaves
     from expctl.cli.hydra_app import compose
     from expctl.config.source.lookup import find
+    from expctl.config.source.signature import signature
 
     os.chdir(folder)
     keys: dict[int, list[str]] = {}
     for number, base in enumerate(BASES):
         config = compose(base).config
-        fields = find(config["args"]["_target_"]).fields
+        fields = signature(find(config["args"]["_target_"])).fields
         keys[number] = [key for key, _ in leaves(config)] + [f"args.{name}" for name in fields]
     return keys
 

@@ -17,6 +17,7 @@ from expctl.config.extras import PRESETS, missing
 from expctl.config.groups import groups
 from expctl.config.locate import own_conf
 from expctl.config.source.lookup import find
+from expctl.config.source.signature import signature
 
 
 def as_refusal(error: Exception, typed: list[str]) -> Refusal | None:
@@ -149,8 +150,9 @@ def known_keys(key: str) -> list[str]:
 
 def _below() -> dict[str, str]:
     """Name -> key of what lies in a group (`learning_rate` -> `args.learning_rate`), and of the fields of trainers."""
-    fields = find("trl.GRPOConfig")
-    found = {name: f"args.{name}" for name in (fields.parameters if fields else ())}
+    config_class = find("trl.GRPOConfig")
+    fields = signature(config_class).parameters if config_class else {}
+    found = {name: f"args.{name}" for name in fields}
     for group in ("hardware", "model", "dataset", "algorithm", "args"):
         found |= {name: f"{group}.{name}" for name in known_keys(f"{group}.") if not name.startswith("_")}
     return found

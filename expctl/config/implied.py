@@ -5,6 +5,7 @@ from typing import Any
 from expctl.base.plain_data import mapping
 from expctl.config.source.annotation import admits
 from expctl.config.source.lookup import find
+from expctl.config.source.signature import signature
 
 
 def imply(config: dict[str, Any], sources: dict[str, str]) -> list[str]:
@@ -59,7 +60,7 @@ def _whole_numbers(args: dict[str, Any]) -> None:
     whole = {name: value for name, value in args.items() if isinstance(value, float) and value.is_integer()}
     definition = find(args.get("_target_")) if whole else None
     for name, value in whole.items():
-        field = definition.fields.get(name) if definition else None
+        field = signature(definition).fields.get(name) if definition else None
         takes_int = field is not None and field.annotation is not None and admits(field.annotation, 1, field.owner)
         if takes_int and not admits(field.annotation, 1.5, field.owner):
             args[name] = int(value)

@@ -11,7 +11,7 @@ from expctl.base.plain_data import at
 from expctl.config.checks.fields import HYDRA_KEYS
 from expctl.config.source import docstrings
 from expctl.config.source.lookup import Definition, find
-from expctl.config.source.signature import Field
+from expctl.config.source.signature import Field, signature
 
 
 @dataclass(frozen=True)
@@ -50,7 +50,7 @@ def keywords(target: str, search: Iterable[Path] = ()) -> list[str]:
 
 
 def _keywords(definition: Definition) -> dict[str, Field]:
-    return definition.parameters | definition.fields
+    return signature(definition).known
 
 
 def _default(field: Field) -> str | None:

@@ -4,14 +4,14 @@ And folders whose change is not seen when it goes on. Everything else resumes ex
 and from source files: nothing is imported.
 """
 
-import ast
 import re
 from typing import Any
 
 from expctl.base.experiment import Experiment
 from expctl.base.plain_data import mapping, sequence
-from expctl.config.source.lookup import Definition, find
+from expctl.config.source.lookup import ClassDefinition, Definition, FunctionDefinition, find
 from expctl.config.source.stateful import LIBRARIES, changed_globals, changes_itself
+from expctl.config.source.syntax import Function
 from expctl.data.streamed import STREAMED
 from expctl.runs.identity import deciding
 from expctl.runs.named_files import passed_over
@@ -22,7 +22,7 @@ FORGET_ROLLOUTS = ("GRPOTrainer", "RLOOTrainer", "DistillationTrainer")
 STATE = ("state_dict", "load_state_dict")
 # In the source of a loader whose data come as a stream.
 STREAMS = re.compile(rb"\b(IterableDataset|to_iterable_dataset|streaming\s*=\s*True)\b")
-# Key of `args` -> what is true then.
+# Key of `args` -> what its setting means for a resumed run.
 ARGS = {
     "save_only_model": "checkpoints hold no optimizer: a resumed run starts it anew",
     "ignore_data_skip": "a resumed run begins its epoch again, with data it has had",
@@ -42,12 +42,12 @@ def inexact(experiment: Experiment) -> list[str]:
         *_of_the_devices(experiment.config),
         *_of_the_data(experiment),
         *_of_the_trainer(experiment.config),
-        *_of_memories(experiment),
-        *_of_places(experiment),
+        *_of_unsaved_state(experiment),
+        *_of_folders(experiment),
     ]
 
 
-def _of_places(experiment: Experiment) -> list[str]:
+def _of_folders(experiment: Experiment) -> list[str]:
     return [
         f"{setting}: the experiment itself lies there, so what changes in it makes no other run; name the files"
         for setting in passed_over(deciding(experiment.config), experiment.folder)
@@ -55,7 +55,7 @@ def _of_places(experiment: Experiment) -> list[str]:
 
 
 def _of_the_args(args: dict[str, Any]) -> list[str]:
-    found = [f"args.{key}={args[key]}: {truth}" for key, truth in ARGS.items() if args.get(key)]
+    found = [f"args.{key}={args[key]}: {consequence}" for key, consequence in ARGS.items() if args.get(key)]
     # YAML reads a bare `no` as false.
     strategy = "no" if args.get("save_strategy") is False else args.get("save_strategy")
     if strategy in SAVE_STRATEGIES:
@@ -79,7 +79,7 @@ def _of_the_data(experiment: Experiment) -> list[str]:
     dataset = experiment.config["dataset"]
     if dataset.get("streaming"):
         return ["dataset.streaming=true: a resumed run finds its place in the first pass over the data only"]
-    loader = _of_the_user(dataset, experiment)
+    loader = _users_own(dataset, experiment)
     # As far as its source tells; the worker notes the same where the data are streamed.
     return [STREAMED] if loader and STREAMS.search(loader.file.read_bytes()) else []
 
@@ -97,50 +97,61 @@ def _of_the_trainer(config: dict[str, Any]) -> list[str]:
     return [f"algorithm.trainer={target}: a resumed run samples anew what was not trained on yet{instead}"]
 
 
-def _of_memories(experiment: Experiment) -> list[str]:
+def _of_unsaved_state(experiment: Experiment) -> list[str]:
     """Parts of the user's own that change themselves and give no state to be saved."""
     config, trainer = experiment.config, experiment.config["algorithm"]["trainer"]
     found = []
     for name, node in config["callbacks"].items():
-        found += _forgets(f"callbacks.{name}", node, ("state",), experiment)
+        found += _unsaved(f"callbacks.{name}", node, ("state",), experiment)
     for key in ("group_filter_func", "token_advantages"):
-        found += _forgets(f"algorithm.trainer.{key}", trainer.get(key), STATE, experiment)
+        found += _unsaved(f"algorithm.trainer.{key}", trainer.get(key), STATE, experiment)
     for name, node in mapping(config["reward"].get("functions")).items():
-        found += _forgets(f"reward.functions.{name}", node, STATE, experiment)
+        found += _unsaved(f"reward.functions.{name}", node, STATE, experiment)
     return found
 
 
-def _forgets(key: str, node: Any, saved_by: tuple[str, ...], experiment: Experiment, holder: str = "") -> list[str]:
-    """A sentence for each object or function at and below a key whose memory is in no checkpoint.
+def _unsaved(key: str, node: Any, saved_by: tuple[str, ...], experiment: Experiment, holder: str = "") -> list[str]:
+    """A sentence for each object or function at and below a key whose state is in no checkpoint.
 
-    `holder`: the class that is made with the object and hides it from what is saved.
+    Args:
+        key: dotted key of the node.
+        node: a dotted path, or what has a `_target_`.
+        saved_by: the methods that a class needs to be saved.
+        holder: the class that is made with the object and hides it from what is saved.
     """
-    definition = _of_the_user(node, experiment)
-    kind = definition.kind if definition else None
-    methods = " and ".join(f"{method}()" for method in saved_by)
-    found = []
-    if kind == "class" and all(_defines(definition, method) for method in saved_by):
-        if not holder:
-            return []  # and of what it holds
-        found.append(f"{key}: what {definition.name} remembers is not saved, since {holder} has no {methods}")
-    elif kind == "class" and changes_itself(definition):
-        missing = " and ".join(f"{method}()" for method in saved_by if not _defines(definition, method))
-        found.append(f"{key}: what {definition.name} remembers is not saved, since it has no {missing}")
-    globals_changed = changed_globals(definition) if kind in ("class", "function") else []
-    if globals_changed:
-        names = ", ".join(globals_changed)
-        found.append(f"{key}: what {definition.name} keeps in {names} is not saved; only a class with {methods} is")
-    if kind == "class" and key.startswith("reward."):  # what is inside of a filter is reached
+    definition = _users_own(node, experiment)
+    if isinstance(definition, ClassDefinition) and not holder and not _missing(definition, saved_by):
+        return []  # it saves what it holds as well
+    sentences = [
+        f"{key}: {sentence}; a resumed run starts it anew" for sentence in _unsaved_state(definition, saved_by, holder)
+    ]
+    if isinstance(definition, ClassDefinition) and key.startswith("reward."):  # what is inside of a filter is reached
         holder = definition.name
-    found = [f"{sentence}; a resumed run starts it anew" for sentence in found]
     for name, inner in mapping(node).items():
         for part in sequence(inner) or [inner]:
             if isinstance(part, dict):
-                found += _forgets(f"{key}.{name}", part, saved_by, experiment, holder)
-    return found
+                sentences += _unsaved(f"{key}.{name}", part, saved_by, experiment, holder)
+    return sentences
 
 
-def _of_the_user(node: Any, experiment: Experiment) -> Definition | None:
+def _unsaved_state(definition: Definition | None, saved_by: tuple[str, ...], holder: str) -> list[str]:
+    """What a class or function keeps from call to call that no checkpoint has."""
+    sentences = []
+    methods = _joined(saved_by)
+    if isinstance(definition, ClassDefinition):
+        missing = _missing(definition, saved_by)
+        if not missing:
+            sentences.append(f"what {definition.name} remembers is not saved, since {holder} has no {methods}")
+        elif changes_itself(definition):
+            sentences.append(f"what {definition.name} remembers is not saved, since it has no {_joined(missing)}")
+    if isinstance(definition, ClassDefinition | FunctionDefinition):
+        names = ", ".join(changed_globals(definition))
+        if names:
+            sentences.append(f"what {definition.name} keeps in {names} is not saved; only a class with {methods} is")
+    return sentences
+
+
+def _users_own(node: Any, experiment: Experiment) -> Definition | None:
     """The class or function of the user's own that a node or dotted path names; ours and the libraries' are saved."""
     target = mapping(node).get("_target_") if isinstance(node, dict) else node
     if not isinstance(target, str) or target.partition(".")[0] in LIBRARIES:
@@ -148,10 +159,14 @@ def _of_the_user(node: Any, experiment: Experiment) -> Definition | None:
     return find(target, experiment.code_folders)
 
 
-def _defines(definition: Definition, method: str) -> bool:
-    return any(
-        isinstance(each, ast.FunctionDef | ast.AsyncFunctionDef) and each.name == method
-        for holder in definition.lineage
-        if holder.name != "ExportableState"  # whose state() says that one is to be written
-        for each in holder.node.body
-    )
+def _missing(definition: ClassDefinition, methods: tuple[str, ...]) -> tuple[str, ...]:
+    """Which of these methods neither the class nor one that it derives from defines."""
+    defined: set[str] = set()
+    for owner in definition.lineage:
+        if owner.name != "ExportableState":  # its state() says that a state is to be written, and has none itself
+            defined |= {node.name for node in owner.node.body if isinstance(node, Function)}
+    return tuple(method for method in methods if method not in defined)
+
+
+def _joined(methods: tuple[str, ...]) -> str:
+    return " and ".join(f"{method}()" for method in methods)

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from expctl.base.masking import masked_bytes
+from expctl.base.modules import module_in
 
 
 def user_sources(config: Any, folders: Sequence[Path]) -> dict[str, Path]:
@@ -55,15 +56,13 @@ def keep(sources: dict[str, Path], folder: Path) -> list[str]:
 
 def _files_of(path: str, folder: Path) -> list[Path]:
     """The file of the module that a dotted path leads to, all files of a package; none when it is not in the folder."""
-    place = folder
     for part in path.split("."):
-        place = place / part
-        if (place / "__init__.py").is_file():
-            return sorted(place.rglob("*.py"))
-        if (file := place.with_name(f"{part}.py")).is_file():
-            return [file]
-        if not place.is_dir():  # else it may be a package without __init__.py
+        module = module_in(folder, part)
+        if module is None:
             return []
+        if module.file is not None:
+            return sorted(module.folder.rglob("*.py")) if module.folder else [module.file]
+        folder = module.folder or folder
     return []
 
 

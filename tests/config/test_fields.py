@@ -9,6 +9,7 @@ import pytest
 from expctl.config.checks.fields import check_fields, check_value
 from expctl.config.source.annotation import fits
 from expctl.config.source.lookup import find
+from expctl.config.source.signature import signature
 
 GRPO = {"_target_": "trl.GRPOConfig"}
 
@@ -31,7 +32,6 @@ def mine(tmp_path):
         from expctl.config.source import syntax
 
         syntax.read.cache_clear()
-        syntax.parse.cache_clear()
         return check_fields({"_target_": "mine.Config", **args}, search=[tmp_path])
 
     return check
@@ -41,7 +41,7 @@ def mine(tmp_path):
 def test_every_default_of_a_trl_config_passes_its_own_check(name):
     import trl
 
-    static = find(f"trl.{name}").fields
+    static = signature(find(f"trl.{name}")).fields
     for field in dataclasses.fields(getattr(trl, name)):
         if field.default is not dataclasses.MISSING:
             value = field.default
@@ -55,7 +55,7 @@ def test_every_default_of_a_trl_config_passes_its_own_check(name):
 
 def test_every_default_of_a_grpo_config_fits_its_annotation_alone():
     # Where annotations were not understood at all, the check would accept everything and this would tell nothing.
-    fields = find("trl.GRPOConfig").fields
+    fields = signature(find("trl.GRPOConfig")).fields
     assert fits(fields["learning_rate"], 1e-5)
     assert sum(not fits(field, object()) for field in fields.values()) > 150
 

@@ -10,6 +10,7 @@ import textwrap
 import pytest
 
 from expctl.config.source.lookup import Missing, find, locate
+from expctl.config.source.signature import signature
 
 CONFIGS = ["GRPOConfig", "SFTConfig", "DPOConfig", "KTOConfig", "RLOOConfig", "RewardConfig"]
 
@@ -32,7 +33,7 @@ def literal(node):
 def test_fields_of_trl_configs_equal_those_of_the_imported_class(name):
     import trl
 
-    static = find(f"trl.{name}").fields
+    static = signature(find(f"trl.{name}")).fields
     real = {field.name: field for field in dataclasses.fields(getattr(trl, name))}
     assert list(static) == list(real)
     assert {key: field.init for key, field in static.items()} == {key: field.init for key, field in real.items()}
@@ -63,9 +64,9 @@ def test_parameters_equal_those_of_the_imported_callable(path):
         real = getattr(real, name)
     keywords = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
     expected = [name for name, parameter in inspect.signature(real).parameters.items() if parameter.kind in keywords]
-    found = find(path)
-    assert list(found.parameters) == expected
-    assert not found.accepts_any
+    read = signature(find(path))
+    assert list(read.parameters) == expected
+    assert not read.accepts_any
 
 
 @pytest.mark.parametrize(
@@ -78,20 +79,21 @@ def test_models_behind_hundreds_of_star_imports_are_found(path):
 def test_the_definition_says_where_it_stands():
     import trl
 
-    found = find("trl.GRPOConfig")
+    definition = find("trl.GRPOConfig")
     lines, first = inspect.getsourcelines(trl.GRPOConfig)
-    assert str(found.file) == inspect.getsourcefile(trl.GRPOConfig)
-    assert "class GRPOConfig" in lines[found.line - first]
+    assert str(definition.file) == inspect.getsourcefile(trl.GRPOConfig)
+    assert "class GRPOConfig" in lines[definition.line - first]
 
 
 def test_nothing_heavy_is_imported():
     code = """
 import sys
 from expctl.config.checks import fields, targets
-from expctl.config.source import lookup
+from expctl.config.source.lookup import find
+from expctl.config.source.signature import signature
 from expctl.base import refusal
 from expctl.base import suggest
-lookup.find("trl.GRPOConfig").fields, lookup.find("trl.GRPOTrainer").parameters
+signature(find("trl.GRPOConfig")), signature(find("trl.GRPOTrainer"))
 config = {"args": {"_target_": "trl.GRPOConfig", "optim": "adam"}, "peft": {"_target_": "peft.LoraConfig", "r": 2}}
 targets.check_targets(config), fields.check_fields(config["args"])
 heavy = {"torch", "transformers", "trl", "datasets", "accelerate", "peft", "wandb", "numpy", "hydra", "omegaconf"}
@@ -107,7 +109,7 @@ def test_a_reexport_is_followed_to_where_it_is_defined(write, tmp_path):
     write("mine/stars.py", "def starred(a, *, b=1): ...")
     for path in ("mine.Public", "mine.other.Thing", "mine.inner.Alias"):
         assert find(path, [tmp_path]).path == "mine.inner.Thing"
-    assert list(find("mine.starred", [tmp_path]).parameters) == ["a", "b"]
+    assert list(signature(find("mine.starred", [tmp_path])).parameters) == ["a", "b"]
 
 
 def test_a_lazy_table_and_type_checking_imports_are_followed(write, tmp_path):
@@ -154,10 +156,10 @@ def test_keywords_go_to_the_base_class_only_where_they_are_handed_on(write, tmp_
         class Inherits(Base): ...
         """,
     )
-    forwards = find("kinds.Forwards", [tmp_path])
+    forwards = signature(find("kinds.Forwards", [tmp_path]))
     assert (set(forwards.parameters), forwards.accepts_any) == ({"own", "size", "depth"}, False)
-    assert find("kinds.Inspects", [tmp_path]).accepts_any
-    assert set(find("kinds.Inherits", [tmp_path]).parameters) == {"size", "depth"}
+    assert signature(find("kinds.Inspects", [tmp_path])).accepts_any
+    assert set(signature(find("kinds.Inherits", [tmp_path])).parameters) == {"size", "depth"}
 
 
 @pytest.mark.parametrize(
@@ -172,7 +174,7 @@ def test_keywords_go_to_the_base_class_only_where_they_are_handed_on(write, tmp_
 )
 def test_what_the_source_cannot_tell_accepts_any_keyword(write, tmp_path, statement):
     write("dynamic.py", statement)
-    assert find("dynamic.thing", [tmp_path]).accepts_any
+    assert signature(find("dynamic.thing", [tmp_path])).accepts_any
 
 
 def test_dataclass_fields_come_through_bases_in_other_modules(write, tmp_path):
@@ -194,18 +196,18 @@ def test_dataclass_fields_come_through_bases_in_other_modules(write, tmp_path):
             unannotated = 3
         """,
     )
-    found = find("my_config.Mine", [tmp_path])
-    assert list(found.fields) == ["a", "b", "c", "d"]
-    assert found.fields["a"].owner.path == "base_config.Base"
-    assert literal(found.fields["b"].default) == 0.5
-    assert list(found.parameters) == ["a", "b", "c"]
+    read = signature(find("my_config.Mine", [tmp_path]))
+    assert list(read.fields) == ["a", "b", "c", "d"]
+    assert read.fields["a"].owner.path == "base_config.Base"
+    assert literal(read.fields["b"].default) == 0.5
+    assert list(read.parameters) == ["a", "b", "c"]
 
 
 def test_a_path_that_leads_nowhere_says_how_far_it_led():
-    found = locate("trl.trainer.grpo_config.GRPOConf")
-    assert isinstance(found, Missing)
-    assert (found.reached, found.name) == ("trl.trainer.grpo_config", "GRPOConf")
-    assert "GRPOConfig" in found.known
+    missing = locate("trl.trainer.grpo_config.GRPOConf")
+    assert isinstance(missing, Missing)
+    assert (missing.reached, missing.name) == ("trl.trainer.grpo_config", "GRPOConf")
+    assert "GRPOConfig" in missing.known
     assert locate("no_such_package.thing").reached == ""
 
 

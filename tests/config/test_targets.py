@@ -84,7 +84,7 @@ def test_a_definition_in_an_allowed_place_passes(target, folder):
         "expctlx.thing",
         "trlx.GRPOTrainer",
         "expctl.config.checks.targets.os.system",
-        "expctl.config.source.modules.importlib.util.find_spec",
+        "expctl.base.modules.importlib.util.find_spec",
         "transformers.utils.import_utils.importlib.import_module",
         "transformers.utils.import_utils.os.system",
         "trl.trainer.utils.os.system",

@@ -10,6 +10,7 @@ from expctl.config.checks.model import check_model_settings
 from expctl.config.checks.reward_columns import check_reward_columns
 from expctl.config.checks.rewards import check_rewards
 from expctl.config.source.lookup import find
+from expctl.config.source.signature import signature
 from expctl.data.check import check_dataset
 from expctl.models.files import check_files
 
@@ -72,12 +73,13 @@ def _missing_keywords(experiment: Experiment) -> list[Refusal]:
     loader = find(dataset.get("_target_"), experiment.code_folders)
     if loader is None or dataset.get("_args_"):
         return []
-    needed = [name for name, field in loader.parameters.items() if field.default is None and name not in dataset]
+    required = [name for name, field in signature(loader).parameters.items() if field.default is None]
     return [
         Refusal(
             f"'dataset.{name}' is missing: {dataset['_target_']} needs it",
             where=set_by(f"dataset.{name}", experiment.sources),
             do=f"dataset.{name}=..., or leave the override that takes it away out",
         )
-        for name in needed
+        for name in required
+        if name not in dataset
     ]

@@ -8,7 +8,7 @@ from expctl.base.experiment import Experiment
 from expctl.base.refusal import Refusal, set_by
 from expctl.base.suggest import nearest
 from expctl.config.checks.targets import resolve
-from expctl.config.source.lookup import Definition, find
+from expctl.config.source.lookup import ClassDefinition, Definition, find
 
 # Keyword of the trainer -> what it is called, and the names that stand for a dotted path.
 FUNCTIONS = {
@@ -40,7 +40,7 @@ def check_functions(experiment: Experiment) -> list[Refusal]:
         except Refusal as refusal:
             found.append(refusal)
             continue
-        if definition and definition.kind == "class" and called not in INSTANTIATED:
+        if isinstance(definition, ClassDefinition) and called not in INSTANTIATED:
             what = f"{text} is a class, and a {called} is called with a rollout"
             found.append(Refusal(what, where=where, do=f"{key}._target_={text} makes one of it"))
     return found

@@ -212,11 +212,8 @@ def _check_packages(case: Combination) -> list[Refusal]:
 
 def lineage(definition: Definition | None) -> set[str]:
     """Dotted paths of a class and of those it derives from; of a function its own."""
-    if definition is None:
-        return set()
-    return {each.path for each in definition.lineage} if definition.kind == "class" else {definition.path}
+    return {each.path for each in definition.lineage} if definition else set()
 
 
 def _decides_k(definition: Definition | None) -> bool:
-    owners = definition.lineage if definition and definition.kind == "class" else []
-    return any("remains" in owner.members.bound for owner in owners)
+    return definition is not None and any("remains" in owner.members.bound for owner in definition.lineage)

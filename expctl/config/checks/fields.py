@@ -9,7 +9,7 @@ from expctl.base.suggest import nearest
 from expctl.config.source import docstrings
 from expctl.config.source.annotation import admits, choices, fits
 from expctl.config.source.lookup import Definition, find
-from expctl.config.source.signature import Field
+from expctl.config.source.signature import Field, signature
 
 # Fields that earlier versions of transformers and TRL had -> what says the same today.
 RENAMED = {
@@ -44,15 +44,16 @@ def check_fields(
     definition = find(args["_target_"], search)
     if definition is None:
         return []
+    takes = signature(definition)
     known_by = find(trainer, search) if trainer else None
     refusals = []
     for name, value in args.items():
         if name in HYDRA_KEYS:
             continue
         key = f"args.{name}"
-        field = definition.fields.get(name) or definition.parameters.get(name)
+        field = takes.known.get(name)
         if field is None:
-            refusals += [] if definition.accepts_any else [_unknown(name, key, args["_target_"], definition, sources)]
+            refusals += [] if takes.accepts_any else [_unknown(name, key, args["_target_"], definition, sources)]
         elif not field.init:
             what = f"{name!r} of {args['_target_']} is computed, it cannot be set"
             refusals.append(Refusal(what, where=set_by(key, sources or {}), do="leave it out"))
@@ -77,12 +78,12 @@ def check_value(field: Field, key: str, value, sources: dict[str, str] | None = 
 
 
 def _unknown(name: str, key: str, target: str, definition: Definition, sources: dict | None) -> Refusal:
-    close = nearest(name, definition.parameters)
+    close = nearest(name, signature(definition).parameters)
     do = "expctl --cfg job shows every key that is set"
     if name in RENAMED:
         close, do = RENAMED[name]
     elif not close:
-        classes = ", ".join(owner.path for owner in definition.lineage if owner.fields)
+        classes = ", ".join(owner.path for owner in definition.lineage if signature(owner).fields)
         do = f"it has the fields of {classes}"
     return Refusal(f"no field {name!r} in {target}", where=set_by(key, sources or {}), nearest=close, do=do)
 

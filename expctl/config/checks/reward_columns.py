@@ -6,7 +6,8 @@ from expctl.base.experiment import Experiment
 from expctl.base.plain_data import mapping
 from expctl.base.refusal import Refusal, set_by
 from expctl.base.suggest import nearest
-from expctl.config.source.lookup import Definition, find
+from expctl.config.source.lookup import ClassDefinition, Definition, FunctionDefinition, find
+from expctl.config.source.signature import signature
 from expctl.data.peek import columns_of
 
 # What every reward function is called with beside the columns of the data.
@@ -41,7 +42,7 @@ def _check(experiment: Experiment, dataset: dict[str, Any], functions: dict[str,
         if called is None:
             continue
         where = set_by(f"{key}.{name}", experiment.sources)
-        if not called.accepts_any:
+        if not signature(called).accepts_any:
             found.append(_closed(name, called, where))
         elif columns is not None:
             found += _lacking(name, called, node, columns, where)
@@ -51,9 +52,9 @@ def _check(experiment: Experiment, dataset: dict[str, Any], functions: dict[str,
 def _called(target: Any, experiment: Experiment) -> Definition | None:
     """The function that is called with completions: the target, or the `__call__` of a class."""
     definition = find(target, experiment.code_folders)
-    if definition is not None and definition.kind == "class":
+    if isinstance(definition, ClassDefinition):
         return find(f"{target}.__call__", experiment.code_folders)
-    return definition if definition is not None and definition.kind == "function" else None
+    return definition if isinstance(definition, FunctionDefinition) else None
 
 
 def _columns(dataset: dict[str, Any]) -> list[str] | None:
@@ -72,7 +73,7 @@ def _columns(dataset: dict[str, Any]) -> list[str] | None:
 def _lacking(name: str, called: Definition, node: dict[str, Any], columns: list[str], where: str) -> list[Refusal]:
     needed = [
         parameter.name
-        for parameter in called.parameters.values()
+        for parameter in signature(called).parameters.values()
         if parameter.default is None and parameter.name != "self" and parameter.name not in node
     ]
     absent = [column for column in needed if column not in GIVEN and column not in columns]

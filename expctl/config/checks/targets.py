@@ -3,15 +3,15 @@
 import os
 import sys
 from collections.abc import Iterable, Iterator
-from importlib.machinery import PathFinder
 from itertools import islice
 from pathlib import Path
 
+from expctl.base.modules import find_module, installed_file
 from expctl.base.refusal import Refusal, set_by
 from expctl.base.suggest import nearest
 from expctl.config.checks.fields import HYDRA_KEYS, check_value
-from expctl.config.source.lookup import Definition, Missing, find, locate
-from expctl.config.source.modules import top
+from expctl.config.source.lookup import ClassDefinition, Definition, FunctionDefinition, Missing, find, locate
+from expctl.config.source.signature import signature
 
 ALLOWED = ("expctl", "trl", "transformers", "peft", "torch.optim", "datasets", "accelerate")
 # Parts of the allowed packages that start processes or run code that they fetched or unpickled.
@@ -83,7 +83,7 @@ def resolve(target: str, search: tuple[Path, ...] = (), where: str = "_target_")
             return None
         raise _not_found(target, found, where)
     if not trusted and not _is_own(found.path, search):
-        if found.kind == "value":
+        if not isinstance(found, ClassDefinition | FunctionDefinition):
             raise Refusal(f"_target_ {target} is neither class nor function", where=where, do="name one that is")
         if found.path in LOADERS or not MACHINERY.isdisjoint(found.module.name.split(".")):
             raise Refusal(f"_target_ {target} runs other code than a training", where=where, do="name another target")
@@ -117,13 +117,12 @@ def _first_name(target: str, where: str) -> str:
 
 def _shadowed(name: str, search: tuple[Path, ...]) -> str:
     """What a module of the user's own hides, where it has the name of an installed or standard one."""
-    mine = top(name, search)
+    mine = find_module(name, search)
     if name == "expctl" or not (mine and mine.file and _in_search(mine.file, search)):
         return ""
-    folders = {folder.resolve() for folder in search}
-    spec = PathFinder.find_spec(name, [entry for entry in sys.path if Path(entry).resolve() not in folders])
+    installed = installed_file(name, without=[folder.resolve() for folder in search])
     taken = name in sys.stdlib_module_names or name in {prefix.partition(".")[0] for prefix in ALLOWED}
-    elsewhere = spec is not None and spec.origin is not None and Path(spec.origin).resolve() != mine.file.resolve()
+    elsewhere = installed is not None and installed != mine.file.resolve()
     return f"{mine.file} hides the installed {name}" if taken or elsewhere else ""
 
 
@@ -134,7 +133,7 @@ def _permitted(path: str, search: tuple[Path, ...]) -> bool:
 def _is_own(path: str, search: tuple[Path, ...]) -> bool:
     """Whether the module is a file or package of the user's own, in a folder of `search`."""
     first = path.partition(".")[0]
-    module = top(first, search)
+    module = find_module(first, search)
     return module is not None and _in_search(module.file or module.folder, search) and not _shadowed(first, search)
 
 
@@ -180,6 +179,7 @@ def _not_found(target: str, found: Missing, where: str) -> Refusal:
 
 
 def _check_keywords(key: str, node: dict, definition: Definition, sources: dict[str, str]) -> list[Refusal]:
+    takes = signature(definition)
     refusals = []
     for name, value in node.items():
         inner = f"{key}.{name}" if key else name
@@ -189,20 +189,20 @@ def _check_keywords(key: str, node: dict, definition: Definition, sources: dict[
                 refusals.append(Refusal(what, where=set_by(inner, sources), do="see Hydra's instantiate"))
         elif name == "_target_" or name in NOT_KEYWORDS.get(key, ()):
             continue
-        elif field := definition.parameters.get(name):
+        elif field := takes.parameters.get(name):
             if refusal := check_value(field, inner, value, sources):
                 refusals.append(refusal)
-        elif not definition.accepts_any or (name.startswith("_") and name.endswith("_")):
+        elif not takes.accepts_any or (name.startswith("_") and name.endswith("_")):
             refusals.append(_unknown(name, inner, node["_target_"], definition, sources))
     return refusals
 
 
 def _unknown(name: str, key: str, target: str, definition: Definition, sources: dict[str, str]) -> Refusal:
-    known = [*definition.parameters, *HYDRA_KEYS]
-    taken = ", ".join(definition.parameters) if len(definition.parameters) <= 8 else f"see {definition.file}"
+    parameters = signature(definition).parameters
+    taken = ", ".join(parameters) if len(parameters) <= 8 else f"see {definition.file}"
     return Refusal(
         f"{target} takes no {name!r}",
         where=set_by(key, sources),
-        nearest=nearest(name, known),
+        nearest=nearest(name, [*parameters, *HYDRA_KEYS]),
         do=f"it takes: {taken or 'nothing'}",
     )

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from expctl.config.source.lookup import find
-from expctl.config.source.signature import Field
+from expctl.config.source.signature import Field, signature
 
 
 class FieldValues:
@@ -17,8 +17,8 @@ class FieldValues:
 
     def __init__(self, node: dict[str, Any], search: Iterable[Path] = ()):
         self._set = node
-        definition = find(node["_target_"], search) if isinstance(node.get("_target_"), str) else None
-        known = {**definition.parameters, **definition.fields} if definition else {}
+        definition = find(node.get("_target_"), search)
+        known = signature(definition).known if definition else {}
         self._defaults = {name: _literal(field) for name, field in known.items()}
 
     def __contains__(self, name: str) -> bool:
@@ -33,8 +33,10 @@ class FieldValues:
 
 def _literal(field: Field) -> Any:
     """A default as its source writes it; None where it is no plain value."""
+    if field.default is None:
+        return None
     try:
-        return _evaluated(field.default) if field.default is not None else None
+        return _evaluated(field.default)
     except ValueError:
         return None
 

@@ -14,13 +14,15 @@ _LIST = re.compile(r"(?:Supported|Possible) values are:?")
 def types(field: Field) -> list[ast.expr]:
     """The types that the docstring gives: "scale_rewards (`str` or `bool`, *optional*, ...)"."""
     head = re.match(r"\s*\w+ \((.*?)(?:, \*optional|, defaults|\):)", entry(field))
-    found = []
-    for text in re.findall(r"`([^`]+)`", head[1]) if head else ():
+    if head is None:
+        return []
+    annotations = []
+    for text in re.findall(r"`([^`]+)`", head[1]):
         try:
-            found.append(ast.parse(text, mode="eval").body)
+            annotations.append(ast.parse(text, mode="eval").body)
         except SyntaxError:
             continue
-    return found
+    return annotations
 
 
 def options(field: Field) -> list[str]:
@@ -30,22 +32,25 @@ def options(field: Field) -> list[str]:
     if not start:
         return []
     listing = text[start.end() :]
-    if re.match(r"\s*\n\s*- ", listing):
-        heads = re.findall(r"^\s*- (.*?):", listing, flags=re.MULTILINE)
-        return [name for head in heads for name in re.findall(r"`[\"'](\w+)[\"']`", head)]
-    return re.findall(r"`[\"']?(\w+)[\"']?`", re.split(r"\.\s", listing)[0])
+    if not re.match(r"\s*\n\s*- ", listing):
+        return re.findall(r"`[\"']?(\w+)[\"']?`", re.split(r"\.\s", listing)[0])
+    names: list[str] = []
+    for head in re.findall(r"^\s*- (.*?):", listing, flags=re.MULTILINE):
+        names += re.findall(r"`[\"'](\w+)[\"']`", head)
+    return names
 
 
-def converts(field: Field, value) -> bool:
+def converts(field: Field, value: object) -> bool:
     """Whether the class asks for this very type to turn it into another, as DPOConfig does with one loss's name."""
     return f"isinstance(self.{field.name}, {type(value).__name__})" in field.owner.file.read_text(encoding="utf-8")
 
 
 def entry(field: Field) -> str:
     """The part of the docstring that is about `field`: its line and the more indented ones below."""
-    docstring = ast.get_docstring(field.owner.node) or "" if isinstance(field.owner.node, ast.ClassDef) else ""
-    start = re.search(rf"^( *){field.name} \(", docstring, flags=re.MULTILINE)
-    if not start:
+    node = field.owner.node
+    docstring = ast.get_docstring(node) if isinstance(node, ast.ClassDef) else None
+    start = re.search(rf"^( *){field.name} \(", docstring or "", flags=re.MULTILINE)
+    if docstring is None or start is None:
         return ""
     end = re.compile(rf"\n {{0,{len(start[1])}}}\S").search(docstring, start.end())
     return docstring[start.start() : end.start() if end else None]

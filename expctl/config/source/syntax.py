@@ -2,6 +2,7 @@
 
 import ast
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
@@ -19,26 +20,35 @@ class Import:
     level: int = 0
 
 
+Function = ast.FunctionDef | ast.AsyncFunctionDef
+# A class, a function, an import, or the expression assigned.
+Binding = ast.ClassDef | Function | ast.expr | Import
+
+
 @dataclass
 class Names:
-    """What a module or a class body binds: a name to its bindings, the one to believe first; and its star imports.
+    """What a module or a class body binds: each name with its bindings, the most credible first; and star imports."""
 
-    A binding is a class, a function, an import, or the expression assigned.
-    """
-
-    bound: dict[str, list[ast.AST | Import]] = field(default_factory=dict)
+    bound: dict[str, list[Binding]] = field(default_factory=dict)
     stars: list[Import] = field(default_factory=list)
 
 
 @cache
 def read(file: Path) -> Names:
-    """The names that `file` binds. Raises SyntaxError where the file is no Python."""
+    """The names that `file` binds.
+
+    Raises:
+        SyntaxError: the file is no Python.
+    """
     return names_of(parse(file).body)
 
 
-@cache
 def parse(file: Path) -> ast.Module:
-    """The syntax tree of `file` without the bodies of its functions, which take most of the time to parse."""
+    """The syntax tree of `file` without the bodies of its functions, which take most of the time to parse.
+
+    Raises:
+        SyntaxError: the file is no Python.
+    """
     try:
         source = file.read_text(encoding="utf-8")
         try:
@@ -52,29 +62,34 @@ def parse(file: Path) -> ast.Module:
 def skeleton(source: str) -> str:
     """`source` with every function body but `__init__`'s replaced by `pass`, line numbers kept.
 
-    It goes by indentation alone, so in rare files the result is no Python; then the whole source has to be parsed.
+    Bodies are recognized by their indentation alone, so in rare files the result is no Python; then the whole source
+    has to be parsed.
     """
-    kept: list[str] = []
-    brackets = 0  # open ones in the signature being read
-    function = body = None  # indentation of the function whose signature is being read, whose body is being left out
+    lines: list[str] = []
+    open_brackets = 0  # of the signature being read
+    # Indentation of the function whose signature is being read, and of the one whose body is being left out.
+    signature = body = None
     for line in source.split("\n"):
         text = line.lstrip()
         if body is not None:
             if not text or text[0] == "#" or len(line) - len(text) > body:
-                kept.append("")
+                lines.append("")
                 continue
             body = None
-        if function is None and (match := _FUNCTION.match(line)) and match[2] != "__init__":
-            function, brackets = len(match[1]), 0
-        if function is not None:
-            brackets += sum(map(line.count, "([{")) - sum(map(line.count, ")]}"))
-            if brackets <= 0:
-                if end := _SIGNATURE_END.search(line):
+        if signature is None:
+            start = _FUNCTION.match(line)
+            if start and start[2] != "__init__":
+                signature, open_brackets = len(start[1]), 0
+        if signature is not None:
+            open_brackets += sum(map(line.count, "([{")) - sum(map(line.count, ")]}"))
+            if open_brackets <= 0:
+                end = _SIGNATURE_END.search(line)
+                if end:
                     line = line[: end.start()] + ": pass"
-                    body = function
-                function = None
-        kept.append(line)
-    return "\n".join(kept)
+                    body = signature
+                signature = None
+        lines.append(line)
+    return "\n".join(lines)
 
 
 def names_of(body: list[ast.stmt]) -> Names:
@@ -82,6 +97,11 @@ def names_of(body: list[ast.stmt]) -> Names:
     names = Names()
     _collect(body, names, conditional=False)
     return names
+
+
+def is_opaque(binding: Binding) -> bool:
+    """Whether only running the module would tell what the name is bound to."""
+    return isinstance(binding, ast.expr) and not isinstance(binding, ast.Name | ast.Attribute)
 
 
 def _collect(body: list[ast.stmt], names: Names, conditional: bool) -> None:
@@ -94,22 +114,20 @@ def _collect(body: list[ast.stmt], names: Names, conditional: bool) -> None:
             continue
         for name, binding in _bindings(statement, names):
             known = names.bound.setdefault(name, [])
-            if not conditional and not (known and opaque(binding)):
-                known.clear()  # the last word, unless it is `X = decorate(X)`
+            if not conditional and not (known and is_opaque(binding)):
+                known.clear()  # the last binding counts, unless it is `X = decorate(X)`
             known.append(binding)
 
 
-def _bindings(statement: ast.stmt, names: Names):
+def _bindings(statement: ast.stmt, names: Names) -> Iterator[tuple[str, Binding]]:
     """Pairs of a name and what `statement` binds it to; star imports go to `names.stars`."""
     match statement:
         case ast.ClassDef() | ast.FunctionDef() | ast.AsyncFunctionDef():
             yield statement.name, statement
         case ast.Import():
             for alias in statement.names:
-                yield (
-                    alias.asname or alias.name.partition(".")[0],
-                    Import(alias.name if alias.asname else alias.name.partition(".")[0]),
-                )
+                top = alias.name.partition(".")[0]
+                yield (alias.asname, Import(alias.name)) if alias.asname else (top, Import(top))
         case ast.ImportFrom():
             for alias in statement.names:
                 imported = Import(statement.module or "", alias.name, statement.level)
@@ -118,7 +136,7 @@ def _bindings(statement: ast.stmt, names: Names):
                 else:
                     yield alias.asname or alias.name, imported
         case ast.Assign(targets=[ast.Name(id="_import_structure")], value=ast.Dict() as table):
-            yield from _lazy_table(table)
+            yield from _lazy_imports(table)
         case ast.Assign():
             for target in statement.targets:
                 if isinstance(target, ast.Name):
@@ -127,14 +145,10 @@ def _bindings(statement: ast.stmt, names: Names):
             yield name, value
 
 
-def _lazy_table(table: ast.Dict):
+def _lazy_imports(table: ast.Dict) -> Iterator[tuple[str, Import]]:
     """The imports in `_import_structure = {"module": ["Name", ...]}`, the lazy table of transformers and TRL."""
     for key, value in zip(table.keys, table.values, strict=True):
         if isinstance(key, ast.Constant) and isinstance(value, ast.List):
             for item in value.elts:
                 if isinstance(item, ast.Constant):
-                    yield item.value, Import(key.value, item.value, level=1)
-
-
-def opaque(binding: ast.AST | Import) -> bool:
-    return isinstance(binding, ast.expr) and not isinstance(binding, ast.Name | ast.Attribute)
+                    yield str(item.value), Import(str(key.value), str(item.value), level=1)
