@@ -1,9 +1,9 @@
-"""Which of a trainer's many metrics people look at, and what they call them."""
+"""Titles of the metrics that people look at, among the many that a trainer logs."""
 
 import re
 from collections.abc import Iterator, Mapping
 
-# Pattern of a logged metric (without `eval_`) -> how a person calls it. The order is the order of the table.
+# Pattern of a logged metric (without `eval_`) -> its title. The order is that of the table.
 SHOWN = (
     (r"rewards/(?!chosen|rejected|margins|accuracies)(\w+)/mean", r"\1"),
     (r"reward", "reward"),
@@ -16,15 +16,17 @@ SHOWN = (
 LIVE = ("reward", "completion length", "loss", "token accuracy", "chosen preferred")
 
 
-def named(metrics: Mapping[str, float], prefix: str = "") -> Iterator[tuple[str, float]]:
-    """(what a person calls it, value) for the metrics worth showing."""
-    for pattern, name in SHOWN:
-        for key, value in metrics.items():
-            if value is not None and key.startswith(prefix) and (found := re.fullmatch(pattern, key[len(prefix) :])):
-                yield found.expand(name), value
+def named(metrics: Mapping[str, float | None], prefix: str = "") -> Iterator[tuple[str, float]]:
+    """(title, value) of the metrics worth showing whose names begin with `prefix`."""
+    values = {key.removeprefix(prefix): value for key, value in metrics.items() if key.startswith(prefix)}
+    for pattern, title in SHOWN:
+        for key, value in values.items():
+            match = re.fullmatch(pattern, key)
+            if match and value is not None:
+                yield match.expand(title), value
 
 
-def short_metrics(metrics: Mapping[str, float]) -> list[tuple[str, str]]:
+def short_metrics(metrics: Mapping[str, float | None]) -> list[tuple[str, str]]:
     """Name and rounded value of the few metrics a progress line has room for."""
     values = dict(named(metrics))
     if "completion length" in values:
@@ -32,7 +34,9 @@ def short_metrics(metrics: Mapping[str, float]) -> list[tuple[str, str]]:
     return [(name, f"{values[name]:.3g}") for name in LIVE if name in values]
 
 
-def evaluation_rows(before: Mapping[str, float], after: Mapping[str, float]) -> list[tuple[str, float | None, float]]:
+def evaluation_rows(
+    before: Mapping[str, float | None], after: Mapping[str, float | None]
+) -> list[tuple[str, float | None, float]]:
     """Name, value before and value after, of each evaluated metric; a reward that is the only one is shown once."""
     first, last = dict(named(before, "eval_")), dict(named(after, "eval_"))
     functions = [name for name in last if name not in {shown for _, shown in SHOWN}]

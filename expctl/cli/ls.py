@@ -15,8 +15,8 @@ from expctl.report.json_text import json_text
 from expctl.report.listing import lines_for_programs, table
 from expctl.runs.catalogue import catalogue, names
 from expctl.runs.difference import differing
-from expctl.runs.facts import BROKEN
 from expctl.runs.filters import is_number, parse, require_known, text_of
+from expctl.runs.manifest import BROKEN
 
 USAGE = "expctl ls [FILTER ...] [--sort KEY,-KEY] [--columns KEY,KEY] [--limit N] [--all] [--json]"
 COLUMNS = ["run", "status", "progress", "objective", "age"]

@@ -7,7 +7,7 @@ from expctl.base.refusal import Refusal
 from expctl.launch.launched import group_of_this_process
 from expctl.runs import manifest
 from expctl.runs.bundle import rebuild
-from expctl.runs.files import Run, read_json
+from expctl.runs.files import Run
 from expctl.runs.find import find
 
 
@@ -31,7 +31,7 @@ def named_run(verb: str, words: list[str]) -> Run:
         )
     run = find(words[0])
     if words[1:]:
-        command = (read_json(run.manifest) or {}).get("command", "expctl")
+        command = manifest.recorded(run).command or "expctl"
         raise Refusal(
             f"{verb} takes a run as it was started; a changed setting is another run",
             where=typed,

@@ -5,12 +5,12 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 
+from expctl.base.exit_codes import EXIT_COMPLETED, EXIT_FAILED
 from expctl.base.experiment import Experiment
 from expctl.base.paths import RERUNS, first_free, outputs_of
 from expctl.cli.named_run import as_it_was, named_run
 from expctl.cli.run import run as run_experiment
 from expctl.cli.trust import TRUST, ask_for_trust
-from expctl.launch.launch import EXIT_COMPLETED, EXIT_FAILED
 from expctl.report.drift import print_drift
 from expctl.runs import manifest
 from expctl.runs.bundle import changed_files, code_of
@@ -34,18 +34,18 @@ def main(words: list[str]) -> int:
 
 def _with_its_own_code(run: Run, experiment: Experiment) -> Experiment:
     """The experiment with the code that the run kept; where its folder is gone (another machine), in this one."""
-    told = manifest.read(run)
+    recorded = manifest.recorded(run)
     folder = experiment.folder
     if not folder.is_dir():
         print(f"note: the run's folder {folder} is not here; data are looked for in {Path.cwd()}", file=sys.stderr)
         folder = Path.cwd()
     code = code_of(run)
-    now = changed_files(told, replace(experiment, folder=folder, code=None))
-    differing = [name for name in now if name in (told.get("sources") or {})]
+    now = changed_files(recorded, replace(experiment, folder=folder, code=None))
+    differing = [name for name in now if name in (recorded.sources or {})]
     if differing:
         print(f"note: {', '.join(differing)} differs by now; the run's own copy is used ({code})", file=sys.stderr)
-    if told.get("masked"):
-        names = ", ".join(told["masked"])
+    if recorded.masked:
+        names = ", ".join(recorded.masked)
         print(f"note: in the copy of {names} a secret was masked, so it may do other than it did", file=sys.stderr)
     return replace(experiment, folder=folder, code=code)
 
@@ -55,7 +55,7 @@ def place_of(run: Run, hashed: str) -> Path:
     reruns = outputs_of(run.folder) / RERUNS
     number = first_free(reruns, run.run_id)
     last, place = (reruns / f"{run.run_id}-{one}" for one in (number - 1, number))
-    told = manifest.read(Run(last))
-    if told and told["status"] != manifest.COMPLETED and told["config_hash"] == hashed:
+    recorded = manifest.read(Run(last))
+    if recorded and recorded.status != manifest.COMPLETED and recorded.config_hash == hashed:
         return last
     return place

@@ -2,27 +2,28 @@
 
 import os
 
+from expctl.base.exit_codes import EXIT_COMPLETED
 from expctl.base.experiment import Experiment
 from expctl.base.refusal import Refusal
 from expctl.cli.named_run import as_it_was, named_run
 from expctl.cli.run import run as run_experiment
 from expctl.cli.trust import TRUST, ask_for_trust
-from expctl.launch.launch import EXIT_COMPLETED
 from expctl.report.closing import print_done_already
 from expctl.runs import manifest
 from expctl.runs.bundle import changed_files, code_of
 from expctl.runs.files import Run
 from expctl.runs.identity import config_hash
 from expctl.runs.provenance import drift
+from expctl.runs.records import Manifest
 
 
 def main(words: list[str]) -> int:
     """Carry one run on; the exit code is that of the run."""
     run = named_run("resume", [word for word in words if word != TRUST])
     experiment = as_it_was(run)
-    told = manifest.read(run)
-    if told["status"] == manifest.COMPLETED:
-        print_done_already(run, told)
+    recorded = manifest.read(run) or manifest.recorded(run)
+    if recorded.status == manifest.COMPLETED:
+        print_done_already(run, recorded)
         return EXIT_COMPLETED
     ask_for_trust("resume", run, experiment, TRUST in words)
     if not experiment.folder.is_dir():
@@ -32,20 +33,20 @@ def main(words: list[str]) -> int:
             do=f"put it back, or do the run again from here: expctl rerun {run.folder}",
         )
     os.chdir(experiment.folder)  # where its code and data are
-    if config_hash(experiment) != told["config_hash"]:
-        raise _changed(run, told, experiment)
+    if config_hash(experiment) != recorded.config_hash:
+        raise _changed(run, recorded, experiment)
     return run_experiment(experiment, run.folder).exit_code
 
 
-def _changed(run: Run, told: dict, experiment: Experiment) -> Refusal:
+def _changed(run: Run, recorded: Manifest, experiment: Experiment) -> Refusal:
     """Carried on with other code or data, a run would be neither the old experiment nor the new one."""
-    files = changed_files(told, experiment)
+    files = changed_files(recorded, experiment)
     named = ", ".join(f"{name} ({word})" for name, word in files.items()) or f"its {run.config.name}"
-    other = next((f" (made by {change})" for change in drift(told["versions"]) if change.startswith("expctl ")), "")
-    kept = f"as it was: {code_of(run)}; " if files.keys() & (told.get("sources") or {}).keys() else ""
+    other = next((f" (made by {change})" for change in drift(recorded.versions) if change.startswith("expctl ")), "")
+    kept = f"as it was: {code_of(run)}; " if files.keys() & (recorded.sources or {}).keys() else ""
     return Refusal(
         f"since the run was started this has changed: {named}{other}",
         where=str(experiment.folder if files else run.config),
-        do=f"put it back ({kept}then resume), or type the command, which is another run now: {told['command']}; "
+        do=f"put it back ({kept}then resume), or type the command, which is another run now: {recorded.command}; "
         f"expctl rerun {run.run_id} does the old one again with its own code",
     )

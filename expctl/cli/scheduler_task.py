@@ -84,10 +84,11 @@ def _interrupted(run: Run, put_back: Any) -> None:
     SIGTERM is Slurm's own beginning of an end. It alone knows whether that is a preemption, after which it puts the job
     back, or a cancellation; a job that went by itself would be neither. So it is waited for.
     """
-    told = manifest.read(run)["attempts"][-1]["signal"]
+    attempts = manifest.recorded(run).attempts
+    received = attempts[-1].signal if attempts else None
     if "SLURM_JOB_ID" not in os.environ:
         return
-    if told == "SIGTERM":
+    if received == "SIGTERM":
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
         while True:
             signal.pause()

@@ -21,8 +21,9 @@ from expctl.report.search_closing import print_search, ranking
 from expctl.report.sweep_display import SweepDisplay
 from expctl.runs.ledger import Ledger
 from expctl.runs.manifest import INTERRUPTED
+from expctl.runs.records import LedgerCell
 from expctl.search.archive import set_aside
-from expctl.search.search import PRUNED, RUN, WORDS, TrialEntry
+from expctl.search.search import PRUNED, RUN, WORDS
 from expctl.search.study import JournalError
 from expctl.sweep.cells import Cell
 from expctl.sweep.pool import ENDED, Place, Pool
@@ -166,7 +167,7 @@ class Searching:
         entries = self._search.entries()
         best = best_of(entries, self._question.direction)
         again = shlex.join(self._again(best)) if best else None
-        found = {"best": vars(best) if best else None, "again": again}
+        found = {"best": best, "again": again}
         why = self._why_stopped()
         self._ledger.write(entries, ended=not why, **found)
         print_search(entries, self._question, self._ledger.path, again, stopped=why)
@@ -189,7 +190,7 @@ class Searching:
             return "stopped at the first failure (fail_fast=true)"
         return "stopped" if self._stopped else None
 
-    def _again(self, best: TrialEntry) -> list[str]:
+    def _again(self, best: LedgerCell) -> list[str]:
         """The command that is the best trial's run."""
         question = self._question
         folders = [f"--config-dir={folder}" for folder in question.example.config_dirs]
@@ -197,7 +198,7 @@ class Searching:
         return ["expctl", *folders, *words, *best.words]
 
 
-def best_of(entries: Sequence[TrialEntry], direction: str) -> TrialEntry | None:
+def best_of(entries: Sequence[LedgerCell], direction: str) -> LedgerCell | None:
     """The trial with the best objective, the first of equals."""
     ranked = ranking(entries, direction)
     return ranked[0] if ranked else None

@@ -3,20 +3,21 @@
 from typing import Any
 
 from expctl.base.experiment import sources_of
-from expctl.base.plain_data import mapping, sequence, text
+from expctl.base.plain_data import mapping, text
 from expctl.runs.files import Run, read_json
+from expctl.runs.records import Manifest
 
 UNKNOWN = "a config file"
 
 
-def set_by(run: Run, told: dict[str, Any], values: dict[str, Any]) -> dict[str, str]:
+def set_by(run: Run, manifest: Manifest, values: dict[str, Any]) -> dict[str, str]:
     """Dotted key -> what set it, for every value of a run's config.
 
     It is read and never composed again: a run's command and files may be anybody's. Of a run that has not written it
     down, only what was typed is known.
     """
     recorded = mapping(read_json(run.origins))
-    typed = sources_of([word for word in sequence(told.get("overrides")) if isinstance(word, str)])
+    typed = sources_of(manifest.overrides)
     return {key: text(recorded.get(key)) or _above(key, typed) or UNKNOWN for key in values}
 
 

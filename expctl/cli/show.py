@@ -8,16 +8,17 @@ from pathlib import Path
 from typing import Any
 
 from expctl.base.paths import outputs_root
-from expctl.base.plain_data import leaves, mapping
+from expctl.base.plain_data import leaves
 from expctl.base.printable import printable, shortened
 from expctl.base.refusal import Refusal
 from expctl.cli.options import take
 from expctl.report.json_text import json_text
 from expctl.runs import manifest
-from expctl.runs.facts import BROKEN, UNDER_WAY, facts
+from expctl.runs.facts import UNDER_WAY, facts
 from expctl.runs.files import Run, read_json
 from expctl.runs.find import find
 from expctl.runs.reading import read_rows
+from expctl.runs.records import Manifest
 
 USAGE = "expctl show [RUN] [--json]; RUN is an id, the beginning of one, or a path"
 WIDTH = 100  # of a file or a pipe
@@ -32,12 +33,12 @@ def main(words: list[str]) -> int:
         raise Refusal("show takes one run", where=f"{shlex.join(names)} (command line)", do=USAGE)
     run = find(names[0]) if names else _latest()
     found = _with_damaged_rows(run, facts(run))
-    told = mapping(read_json(run.manifest)) if found["status"] != BROKEN else {}
+    recorded = manifest.recorded(run)
     config = _values(run)
     if "--json" in options:
-        print(json_text(_as_data(run, found, told, config)))
+        print(json_text(_as_data(run, found, recorded, config)))
     else:
-        _print_page(run, found, told, config)
+        _print_page(run, found, recorded, config)
     return 0
 
 
@@ -68,7 +69,7 @@ def _with_damaged_rows(run: Run, found: dict[str, Any]) -> dict[str, Any]:
     return found | ({"damaged": "; ".join(damaged)} if damaged else {})
 
 
-def _print_page(run: Run, found: dict[str, Any], told: dict[str, Any], config: dict[str, Any]) -> None:
+def _print_page(run: Run, found: dict[str, Any], recorded: Manifest, config: dict[str, Any]) -> None:
     from expctl.cli.set_by import set_by
     from expctl.report import run_page
     from expctl.runs.history import samples, series
@@ -76,13 +77,13 @@ def _print_page(run: Run, found: dict[str, Any], told: dict[str, Any], config: d
     terminal = sys.stdout.isatty()
     width = shutil.get_terminal_size().columns if terminal else WIDTH
     parts = {
-        "attempts": run_page.attempt_lines(told),
+        "attempts": run_page.attempt_lines(recorded),
         "metrics": run_page.metric_lines(series(run), width),
-        "config": run_page.config_lines(config, set_by(run, told, config), width if terminal else None),
+        "config": run_page.config_lines(config, set_by(run, recorded, config), width if terminal else None),
         "samples": run_page.sample_lines(samples(run), width),
-        "commands": [f"  {label:<10}{command}" for label, command in _commands(run, found, told).items()],
+        "commands": [f"  {label:<10}{command}" for label, command in _commands(run, found, recorded).items()],
     }
-    lines = run_page.head_lines(found, told, run.folder)
+    lines = run_page.head_lines(found, recorded, run.folder)
     for title, part in parts.items():
         lines += ["", title, *_most(part)] if part else []
     print("\n".join(shortened(printable(line), LONGEST_LINE) for line in lines))
@@ -94,20 +95,20 @@ def _most(lines: list[str]) -> list[str]:
     return [*lines[:MOST_LINES], f"  [... {left_out:,} lines more; --json has all ...]"] if left_out > 0 else lines
 
 
-def _commands(run: Run, found: dict[str, Any], told: dict[str, Any]) -> dict[str, str]:
+def _commands(run: Run, found: dict[str, Any], recorded: Manifest) -> dict[str, str]:
     """What to type, so that it is this run that is meant, from here."""
     here = run.folder.parent == outputs_root().resolve()
     name = run.run_id if here else shlex.quote(_shorter(run.folder))
-    commands = {}
-    if found["status"] == BROKEN:
+    commands: dict[str, str] = {}
+    if found["status"] == manifest.BROKEN:
         return commands
     if found["status"] not in (manifest.COMPLETED, *UNDER_WAY):
         commands["resume"] = f"expctl resume {name}"
     commands["again"] = f"expctl rerun {name}"
-    if isinstance(told.get("command"), str):
-        folder = told.get("folder")
-        elsewhere = f"cd {shlex.quote(str(folder))} && " if folder and str(folder) != str(Path.cwd()) else ""
-        commands["command"] = elsewhere + told["command"]
+    if recorded.command is not None:
+        folder = recorded.folder
+        change_folder = f"cd {shlex.quote(folder)} && " if folder and folder != str(Path.cwd()) else ""
+        commands["command"] = change_folder + recorded.command
     return commands
 
 
@@ -117,21 +118,21 @@ def _shorter(folder: Path) -> str:
     return relative if len(relative) < len(str(folder)) and os.sep in relative else str(folder)
 
 
-def _as_data(run: Run, found: dict[str, Any], told: dict[str, Any], config: dict[str, Any]) -> dict[str, Any]:
+def _as_data(run: Run, found: dict[str, Any], recorded: Manifest, config: dict[str, Any]) -> dict[str, Any]:
     from expctl.cli.set_by import set_by
     from expctl.runs.history import samples, series
 
-    sources = set_by(run, told, config)
+    sources = set_by(run, recorded, config)
     return {
         "run": run.run_id,
         "folder": str(run.folder),
         "status": found["status"],
         "error": found.get("error"),
         "damaged": found.get("damaged"),
-        "manifest": told,
+        "manifest": read_json(run.manifest) if found["status"] != manifest.BROKEN else {},
         "summary": read_json(run.summary),
         "config": {key: {"value": value, "set_by": sources[key]} for key, value in config.items()},
         "metrics": {one.name: {"steps": one.steps, "values": one.values} for one in series(run)},
         "samples": samples(run),
-        "commands": _commands(run, found, told),
+        "commands": _commands(run, found, recorded),
     }

@@ -16,8 +16,9 @@ from expctl.report.sweep_closing import print_results
 from expctl.report.sweep_display import SweepDisplay, called
 from expctl.runs.files import Run
 from expctl.runs.identity import run_of
-from expctl.runs.ledger import Entry, Ledger, sweep_id
+from expctl.runs.ledger import Ledger, sweep_id
 from expctl.runs.manifest import COMPLETED, FAILED, INTERRUPTED, REFUSED
+from expctl.runs.records import LedgerCell
 from expctl.sweep.cells import Cell
 from expctl.sweep.pool import ENDED, Place, Pool, objective_of
 from expctl.sweep.scheduler_pool import SchedulerPool
@@ -136,13 +137,21 @@ def typed(cell: Cell) -> tuple[str, ...]:
     return tuple(word.lstrip("+") for word in cell.words)
 
 
-def entries(places: Sequence[Place]) -> list[Entry]:
-    found = []
+def entries(places: Sequence[Place]) -> list[LedgerCell]:
+    cells = []
     for place in places:
         outcome = place.outcome
         objective, error = (outcome.objective, outcome.error) if outcome else (None, None)
-        found.append(Entry(list(place.words), place.run.run_id, place.status, objective, error))
-    return found
+        cells.append(
+            LedgerCell(
+                words=list(place.words),
+                run_id=place.run.run_id,
+                status=place.status,
+                objective=objective,
+                error=error,
+            )
+        )
+    return cells
 
 
 def returned(cell: Cell, place: Place | None = None, error: str | None = None) -> JobReturn:

@@ -65,8 +65,8 @@ def other_start(groups: Sequence[Grouped]) -> list[str]:
 def circumstances(groups: Sequence[Grouped]) -> list[str]:
     """What differs around the runs: versions, machines, data, how far they came; a sentence each."""
     told = [_spread(groups, package, _version(package)) for package in PACKAGES]
-    told.append(_spread(groups, "processor", lambda record: (record.devices or {}).get("cpu")))
-    told.append(_spread(groups, "GPUs", lambda record: (record.devices or {}).get("gpus")))
+    told.append(_spread(groups, "processor", lambda record: record.devices.cpu if record.devices else None))
+    told.append(_spread(groups, "GPUs", lambda record: record.devices.gpus if record.devices else None))
     keys = sorted({key for one in groups for record in one.records for key in record.config})
     shown = {key for one in groups for key in one.group.settings}
     if "hardware" not in shown:
@@ -91,7 +91,7 @@ def _learned_nothing(groups: Sequence[Grouped]) -> list[str]:
         alerts: dict[str, list[str]] = {}
         for record in one.records:
             for alert in record.alerts:
-                alerts.setdefault(alert["kind"], []).append(f"{record.run_id}, {sentence(alert)}")
+                alerts.setdefault(alert.kind, []).append(f"{record.run_id}, {sentence(alert)}")
         for kind, those in alerts.items():
             number = f"{len(those)} of {len(one.records)} runs"
             said.append(f"{one.label}: {number} gave an alert ({kind.replace('_', ' ')}), e.g. {those[0]}")

@@ -71,7 +71,8 @@ def _with_seeds(records: Sequence[Record]) -> list[Record]:
 def _differing(records: Sequence[Record]) -> list[str]:
     """The keys in which runs differ as experiments: not by seed, place or machine."""
     keys = dict.fromkeys(key for record in records for key in [*record.config, *_files(record)])
-    recorded = all("sources" in record.told and "inputs" in record.told for record in records)
+    manifests = [record.manifest for record in records]
+    recorded = all(each.sources is not None and each.inputs is not None for each in manifests)
     machine_typed = len({record.choices.get("hardware") for record in records}) > 1 or any(
         word.lstrip("+~").startswith("hardware.") for record in records for word in record.overrides
     )
@@ -163,7 +164,7 @@ def _value(key: str) -> Callable[[Record], Any]:
 def _one_a_seed(records: Sequence[Record]) -> tuple[list[Record], list[Record]]:
     """The latest run of each seed, by seed; and the others."""
     latest: dict[Any, Record] = {}
-    for record in sorted(records, key=lambda record: str(record.told.get("ended"))):
+    for record in sorted(records, key=lambda record: str(record.manifest.ended)):
         latest[record.folder if record.seed is None else record.seed] = record
     kept = sorted(latest.values(), key=lambda record: (record.seed is None, record.seed or 0))
     folders = {record.folder for record in kept}

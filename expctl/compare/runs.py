@@ -6,12 +6,12 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from expctl.base.plain_data import at, leaves, mapping, sequence, text, texts
+from expctl.base.plain_data import at, leaves, mapping, text
 from expctl.runs import manifest
-from expctl.runs.alerts import Alert, alerts_of
 from expctl.runs.bundle import read_config
-from expctl.runs.files import Run, read_json, read_metrics
+from expctl.runs.files import Run, read_metrics
 from expctl.runs.identity import deciding
+from expctl.runs.records import Alert, Devices, Manifest, Summary
 
 Measured = dict[str, float | None]
 
@@ -30,7 +30,7 @@ class Record:
     """
 
     run: Run
-    told: dict[str, Any]
+    manifest: Manifest
     config: dict[str, Any]
     seed: int | None
     objective: str | None
@@ -51,55 +51,54 @@ class Record:
 
     @property
     def status(self) -> str:
-        return self.told["status"]
+        return self.manifest.status
 
     @property
     def choices(self) -> dict[str, str]:
         """Config group -> the chosen option."""
-        return texts(self.told.get("choices"))
+        return self.manifest.choices
 
     @property
     def overrides(self) -> list[str]:
         """What was typed."""
-        return [word for word in sequence(self.told.get("overrides")) if isinstance(word, str)]
+        return self.manifest.overrides
 
     @property
     def command(self) -> str:
-        return text(self.told.get("command")) or "expctl"
+        return self.manifest.command or "expctl"
 
     @property
     def versions(self) -> dict[str, str | None]:
-        return texts(self.told.get("versions"))
+        return self.manifest.versions
 
     @property
-    def devices(self) -> dict[str, Any] | None:
-        return mapping(self.told.get("devices")) or None
+    def devices(self) -> Devices | None:
+        return self.manifest.devices
 
     @property
     def code(self) -> dict[str, str]:
         """File -> digest of the user's own code."""
-        return texts(self.told.get("sources"))
+        return self.manifest.sources or {}
 
     @property
     def inputs(self) -> dict[str, str]:
         """File -> digest of local data and weights."""
-        return texts(self.told.get("inputs"))
+        return self.manifest.inputs or {}
 
     @property
     def data(self) -> dict[str, Any] | None:
-        splits = mapping(self.told.get("data")).items()
+        splits = (self.manifest.data or {}).items()
         return {name: split for name, split in splits if isinstance(split, dict)} or None
 
     @property
     def warnings(self) -> list[str]:
         """What the run itself warned of."""
-        told = [*sequence(self.told.get("data_changed")), *sequence(self.told.get("warnings"))]
-        return [word for word in told if isinstance(word, str)]
+        return [*self.manifest.data_changed, *self.manifest.warnings]
 
     @property
     def alerts(self) -> list[Alert]:
         """What its training said of itself while it ran."""
-        return alerts_of(self.told)
+        return self.manifest.alerts
 
     @cached_property
     def rows(self) -> list[dict[str, Any]]:
@@ -114,8 +113,8 @@ def read(folder: Path) -> Record:
         UnreadableRunError: a file is missing, damaged, or says something else than a run does.
     """
     run = Run(folder)
-    told = manifest.read(run)
-    if told is None:
+    recorded = manifest.read(run)
+    if recorded is None:
         raise UnreadableRunError("its run.json cannot be read")
     try:
         config = read_config(run)
@@ -124,23 +123,23 @@ def read(folder: Path) -> Record:
     groups = [config.get("args"), config.get("hardware") or {}] if isinstance(config, dict) else [None]
     if not all(isinstance(group, dict) for group in groups):
         raise UnreadableRunError("its config.yaml cannot be read")
-    completed = told["status"] == manifest.COMPLETED
-    summary = read_json(run.summary) if completed else {}
-    if not isinstance(summary, dict) or (completed and not isinstance(summary.get("after", {}), dict)):
+    completed = recorded.status == manifest.COMPLETED
+    summary = Summary.read(run.summary) if completed else Summary()
+    if summary is None or "after" in summary.damaged:
         raise UnreadableRunError("it is completed, but its summary.json cannot be read")
-    seed, steps = config.get("seed"), summary.get("steps")
+    seed = config.get("seed")
     return Record(
         run=run,
-        told=told,
+        manifest=recorded,
         config=dict(leaves(deciding(config))),
         seed=seed if isinstance(seed, int) else None,
-        objective=text(summary.get("objective_name")) or text(at(config, "algorithm", "objective")),
-        direction=text(summary.get("direction")) or text(at(config, "algorithm", "direction")),
-        steps=steps if isinstance(steps, int) else None,
-        before=numbers(summary.get("before")),
-        after=numbers(summary.get("after")),
-        train=numbers(summary.get("train")),
-        seconds=numbers(summary.get("seconds")),
+        objective=summary.objective_name or text(at(config, "algorithm", "objective")),
+        direction=summary.direction or text(at(config, "algorithm", "direction")),
+        steps=summary.steps,
+        before=numbers(summary.before),
+        after=numbers(summary.after),
+        train=numbers(summary.train),
+        seconds=numbers(summary.seconds),
     )
 
 

@@ -7,15 +7,15 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 
 from expctl.base.paths import REPLACED, RERUNS, outputs_root
-from expctl.base.plain_data import mapping
 from expctl.base.refusal import Refusal
 from expctl.base.suggest import nearest
 from expctl.runs.catalogue import catalogue, names
 from expctl.runs.facts import facts
-from expctl.runs.files import Run, read_json
+from expctl.runs.files import Run
 from expctl.runs.filters import parse
 from expctl.runs.find import find
 from expctl.runs.ledger import cells_of
+from expctl.runs.manifest import recorded
 
 # A path is one that begins like one: groups and metrics have slashes, too.
 _FILTER = re.compile(r"(?![./~])[^\s=!<>~*?]+\s*(!=|!~|<=|>=|=|<|>|~)")
@@ -108,7 +108,7 @@ def _inside(folder: Path, fits: Callable[[str], bool] = lambda name: True) -> li
 
 
 def _begun(run: Path) -> tuple[str, str]:
-    return str(mapping(read_json(run / "run.json")).get("started", "")), run.name
+    return recorded(Run(run)).started or "", run.name
 
 
 def _ledgers() -> Iterator[Path]:
@@ -133,4 +133,4 @@ def _last_sweep() -> list[Path]:
 
 def _of_ledger(file: Path) -> list[Path]:
     """The folders of a sweep's runs, be they there or not; none where a file is something else."""
-    return [file.resolve().parent.parent / cell["run_id"] for cell in cells_of(read_json(file))]
+    return [file.resolve().parent.parent / cell.run_id for cell in cells_of(file)]

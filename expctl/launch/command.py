@@ -8,7 +8,8 @@ from typing import Any
 from expctl.devices import sharding
 from expctl.devices.detection import cores
 from expctl.runs.bundle import code_of
-from expctl.runs.files import Run, read_json, write_yaml
+from expctl.runs.files import Run, write_yaml
+from expctl.runs.manifest import recorded
 
 
 def worker_command(run: Run, hardware: dict[str, Any]) -> list[str]:
@@ -48,7 +49,7 @@ def worker_environment(run: Run, config: dict[str, Any], folder: Path) -> dict[s
     """The environment of the workers: the user's own, plus where to record and how to share the cores."""
     environment = dict(os.environ)
     paths = [str(folder), environment.get("PYTHONPATH", "")]
-    if (read_json(run.manifest) or {}).get("rerun_of"):
+    if recorded(run).rerun_of:
         # The user's code as the run has kept it, also before that in the working folder, which python -m would prefer.
         paths.insert(0, str(code_of(run)))
         environment["PYTHONSAFEPATH"] = "1"

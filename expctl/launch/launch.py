@@ -10,14 +10,14 @@ from types import MappingProxyType
 from typing import Any
 
 from expctl.base.exit_codes import EXIT_COMPLETED, EXIT_FAILED, EXIT_INTERRUPTED, EXIT_REFUSED
-from expctl.base.plain_data import mapping, number
 from expctl.launch.command import worker_command, worker_environment
 from expctl.launch.process import Signals, Start, Workers
 from expctl.report.display import Display
 from expctl.runs import manifest, provenance, ranks
 from expctl.runs.checkpoints import ASIDE
 from expctl.runs.claim import Claim, undo
-from expctl.runs.files import Run, read_json
+from expctl.runs.files import Run
+from expctl.runs.records import Manifest, ProgressState, Summary, WorkerOutcome
 
 LOOK_SECONDS = 0.1
 # How long the other ranks of an attempt that was refused may take to leave.
@@ -40,8 +40,8 @@ class Outcome:
 
     @classmethod
     def of_completed(cls, run: Run) -> "Outcome":
-        summary = mapping(read_json(run.summary))
-        return cls(EXIT_COMPLETED, manifest.COMPLETED, objective=number(summary.get("objective")))
+        summary = Summary.read(run.summary) or Summary()
+        return cls(EXIT_COMPLETED, manifest.COMPLETED, objective=summary.objective)
 
 
 class Attempt:
@@ -127,22 +127,23 @@ def begin_attempt(claimed: Claim) -> None:
     for stale in (claimed.run.outcome, claimed.run.progress):
         stale.unlink(missing_ok=True)
     ranks.forget(claimed.run)
-    claimed.before = read_json(claimed.run.manifest)
+    claimed.before = Manifest.read(claimed.run.manifest)
     manifest.start_attempt(claimed.run, claimed.from_step, provenance.versions())
 
 
 def settle(claimed: Claim, code: int, received: str | None, trouble: str | None = None) -> Outcome:
     """Judge by what the worker wrote, not by a launcher's exit code, and end the attempt in the manifest."""
     run = claimed.run
-    said = read_json(run.outcome) or {}
-    if said.get("status") == manifest.REFUSED and not trouble:
-        return _refused(claimed, said)
+    left = WorkerOutcome.read(run.outcome)
+    if left and left.status == manifest.REFUSED and not trouble:
+        return _refused(claimed, left)
     status, error = (manifest.FAILED, trouble) if trouble else _judged(run, code, received)
     if status != manifest.COMPLETED and not ranks.alive(run):
         # Half a checkpoint is of no use to anybody, and where the disk is full its room is.
         shutil.rmtree(run.checkpoints / ASIDE, ignore_errors=True)
     exit_code = {manifest.COMPLETED: EXIT_COMPLETED, manifest.INTERRUPTED: EXIT_INTERRUPTED}.get(status, EXIT_FAILED)
-    step = mapping(read_json(run.progress)).get("step")
+    progress = ProgressState.read(run.progress)
+    step = progress.step if progress else None
     try:
         manifest.end_attempt(run, status, to_step=step, exit_code=exit_code, signal=received, error=error)
     except OSError as wrong:
@@ -157,19 +158,19 @@ def settle(claimed: Claim, code: int, received: str | None, trouble: str | None 
     return Outcome(exit_code, status, error=error)
 
 
-def _refused(claimed: Claim, said: Mapping[str, Any]) -> Outcome:
+def _refused(claimed: Claim, left: WorkerOutcome) -> Outcome:
     """The worker found that nothing would come of it: the attempt is undone."""
     ranks.wait_for_end(claimed.run, LEAVE_SECONDS)
     try:
         undo(claimed)
     except OSError as wrong:
         print(f"expctl: {claimed.run.folder} could not be taken away: {wrong.strerror}", file=sys.stderr)
-    return Outcome(EXIT_REFUSED, error=said.get("error"), wrong=said.get("wrong") or (), trace=said.get("traceback"))
+    return Outcome(EXIT_REFUSED, error=left.error, wrong=left.wrong, trace=left.traceback)
 
 
 def _judged(run: Run, code: int, received: str | None) -> tuple[str, str | None]:
-    said = mapping(read_json(run.outcome))
-    status, error = said.get("status"), said.get("error")
+    left = WorkerOutcome.read(run.outcome)
+    status, error = (left.status, left.error) if left else (None, None)
     if status is None or (status == manifest.COMPLETED and not run.summary.exists()):
         status = manifest.INTERRUPTED if received else manifest.FAILED
         error = None if received else _died(run, code)

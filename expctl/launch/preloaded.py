@@ -18,8 +18,8 @@ from expctl.base.experiment import Experiment
 from expctl.base.parent_death import hear_of_death
 from expctl.launch.process import Start, Workers
 from expctl.runs import ranks
-from expctl.runs.files import Run, read_json
-from expctl.runs.manifest import COMPLETED
+from expctl.runs.files import Run
+from expctl.runs.manifest import COMPLETED, recorded
 
 BIRTH_SECONDS = 120.0
 # The imports take a worker some five seconds, as they take the process that is forked from.
@@ -120,7 +120,7 @@ def can_be_forked(experiment: Experiment) -> bool:
 
 
 def _to_be_trained(run: Run) -> bool:
-    return (read_json(run.manifest) or {}).get("status") != COMPLETED
+    return recorded(run).status != COMPLETED
 
 
 class Forked:

@@ -2,15 +2,14 @@
 
 import math
 import sys
-from typing import Any
 
 from expctl.base.metric_titles import evaluation_rows
 from expctl.report.number import no_objective, rounded
 from expctl.report.warned import alert_lines
 from expctl.runs import manifest, provenance
-from expctl.runs.alerts import alerts_of
 from expctl.runs.checkpoints import complete, step_of
-from expctl.runs.files import Run, read_json
+from expctl.runs.files import Run
+from expctl.runs.records import Manifest, Summary
 
 
 def print_closing(run: Run, status: str, error: str | None) -> None:
@@ -21,7 +20,7 @@ def print_closing(run: Run, status: str, error: str | None) -> None:
         return
     checkpoint = max(complete(run.checkpoints), key=step_of, default=None)
     again = f"from {checkpoint.name}" if checkpoint else "from the beginning (no checkpoint yet)"
-    typed = [word.lstrip("+").lower() for word in (read_json(run.manifest) or {}).get("overrides", [])]
+    typed = [word.lstrip("+").lower() for word in manifest.recorded(run).overrides]
     carries_on = f"the same command {'without force=true ' if 'force=true' in typed else ''}carries on {again}"
     if status == manifest.INTERRUPTED:
         print(f"expctl: interrupted; {carries_on}\n  run      {run.folder}", file=sys.stderr)
@@ -29,10 +28,10 @@ def print_closing(run: Run, status: str, error: str | None) -> None:
     print(f"expctl: the run failed: {error}\n  log      {run.log}\n  then     {carries_on}", file=sys.stderr)
 
 
-def print_done_already(run: Run, done: dict[str, Any]) -> None:
+def print_done_already(run: Run, done: Manifest) -> None:
     """An experiment that has been run: its summary, and what has changed since."""
-    print(f"this experiment was completed {done['ended']}; force=true runs it again")
-    changed = provenance.drift(done.get("versions") or {})
+    print(f"this experiment was completed {done.ended}; force=true runs it again")
+    changed = provenance.drift(done.versions)
     if changed:
         print(f"note: it was made by other versions: {', '.join(changed)}")
     _print_warnings(run)
@@ -45,9 +44,9 @@ def print_summary(run: Run) -> None:
 
     from expctl.report.screen import Screen
 
-    summary = read_json(run.summary) or {}
+    summary = Summary.read(run.summary) or Summary()
     console = Screen(width=100)
-    rows = evaluation_rows(summary.get("before") or {}, summary.get("after") or {})
+    rows = evaluation_rows(summary.before, summary.after)
     if rows:
         table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
         for title, justify in (("held-out", "left"), ("before", "right"), ("after", "right"), ("change", "right")):
@@ -57,30 +56,29 @@ def print_summary(run: Run) -> None:
         console.print()
         console.print(table)
         console.print()
-    steps, took = summary.get("steps"), (summary.get("seconds") or {}).get("total", 0)
-    console.print(f"{_objective(summary)} after {steps} steps in {took:.0f} s", soft_wrap=True)
+    seconds = summary.seconds.get("total") or 0.0
+    console.print(f"{_objective(summary)} after {summary.steps} steps in {seconds:.0f} s", soft_wrap=True)
     console.print(f"model      {run.model}", soft_wrap=True)
     console.print(f"metrics    {run.metrics}", soft_wrap=True)
 
 
-def _objective(summary: dict[str, Any]) -> str:
+def _objective(summary: Summary) -> str:
     """`eval_reward = 0.9`, with the step where that is not the last one; or why there is none."""
-    why, name = no_objective(summary), summary.get("objective_name")
+    why, name = no_objective(summary), summary.objective_name
     if why:
         return f"no objective ({name}): {why};"
-    step = summary.get("objective_step")
-    measured = "" if step in (None, summary.get("steps")) else f", measured at step {step},"
-    return f"{name} = {rounded(summary.get('objective'))}{measured}"
+    step = summary.objective_step
+    measured = "" if step in (None, summary.steps) else f", measured at step {step},"
+    return f"{name} = {rounded(summary.objective)}{measured}"
 
 
 def _print_warnings(run: Run) -> None:
-    told = read_json(run.manifest) or {}
-    warnings = told.get("warnings") or []
-    for warning in [*(told.get("data_changed") or []), *warnings]:
+    recorded = manifest.recorded(run)
+    for warning in [*recorded.data_changed, *recorded.warnings]:
         print(f"warning: {warning}", file=sys.stderr)
-    if warnings:
+    if recorded.warnings:
         print("         expctl verify proves what still holds", file=sys.stderr)
-    for alert in alerts_of(told):
+    for alert in recorded.alerts:
         print("\n".join(alert_lines(alert)), file=sys.stderr)
 
 

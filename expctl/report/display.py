@@ -3,13 +3,13 @@
 import sys
 import time
 from types import TracebackType
-from typing import Any, TextIO
+from typing import TextIO
 
 from expctl.base.metric_titles import short_metrics
 from expctl.report.clock import clock
 from expctl.report.warned import alert_lines
-from expctl.runs.alerts import alerts_of
-from expctl.runs.files import Run, hang_reports, read_json
+from expctl.runs.files import Run, hang_reports
+from expctl.runs.records import ProgressState
 
 PLAIN_SECONDS = 10.0
 
@@ -21,7 +21,7 @@ class Display:
         self._run = run
         self._out = out or sys.stdout
         self._live = _Live(self._out) if self._out.isatty() else None
-        self._seen: dict[str, Any] = {}
+        self._seen: ProgressState | None = None
         self._first: tuple[float, int] | None = None
         self._printed_at, self._printed_step = 0.0, -1
         self._began = time.monotonic()
@@ -41,20 +41,21 @@ class Display:
     def look(self) -> None:
         """Read the progress file and show what is new."""
         self._tell_of_a_hang()
-        state = read_json(self._run.progress)
-        if state is None:
+        progress = ProgressState.read(self._run.progress)
+        if progress is None:
             return
-        self._tell_of_alerts(state)
-        if state["phase"] != self._seen.get("phase"):
-            if self._seen.get("phase") == "training" and state["of"]:
-                self._show_step(state)
-            self._say(f"{time.monotonic() - self._began:6.1f} s  {state['phase']}")
+        self._tell_of_alerts(progress)
+        phase_before = self._seen.phase if self._seen else None
+        if progress.phase != phase_before:
+            if phase_before == "training" and progress.of:
+                self._show_step(progress, progress.of)
+            self._say(f"{time.monotonic() - self._began:6.1f} s  {progress.phase}")
             self._first = None
-        if state["phase"] == "training" and state["of"]:
+        if progress.phase == "training" and progress.of:
             if self._first is None:
-                self._first = (state["at"], state["step"])
-            self._show_step(state)
-        self._seen = state
+                self._first = (progress.at, progress.step)
+            self._show_step(progress, progress.of)
+        self._seen = progress
 
     def _tell_of_a_hang(self) -> None:
         if self._hung or not hang_reports(self._run):
@@ -62,32 +63,31 @@ class Display:
         self._hung = True
         self._say(f"no step for hardware.hang_minutes: what every rank was doing stands in {self._run.stacks}")
 
-    def _tell_of_alerts(self, state: dict[str, Any]) -> None:
+    def _tell_of_alerts(self, progress: ProgressState) -> None:
         """Each kind once, when it is new: the closing has what it came to."""
-        for alert in alerts_of(state):
-            if alert["kind"] not in self._alerted:
-                self._alerted.add(alert["kind"])
+        for alert in progress.alerts:
+            if alert.kind not in self._alerted:
+                self._alerted.add(alert.kind)
                 self._say("\n".join(alert_lines(alert)))
 
-    def _show_step(self, state: dict[str, Any]) -> None:
-        text = self._step_line(state)
+    def _show_step(self, progress: ProgressState, of: int) -> None:
+        text, step = self._step_line(progress, of), progress.step
         if self._live:
-            self._live.draw(text, state["step"] / state["of"])
+            self._live.draw(text, step / of)
             return
-        step, of = state["step"], state["of"]
         due = time.monotonic() - self._printed_at > PLAIN_SECONDS or step - self._printed_step >= max(1, of / 10)
         if step != self._printed_step and (due or step == of):
             self._say(f"{time.monotonic() - self._began:6.1f} s  {text}")
             self._printed_at, self._printed_step = time.monotonic(), step
 
-    def _step_line(self, state: dict[str, Any]) -> str:
-        words = [f"step {state['step']}/{state['of']}"]
-        words += [f"{name} {value}" for name, value in short_metrics(state["metrics"])]
+    def _step_line(self, progress: ProgressState, of: int) -> str:
+        words = [f"step {progress.step}/{of}"]
+        words += [f"{name} {value}" for name, value in short_metrics(progress.metrics)]
         # A training that ends between two looks is seen for the first time when it is over.
-        at, step = self._first or (state["at"], state["step"])
-        if state["step"] > step:
-            pace = (state["at"] - at) / (state["step"] - step)
-            words += [f"{pace:.2f} s/step", f"{clock(pace * (state['of'] - state['step']))} left"]
+        at, step = self._first or (progress.at, progress.step)
+        if progress.step > step:
+            pace = (progress.at - at) / (progress.step - step)
+            words += [f"{pace:.2f} s/step", f"{clock(pace * (of - progress.step))} left"]
         return "  ".join(words)
 
     def _say(self, text: str) -> None:

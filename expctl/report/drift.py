@@ -4,8 +4,8 @@ from functools import partial
 
 from expctl.report.number import rounded
 from expctl.runs.drift import Comparison, MetricDrift, circumstances, compare_metrics
-from expctl.runs.files import Run, read_json
-from expctl.runs.manifest import COMPLETED, read
+from expctl.runs.files import Run
+from expctl.runs.manifest import COMPLETED, read, recorded
 
 MOST_SHOWN = 12
 _number = partial(rounded, digits=6)
@@ -13,16 +13,16 @@ _number = partial(rounded, digits=6)
 
 def print_drift(was: Run, now: Run) -> None:
     """Compare the run `was` with `now`, which did it again."""
-    recorded = read(was) or {}
+    manifest = read(was) or recorded(was)
     print(f"\ncompared with {was.folder}")
-    changed = circumstances(recorded, read_json(now.manifest) or {})
+    changed = circumstances(manifest, recorded(now))
     for label, change in changed:
         print(f"  {label:<11} {change}")
     if not changed:
         print("  the same versions, machine, environment and data")
     compared = compare_metrics(was, now)
-    if recorded.get("status") != COMPLETED:
-        print(f"  the first run is {recorded.get('status')}: only the steps that both have are compared")
+    if manifest.status != COMPLETED:
+        print(f"  the first run is {manifest.status}: only the steps that both have are compared")
     print(f"  {'metrics':<11} {verdict(compared)}")
     if compared.drifts:
         _print_table(compared.drifts)

@@ -3,8 +3,8 @@
 import math
 from typing import Any
 
-from expctl.base.plain_data import mapping
 from expctl.runs.filters import is_number
+from expctl.runs.records import Summary
 
 
 def rounded(value: Any, digits: int = 4) -> str:
@@ -12,10 +12,8 @@ def rounded(value: Any, digits: int = 4) -> str:
     return f"{value:.{digits}g}" if is_number(value) else "none"
 
 
-def no_objective(summary: Any) -> str | None:
+def no_objective(summary: Summary) -> str | None:
     """Why a summary has no objective; None where it has one."""
-    told = mapping(summary)
-    if is_number(told.get("objective")) and math.isfinite(told["objective"]):
+    if summary.objective is not None and math.isfinite(summary.objective):
         return None
-    why = told.get("no_objective")
-    return why if isinstance(why, str) else "it was not measured"
+    return summary.no_objective or "it was not measured"

@@ -1,20 +1,21 @@
 """What a manifest says of machine and code, in a few words; empty where it says nothing."""
 
-from typing import Any
-
-from expctl.base.plain_data import mapping, sequence
+from expctl.runs.records import Devices, Manifest
 
 
-def machine(told: dict[str, Any]) -> str:
+def machine(manifest: Manifest) -> str:
     """`node1; 2 x NVIDIA H200, 143771 MiB`; of a machine without GPUs its processor."""
-    devices = mapping(told.get("devices"))
-    gpus = list(map(str, sequence(devices.get("gpus"))))
-    on = [f"{gpus.count(name)} x {name}" for name in dict.fromkeys(gpus)]
-    on = on or ([f"{devices['cpu']}, {devices.get('cores')} cores"] if devices.get("cpu") else [])
-    return "; ".join([str(told.get("host") or "unknown"), *on]) if told.get("host") or on else ""
+    devices = manifest.devices or Devices()
+    processors = [f"{devices.gpus.count(name)} x {name}" for name in dict.fromkeys(devices.gpus)]
+    if not processors and devices.cpu:
+        processors = [f"{devices.cpu}, {devices.cores} cores"]
+    if not manifest.host and not processors:
+        return ""
+    return "; ".join([manifest.host or "unknown", *processors])
 
 
-def commit(told: dict[str, Any]) -> str:
+def commit(manifest: Manifest) -> str:
     """`0123456789ab with changes`."""
-    git = mapping(told.get("git"))
-    return f"{str(git['sha'])[:12]}{' with changes' if git.get('dirty') else ''}" if git.get("sha") else ""
+    if not manifest.git.sha:
+        return ""
+    return f"{manifest.git.sha[:12]}{' with changes' if manifest.git.dirty else ''}"

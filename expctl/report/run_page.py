@@ -6,14 +6,15 @@ from datetime import datetime
 from typing import Any
 
 from expctl.base.metric_titles import SHOWN, named
-from expctl.base.plain_data import mapping, sequence
+from expctl.base.plain_data import mapping
 from expctl.report.clock import clock
 from expctl.report.number import rounded
 from expctl.report.recorded import commit, machine
 from expctl.report.sparkline import sparkline
-from expctl.runs.alerts import advice, alerts_of, sentence
+from expctl.runs.alerts import sentence
 from expctl.runs.filters import is_number, text_of
 from expctl.runs.history import Series
+from expctl.runs.records import Manifest
 
 DECISIVE = ("expctl", "trl", "transformers", "torch")
 COMMAND_LINE = "command line"
@@ -25,29 +26,30 @@ MOST_LINES = 4
 SHORTEST_VALUE, LONGEST_VALUE = 14, 44
 
 
-def head_lines(facts: dict[str, Any], told: dict[str, Any], folder: Any) -> list[str]:
+def head_lines(facts: dict[str, Any], manifest: Manifest, folder: Any) -> list[str]:
     """Status, objective, time, place, versions, and everything that a reader of the numbers should know."""
     rows = [("status", _status(facts)), ("name", facts.get("name")), ("error", facts.get("error"))]
-    rows += [("damaged", facts.get("damaged")), ("time", _time(told)), ("on", _place(told))]
-    versions = mapping(told.get("versions"))
+    rows += [("damaged", facts.get("damaged")), ("time", _time(manifest)), ("on", _place(manifest))]
+    versions = manifest.versions
     rows.append(("versions", ", ".join(f"{name} {versions[name]}" for name in DECISIVE if versions.get(name))))
-    rows += [("code", _code(told)), ("folder", folder), ("rerun of", told.get("rerun_of"))]
-    for alert in alerts_of(told):
-        rows += [("alert", sentence(alert)), ("do", advice(alert))]
-    for label in ("warnings", "notes", "data_changed"):
-        rows += [(label.rstrip("s").replace("_", " "), text) for text in sequence(told.get(label))]
+    rows += [("code", _code(manifest)), ("folder", folder), ("rerun of", manifest.rerun_of)]
+    for alert in manifest.alerts:
+        rows += [("alert", sentence(alert)), ("do", alert.do)]
+    rows += [("warning", sentence) for sentence in manifest.warnings]
+    rows += [("note", sentence) for sentence in manifest.notes]
+    rows += [("data changed", sentence) for sentence in manifest.data_changed]
     return [str(facts["run"]), *(f"  {label:<12}{' '.join(str(text).split())}" for label, text in rows if text)]
 
 
-def attempt_lines(told: dict[str, Any]) -> list[str]:
+def attempt_lines(manifest: Manifest) -> list[str]:
     """A line an attempt: when, how long, from which step to which, and how it ended."""
     lines = []
-    for number, attempt in enumerate(map(mapping, sequence(told.get("attempts"))), start=1):
-        took = seconds_between(attempt.get("started"), attempt.get("ended"))
-        steps = f"step {text_of(attempt.get('from_step'))} to {text_of(attempt.get('to_step'))}"
-        ended = f"signal {attempt['signal']}" if attempt.get("signal") else f"exit {text_of(attempt.get('exit'))}"
+    for number, attempt in enumerate(manifest.attempts, start=1):
+        took = seconds_between(attempt.started, attempt.ended)
+        steps = f"step {attempt.from_step} to {text_of(attempt.to_step)}"
+        ended = f"signal {attempt.signal}" if attempt.signal else f"exit {text_of(attempt.exit)}"
         lasted = "not ended" if took is None else clock(took)
-        lines.append(f"  {number:<3} {text_of(attempt.get('started'))}  {lasted:>9}  {steps:<18}  {ended}")
+        lines.append(f"  {number:<3} {text_of(attempt.started)}  {lasted:>9}  {steps:<18}  {ended}")
     return lines
 
 
@@ -133,24 +135,23 @@ def _status(facts: dict[str, Any]) -> str:
     return text if step is None else f"{text}, step {step}" + (f" of {steps}" if is_number(steps) else "")
 
 
-def _time(told: dict[str, Any]) -> str:
-    attempts = list(map(mapping, sequence(told.get("attempts"))))
-    took = [seconds_between(one.get("started"), one.get("ended")) for one in attempts]
-    spent = clock(sum(filter(None, took))) if any(one is not None for one in took) else ""
-    began, ended = told.get("started"), told.get("ended")
+def _time(manifest: Manifest) -> str:
+    took = [seconds_between(attempt.started, attempt.ended) for attempt in manifest.attempts]
+    spent = clock(sum(filter(None, took))) if any(seconds is not None for seconds in took) else ""
+    began, ended = manifest.started, manifest.ended
     dates = [str(began) if began else "", f"to {ended}" if ended else ""]
     return ", ".join(filter(None, [spent, " ".join(filter(None, dates))]))
 
 
-def _place(told: dict[str, Any]) -> str:
-    processes = mapping(told.get("hardware")).get("num_processes")
+def _place(manifest: Manifest) -> str:
+    processes = manifest.hardware.get("num_processes")
     several = f"{processes} processes" if is_number(processes) and processes > 1 else ""
-    return "; ".join(filter(None, [machine(told), several]))
+    return "; ".join(filter(None, [machine(manifest), several]))
 
 
-def _code(told: dict[str, Any]) -> str:
-    git = f"git {commit(told)}" if commit(told) else ""
-    return ", ".join(filter(None, [git, *mapping(told.get("sources"))]))
+def _code(manifest: Manifest) -> str:
+    git = f"git {commit(manifest)}" if commit(manifest) else ""
+    return ", ".join(filter(None, [git, *(manifest.sources or {})]))
 
 
 def _order(name: str) -> tuple[int, bool]:

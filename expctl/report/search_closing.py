@@ -5,22 +5,22 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from expctl.runs.alerts import alerts_of, sentence
-from expctl.runs.files import Run, read_json
+from expctl.runs.files import Run
 from expctl.runs.manifest import COMPLETED, FAILED
+from expctl.runs.records import LedgerCell
 from expctl.search.question import Question
-from expctl.search.search import TrialEntry
 
 MOST_ROWS, MOST_ERRORS = 20, 5
 
 
-def ranking(entries: Sequence[TrialEntry], direction: str) -> list[TrialEntry]:
+def ranking(entries: Sequence[LedgerCell], direction: str) -> list[LedgerCell]:
     """The completed trials, the best first."""
     done = [entry for entry in entries if entry.status == COMPLETED]
-    return sorted(done, key=lambda entry: entry.objective, reverse=direction == "maximize")
+    return sorted(done, key=lambda entry: entry.objective or 0.0, reverse=direction == "maximize")
 
 
 def print_search(
-    entries: Sequence[TrialEntry], question: Question, ledger: Path, again: str | None, *, stopped: str | None
+    entries: Sequence[LedgerCell], question: Question, ledger: Path, again: str | None, *, stopped: str | None
 ) -> None:
     """`again`: the command that is the best trial's run; `stopped`: why the search has not come to its end, if so."""
     from expctl.report.screen import Screen
@@ -49,7 +49,7 @@ def print_search(
     if ranked:
         say(f"best       trial {ranked[0].trial}: {question.objective} {ranked[0].objective:.4g}")
         say(f"  again    {again}")
-        for alert in alerts_of(read_json(Run(question.outputs / ranked[0].run_id).manifest)):
+        for alert in alerts_of(Run(question.outputs / ranked[0].run_id)):
             say(f"  warning  {sentence(alert)}")
     elif entries and not stopped:
         say("no trial completed, so there is no best one")
@@ -61,7 +61,7 @@ def print_search(
     say(f"ledger     {ledger}")
 
 
-def _table(ranked: Sequence[TrialEntry], objective: str):
+def _table(ranked: Sequence[LedgerCell], objective: str):
     from rich.table import Table
 
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
@@ -74,7 +74,7 @@ def _table(ranked: Sequence[TrialEntry], objective: str):
     return table
 
 
-def _failed(entries: Sequence[TrialEntry]) -> dict[str, list[TrialEntry]]:
+def _failed(entries: Sequence[LedgerCell]) -> dict[str, list[LedgerCell]]:
     """Error -> the trials that failed of it."""
     found = defaultdict(list)
     for entry in entries:
@@ -83,6 +83,6 @@ def _failed(entries: Sequence[TrialEntry]) -> dict[str, list[TrialEntry]]:
     return found
 
 
-def _named(entries: Sequence[TrialEntry]) -> str:
+def _named(entries: Sequence[LedgerCell]) -> str:
     first = f"trial {entries[0].trial} ({' '.join(entries[0].words)})"
     return f"{first} and {len(entries) - 1} more" if len(entries) > 1 else first

@@ -7,9 +7,9 @@ from typing import Any
 
 from expctl.report.number import no_objective, rounded
 from expctl.report.sweep_display import called
-from expctl.runs.alerts import advice, alerts_of, kinds, sentence
-from expctl.runs.files import read_json
+from expctl.runs.alerts import alerts_of, kinds, sentence
 from expctl.runs.manifest import COMPLETED, FAILED, INTERRUPTED, REFUSED
+from expctl.runs.records import Summary
 from expctl.sweep.pool import Place, objective_of
 
 MOST_ROWS = 40
@@ -24,8 +24,8 @@ def print_results(places: Sequence[Place], ledger: Path) -> None:
     if ranked:
         console.print()
         # Its own name: without an evaluation a metric of the training stands in for it.
-        told = read_json(ranked[0].run.summary) or {}
-        console.print(_table(ranked, told.get("objective_name") or objective_of(places[0])[0]))
+        summary = Summary.read(ranked[0].run.summary) or Summary()
+        console.print(_table(ranked, summary.objective_name or objective_of(places[0])[0]))
         if len(ranked) > MOST_ROWS:
             console.print(f"and {len(ranked) - MOST_ROWS} more")
         console.print()
@@ -50,10 +50,10 @@ def print_results(places: Sequence[Place], ledger: Path) -> None:
 
 def _print_alerts(console: Any, place: Place) -> None:
     """What a cell warned of while it was trained, and why it has no objective."""
-    for alert in alerts_of(read_json(place.run.manifest)):
+    for alert in alerts_of(place.run):
         console.print(f"warning    {called(place)}: {sentence(alert)}", soft_wrap=True)
-        console.print(f"  do       {advice(alert)}", soft_wrap=True)
-    why = no_objective(read_json(place.run.summary)) if place.status == COMPLETED else None
+        console.print(f"  do       {alert.do}", soft_wrap=True)
+    why = no_objective(Summary.read(place.run.summary) or Summary()) if place.status == COMPLETED else None
     if why:
         console.print(f"warning    {called(place)}: no objective: {why}", soft_wrap=True)
 
@@ -78,6 +78,6 @@ def _table(ranked: Sequence[Place], objective: str) -> Any:
     table.add_column("run")
     table.add_column("")  # what it was warned of, as a rule nothing
     for place in ranked[:MOST_ROWS]:
-        alerts = kinds(alerts_of(read_json(place.run.manifest)))
+        alerts = kinds(alerts_of(place.run))
         table.add_row(called(place), rounded(place.outcome.objective), place.run.run_id, alerts)
     return table

@@ -8,9 +8,9 @@ from typing import Any
 
 from expctl.base.metric_titles import short_metrics
 from expctl.report.clock import clock
-from expctl.runs.alerts import alerts_of, kinds, sentence
-from expctl.runs.files import read_json
+from expctl.runs.alerts import kinds, sentence
 from expctl.runs.manifest import COMPLETED, FAILED, REFUSED, RUNNING
+from expctl.runs.records import ProgressState
 from expctl.sweep.pool import ELSEWHERE, ENDED, Place
 
 DRAW_SECONDS, PLAIN_SECONDS, MOST_ROWS = 0.5, 30.0, 16
@@ -68,9 +68,10 @@ class SweepDisplay:
         """Each kind once a cell, while it runs: the closing has what they came to."""
         if place.status not in (RUNNING, ELSEWHERE):
             return
-        for alert in alerts_of(read_json(place.run.progress)):
-            if (place.run.run_id, alert["kind"]) not in self._alerted:
-                self._alerted.add((place.run.run_id, alert["kind"]))
+        progress = ProgressState.read(place.run.progress) or ProgressState()
+        for alert in progress.alerts:
+            if (place.run.run_id, alert.kind) not in self._alerted:
+                self._alerted.add((place.run.run_id, alert.kind))
                 self._say(f"{time.monotonic() - self._began:7.1f} s  {'warning':<12}{called(place)}  {sentence(alert)}")
 
     def _say(self, text: str) -> None:
@@ -87,11 +88,10 @@ class SweepDisplay:
             table.add_column(title, no_wrap=True)
         running = [place for place in self._places if place.status == RUNNING]
         for place in running[:MOST_ROWS]:
-            state = read_json(place.run.progress) or {}
-            of = state.get("of")
-            step = f"{state['step']}/{of}" if of else state.get("phase", "starting")
-            words = "  ".join(f"{name} {value}" for name, value in short_metrics(state.get("metrics") or {}))
-            table.add_row(called(place), step, words, kinds(alerts_of(state)))
+            progress = ProgressState.read(place.run.progress) or ProgressState()
+            step = f"{progress.step}/{progress.of}" if progress.of else progress.phase
+            words = "  ".join(f"{name} {value}" for name, value in short_metrics(progress.metrics))
+            table.add_row(called(place), step, words, kinds(progress.alerts))
         if len(running) > MOST_ROWS:
             table.add_row(f"and {len(running) - MOST_ROWS} more", "", "", "")
         return table

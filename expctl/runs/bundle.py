@@ -14,6 +14,7 @@ from expctl.runs.files import Run, read_json, write_json, write_yaml
 from expctl.runs.identity import local_inputs
 from expctl.runs.origins import set_by
 from expctl.runs.reading import read_yaml
+from expctl.runs.records import Manifest
 from expctl.runs.seal import WANDB_FOLDERS, broken, seal_run
 from expctl.runs.sources import digests, keep, user_sources
 
@@ -33,20 +34,21 @@ def describe(run: Run, experiment: Experiment, hashed: str, forced: int = 0) -> 
     git, patch = repository.snapshot(experiment.folder, outputs_of(run.folder))
     if patch:
         (run.folder / PATCH).write_bytes(patch)
-        git["patch"] = PATCH
-    manifest.create(
-        run,
+        git.patch = PATCH
+    described = Manifest(
+        run_id=run.run_id,
+        status=manifest.CREATED,
         name=experiment.config["name"],
         config_hash=hashed,
         command=command(experiment),
         overrides=[masked(word) for word in experiment.overrides],
         choices=experiment.choices,
         folder=str(experiment.folder),
-        **({"rerun_of": str(experiment.code.parent)} if experiment.code else {}),
+        rerun_of=str(experiment.code.parent) if experiment.code else None,
         git=git,
         sources=digests(code),
-        **({"masked": altered} if altered else {}),
-        **({"forced": forced} if forced else {}),
+        masked=altered,
+        forced=forced,
         inputs=local_inputs(experiment.config, experiment.folder, code),
         seeds=_seeds(experiment.config),
         versions=provenance.versions(),
@@ -55,6 +57,7 @@ def describe(run: Run, experiment: Experiment, hashed: str, forced: int = 0) -> 
         environment=provenance.environment(),
         hardware=experiment.config["hardware"],
     )
+    manifest.create(run, described)
     seal_run(run)
     output_folders.remember(outputs_of(run.folder))
 
@@ -77,13 +80,13 @@ def make_own(run: Run, experiment: Experiment) -> None:
         if (run.folder / name).is_symlink():
             (run.folder / name).unlink()
         (run.folder / name / "settings").unlink(missing_ok=True)
-    told = read_json(run.manifest)
+    recorded = manifest.recorded(run)
     if not experiment.code:
-        told.pop("rerun_of", None)
-    own = {"command": command(experiment), "overrides": overrides, "choices": experiment.choices}
-    own |= {"folder": str(experiment.folder), "sources": digests(code)}
-    own |= {"inputs": local_inputs(experiment.config, experiment.folder)}
-    write_json(run.manifest, told | own)
+        recorded.rerun_of = None
+    recorded.command, recorded.overrides, recorded.choices = command(experiment), overrides, experiment.choices
+    recorded.folder, recorded.sources = str(experiment.folder), digests(code)
+    recorded.inputs = local_inputs(experiment.config, experiment.folder)
+    recorded.write(run.manifest)
     seal_run(run)
 
 
@@ -101,16 +104,19 @@ def rebuild(run: Run) -> Experiment:
     Raises:
         OSError, ValueError, KeyError, TypeError: the run's own files are damaged.
     """
-    told = read_json(run.manifest)
-    overrides = list(told["overrides"])
+    recorded = manifest.recorded(run)
+    if recorded.is_newer():
+        raise ValueError(f"{run.manifest.name} is of format {recorded.format}, which a newer expctl has written")
+    if recorded.folder is None:
+        raise ValueError(f"{run.manifest.name} does not say in which folder the run was started")
     return Experiment(
         config=read_config(run) | {"force": False},  # that was for the day it was typed
-        choices=told["choices"],
-        overrides=overrides,
-        folder=Path(told["folder"]),
-        sources=sources_of(overrides),
+        choices=recorded.choices,
+        overrides=recorded.overrides,
+        folder=Path(recorded.folder),
+        sources=sources_of(recorded.overrides),
         places={key: where for key, where in mapping(read_json(run.origins)).items() if isinstance(where, str)},
-        code=code_of(run) if told.get("rerun_of") else None,
+        code=code_of(run) if recorded.rerun_of else None,
     )
 
 
@@ -130,11 +136,11 @@ def command(experiment: Experiment) -> str:
     return masked(shlex.join(["expctl", *folders, *experiment.overrides]))
 
 
-def changed_files(told: dict[str, Any], experiment: Experiment) -> dict[str, str]:
+def changed_files(recorded: Manifest, experiment: Experiment) -> dict[str, str]:
     """File -> `changed`, `gone` or `new`: the user's code, data and weights that are not what a manifest says."""
     code = user_sources(experiment.config, experiment.code_folders)
     now = digests(code) | local_inputs(experiment.config, experiment.folder, code)
-    was = (told.get("sources") or {}) | (told.get("inputs") or {})
+    was = (recorded.sources or {}) | (recorded.inputs or {})
     words = {name: "gone" if name not in now else "new" if name not in was else "changed" for name in was | now}
     return {name: word for name, word in sorted(words.items()) if was.get(name) != now.get(name)}
 

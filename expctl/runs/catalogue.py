@@ -21,7 +21,7 @@ from expctl.base import plain_data
 from expctl.base.notice import notice
 from expctl.base.paths import REPLACED, RERUNS, cache_root
 from expctl.runs import facts as facts_of
-from expctl.runs.facts import recorded, with_what_changes
+from expctl.runs.facts import recorded_facts, with_what_changes
 from expctl.runs.files import Run, write_whole
 
 Facts = dict[str, Any]
@@ -60,7 +60,7 @@ def _in_folder(folder: Path) -> list[tuple[Run, Facts]]:
     found = []
     for name, stamp in stamps.items():
         run = Run(folder / name)
-        known = index.get(name, stamp) or index.put(name, stamp, recorded(run))
+        known = index.get(name, stamp) or index.put(name, stamp, recorded_facts(run))
         found.append((run, with_what_changes(run, known)))
     if index:
         index.save(stamps)

@@ -4,7 +4,6 @@ import contextlib
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from expctl.base.exit_codes import EXIT_REFUSED
 from expctl.base.experiment import Experiment
@@ -16,6 +15,7 @@ from expctl.runs.checkpoints import last_complete, refuse_foreign, step_of
 from expctl.runs.files import Run
 from expctl.runs.identity import config_hash, run_of
 from expctl.runs.lock import Lock, LockedError
+from expctl.runs.records import Manifest
 
 SAVING_SECONDS = 120.0
 
@@ -28,10 +28,10 @@ class Claim:
     run: Run
     held: Lock | None = None
     new: bool = False
-    done: dict[str, Any] | None = None
+    done: Manifest | None = None
     checkpoint: Path | None = None
     aside: Path | None = None
-    before: dict[str, Any] | None = None
+    before: Manifest | None = None
 
     @property
     def from_step(self) -> int:
@@ -69,12 +69,12 @@ def _take_over(run: Run, held: Lock, experiment: Experiment, hashed: str) -> Cla
     found = manifest.settled(run)
     forced, put = 0, None
     if found and experiment.config["force"]:
-        forced = found.get("forced", 0) + 1
+        forced = found.forced + 1
         put = _set_aside(run)
         run.folder.mkdir(parents=True, exist_ok=True)
         aside, held, found = held, Lock(run.lock), None
         aside.release()
-    if found and found["status"] == manifest.COMPLETED:
+    if found and found.status == manifest.COMPLETED:
         held.release()
         return Claim(run, done=found)
     if found:
@@ -114,9 +114,9 @@ def leave_refused(experiment: Experiment, error: str | None) -> None:
     claimed.held.release()
 
 
-def _completed(run: Run) -> dict[str, Any] | None:
+def _completed(run: Run) -> Manifest | None:
     found = manifest.read(run) if run.folder.is_dir() else None
-    return found if found and found["status"] == manifest.COMPLETED else None
+    return found if found and found.status == manifest.COMPLETED else None
 
 
 def _wait_for_ranks(run: Run) -> None:

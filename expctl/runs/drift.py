@@ -1,12 +1,13 @@
 """How a run that was done again differs from the first time: circumstances, and metrics step by step."""
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from expctl.base.plain_data import leaves
 from expctl.runs.files import Run, read_metrics
+from expctl.runs.records import Manifest
 
 # What the clock or a busy machine decides: times, rates, memory in use. The one list of it.
 _TIMED = re.compile(r"(\w*_)?(time|runtime|seconds)|\w*_per_second\w*|\w*_mem_\w*")
@@ -58,16 +59,17 @@ def compare_metrics(was: Run, now: Run) -> Comparison:
     return Comparison(steps, len(names), sorted(found, key=lambda drift: drift.step), only_was, only_now)
 
 
-def circumstances(was: dict[str, Any], now: dict[str, Any]) -> list[tuple[str, str]]:
+def circumstances(was: Manifest, now: Manifest) -> list[tuple[str, str]]:
     """(what, `was -> is`) of everything around two runs that differs, from their manifests."""
-    rows = [("versions", change) for change in _changes(was.get("versions"), now.get("versions"))]
-    if was.get("host") != now.get("host"):
-        rows.append(("host", f"{was.get('host')} -> {now.get('host')}"))
-    rows += [("devices", change) for change in _changes(was.get("devices"), now.get("devices"))]
-    rows += [("environment", change) for change in _changes(_kept(was), _kept(now))]
-    rows += [("data", change) for change in _changes(was.get("data"), now.get("data"))]
-    was_files, now_files = was.get("inputs") or {}, now.get("inputs") or {}
-    changed = [name for name in was_files | now_files if was_files.get(name) != now_files.get(name)]
+    rows = [("versions", change) for change in _changes(was.versions or None, now.versions or None)]
+    if was.host != now.host:
+        rows.append(("host", f"{was.host} -> {now.host}"))
+    was_devices, now_devices = (manifest.devices.to_plain() if manifest.devices else None for manifest in (was, now))
+    rows += [("devices", change) for change in _changes(was_devices, now_devices)]
+    rows += [("environment", change) for change in _changes(_kept(was.environment), _kept(now.environment))]
+    rows += [("data", change) for change in _changes(was.data, now.data)]
+    was_inputs, now_inputs = was.inputs or {}, now.inputs or {}
+    changed = [name for name in was_inputs | now_inputs if was_inputs.get(name) != now_inputs.get(name)]
     return rows + [("inputs", f"{name} has other content") for name in changed]
 
 
@@ -98,7 +100,7 @@ def _by_step(run: Run) -> dict[int, dict[str, float | None]]:
     return found
 
 
-def _changes(was: dict[str, Any] | None, now: dict[str, Any] | None) -> list[str]:
+def _changes(was: Mapping[str, Any] | None, now: Mapping[str, Any] | None) -> list[str]:
     """`name was -> is`, `train rows was -> is`; nothing where one of the two was not recorded at all."""
     if was is None or now is None:
         return []
@@ -111,6 +113,8 @@ def _word(value: Any) -> str:
     return "none" if value is None else ", ".join(map(str, value)) or "none" if isinstance(value, list) else str(value)
 
 
-def _kept(manifest: dict[str, Any]) -> dict[str, str] | None:
-    recorded = manifest.get("environment")
-    return recorded and {name: value for name, value in recorded.items() if not _INCIDENTAL.fullmatch(name)}
+def _kept(environment: dict[str, str] | None) -> dict[str, str] | None:
+    """The variables that may decide something."""
+    if environment is None:
+        return None
+    return {name: value for name, value in environment.items() if not _INCIDENTAL.fullmatch(name)}

@@ -9,13 +9,13 @@ called like a group is `train.reward`), and `run`, `status`, `host`, `started`, 
 from collections.abc import Collection
 from typing import Any
 
-from expctl.base.plain_data import leaves, mapping, number, sequence, text
+from expctl.base.plain_data import leaves
 from expctl.runs import manifest, reading
-from expctl.runs.alerts import alerts_of, kinds
-from expctl.runs.files import Run, read_json
+from expctl.runs.alerts import kinds
+from expctl.runs.files import Run
 from expctl.runs.reading import UnreadableError, read_yaml
+from expctl.runs.records import Manifest, ProgressState, Summary
 
-BROKEN = "broken"
 UNDER_WAY = (manifest.CREATED, manifest.RUNNING)
 STATUSES = (*UNDER_WAY, manifest.COMPLETED, manifest.FAILED, manifest.INTERRUPTED)
 # What can be asked also while no run has it.
@@ -27,26 +27,39 @@ _METRICS_WITHOUT = ("learning_rate",)
 
 def facts(run: Run) -> dict[str, Any]:
     """Everything known of a run as it is now; of one whose run.json says nothing, status `broken` and the `error`."""
-    return with_what_changes(run, recorded(run))
+    return with_what_changes(run, recorded_facts(run))
 
 
-def recorded(run: Run) -> dict[str, Any]:
+def recorded_facts(run: Run) -> dict[str, Any]:
     """What the files say, which holds for as long as they stay the same."""
     try:
-        told = _manifest(run)
+        recorded = _manifest(run)
     except ValueError as error:
-        return {"run": run.run_id, "status": BROKEN, "error": f"run.json {error}"}
+        return {"run": run.run_id, "status": manifest.BROKEN, "error": f"run.json {error}"}
     damaged: list[str] = []
-    found: dict[str, Any] = {"run": run.run_id}
-    names = ("status", "name", "started", "ended", "host", "folder", "command", "error")
-    found |= {name: text(told.get(name)) for name in names} | {"attempts": len(sequence(told.get("attempts")))}
-    found["alerts"] = kinds(alerts_of(told)) or None
-    found["typed"] = _keys(told.get("overrides"))
-    settings = _flat({"versions": mapping(told.get("versions"))}) | _config(run, damaged)
-    settings |= {group: text(option) for group, option in mapping(told.get("choices")).items()}
-    found |= {name: value for name, value in settings.items() if name not in found}
-    found |= _under_free_names(_metrics(run, found["status"], damaged), found)
-    return found | ({"damaged": "; ".join(damaged)} if damaged else {})
+    known = _of_manifest(run, recorded)
+    settings = _flat({"versions": recorded.versions}) | _config(run, damaged) | recorded.choices
+    known |= {name: value for name, value in settings.items() if name not in known}
+    known |= _under_free_names(_metrics(run, recorded.status, damaged), known)
+    return known | ({"damaged": "; ".join(damaged)} if damaged else {})
+
+
+def _of_manifest(run: Run, recorded: Manifest) -> dict[str, Any]:
+    """What the manifest itself says of the run."""
+    return {
+        "run": run.run_id,
+        "status": recorded.status,
+        "name": recorded.name,
+        "started": recorded.started,
+        "ended": recorded.ended,
+        "host": recorded.host,
+        "folder": recorded.folder,
+        "command": recorded.command,
+        "error": recorded.error,
+        "attempts": len(recorded.attempts),
+        "alerts": kinds(recorded.alerts) or None,
+        "typed": _keys(recorded.overrides),
+    }
 
 
 def with_what_changes(run: Run, known: dict[str, Any]) -> dict[str, Any]:
@@ -54,22 +67,23 @@ def with_what_changes(run: Run, known: dict[str, Any]) -> dict[str, Any]:
     if known["status"] not in UNDER_WAY:
         return known
     try:
-        told = manifest.read(run) or {}
+        recorded = manifest.read(run)
+        now = {"status": recorded.status, "error": recorded.error} if recorded else {"status": None, "error": None}
     except OSError:  # files of its ranks are not ours to explain
-        told = {"status": manifest.INTERRUPTED}
-    now = {key: text(told.get(key)) for key in ("status", "error")}
+        now = {"status": manifest.INTERRUPTED, "error": None}
     return known | now | _under_free_names(_progress(run), known)
 
 
-def _manifest(run: Run) -> dict[str, Any]:
+def _manifest(run: Run) -> Manifest:
     """The content of run.json. Raises ValueError saying what it is instead."""
     try:
-        told = reading.read_json(run.manifest)
+        content = reading.read_json(run.manifest)
     except OSError as error:
         raise UnreadableError(_what(error)) from error
-    if not isinstance(told, dict) or told.get("status") not in STATUSES or "run_id" not in told:
+    recorded = Manifest.from_plain(content)
+    if recorded is None or recorded.status not in STATUSES or "run_id" not in content:
         raise UnreadableError("is no manifest of expctl")
-    return told
+    return recorded
 
 
 def _what(error: OSError | ValueError) -> str:
@@ -101,23 +115,31 @@ def _metrics(run: Run, status: str, damaged: list[str]) -> dict[str, Any]:
     if status != manifest.COMPLETED:
         return _progress(run)
     try:
-        summary = reading.read_json(run.summary)
-        if not isinstance(summary, dict):
+        summary = Summary.from_plain(reading.read_json(run.summary))
+        if summary is None:
             raise UnreadableError("is no summary")
     except (OSError, ValueError) as error:
         damaged.append(f"{run.summary.name} {_what(error)}")
         return {}
-    found = _numbers(summary.get("train")) | _numbers(summary.get("after"))
-    found |= {f"before.{name}": value for name, value in _numbers(summary.get("before")).items()}
-    found |= {name: text(summary.get(name)) for name in ("objective_name", "direction", "no_objective")}
-    steps = number(summary.get("steps"))
-    found |= {"objective": number(summary.get("objective")), "step": steps, "steps": steps}
-    return found | {"seconds": number(mapping(summary.get("seconds")).get("total"))}
+    return {
+        **_numbers(summary.train),
+        **_numbers(summary.after),
+        **{f"before.{name}": value for name, value in _numbers(summary.before).items()},
+        "objective_name": summary.objective_name,
+        "direction": summary.direction,
+        "no_objective": summary.no_objective,
+        "objective": summary.objective,
+        "step": summary.steps,
+        "steps": summary.steps,
+        "seconds": summary.seconds.get("total"),
+    }
 
 
 def _progress(run: Run) -> dict[str, Any]:
-    state = mapping(read_json(run.progress))
-    return _numbers(state.get("metrics")) | {"step": number(state.get("step")), "steps": number(state.get("of"))}
+    progress = ProgressState.read(run.progress)
+    if progress is None:
+        return {"step": None, "steps": None}
+    return _numbers(progress.metrics) | {"step": progress.step, "steps": progress.of}
 
 
 def _under_free_names(metrics: dict[str, Any], taken: Collection[str]) -> dict[str, Any]:
@@ -125,15 +147,13 @@ def _under_free_names(metrics: dict[str, Any], taken: Collection[str]) -> dict[s
     return {f"train.{name}" if name in taken else name: value for name, value in metrics.items()}
 
 
-def _numbers(metrics: Any) -> dict[str, float | None]:
-    kept = {name: value for name, value in mapping(metrics).items() if name not in _METRICS_WITHOUT}
-    return {name: value for name, value in kept.items() if value is None or type(value) in (int, float)}
+def _numbers(metrics: dict[str, float | None]) -> dict[str, float | None]:
+    return {name: value for name, value in metrics.items() if name not in _METRICS_WITHOUT}
 
 
-def _keys(overrides: Any) -> list[str]:
+def _keys(overrides: list[str]) -> list[str]:
     """The keys that were typed."""
-    words = [word.lstrip("+~") for word in sequence(overrides) if isinstance(word, str)]
-    return [word.partition("=")[0].partition("@")[0] for word in words]
+    return [word.lstrip("+~").partition("=")[0].partition("@")[0] for word in overrides]
 
 
 def _flat(node: Any) -> dict[str, Any]:

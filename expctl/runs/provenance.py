@@ -8,9 +8,9 @@ import subprocess
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Any
 
 from expctl.base.masking import shown
+from expctl.runs.records import Devices
 
 PACKAGES = (
     "expctl", "trl", "transformers", "torch", "accelerate", "datasets", "peft", "hydra-core", "omegaconf", "numpy",
@@ -48,10 +48,10 @@ def host() -> str:
 
 
 @cache
-def devices() -> dict[str, Any]:
+def devices() -> Devices:
     """The machine: processor, cores that may be used, memory in bytes, and the GPUs by name."""
     usable = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    return {"cpu": _processor(), "cores": usable, "memory": _memory(), "gpus": _gpus()}
+    return Devices(cpu=_processor(), cores=usable, memory=_memory(), gpus=_gpus())
 
 
 def environment() -> dict[str, str]:

@@ -11,6 +11,7 @@ from expctl.runs.bundle import changed_files, read_config
 from expctl.runs.checkpoints import complete, step_of
 from expctl.runs.files import Run
 from expctl.runs.identity import deciding
+from expctl.runs.records import Manifest
 
 MOST_KEYS = 2
 # Among many runs called alike, the latest are looked at.
@@ -52,7 +53,7 @@ def differences(was: Any, now: Any, key: str = "") -> list[tuple[str, Any, Any]]
     return [] if was == now else [(key, was, now)]
 
 
-def _unfinished(run: Run) -> list[tuple[Run, dict[str, Any]]]:
+def _unfinished(run: Run) -> list[tuple[Run, Manifest]]:
     """The latest interrupted or failed runs beside `run` with its label and seed, and their manifests."""
     label = run.run_id.rpartition("-")[0] + "-"
     with os.scandir(run.folder.parent) as entries:
@@ -62,15 +63,15 @@ def _unfinished(run: Run) -> list[tuple[Run, dict[str, Any]]]:
     for entry in alike[:MOST_READ]:
         other = Run(Path(entry.path))
         told = manifest.read(other)
-        if told and told["status"] in (manifest.INTERRUPTED, manifest.FAILED):
+        if told and told.status in (manifest.INTERRUPTED, manifest.FAILED):
             found.append((other, told))
     return found[:MOST_LOOKED_AT]
 
 
-def _compare(other: Run, told: dict[str, Any], experiment: Experiment) -> SimilarRun | None:
+def _compare(other: Run, told: Manifest, experiment: Experiment) -> SimilarRun | None:
     try:
         settings = differences(deciding(read_config(other)), deciding(experiment.config))
     except (OSError, ValueError, TypeError, AttributeError):
         return None  # its files are damaged: nothing that could be carried on
     step = max(map(step_of, complete(other.checkpoints)), default=0)
-    return SimilarRun(other, told["status"], step, settings, changed_files(told, experiment))
+    return SimilarRun(other, told.status, step, settings, changed_files(told, experiment))

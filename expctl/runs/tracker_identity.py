@@ -6,9 +6,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from expctl.base.paths import outputs_of
-from expctl.runs.files import Run, read_json
+from expctl.runs.files import Run
 from expctl.runs.identity import deciding
 from expctl.runs.ledger import cells_of
+from expctl.runs.manifest import recorded
+from expctl.runs.records import Manifest
 
 LONGEST_TAG = 64  # of Weights & Biases
 
@@ -34,26 +36,25 @@ class Tracked:
 
 def tracked(run: Run, config: dict[str, Any]) -> Tracked:
     """What to call a run that has been described (see `expctl.runs.bundle`)."""
-    manifest = read_json(run.manifest) or {}
-    choices = manifest.get("choices") or {}
-    chosen = {group: str(choices[group]) for group in ("algorithm", "model", "dataset") if choices.get(group)}
+    manifest = recorded(run)
+    choices = manifest.choices
+    chosen = {group: choices[group] for group in ("algorithm", "model", "dataset") if choices.get(group)}
     stem = run.run_id.rpartition("-s")[0] or run.run_id
     group = f"{stem}-{_settings_hash(config, manifest)[:8]}"
-    forced = manifest.get("forced")
-    run_id = f"{run.run_id}-forced{forced}" if forced else run.run_id
-    job_type = str(choices.get("algorithm", "training"))
+    run_id = f"{run.run_id}-forced{manifest.forced}" if manifest.forced else run.run_id
+    job_type = choices.get("algorithm", "training")
     return Tracked(config["name"] or run.run_id, run_id, group, job_type, chosen, sweeps_of(run))
 
 
 def sweeps_of(run: Run) -> list[str]:
     """The ids of the sweeps that have the run as a cell."""
     ledgers = sorted((outputs_of(run.folder) / "sweeps").glob("*.json"))
-    return [file.stem for file in ledgers if any(cell["run_id"] == run.run_id for cell in cells_of(read_json(file)))]
+    return [file.stem for file in ledgers if any(cell.run_id == run.run_id for cell in cells_of(file))]
 
 
-def _settings_hash(config: dict[str, Any], manifest: dict[str, Any]) -> str:
+def _settings_hash(config: dict[str, Any], manifest: Manifest) -> str:
     """Hex SHA-256 of what decides a result, the user's code and data included, except for the seed."""
-    parts = [_without_seed(deciding(config), config["seed"]), manifest.get("sources"), manifest.get("inputs")]
+    parts = [_without_seed(deciding(config), config["seed"]), manifest.sources, manifest.inputs]
     return hashlib.sha256(json.dumps(parts, sort_keys=True, default=str).encode()).hexdigest()
 
 

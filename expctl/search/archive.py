@@ -1,10 +1,9 @@
 """`force=true` with a search: what the earlier one remembered is set aside, as runs are."""
 
 from expctl.base.paths import REPLACED, first_free
-from expctl.base.plain_data import sequence
 from expctl.base.refusal import Refusal
 from expctl.runs import manifest
-from expctl.runs.files import Run, read_json
+from expctl.runs.files import Run
 from expctl.runs.ledger import cells_of
 from expctl.runs.manifest import CREATED, RUNNING
 from expctl.search.question import Question
@@ -17,11 +16,11 @@ def set_aside(question: Question) -> None:
         Refusal: a trial of it is running.
     """
     files = [question.outputs / "sweeps" / f"{question.name}{kind}" for kind in (".journal", ".json")]
-    for cell in cells_of(read_json(files[1])):
-        run = manifest.read(Run(question.outputs / cell["run_id"]))
-        if run and run["status"] in (RUNNING, CREATED):
+    for cell in cells_of(files[1]):
+        recorded = manifest.read(Run(question.outputs / cell.run_id))
+        if recorded and recorded.status in (RUNNING, CREATED):
             raise Refusal(
-                f"this search is running already: {' '.join(map(str, sequence(cell.get('words'))))}",
+                f"this search is running already: {' '.join(cell.words)}",
                 where="force=true (command line)",
                 do="stop it first; without force=true this command takes part in it",
             )

@@ -2,15 +2,14 @@
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from hydra.core.utils import JobReturn, JobStatus
 
 from expctl.runs import manifest
-from expctl.runs.files import Run, read_json
-from expctl.runs.ledger import Entry
+from expctl.runs.files import Run
 from expctl.runs.manifest import COMPLETED, CREATED, FAILED, INTERRUPTED, RUNNING
+from expctl.runs.records import LedgerCell, Summary
 from expctl.search import space as spaces
 from expctl.search.pruning import Pruning
 from expctl.search.question import Question
@@ -22,13 +21,6 @@ if TYPE_CHECKING:
 # What a trial keeps in the study besides its values.
 WORDS, RUN, ERROR = "words", "run", "error"
 WAITING, PRUNED = "waiting", "pruned"
-
-
-@dataclass(frozen=True)
-class TrialEntry(Entry):
-    """A line of the ledger of a search."""
-
-    trial: int = 0
 
 
 class Search:
@@ -93,17 +85,27 @@ class Search:
         self.failed += 1
         return True
 
-    def entries(self) -> list[TrialEntry]:
+    def entries(self) -> list[LedgerCell]:
         """Every trial so far, also of earlier commands."""
         found = []
         for trial in self._trials():
             ended = {"COMPLETE": COMPLETED, "FAIL": FAILED, "PRUNED": PRUNED}.get(trial.state.name)
             status, value, error = ended or self._told(trial) or WAITING, trial.value, trial.user_attrs.get(ERROR)
             if status == COMPLETED and value is None:  # the study has not been told yet
-                value = (read_json(self._run(trial).summary) or {}).get("objective")
+                summary = Summary.read(self._run(trial).summary)
+                value = summary.objective if summary else None
                 status = COMPLETED if _is_finite(value) else WAITING
             words = [word.lstrip("+") for word in trial.user_attrs[WORDS]]
-            found.append(TrialEntry(words, trial.user_attrs[RUN], status, value, error, trial.number))
+            found.append(
+                LedgerCell(
+                    words=words,
+                    run_id=trial.user_attrs[RUN],
+                    status=status,
+                    objective=value,
+                    error=error,
+                    trial=trial.number,
+                )
+            )
         return found
 
     def _ask(self, run_id: Callable[[Sequence[str]], str]) -> "FrozenTrial":
@@ -125,8 +127,8 @@ class Search:
 
     def _told(self, trial: "FrozenTrial") -> str | None:
         """The status in the manifest of a trial's run."""
-        found = manifest.read(self._run(trial))
-        return found["status"] if found else None
+        recorded = manifest.read(self._run(trial))
+        return recorded.status if recorded else None
 
     def _run(self, trial: "FrozenTrial") -> Run:
         return Run(self.question.outputs / trial.user_attrs[RUN])

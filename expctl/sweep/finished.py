@@ -19,8 +19,8 @@ import expctl
 from expctl.base.paths import cache_root, outputs_root
 from expctl.base.plain_data import mapping
 from expctl.devices import detection
-from expctl.runs.files import read_json, write_json
-from expctl.runs.manifest import COMPLETED
+from expctl.runs.files import Run, read_json, write_json
+from expctl.runs.manifest import COMPLETED, recorded
 
 # Resolvers whose answers are not among the conditions below.
 OTHER_FACTS = re.compile(r"\$\{(oc\.(env|create|select)|now|hydra|random)\b")
@@ -38,13 +38,14 @@ class Finished:
     def run_of(self, overrides: Sequence[str]) -> Path | None:
         """The completed run that the words mean, if it is known to be theirs."""
         folder = self._known.get(_key(overrides))
-        told = mapping(read_json(Path(folder) / "run.json") if folder else None)
-        return Path(folder) if told.get("status") == COMPLETED else None
+        if folder is None or recorded(Run(Path(folder))).status != COMPLETED:
+            return None
+        return Path(folder)
 
     def remember(self, overrides: Sequence[str], run: Path) -> None:
         """Keep what the words of a completed cell mean, where nothing but the conditions decides it."""
-        told = read_json(run / "run.json") or {}
-        if self._path and _key(overrides) not in self._known and not told.get("sources") and not told.get("inputs"):
+        manifest = recorded(Run(run))
+        if self._path and _key(overrides) not in self._known and not manifest.sources and not manifest.inputs:
             self._new[_key(overrides)] = str(run)
 
     def save(self) -> None:

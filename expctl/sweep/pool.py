@@ -14,9 +14,10 @@ from expctl.launch.process import Signals, Start, Workers
 from expctl.runs import manifest
 from expctl.runs.checkpoints import ForeignCheckpointError
 from expctl.runs.claim import claim
-from expctl.runs.files import Run, read_json
+from expctl.runs.files import Run
 from expctl.runs.lock import LockedError
 from expctl.runs.manifest import COMPLETED, FAILED, INTERRUPTED, REFUSED, RUNNING
+from expctl.runs.records import Summary
 
 WAITING, ELSEWHERE = "waiting", "elsewhere"
 ENDED = (COMPLETED, FAILED, INTERRUPTED, REFUSED)
@@ -43,8 +44,8 @@ class Place:
 def objective_of(place: Place) -> tuple[str, str]:
     """Name of the metric that cells are judged by, and its direction: `maximize` or `minimize`."""
     if place.experiment is None:
-        summary = read_json(place.run.summary) or {}
-        return summary.get("objective_name") or "objective", summary.get("direction") or "maximize"
+        summary = Summary.read(place.run.summary) or Summary()
+        return summary.objective_name or "objective", summary.direction or "maximize"
     algorithm = place.experiment.config["algorithm"]
     return algorithm["objective"], algorithm["direction"]
 
@@ -170,8 +171,8 @@ class Pool:
         self._asked_elsewhere = time.monotonic()
         for place in self._places:
             if place.status == ELSEWHERE:
-                told = manifest.read(place.run)
-                if told is None or told["status"] not in (RUNNING, manifest.CREATED):
+                recorded = manifest.read(place.run)
+                if recorded is None or recorded.status not in (RUNNING, manifest.CREATED):
                     place.status = WAITING  # whatever became of it: to claim it says
 
 

@@ -26,6 +26,7 @@ from expctl.launch.process import Signals
 from expctl.runs import manifest
 from expctl.runs.files import read_json
 from expctl.runs.manifest import COMPLETED, FAILED, INTERRUPTED, RUNNING
+from expctl.runs.records import Manifest
 from expctl.sweep.pool import ELSEWHERE, ENDED, WAITING, Place
 from expctl.sweep.submission import write
 
@@ -63,7 +64,7 @@ class SchedulerPool:
         self._places = places
         self._scheduler = scheduler
         self._look = look
-        self._before: dict[str, list[str]] = {}
+        self._before: dict[str, list[str | None]] = {}
         self._left: set[str] = set()
         self._others: set[str] = set()
         self._told_by: str | None = None
@@ -117,11 +118,11 @@ class SchedulerPool:
     def _is_to_do(self, place: Place) -> bool:
         if place.status in ENDED:
             return False
-        told = manifest.read(place.run) or {}
-        self._before[place.run.run_id] = _attempts(told)
-        if told.get("status") == COMPLETED and not place.experiment.config["force"]:
+        recorded = manifest.read(place.run) or manifest.recorded(place.run)
+        self._before[place.run.run_id] = _attempts(recorded)
+        if recorded.status == COMPLETED and not place.experiment.config["force"]:
             self._end(place, Outcome.of_completed(place.run))
-        elif told.get("status") == RUNNING:
+        elif recorded.status == RUNNING:
             place.status = ELSEWHERE
             self._before[place.run.run_id].pop()
         return place.status not in ENDED
@@ -133,12 +134,12 @@ class SchedulerPool:
                 continue
             # In this order: what a cell writes before it goes is seen.
             gone, why = (True, None) if place.status == ELSEWHERE else self._scheduler.gone(place)
-            told = manifest.read(place.run) or {}
-            status = told.get("status") if self._is_new(place, told) else None
+            recorded = manifest.read(place.run) or manifest.recorded(place.run)
+            status = recorded.status if self._is_new(place, recorded) else None
             if status == COMPLETED:
                 self._end(place, Outcome.of_completed(place.run))
             elif status == FAILED:
-                self._end(place, Outcome(EXIT_FAILED, FAILED, error=told.get("error")))
+                self._end(place, Outcome(EXIT_FAILED, FAILED, error=recorded.error))
             elif self._told_by and (place.status == ELSEWHERE or place.run.run_id in self._others):
                 self._end(place, Outcome(EXIT_INTERRUPTED, INTERRUPTED))
             elif status == RUNNING:
@@ -156,9 +157,9 @@ class SchedulerPool:
         self._left -= {place.run.run_id for place in given_up}
         self._submit(given_up)
 
-    def _is_new(self, place: Place, told: dict[str, Any]) -> bool:
+    def _is_new(self, place: Place, recorded: Manifest) -> bool:
         """Whether a manifest is of an attempt that was not there before; a run that is forced begins to count anew."""
-        before, now = self._before[place.run.run_id], _attempts(told)
+        before, now = self._before[place.run.run_id], _attempts(recorded)
         return now[: len(before)] != before or len(now) > len(before)
 
     def _end(self, place: Place, outcome: Outcome) -> None:
@@ -167,8 +168,8 @@ class SchedulerPool:
             place.seconds = time.monotonic() - place.began
 
 
-def _attempts(told: dict[str, Any]) -> list[str]:
-    return [attempt["started"] for attempt in told.get("attempts", [])]
+def _attempts(recorded: Manifest) -> list[str | None]:
+    return [attempt.started for attempt in recorded.attempts]
 
 
 class Submission:

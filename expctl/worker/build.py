@@ -45,7 +45,7 @@ def trainer(config: dict[str, Any], run: Run, callbacks: list[TrainerCallback], 
     model, tokenizer = models.load(**config["model"])
     if arguments.process_index == 0:
         note_data(run, train_dataset, eval_dataset)
-        manifest.note(run, "leaks", leaks(train_dataset, eval_dataset))
+        manifest.note_leaks(run, leaks(train_dataset, eval_dataset))
         if not start_tracker(config, run):
             arguments.report_to = []
     parts = {

@@ -8,8 +8,9 @@ import traceback
 
 from expctl.runs import ranks
 from expctl.runs.checkpoints import ASIDE
-from expctl.runs.files import Run, write_json
+from expctl.runs.files import Run
 from expctl.runs.manifest import FAILED
+from expctl.runs.records import WorkerOutcome
 
 # How long after a failed talk between ranks the kernel may take to show which of them is dead.
 SHOW_SECONDS = 2.0
@@ -23,17 +24,19 @@ def report(run: Run, rank: int, world: int, error: BaseException) -> None:
     with contextlib.suppress(OSError):
         # The first rank to fail knows why; the others only notice that it is gone.
         if not run.outcome.exists():
-            write_json(run.outcome, {"status": FAILED, "rank": rank} | _cause(run, world, error))
+            _outcome(run, rank, world, error).write(run.outcome)
         traceback.print_exception(error)
 
 
-def _cause(run: Run, world: int, error: BaseException) -> dict[str, object]:
+def _outcome(run: Run, rank: int, world: int, error: BaseException) -> WorkerOutcome:
     gone = _lost(run) if world > 1 else []
     if gone:
-        return {"error": ranks.describe(gone), "lost": [one["rank"] for one in gone]}
+        lost = [one["rank"] for one in gone]
+        return WorkerOutcome(status=FAILED, rank=rank, error=ranks.describe(gone), lost=lost)
     if is_full_disk(error):
-        return {"error": f"the disk is full ({run.folder}); make room: nothing that was complete is lost"}
-    return {"error": one_line(error) + _advice(error)}
+        message = f"the disk is full ({run.folder}); make room: nothing that was complete is lost"
+        return WorkerOutcome(status=FAILED, rank=rank, error=message)
+    return WorkerOutcome(status=FAILED, rank=rank, error=one_line(error) + _advice(error))
 
 
 # Words of a library's error -> what is meant, and what to do.

@@ -4,11 +4,10 @@ from typing import Any
 
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
-from expctl.base.plain_data import mapping, sequence
 from expctl.runs import manifest
-from expctl.runs.alerts import Alert
-from expctl.runs.files import Run, read_json, read_metrics
+from expctl.runs.files import Run, read_metrics
 from expctl.runs.progress import Progress
+from expctl.runs.records import Alert
 from expctl.worker.record import is_evaluation, is_step, numbers_of
 from expctl.worker.symptoms import Row, Symptom, symptoms
 
@@ -26,7 +25,7 @@ class Health(TrainerCallback):
         if not state.is_world_process_zero:
             return
         self._watch = Watch(args)
-        self._leaks = sequence(mapping(read_json(self._run.manifest)).get("leaks"))  # see `expctl.worker.leak`
+        self._leaks = manifest.recorded(self._run).leaks
         # What an earlier attempt has logged before its checkpoint: as if there had been no break.
         for row in read_metrics(self._run.metrics):
             self._watch.see(row)
@@ -51,7 +50,7 @@ class Health(TrainerCallback):
     def _write(self) -> None:
         if self._watch is not None:
             alerts = [*self._leaks, *self._watch.alerts]
-            manifest.note(self._run, "alerts", alerts)
+            manifest.note_alerts(self._run, alerts)
             self._progress.alert(alerts)
 
 
@@ -66,7 +65,7 @@ class Watch:
     def alerts(self) -> list[Alert]:
         """In the order in which they began."""
         alerts = [streak.alert for streak in self._streaks if streak.alert]
-        return sorted(alerts, key=lambda alert: alert["step"])
+        return sorted(alerts, key=lambda alert: alert.step or 0)
 
     def see(self, row: Row) -> bool:
         """Take a row of the metrics; whether it gives an alert for the first time."""
@@ -127,16 +126,18 @@ class Streak:
     def give(self, args: Any, lasted: int) -> None:
         """The alert, or the one that was given before with the steps that came to it."""
         text, do = self._symptom.told(self._last | {"since": self._first}, args)
-        before = self.alert or {"step": self._first, "last_step": 0, "steps": 0}
-        began_again = self._first > before["last_step"]
-        self.alert = {
-            "kind": self._symptom.kind,
-            "step": before["step"],
-            "last_step": self._last["step"],
-            "steps": before["steps"] + (self._steps if began_again else lasted),
-            "text": text,
-            "do": do,
-        }
+        first, last, steps = self._first, 0, 0
+        if self.alert:
+            first, last, steps = self.alert.step or 0, self.alert.last_step or 0, self.alert.steps or 0
+        began_again = self._first > last
+        self.alert = Alert(
+            kind=self._symptom.kind,
+            step=first,
+            last_step=self._last["step"],
+            steps=steps + (self._steps if began_again else lasted),
+            text=text,
+            do=do,
+        )
 
 
 def groups_in(args: Any, steps: int) -> int:

@@ -6,7 +6,7 @@ from typing import Any
 from datasets import Dataset
 
 from expctl.data.held_out import prompt_text_of
-from expctl.runs.alerts import Alert
+from expctl.runs.records import Alert
 
 # Of a larger training set the first rows are looked at: a set that leaks leaks everywhere.
 MOST_ROWS = 500_000
@@ -23,12 +23,12 @@ def leaks(train: Any, evaluation: Any) -> list[Alert]:
         return []
     share = f"{len(trained)} of the {len(held_out)} held-out prompts"
     return [
-        {
-            "kind": "leak",
-            "step": 0,
-            "last_step": 0,
-            "steps": 0,
-            "text": f"{share} are also trained on, so an evaluation measures memory as well",
-            "do": "give other rows as dataset.eval_path, or leave it out: rows are then held out by whole prompts",
-        }
+        Alert(
+            kind="leak",
+            step=0,
+            last_step=0,
+            steps=0,
+            text=f"{share} are also trained on, so an evaluation measures memory as well",
+            do="give other rows as dataset.eval_path, or leave it out: rows are then held out by whole prompts",
+        )
     ]

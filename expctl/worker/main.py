@@ -13,11 +13,12 @@ import yaml
 
 from expctl.base.exit_codes import EXIT_COMPLETED, EXIT_FAILED, EXIT_INTERRUPTED, EXIT_REFUSED
 from expctl.base.parent_death import hear_of_death
-from expctl.runs.files import Run, read_json, read_metrics, write_json
+from expctl.runs.files import Run, read_metrics
 from expctl.runs.lock import is_held
-from expctl.runs.manifest import COMPLETED, FAILED, INTERRUPTED, REFUSED
+from expctl.runs.manifest import COMPLETED, FAILED, INTERRUPTED, recorded
 from expctl.runs.progress import Progress
 from expctl.runs.ranks import Presence
+from expctl.runs.records import WorkerOutcome
 from expctl.worker.failure_report import report
 from expctl.worker.libraries import import_libraries
 from expctl.worker.preflight.main import RefusedError, is_wanted, refuse_what_is_hopeless
@@ -52,10 +53,10 @@ def attempt(run: Run, stop: StopRequest) -> int:
         status = train(run, config, stop, Progress(run.progress, silent=rank != 0), hang)
         hang.end()
         if rank == 0:
-            write_json(run.outcome, {"status": status})
+            WorkerOutcome(status=status).write(run.outcome)
     except RefusedError as refused:
         hang.end()
-        write_json(run.outcome, {"status": REFUSED, "error": str(refused)} | refused.found)
+        refused.outcome().write(run.outcome)
         presence.leave()
         return EXIT_REFUSED
     except BaseException as error:
@@ -128,7 +129,8 @@ def train(run: Run, config: dict[str, Any], stop: StopRequest, progress: Progres
 
 def carried_on_from(run: Run) -> Path | None:
     """The checkpoint that whoever claimed the run found whole, and wrote into the manifest for every rank."""
-    step = read_json(run.manifest)["attempts"][-1]["from_step"]
+    attempts = recorded(run).attempts
+    step = attempts[-1].from_step if attempts else 0
     return run.checkpoints / f"checkpoint-{step}" if step else None
 
 

@@ -24,6 +24,7 @@ from expctl.base.paths import outputs_of
 from expctl.base.plain_data import leaves, mapping
 from expctl.runs.files import Run, read_json, write_json
 from expctl.runs.manifest import COMPLETED, FAILED, INTERRUPTED
+from expctl.runs.records import Summary
 from expctl.runs.tracker_identity import tracked
 
 logger = logging.getLogger(__name__)
@@ -170,22 +171,22 @@ class _Once(logging.Filter):
         return True
 
 
-def end(run_id: str, status: str, summary: dict[str, Any]) -> None:
+def end(run_id: str, status: str, summary: Summary) -> None:
     """Tell MLflow the summary of a completed run, and what became of it; waits until all that was logged is there."""
     import mlflow
     from mlflow.entities import Metric, RunTag
 
     client = mlflow.MlflowClient()
-    numbers = {"objective": summary.get("objective")}
-    for when in ("before", "after"):
-        numbers |= {_key(f"{when}/{name}"): value for name, value in (summary.get(when) or {}).items()}
+    numbers = {"objective": summary.objective}
+    for when, metrics_then in (("before", summary.before), ("after", summary.after)):
+        numbers |= {_key(f"{when}/{name}"): value for name, value in metrics_then.items()}
     now = int(time.time() * 1000)
     metrics = [
-        Metric(name, value, now, summary["steps"])
+        Metric(name, value, now, summary.steps)
         for name, value in numbers.items()
         if isinstance(value, int | float) and math.isfinite(value)
     ]
-    tags = [RunTag("objective_name", summary["objective_name"])] if summary.get("objective_name") else []
+    tags = [RunTag("objective_name", summary.objective_name)] if summary.objective_name else []
     try:
         client.log_batch(run_id, metrics=metrics, tags=tags)
         client.set_terminated(run_id, STATUS[status])

@@ -7,8 +7,9 @@ from collections.abc import Callable, Iterator
 from types import FrameType
 
 from expctl.runs import ranks
-from expctl.runs.files import Run, read_json
+from expctl.runs.files import Run
 from expctl.runs.manifest import FAILED, REFUSED
+from expctl.runs.records import WorkerOutcome
 
 LOOK_SECONDS = 2.0
 # What a rank is given to find out by itself, with an error of its own, that another is gone.
@@ -55,7 +56,8 @@ class StopRequest:
 
 def peers_are_gone(run: Run) -> bool:
     """Whether a rank has failed, has refused to begin, or was lost."""
-    return (read_json(run.outcome) or {}).get("status") in (FAILED, REFUSED) or bool(ranks.lost(run))
+    outcome = WorkerOutcome.read(run.outcome)
+    return (outcome is not None and outcome.status in (FAILED, REFUSED)) or bool(ranks.lost(run))
 
 
 def leave_when_peers_are_gone(run: Run, stop: StopRequest) -> None:

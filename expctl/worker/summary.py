@@ -8,6 +8,8 @@ from transformers import Trainer
 from expctl.models import resolve
 from expctl.runs.drift import is_timed
 from expctl.runs.files import Run, read_json, read_metrics, write_json, write_whole
+from expctl.runs.manifest import recorded
+from expctl.runs.records import Summary
 
 CARD = """---
 library_name: transformers
@@ -60,21 +62,21 @@ def write_summary(
         # Nothing was held out: the training's own metric stands in, and is called what it is.
         name = name.removeprefix("eval_")
     _write_card(run, config, before, after)
-    write_json(
-        run.summary,
-        {
-            **_objective(name, after, last),
-            "objective_name": name,
-            "objective_step": steps if name in after else measured_at.get(name),
-            "direction": config["algorithm"]["direction"],
-            "steps": steps,
-            "before": before,
-            "after": after,
-            "train": last,
-            "train_runtime": train_runtime(trainer),
-            "seconds": {key: round(value, 3) for key, value in seconds.items()},
-        },
+    objective, no_objective = _objective(name, after, last)
+    summary = Summary(
+        objective=objective,
+        no_objective=no_objective,
+        objective_name=name,
+        objective_step=steps if name in after else measured_at.get(name),
+        direction=config["algorithm"]["direction"],
+        steps=steps,
+        before=dict(before),
+        after=dict(after),
+        train=last,
+        train_runtime=train_runtime(trainer),
+        seconds={key: round(value, 3) for key, value in seconds.items()},
     )
+    summary.write(run.summary)
 
 
 def train_runtime(trainer: Trainer) -> float | None:
@@ -82,15 +84,17 @@ def train_runtime(trainer: Trainer) -> float | None:
     return next((row["train_runtime"] for row in reversed(trainer.state.log_history) if "train_runtime" in row), None)
 
 
-def _objective(name: str, after: dict[str, float], last: dict[str, float | None]) -> dict[str, Any]:
+def _objective(
+    name: str, after: dict[str, float], last: dict[str, float | None]
+) -> tuple[float | None, str | None]:
     """The objective, and where there is none the reason why."""
     value = after.get(name, last.get(name))
     if value is not None and math.isfinite(value):
-        return {"objective": value, "no_objective": None}
+        return value, None
     why = f"neither the evaluation nor the training logged {name}"
     if name in after or name in last:
         why = f"{name} was not a number (NaN or infinite) when it was measured last"
-    return {"objective": None, "no_objective": why}
+    return None, why
 
 
 def _last_measured(run: Run) -> tuple[dict[str, float | None], dict[str, int]]:
@@ -112,16 +116,16 @@ def _number(value: float | None) -> str:
 
 
 def _write_card(run: Run, config: dict[str, Any], before: dict[str, float], after: dict[str, float]) -> None:
-    manifest = read_json(run.manifest) or {}
+    manifest = recorded(run)
     kept = [key for key in after if isinstance(after[key], float) and not is_timed(key)]
     rows = "\n".join(f"| {key} | {_number(before.get(key))} | {_number(after[key])} |" for key in kept)
-    versions = ", ".join(f"{name} {number}" for name, number in (manifest.get("versions") or {}).items() if number)
+    versions = ", ".join(f"{name} {number}" for name, number in manifest.versions.items() if number)
     write_whole(
         run.model / "README.md",
         CARD.format(
-            algorithm=manifest.get("choices", {}).get("algorithm", "training"),
+            algorithm=manifest.choices.get("algorithm", "training"),
             run_id=run.run_id,
-            command=manifest.get("command", "expctl"),
+            command=manifest.command or "expctl",
             rows=rows,
             model=config["model"]["path"],
             seed=config["seed"],

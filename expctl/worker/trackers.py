@@ -9,8 +9,9 @@ import threading
 from typing import Any
 
 from expctl.base.wandb_key import has_wandb_key
-from expctl.runs.files import Run, read_json
+from expctl.runs.files import Run
 from expctl.runs.manifest import COMPLETED
+from expctl.runs.records import Summary
 from expctl.runs.tracker_identity import tracked
 from expctl.worker import mlflow_run
 
@@ -84,7 +85,7 @@ def close_trackers(run: Run, status: str) -> None:
     """Tell a tracker what came of the run (`summary.json`) and flush it; a service that no longer answers is given up
     on."""
     wandb, trackio = sys.modules.get("wandb"), sys.modules.get("trackio")
-    summary = (read_json(run.summary) if status == COMPLETED else None) or {}
+    summary = (Summary.read(run.summary) if status == COMPLETED else None) or Summary()
     if (begun := mlflow_run.active(run)) is not None:
         name, close, words = "mlflow", mlflow_run.end, (begun, status, summary)
     elif status != COMPLETED:
@@ -105,6 +106,7 @@ def close_trackers(run: Run, status: str) -> None:
         logger.warning("%s did not finish within %d s; the run's own files on this disk are whole", name, seconds)
 
 
-def _close_wandb(wandb: Any, summary: dict[str, Any]) -> None:
-    wandb.run.summary.update({key: summary[key] for key in SUMMARY if summary.get(key) is not None})
+def _close_wandb(wandb: Any, summary: Summary) -> None:
+    plain = summary.to_plain()
+    wandb.run.summary.update({key: plain[key] for key in SUMMARY if plain[key] is not None})
     wandb.finish()

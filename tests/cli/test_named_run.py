@@ -113,9 +113,9 @@ def test_a_rerun_keeps_the_code_of_the_run_and_not_what_lies_in_the_folder_now(r
     described = replace(as_it_was(run), code=code_of(run))
     again = run_of(described, run.folder.parent / "reruns")
     assert (code_of(again) / "my_rewards.py").read_text() == "a = 1\n"
-    assert manifest.read(again)["config_hash"] == manifest.read(run)["config_hash"]
-    assert manifest.read(again)["rerun_of"] == str(run.folder)
-    assert config_hash(as_it_was(again)) == manifest.read(run)["config_hash"]
+    assert manifest.read(again).config_hash == manifest.read(run).config_hash
+    assert manifest.read(again).rerun_of == str(run.folder)
+    assert config_hash(as_it_was(again)) == manifest.read(run).config_hash
 
 
 @pytest.mark.parametrize("verb", ["resume", "rerun"])

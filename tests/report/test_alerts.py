@@ -17,6 +17,7 @@ from expctl.report.sweep_display import SweepDisplay
 from expctl.runs import manifest
 from expctl.runs.files import Run, write_json
 from expctl.runs.progress import Progress
+from expctl.runs.records import Alert
 from expctl.sweep.pool import Place
 
 ALERT = {"kind": "no_contrast", "step": 3, "last_step": 17, "steps": 15, "text": "no group has contrast",
@@ -31,7 +32,7 @@ def run(tmp_path, monkeypatch):
     made = fabricated.run_of(fabricated.experiment(tmp_path), status=manifest.COMPLETED)
     summary = {"objective": 0.5, "objective_name": "eval_reward", "objective_step": 4, "steps": 4}
     write_json(made.summary, summary | {"seconds": {"total": 1}, "after": {"eval_reward": 0.5}, "before": {}})
-    manifest.note(made, "alerts", [ALERT])
+    manifest.note_alerts(made, [Alert(**ALERT)])
     return made
 
 
@@ -81,7 +82,8 @@ def test_ls_and_show_say_why_there_is_no_objective(run, capsys):
 
 
 def test_alerts_that_are_none_are_passed_over(run, capsys):
-    manifest.note(run, "alerts", [7, {"kind": 1}, {"kind": "x", "text": "y", "step": "z"}, {"text": "no kind"}])
+    alerts = [7, {"kind": 1}, {"kind": "x", "text": "y", "step": "z"}, {"text": "no kind"}]
+    write_json(run.manifest, json.loads(run.manifest.read_text()) | {"alerts": alerts})
     assert main(["show"]) == 0 and "at some step: y" in capsys.readouterr().out
 
 

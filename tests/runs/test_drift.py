@@ -6,6 +6,7 @@ from fabricated import write_metrics
 from expctl.report.drift import verdict
 from expctl.runs.drift import circumstances, compare_metrics, is_timed
 from expctl.runs.files import Run
+from expctl.runs.records import Manifest
 
 
 @pytest.fixture
@@ -69,17 +70,27 @@ def test_other_metrics_are(name):
     assert not is_timed(name)
 
 
+def recorded(**content):
+    return Manifest.from_plain({"run_id": "a", "status": "completed"} | content)
+
+
 def test_changed_circumstances_are_told_and_incidental_ones_are_not():
-    was = {
-        "versions": {"trl": "1.16.0", "vllm": None}, "host": "a", "devices": {"gpus": ["H200"], "cores": 8},
-        "environment": {"OMP_NUM_THREADS": "1", "SLURM_JOB_ID": "1", "RANK": "0"},
-        "data": {"train": {"rows": 10, "fingerprint": "aa"}, "eval": None}, "inputs": {"rows.jsonl": "1"},
-    }  # fmt: skip
-    now = {
-        "versions": {"trl": "1.17.0", "vllm": None}, "host": "b", "devices": {"gpus": [], "cores": 8},
-        "environment": {"SLURM_JOB_ID": "2", "CUDA_VISIBLE_DEVICES": "0"},
-        "data": {"train": {"rows": 11, "fingerprint": "aa"}, "eval": None}, "inputs": {"rows.jsonl": "2"},
-    }  # fmt: skip
+    was = recorded(
+        versions={"trl": "1.16.0", "vllm": None},
+        host="a",
+        devices={"gpus": ["H200"], "cores": 8},
+        environment={"OMP_NUM_THREADS": "1", "SLURM_JOB_ID": "1", "RANK": "0"},
+        data={"train": {"rows": 10, "fingerprint": "aa"}, "eval": None},
+        inputs={"rows.jsonl": "1"},
+    )
+    now = recorded(
+        versions={"trl": "1.17.0", "vllm": None},
+        host="b",
+        devices={"gpus": [], "cores": 8},
+        environment={"SLURM_JOB_ID": "2", "CUDA_VISIBLE_DEVICES": "0"},
+        data={"train": {"rows": 11, "fingerprint": "aa"}, "eval": None},
+        inputs={"rows.jsonl": "2"},
+    )
     assert circumstances(was, was) == []
     assert circumstances(was, now) == [
         ("versions", "trl 1.16.0 -> 1.17.0"),
@@ -93,7 +104,5 @@ def test_changed_circumstances_are_told_and_incidental_ones_are_not():
 
 
 def test_what_an_older_run_did_not_record_has_not_drifted():
-    assert (
-        circumstances({"versions": {"trl": "1"}, "host": "a"}, {"versions": {"trl": "1"}, "host": "a", "data": {}})
-        == []
-    )
+    older = recorded(versions={"trl": "1"}, host="a")
+    assert circumstances(older, recorded(versions={"trl": "1"}, host="a", data={}, devices={}, environment={})) == []

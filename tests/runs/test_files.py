@@ -60,19 +60,19 @@ def test_a_last_line_that_was_cut_short_is_left_out(tmp_path):
 
 def created(tmp_path):
     run = Run(tmp_path)
-    manifest.create(run, command="expctl")
+    manifest.create(run)
     return run
 
 
 def test_a_status_goes_from_created_to_running_to_completed(tmp_path):
     run = created(tmp_path)
     held = Lock(run.lock)
-    assert manifest.read(run)["status"] == "created"
+    assert manifest.read(run).status == "created"
     manifest.start_attempt(run, 0, {"trl": "1"})
-    assert manifest.read(run)["status"] == "running"
+    assert manifest.read(run).status == "running"
     manifest.end_attempt(run, "completed", to_step=3, exit_code=0)
     held.release()
-    assert manifest.read(run)["status"] == "completed"
+    assert manifest.read(run).status == "completed"
 
 
 def killed(tmp_path):
@@ -86,28 +86,28 @@ def killed(tmp_path):
 
 def test_a_running_run_without_a_living_holder_is_interrupted_and_says_so_in_its_next_attempt(tmp_path):
     run = killed(tmp_path)
-    assert manifest.read(run)["status"] == "interrupted"
+    assert manifest.read(run).status == "interrupted"
     held = Lock(run.lock)
-    assert manifest.settled(run)["status"] == "interrupted"
+    assert manifest.settled(run).status == "interrupted"
     manifest.start_attempt(run, 7, {})
-    attempts = manifest.read(run)["attempts"]
-    assert [attempt["from_step"] for attempt in attempts] == [0, 7]
-    assert attempts[0]["signal"] == "killed" and attempts[0]["ended"]
+    attempts = manifest.read(run).attempts
+    assert [attempt.from_step for attempt in attempts] == [0, 7]
+    assert attempts[0].signal == "killed" and attempts[0].ended
     held.release()
 
 
 def test_a_run_whose_command_was_killed_is_what_its_workers_said_last(tmp_path):
     run = killed(tmp_path)
     write_json(run.outcome, {"status": "failed", "error": "KeyError: 'lost'"})
-    assert manifest.read(run)["status"] == "failed" and manifest.read(run)["error"] == "KeyError: 'lost'"
+    assert manifest.read(run).status == "failed" and manifest.read(run).error == "KeyError: 'lost'"
     write_json(run.outcome, {"status": "completed"})
-    assert manifest.read(run)["status"] == "interrupted", "the summary is written last, and is not there"
+    assert manifest.read(run).status == "interrupted", "the summary is written last, and is not there"
     write_json(run.summary, {"objective": 1.0})
-    assert manifest.read(run)["status"] == "completed"
+    assert manifest.read(run).status == "completed"
 
 
 def test_a_run_whose_workers_live_on_is_running(tmp_path):
     run = killed(tmp_path)
     worker = Presence(run, 0)
-    assert manifest.read(run)["status"] == "running"
+    assert manifest.read(run).status == "running"
     worker.leave()

@@ -4,12 +4,12 @@ import json
 
 import pytest
 
-from expctl.runs.files import read_json
-from expctl.runs.ledger import Entry, Ledger, cells_of, sweep_id
+from expctl.runs.ledger import Ledger, cells_of, sweep_id
+from expctl.runs.records import LedgerCell
 
 
 def entry(name, status="completed"):
-    return Entry([f"seed={name}"], f"run-{name}", status, objective=1.0)
+    return LedgerCell(words=[f"seed={name}"], run_id=f"run-{name}", status=status, objective=1.0)
 
 
 def cells(path):
@@ -42,7 +42,7 @@ def test_a_ledger_that_was_cut_in_half_is_written_anew(tmp_path):
 def test_what_is_no_ledger_has_no_cells_and_is_written_anew(tmp_path, content):
     path = tmp_path / "x.json"
     path.write_text(content)
-    assert cells_of(read_json(path)) == []
+    assert cells_of(path) == []
     ledger(path).write([entry(0)])
     assert list(cells(path)) == ["run-0"]
 

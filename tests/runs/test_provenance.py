@@ -8,9 +8,10 @@ from dataclasses import replace
 import pytest
 from fabricated import experiment, run_of
 
-from expctl.runs import provenance, repository
+from expctl.runs import manifest, provenance, repository
 from expctl.runs.bundle import PATCH, changed_files, command, rebuild
 from expctl.runs.identity import config_hash
+from expctl.runs.records import Git
 
 TOKEN = "hf_NeverWriteThisDown"
 
@@ -73,33 +74,33 @@ def test_a_clean_repository_has_no_patch_and_a_folder_outside_of_one_says_so(wor
     told = json.loads(run.manifest.read_text())["git"]
     assert told["dirty"] is False and told["patch"] is None and not (run.folder / PATCH).exists()
     (tmp_path / "outside").mkdir()
-    assert repository.snapshot(tmp_path / "outside", tmp_path) == ({"sha": None, "dirty": None}, b"")
+    assert repository.snapshot(tmp_path / "outside", tmp_path) == (Git(), b"")
 
 
 def test_a_patch_that_is_too_large_is_left_out_and_said(work, monkeypatch):
     monkeypatch.setattr(repository, "MOST_BYTES", 200)
-    told, patch = repository.snapshot(work, work / "outputs")
-    assert patch == b"" and told["dirty"] is True and "more than" in told["patch"]
+    git, patch = repository.snapshot(work, work / "outputs")
+    assert patch == b"" and git.dirty is True and "more than" in git.patch
 
 
 def test_a_git_that_hangs_costs_a_patch_and_no_run(work, tmp_path, monkeypatch):
     put_on_path(monkeypatch, tmp_path / "bin", "git", "import time; time.sleep(60)")
     monkeypatch.setattr(repository, "SECONDS", 0.2)
-    assert repository.snapshot(work, work / "outputs") == ({"sha": None, "dirty": None}, b"")
+    assert repository.snapshot(work, work / "outputs") == (Git(), b"")
 
 
 def test_a_patch_that_takes_too_long_is_left_out_and_said(work, tmp_path, monkeypatch):
     slow = f"import sys, time; time.sleep(60 * ('diff' in sys.argv)); print('{'a' * 40}\\n{work.parent}')"
     put_on_path(monkeypatch, tmp_path / "bin", "git", slow)
     monkeypatch.setattr(repository, "SECONDS", 1.0)
-    told, patch = repository.snapshot(work, work / "outputs")
-    assert patch == b"" and told["sha"] == "a" * 40 and told["dirty"] is None and "left out" in told["patch"]
+    git, patch = repository.snapshot(work, work / "outputs")
+    assert patch == b"" and git.sha == "a" * 40 and git.dirty is None and "left out" in git.patch
 
 
 def test_gpus_are_named_as_the_driver_names_them(tmp_path, monkeypatch):
     provenance.devices.cache_clear()
     put_on_path(monkeypatch, tmp_path / "bin", "nvidia-smi", "print('NVIDIA H200, 143771 MiB\\n' * 2)")
-    assert provenance.devices()["gpus"] == ["NVIDIA H200, 143771 MiB"] * 2
+    assert provenance.devices().gpus == ["NVIDIA H200, 143771 MiB"] * 2
     provenance.devices.cache_clear()
 
 
@@ -144,7 +145,7 @@ def test_files_that_have_changed_since_are_named(work):
     (work / "weights").mkdir()
     (work / "weights" / "a.safetensors").write_bytes(b"a")
     described = experiment(work, dataset__path="rows.jsonl", model__path=str(work / "weights"))
-    told = json.loads(run_of(described).manifest.read_text())
+    told = manifest.recorded(run_of(described))
     assert changed_files(told, described) == {}
     (work / "my_rewards.py").write_text("import helper\n")
     (work / "helper.py").write_text("")

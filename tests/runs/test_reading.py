@@ -104,7 +104,7 @@ def test_damaged_words_of_ranks_and_of_the_worker_are_none(tmp_path, content):
         file.write_bytes(content)
     manifest.create(run)
     assert alive(run) == [] and lost(run) == []
-    assert manifest.read(run)["status"] == manifest.INTERRUPTED
+    assert manifest.read(run).status == manifest.INTERRUPTED
     run.lock.write_bytes(content)
     assert is_held(run.lock) in (True, False)  # of a holder elsewhere only the time of the file tells
 

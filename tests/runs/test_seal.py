@@ -118,7 +118,7 @@ def test_the_command_typed_again_executes_what_was_typed_and_not_what_lies_in_th
     assert [file.name for file in code_of(run).iterdir()] == ["my_rewards.py"]
     assert not any((run.folder / "wandb").iterdir())
     told = manifest.read(run)
-    assert "rerun_of" not in told and told["folder"] == str(tmp_path) and len(told["attempts"]) == 1
+    assert told.rerun_of is None and told.folder == str(tmp_path) and len(told.attempts) == 1
 
 
 def test_a_run_of_ones_own_keeps_what_it_was_started_with(run, tmp_path):

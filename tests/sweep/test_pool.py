@@ -156,7 +156,7 @@ def test_a_signal_saves_what_runs_and_the_same_sweep_again_finishes_the_rest(hal
     again = cells(*words)
     swim(hall, again)
     assert [place.status for place in again] == ["completed"] * 4
-    attempts = [len(manifest.read(place.run)["attempts"]) for place in again]
+    attempts = [len(manifest.read(place.run).attempts) for place in again]
     assert attempts[0] == 1 and attempts[1] == 2, "what was completed is not done twice, what was begun is carried on"
 
 
@@ -216,6 +216,6 @@ def test_a_cell_that_cannot_begin_fails_and_gives_its_run_and_its_devices_back(w
     swim(hall, places)
     assert [place.status for place in places] == ["failed", "completed", "completed"]
     assert places[0].outcome.error == f"{places[0].run.folder} cannot be written: No space left on device"
-    assert manifest.read(places[0].run)["status"] == "failed"
+    assert manifest.read(places[0].run).status == "failed"
     assert hall.most == 2
     Lock(places[0].run.lock).release()

@@ -144,8 +144,8 @@ def test_a_run_that_is_forced_is_done_when_its_new_attempt_is_and_not_because_of
     old = place("a", force=True)
     complete(old.run)
     told = manifest.read(old.run)
-    told["attempts"][0]["started"] = "2020-01-01T00:00:00+00:00"
-    write_json(old.run.manifest, told)
+    told.attempts[0].started = "2020-01-01T00:00:00+00:00"
+    told.write(old.run.manifest)
 
     def again(run):
         run.manifest.unlink()
@@ -154,7 +154,7 @@ def test_a_run_that_is_forced_is_done_when_its_new_attempt_is_and_not_because_of
     queue = Queue(plan={"a": again})
     SchedulerPool([old], queue).run()
     assert queue.submitted == ["a"] and old.status == "completed"
-    assert manifest.read(old.run)["attempts"][0]["started"] > "2020-01-02"
+    assert manifest.read(old.run).attempts[0].started > "2020-01-02"
 
 
 def test_force_holds_for_the_first_time_of_a_job_and_not_when_it_is_put_back(tmp_path):

@@ -7,7 +7,8 @@ import pytest
 from transformers import TrainerControl, TrainerState
 
 from expctl.runs.alerts import sentence
-from expctl.runs.files import Run, read_json, write_json
+from expctl.runs import manifest
+from expctl.runs.files import Run, read_json
 from expctl.runs.progress import Progress
 from expctl.worker.health import Health, Watch
 
@@ -47,7 +48,7 @@ def rows(steps, *parts):
 
 
 def given(watch):
-    return [(alert["kind"], alert["step"], alert["last_step"]) for alert in watch.alerts]
+    return [(alert.kind, alert.step, alert.last_step) for alert in watch.alerts]
 
 
 @pytest.mark.parametrize("kind", SIGNS)
@@ -55,7 +56,7 @@ def test_a_sign_that_does_not_go_away_is_said_within_few_steps_and_names_what_to
     base, sign, advice = SIGNS[kind]
     watch = watched(rows(range(1, 11), HEALTHY, base, sign))
     assert given(watch) == [(kind, 1, 10)]
-    assert advice in watch.alerts[0]["do"]
+    assert advice in watch.alerts[0].do
     quickest = next(n for n in range(1, 11) if watched(rows(range(1, n + 1), HEALTHY, base, sign)).alerts)
     assert quickest <= {"silent_reward": 10, "no_margin": 5}.get(kind, 3)
 
@@ -89,7 +90,7 @@ def test_groups_that_are_replaced_by_stored_ones_are_learned_from():
 def test_what_a_filter_has_taken_away_is_said_so():
     kept = {"frac_reward_zero_std": 1.0, "gfpo/no_contrast_sampled": 0.25}
     alert = watched(rows(range(1, 4), HEALTHY, GROUPS, kept)).alerts[0]
-    assert "filter" in alert["text"] and "args.num_remains_in_group (now 4)" in alert["do"]
+    assert "filter" in alert.text and "args.num_remains_in_group (now 4)" in alert.do
 
 
 def test_an_alert_that_ceased_to_hold_keeps_its_range_and_one_that_comes_back_goes_on_counting():
@@ -125,9 +126,9 @@ def test_of_a_short_training_what_held_at_all_of_its_steps_is_said_when_it_is_ov
 
 def test_nothing_to_train_on_is_told_from_weights_that_are_lost():
     nothing = {"loss": 0.0, "grad_norm": None, "mean_token_accuracy": 0.0}
-    assert "args.max_length" in watched(rows([1, 2], HEALTHY, nothing)).alerts[0]["do"]
+    assert "args.max_length" in watched(rows([1, 2], HEALTHY, nothing)).alerts[0].do
     lost = rows([1], HEALTHY, {"mean_token_accuracy": 0.9}) + rows([2, 3], HEALTHY, nothing)
-    assert "args.learning_rate" in watched(lost).alerts[0]["do"]
+    assert "args.learning_rate" in watched(lost).alerts[0].do
 
 
 def test_fp16_may_look_for_its_scale():
@@ -154,7 +155,7 @@ def test_a_resumed_run_has_the_alerts_of_one_that_was_never_interrupted(tmp_path
     for name, attempts in (("whole", [cut]), ("in two", [cut[:4], cut[4:]]), ("before it is said", [cut[:2], cut[2:]])):
         run = Run(tmp_path / name)
         run.folder.mkdir()
-        write_json(run.manifest, {"attempts": []})
+        manifest.create(run)
         for logs in attempts:
             trained(run, logs)
         told.append(read_json(run.manifest)["alerts"])
@@ -165,12 +166,12 @@ def test_a_resumed_run_has_the_alerts_of_one_that_was_never_interrupted(tmp_path
 def test_steps_that_are_done_again_are_not_counted_twice(tmp_path):
     """The checkpoint was at step 2, the alert of step 3 is written again."""
     run = Run(tmp_path)
-    write_json(run.manifest, {"attempts": []})
+    manifest.create(run)
     cut = rows(range(1, 10), HEALTHY, GROUPS, {"completions/clipped_ratio": 1.0})
     trained(run, cut[:5])
     run.metrics.write_text("".join(json.dumps(row) + "\n" for row in cut[:2]))
     trained(run, rows(range(3, 10), HEALTHY, GROUPS))
-    assert read_json(run.manifest).get("alerts") == []
+    assert read_json(run.manifest).get("alerts", []) == []
 
 
 def test_other_ranks_write_nothing(tmp_path):

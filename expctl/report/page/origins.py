@@ -49,8 +49,8 @@ def provenance(groups: Sequence[Grouped]) -> Markup:
     records = [(one.label, record) for one in groups for record in one.records]
     columns = ["run", "group", "seed", "started", "machine", "git", "data (train, held out)"]
     rows = [
-        [record.run_id, label, "none" if record.seed is None else str(record.seed), str(record.told.get("started")),
-         machine(record.told) or "unknown", commit(record.told) or "none", _data(record)]
+        [record.run_id, label, "none" if record.seed is None else str(record.seed), str(record.manifest.started),
+         machine(record.manifest) or "unknown", commit(record.manifest) or "none", _data(record)]
         for label, record in records
     ]  # fmt: skip
     packages = dict.fromkeys(name for _, record in records for name, version in record.versions.items() if version)
@@ -80,7 +80,7 @@ def commands(comparison: Comparison, groups: Sequence[Grouped], command: str) ->
     parts = [tag("h3", "This comparison"), pre(command, class_="command")]
     if comparison.more_seeds:
         parts += [tag("h3", "More seeds"), *(pre(one, class_="command") for one in comparison.more_seeds)]
-    folders = dict.fromkeys(str(record.told.get("folder") or "") for one in groups for record in one.records)
+    folders = dict.fromkeys(record.manifest.folder or "" for one in groups for record in one.records)
     typed_in = [folder for folder in folders if folder]
     where = f" They were typed in {', '.join(typed_in[:3])}." if typed_in else ""
     parts += [

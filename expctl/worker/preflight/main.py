@@ -5,6 +5,8 @@ import os
 from pathlib import Path
 from typing import Any
 
+from expctl.runs.manifest import REFUSED
+from expctl.runs.records import WorkerOutcome
 from expctl.worker.preflight.fork import in_fork
 from expctl.worker.preflight.phases import preflight
 from expctl.worker.stop import StopRequest
@@ -19,6 +21,11 @@ class RefusedError(Exception):
     def __init__(self, found: dict[str, Any]):
         super().__init__("; ".join(wrong["what"] for wrong in found["wrong"]))
         self.found = found
+
+    def outcome(self) -> WorkerOutcome:
+        """What the worker leaves for its parent."""
+        wrong, trace = self.found["wrong"], self.found["traceback"]
+        return WorkerOutcome(status=REFUSED, error=str(self), wrong=wrong, traceback=trace)
 
 
 def is_wanted(checkpoint: Path | None) -> bool:
