@@ -40,7 +40,7 @@ class BEMASchedule:
     min_ema_multiplier: float = 0.0
     time: str = "trl"
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         one_of(TIME_CONVENTIONS, "time", self.time, f"BEMA: time={self.time!r} is not a time convention")
         if self.update_freq < 1:
             raise Excluded(f"BEMA: update_freq={self.update_freq} must be at least 1 step", "", "update_freq")
@@ -74,19 +74,23 @@ class BEMASchedule:
 
     def beta(self, step: int) -> float:
         """Weight of theta_t in the average, in [0, 1]."""
-        if not self.averages:
+        if self.ema_power is None or not self.averages:
             return 1.0
         age = self.lag + self.multiplier * step
         if self.time == "paper":
             age = 1 + self.multiplier * self._elapsed(step)
-        return max(age**-self.ema_power, self.min_ema_multiplier)
+        beta: float = age**-self.ema_power
+        return max(beta, self.min_ema_multiplier)
 
     def alpha(self, step: int) -> float:
         """Weight of the bias correction theta_t - theta_0, in [0, 1]."""
-        if not self.corrects:
+        if self.bias_power is None or not self.corrects:
             return 0.0
-        age = 1 + self._elapsed(step) if self.time == "paper" else self.lag + self.multiplier * step
-        return age**-self.bias_power
+        age = self.lag + self.multiplier * step
+        if self.time == "paper":
+            age = 1 + self._elapsed(step)
+        alpha: float = age**-self.bias_power
+        return alpha
 
     def _elapsed(self, step: int) -> int:
         return max(step - self.update_after + self.lag, 1)

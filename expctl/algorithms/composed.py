@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from transformers import PreTrainedModel
-from trl import GRPOConfig, GRPOTrainer
+from trl import GRPOTrainer
 from trl.trainer.grpo_trainer import RewardFunc
 
 from expctl.algorithms.bema_for_ref_model import BEMATrainerMixin
@@ -56,11 +56,13 @@ class ComposedTrainer(
         callbacks: with a `BEMACallback` the reference model may move (see `bema_for_ref_model`).
     """
 
+    args: ComposedConfig
+
     def __init__(
         self,
         model: str | PreTrainedModel,
         reward_funcs: RewardFunc | list[RewardFunc] | None = None,
-        args: GRPOConfig | None = None,
+        args: ComposedConfig | None = None,
         *positional: Any,
         **keywords: Any,
     ):

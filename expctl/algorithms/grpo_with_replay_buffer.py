@@ -72,7 +72,7 @@ class GRPOWithReplayBufferTrainer(RolloutCheckpoint, ScoredRollout, GroupReplay,
         self,
         model: str | PreTrainedModel,
         reward_funcs: RewardFunc | list[RewardFunc] | None = None,
-        args: GRPOConfig | None = None,
+        args: GRPOWithReplayBufferConfig | None = None,
         *positional: Any,
         **keywords: Any,
     ):

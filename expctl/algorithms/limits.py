@@ -1,10 +1,15 @@
 """What excludes each other: the rules that the trainers' constructors enforce, before anything is loaded.
 
 Nothing here imports torch, so that a configuration can be held against the same rules before a process is started.
-Every rule raises `Excluded` and returns nothing. `args` is any object with the attributes of the trainer's arguments.
+Every rule raises `Excluded` and returns nothing.
 """
 
 import difflib
+from collections.abc import Callable, Iterable
+from typing import Any
+
+# Any object with the attributes of the trainer's arguments: the arguments themselves, or a config's values.
+Settings = Any
 
 FILTERED = ("drop", "mask")
 LEVELS = ("token", "sequence", "sequence_token")
@@ -40,7 +45,7 @@ class Excluded(ValueError):  # noqa: N818 - what a rule says, no failure of it
         self.nearest = nearest
 
 
-def check_kept(args) -> None:
+def check_kept(args: Settings) -> None:
     """`num_remains_in_group` and `filtered` of a `GFPOConfig`."""
     k, sampled = args.num_remains_in_group, args.num_generations
     if k is not None and not 2 <= k <= sampled:
@@ -54,7 +59,7 @@ def check_kept(args) -> None:
     one_of(FILTERED, "filtered", args.filtered, f"filtered must be 'drop' or 'mask', not {args.filtered!r}")
 
 
-def check_group_filter(args, group_filter, names) -> None:
+def check_group_filter(args: Settings, group_filter: Any, names: Iterable[str]) -> None:
     """A group filter (as `filters.py` describes it, or None) against k; `names` are those to choose from."""
     k = getattr(args, "num_remains_in_group", None)
     if group_filter is None:
@@ -78,7 +83,7 @@ def check_group_filter(args, group_filter, names) -> None:
             group_filter.check(args.num_generations)
 
 
-def check_quartiles(args, num_generations: int) -> None:
+def check_quartiles(args: Settings, num_generations: int) -> None:
     """The four k of `AdaptiveDifficulty`."""
     names = ("very_hard", "hard", "medium", "easy")
     for name in names:
@@ -92,7 +97,7 @@ def check_quartiles(args, num_generations: int) -> None:
             )
 
 
-def check_ratio_level(args, known: tuple[str, ...] = LEVELS) -> None:
+def check_ratio_level(args: Settings, known: tuple[str, ...] = LEVELS) -> None:
     """`importance_sampling_level`, one of the `known`, with `loss_type`."""
     level = args.importance_sampling_level
     one_of(known, "importance_sampling_level", level, f"importance_sampling_level={level!r} is not known")
@@ -106,7 +111,7 @@ def check_ratio_level(args, known: tuple[str, ...] = LEVELS) -> None:
         )
 
 
-def check_token_advantages(args, token_advantages) -> None:
+def check_token_advantages(args: Settings, token_advantages: Callable[..., Any] | str | None) -> None:
     """A source of token advantages (or None) with the level of the importance ratio."""
     if token_advantages is not None and args.importance_sampling_level == "sequence":
         raise Excluded(
@@ -118,7 +123,7 @@ def check_token_advantages(args, token_advantages) -> None:
         )
 
 
-def check_replay(args) -> None:
+def check_replay(args: Settings) -> None:
     """The bounds of a `GRPOWithReplayBufferConfig`."""
     for name, bound in REPLAY_LEAST.items():
         if getattr(args, name) < bound:
@@ -134,10 +139,10 @@ def check_replay(args) -> None:
     one_of(CORRECTIONS, "replay_correction", correction, f"replay_correction={correction!r} is not known")
 
 
-def check_bema(callback, args, grpo: bool) -> None:
+def check_bema(callback: Settings, args: Settings, grpo: bool) -> None:
     """What a `BEMACallback` (or its settings) is asked for against the arguments of its trainer, GRPO's or another."""
 
-    def setting(name: str):
+    def setting(name: str) -> Any:
         return getattr(args, name, None)
 
     if setting("fsdp"):
@@ -181,7 +186,7 @@ def sharded(what: str) -> Excluded:
     )
 
 
-def one_of(known: tuple[str, ...], setting: str, value, what: str) -> None:
+def one_of(known: tuple[str, ...], setting: str, value: object, what: str) -> None:
     """Raise `Excluded`, saying `what`, with the nearest right value, where `value` is none of the `known`."""
     if value not in known:
         nearest = difflib.get_close_matches(str(value), known, n=1, cutoff=0.0)[0]

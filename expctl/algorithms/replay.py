@@ -2,19 +2,26 @@
 
 import logging
 import os
-from contextlib import nullcontext
+from contextlib import AbstractContextManager, nullcontext
+from functools import partial
+from typing import TYPE_CHECKING, Any
 
 import torch
-from accelerate.utils import gather_object
+from transformers import PreTrainedModel
 from trl.models.utils import disable_gradient_checkpointing
+from trl.trainer.grpo_trainer import RewardFunc
 from trl.trainer.utils import use_adapter
 
 from expctl.algorithms.group_contrast import SampledGroup, batch_scale, sampled_groups
-from expctl.algorithms.replay_buffer import ReplayBuffer, StoredGroup, compact, expand, layout
+from expctl.algorithms.replay_buffer import ReplayBuffer, StoredGroup, expand, layout
 from expctl.algorithms.replay_correction import correct_replayed
+from expctl.algorithms.replay_pending import PendingGroups
 from expctl.algorithms.rollout_checkpoint import checkpoint_folder
-from expctl.algorithms.rows import Row, pack, select_rows, unpack
-from expctl.algorithms.trainer_hooks import LossInputs, loss_mask
+from expctl.algorithms.rows import Batch, pack, select_rows, unpack
+from expctl.algorithms.trainer_hooks import LossInputs, Rollout, loss_mask
+
+if TYPE_CHECKING:
+    from expctl.algorithms.grpo_with_replay_buffer import GRPOWithReplayBufferConfig
 
 logger = logging.getLogger(__name__)
 
@@ -42,8 +49,18 @@ class GroupReplay(LossInputs):
             model.
     """
 
-    def __init__(self, model, reward_funcs=None, args=None, *positional, **keywords):
-        if not hasattr(args, "replay_buffer_size"):
+    args: "GRPOWithReplayBufferConfig"
+    _rollout: Rollout  # of `ScoredRollout`
+
+    def __init__(
+        self,
+        model: str | PreTrainedModel,
+        reward_funcs: RewardFunc | list[RewardFunc] | None = None,
+        args: "GRPOWithReplayBufferConfig | None" = None,
+        *positional: Any,
+        **keywords: Any,
+    ):
+        if args is None or not hasattr(args, "replay_buffer_size"):
             raise ValueError("Replay needs the fields of GRPOWithReplayBufferConfig in args (replay_buffer_size, ...).")
         super().__init__(model, reward_funcs, args, *positional, **keywords)
         if self._is_vlm and args.replay_buffer_size > 0:
@@ -55,12 +72,12 @@ class GroupReplay(LossInputs):
             max_uses=args.replay_max_uses,
             seed=args.seed,
         )
-        self._clear_pending()
+        self._pending = PendingGroups()
 
     # A rollout: store the last one, replace, remember this one
 
-    def _generate_and_score_completions(self, inputs):
-        batch = super()._generate_and_score_completions(inputs)
+    def _generate_and_score_completions(self, inputs: list[dict[str, Any]]) -> Batch:
+        batch: Batch = super()._generate_and_score_completions(inputs)
         if not self.model.training or self.args.replay_buffer_size == 0:
             return batch
         self._store_pending()
@@ -70,44 +87,45 @@ class GroupReplay(LossInputs):
         self._remember([g for i, g in enumerate(groups) if i not in stored and g.contrast > 0], batch, scale)
         if stored:
             batch = self._replaced(batch, groups, stored, scale)
-        if self._pending:
+        if self._pending.groups:
             batch["stored_position"] = self._positions(batch)
         self._log_replay(groups, stored)
         return batch
 
-    def _positions(self, batch: dict) -> torch.Tensor:
+    def _positions(self, batch: Batch) -> torch.Tensor:
         rows = len(batch["prompt_ids"])
         first = self.accelerator.process_index * rows
         return torch.arange(first, first + rows, device=batch["prompt_ids"].device)
 
-    def _sampled_groups(self, batch: dict) -> list[SampledGroup]:
+    def _sampled_groups(self, batch: Batch) -> list[SampledGroup]:
         samples = self.accelerator.gather(batch.get("sample_index", self._positions(batch))).tolist()
         return sampled_groups(
             samples, self._rollout.rewards, self.num_generations, self.reward_weights, self.multi_objective_aggregation
         )
 
-    def _draw(self, groups: list[SampledGroup], batch: dict) -> dict[int, StoredGroup]:
+    def _draw(self, groups: list[SampledGroup], batch: Batch) -> dict[int, StoredGroup]:
         """Which stored group takes the place of which sampled one, by its index."""
         step, allowed = self.state.global_step, int(self.args.replay_max_fraction * len(groups))
         if step < self.args.replay_warmup_steps:
             return {}
         fields = layout(batch)
         wasted = [i for i, group in enumerate(groups) if group.contrast == 0]
-        stored = {}
+        stored: dict[int, StoredGroup] = {}
         for size in sorted({len(groups[i].positions) for i in wasted}):
-            places = [i for i in wasted if len(groups[i].positions) == size][: allowed - len(stored)]
-            drawn = self.replay_buffer.draw(
-                len(places), step, lambda group, size=size: len(group.rows) == size and group.layout == fields
-            )
-            stored |= dict(zip(places, drawn, strict=False))
+            replaceable = [i for i in wasted if len(groups[i].positions) == size][: allowed - len(stored)]
+            fits = partial(_fits, size=size, fields=fields)
+            drawn = self.replay_buffer.draw(len(replaceable), step, fits)
+            stored |= dict(zip(replaceable, drawn, strict=False))
         return stored
 
-    def _advantage_scale(self, rewards: list[torch.Tensor], batch: dict) -> float:
+    def _advantage_scale(self, rewards: list[torch.Tensor], batch: Batch) -> float:
         """What this batch as a whole has divided its advantages by (1.0 for GRPO's default)."""
         scale = batch_scale(rewards, self.reward_weights, self.multi_objective_aggregation, self.scale_rewards)
         return scale / float(batch.get("rows_per_kept", 1.0))
 
-    def _replaced(self, batch: dict, groups: list[SampledGroup], stored: dict[int, StoredGroup], scale: float) -> dict:
+    def _replaced(
+        self, batch: Batch, groups: list[SampledGroup], stored: dict[int, StoredGroup], scale: float
+    ) -> Batch:
         """The batch with the rows of `stored` in their new places. Collective: every rank calls it or none."""
         rewards = [stored[i].rewards if i in stored else group.rewards for i, group in enumerate(groups)]
         new_scale = self._advantage_scale(rewards, batch)
@@ -137,7 +155,7 @@ class GroupReplay(LossInputs):
             self._refresh_reference(replaced)
         return replaced
 
-    def _refresh_reference(self, batch: dict) -> None:
+    def _refresh_reference(self, batch: Batch) -> None:
         """Score the replayed rows with the reference model of now.
 
         Every rank scores as many rows as the one that has most: sharded models wait for each other in every forward.
@@ -146,11 +164,14 @@ class GroupReplay(LossInputs):
         most = int(self.accelerator.gather(batch["replayed"].sum()).max())
         fresh = [row for row in range(len(batch["replayed"])) if row not in replayed]
         part = select_rows(batch, (replayed + fresh)[:most])
-        model, adapter = self.ref_model, nullcontext()
+        model = self.ref_model
+        adapter: AbstractContextManager[None] = nullcontext()
         if model is None:  # the reference of an adapter is the same model with the adapter off, or with its first copy
             model, bare = self.model, self.accelerator.unwrap_model(self.model)
             adapter = use_adapter(bare, adapter_name="ref" if "ref" in bare.peft_config else None)
-        checkpointing = disable_gradient_checkpointing(self.model, self.args.gradient_checkpointing_kwargs)
+        checkpointing_kwargs = self.args.gradient_checkpointing_kwargs
+        assert not isinstance(checkpointing_kwargs, str)  # transformers has read the JSON
+        checkpointing = disable_gradient_checkpointing(self.model, checkpointing_kwargs)
         with torch.no_grad(), checkpointing, adapter:
             logps, _, _ = self._get_per_token_logps_and_entropies(
                 model,
@@ -161,40 +182,18 @@ class GroupReplay(LossInputs):
             )
         batch["ref_per_token_logps"][replayed] = logps[: len(replayed)]
 
-    def _remember(self, groups: list[SampledGroup], batch: dict, scale: float) -> None:
+    def _remember(self, groups: list[SampledGroup], batch: Batch, scale: float) -> None:
         """Copy the rows of the groups that are worth storing, before anything is trained on."""
-        self._clear_pending()
-        self._pending = [group for group in groups if self.replay_buffer.would_keep(group.contrast)]
-        self._pending_step = self.state.global_step
-        wanted = {position for group in self._pending for position in group.positions}
-        mine = [(row, position) for row, position in enumerate(self._positions(batch).tolist()) if position in wanted]
-        if mine:
-            rows = unpack(select_rows(batch, [row for row, _ in mine]))
-            for (_, position), row in zip(mine, rows, strict=True):
-                self._pending_rows[position] = row | {"advantages": row["advantages"] * scale}
+        worth_storing = [group for group in groups if self.replay_buffer.would_keep(group.contrast)]
+        self._pending = PendingGroups(worth_storing, self.state.global_step)
+        self._pending.copy_rows(batch, self._positions(batch).tolist(), scale)
 
     def _store_pending(self) -> None:
-        """Put what the last rollout left behind into every rank's buffer. Collective."""
-        if not self._pending:
-            return
-        for positions, logps in self._captured:
-            for position, row_logps in zip(positions.tolist(), logps.float().cpu(), strict=True):
-                if (row := self._pending_rows.get(position)) is not None:
-                    row.setdefault("old_per_token_logps", row_logps[: len(row["completion_ids"])].clone())
-        # A row that was never trained on has no log-probabilities, and its group is not stored.
-        scored = {p: compact(row) for p, row in self._pending_rows.items() if "old_per_token_logps" in row}
-        rows = dict(gather_object(list(scored.items())))
-        for group in self._pending:
-            if all(position in rows for position in group.positions):
-                members = [rows[position] for position in group.positions]
-                self.replay_buffer.add(StoredGroup(members, group.rewards, group.contrast, self._pending_step))
-        self._clear_pending()
-
-    def _clear_pending(self) -> None:
-        self._pending: list[SampledGroup] = []
-        self._pending_rows: dict[int, Row] = {}
-        self._pending_step = 0
-        self._captured: list[tuple[torch.Tensor, torch.Tensor]] = []
+        """Put the last rollout's groups into every rank's buffer. Collective."""
+        if self._pending.groups:
+            for group in self._pending.complete():
+                self.replay_buffer.add(group)
+            self._pending = PendingGroups()
 
     def _log_replay(self, groups: list[SampledGroup], stored: dict[int, StoredGroup]) -> None:
         values = {
@@ -211,9 +210,9 @@ class GroupReplay(LossInputs):
 
     # The loss
 
-    def _revise_loss_inputs(self, inputs, logps):
+    def _revise_loss_inputs(self, inputs: Batch, logps: torch.Tensor) -> None:
         if "stored_position" in inputs:
-            self._captured.append((inputs["stored_position"], logps))
+            self._pending.captured.append((inputs["stored_position"], logps))
         if "replayed" in inputs:
             sums = correct_replayed(inputs, logps, self.args, self.get_off_policy_mask)
             weight, square, divergence, rows = self.accelerator.reduce(sums, reduction="sum").tolist()
@@ -224,7 +223,7 @@ class GroupReplay(LossInputs):
 
     # The checkpoint
 
-    def _save_checkpoint(self, model, trial):
+    def _save_checkpoint(self, model: torch.nn.Module, trial: Any) -> None:
         self._store_pending()
         if self.args.should_save and self.args.replay_buffer_size > 0:
             # Before the rest: the trainer's own state comes last, so a checkpoint that has it has the buffer too.
@@ -233,7 +232,7 @@ class GroupReplay(LossInputs):
             self.replay_buffer.save(os.path.join(folder, BUFFER_FILE))
         super()._save_checkpoint(model, trial)
 
-    def _load_optimizer_and_scheduler(self, checkpoint):
+    def _load_optimizer_and_scheduler(self, checkpoint: str | None) -> None:
         super()._load_optimizer_and_scheduler(checkpoint)
         if checkpoint is None or self.args.replay_buffer_size == 0:
             return
@@ -242,3 +241,8 @@ class GroupReplay(LossInputs):
             self.replay_buffer.load(path)
         else:
             logger.warning(f"{checkpoint} holds no {BUFFER_FILE}: it was written without replay. Starting empty.")
+
+
+def _fits(group: StoredGroup, size: int, fields: dict[str, int]) -> bool:
+    """Whether a stored group has as many rows as the group it is to replace, and the same fields."""
+    return len(group.rows) == size and group.layout == fields

@@ -7,7 +7,7 @@ from functools import cached_property
 import torch
 
 from expctl.algorithms.rollout_checkpoint import write_state
-from expctl.algorithms.rows import Row
+from expctl.algorithms.rows import Batch, Row
 
 FORMAT = 1
 # Fields of a row that hold for the batch it came in only: the reference model may move, places change.
@@ -173,7 +173,7 @@ def expand(stored: Row, fresh: Row) -> Row:
     return row | {"old_per_token_logps": stored["old_per_token_logps"]}
 
 
-def layout(batch: dict) -> dict[str, int]:
+def layout(batch: Batch) -> dict[str, int]:
     """Number of dimensions of every field that a row of this batch would be stored with."""
     fields = {key: value.ndim - 1 for key, value in batch.items() if value.ndim and key not in OF_THE_MOMENT}
     return fields | {"old_per_token_logps": 1}

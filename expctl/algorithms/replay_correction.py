@@ -1,16 +1,26 @@
 """The off-policy correction of replayed rows; fresh rows are left as they are."""
 
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 import torch
 
+from expctl.algorithms.rows import Batch
 from expctl.algorithms.trainer_hooks import loss_mask
+
+if TYPE_CHECKING:
+    from expctl.algorithms.grpo_with_replay_buffer import GRPOWithReplayBufferConfig
 
 # Log weights beyond this say "nothing left in common" and would overflow when squared.
 LARGEST_LOG_WEIGHT = 20.0
 
 
-def correct_replayed(inputs: dict, logps: torch.Tensor, args, off_policy_mask: Callable) -> torch.Tensor:
+def correct_replayed(
+    inputs: Batch,
+    logps: torch.Tensor,
+    args: "GRPOWithReplayBufferConfig",
+    off_policy_mask: Callable[[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor, float], torch.Tensor],
+) -> torch.Tensor:
     """Revise old log-probabilities and advantages of a batch with replayed rows, in place.
 
     Under `args.replay_correction="mask"` a replayed row keeps its ratio `pi / pi_then`, and its advantage becomes zero
@@ -46,5 +56,5 @@ def correct_replayed(inputs: dict, logps: torch.Tensor, args, off_policy_mask: C
     inputs["advantages"] = corrected.view_as(inputs["advantages"])
 
     divergence = -log_ratio / mask.sum(1, keepdim=True).clamp(min=1)
-    one = torch.ones_like(weight)
-    return (torch.cat([weight, weight**2, divergence, one], dim=1) * replayed).sum(0)
+    sums = torch.cat([weight, weight**2, divergence, torch.ones_like(weight)], dim=1) * replayed
+    return sums.sum(0)

@@ -146,7 +146,7 @@ def test_the_ratio_is_that_of_the_whole_sequence_on_fresh_and_replayed_rows_alik
     batch = rollout(trainer, step=1)
     assert batch["replayed"].any() and not batch["replayed"].all()
     move(trainer, 0.1)
-    inputs, now = loss_inputs(trainer, batch), trainer._captured[-1][1]
+    inputs, now = loss_inputs(trainer, batch), trainer._pending.captured[-1][1]
     mask, then = batch["completion_mask"], batch["old_per_token_logps"]
     ratio = (now - inputs["old_per_token_logps"]).exp()
     sequence = (((now - then) * mask).sum(1, keepdim=True) / mask.sum(1, keepdim=True)).exp()

@@ -81,11 +81,11 @@ def test_replay_asks_for_no_forward_pass_beyond_grpos(tmp_path, reuse):
 def test_in_a_mixed_batch_fresh_rows_stand_at_ratio_one_and_replayed_ones_at_their_own(tmp_path):
     trainer = replay_trainer(tmp_path, Script([EQUAL, MIXED]))
     written = loss_inputs(trainer, rollout(trainer, step=0))
-    then = trainer._captured[0][1]
+    then = trainer._pending.captured[0][1]
     trainer._store_pending()
     move(trainer)
     batch = rollout(trainer, step=1)
-    inputs, now = loss_inputs(trainer, batch), trainer._captured[-1][1]
+    inputs, now = loss_inputs(trainer, batch), trainer._pending.captured[-1][1]
     replayed, mask = batch["replayed"], batch["completion_mask"].bool()
     assert "old_per_token_logps" not in written
     assert torch.equal(inputs["old_per_token_logps"][~replayed], now[~replayed])

@@ -72,7 +72,7 @@ def test_the_ratio_of_a_replayed_sequence_is_that_to_the_policy_that_wrote_it(tm
     store(trainer)
     move(trainer, 0.1)
     batch = rollout(trainer, step=1)
-    inputs, now = loss_inputs(trainer, batch), trainer._captured[-1][1]
+    inputs, now = loss_inputs(trainer, batch), trainer._pending.captured[-1][1]
     mask, then = batch["completion_mask"], batch["old_per_token_logps"]
     log_s = ((now - then) * mask).sum(1) / mask.sum(1)
     expected = torch.where(batch["replayed"], log_s if correction == "mask" else 0.0, 0.0)
