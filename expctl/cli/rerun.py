@@ -15,7 +15,7 @@ from expctl.report.drift import print_drift
 from expctl.runs import manifest
 from expctl.runs.bundle import changed_files, code_of
 from expctl.runs.files import Run
-from expctl.runs.identity import config_hash
+from expctl.runs.identity import is_same_experiment
 
 
 def main(words: list[str]) -> int:
@@ -25,7 +25,7 @@ def main(words: list[str]) -> int:
     ask_for_trust("rerun", run, experiment, TRUST in words)
     experiment = _with_its_own_code(run, experiment)
     os.chdir(experiment.folder)
-    again = Run(place_of(run, config_hash(experiment)))
+    again = Run(place_of(run, experiment))
     outcome = run_experiment(experiment, again.folder)
     if outcome.exit_code in (EXIT_COMPLETED, EXIT_FAILED):
         print_drift(run, again)
@@ -50,12 +50,12 @@ def _with_its_own_code(run: Run, experiment: Experiment) -> Experiment:
     return replace(experiment, folder=folder, code=code)
 
 
-def place_of(run: Run, hashed: str) -> Path:
+def place_of(run: Run, experiment: Experiment) -> Path:
     """Where the run is done again: the last place when that was not finished, else the first that is free."""
     reruns = outputs_of(run.folder) / RERUNS
     number = first_free(reruns, run.run_id)
     last, place = (reruns / f"{run.run_id}-{one}" for one in (number - 1, number))
     recorded = manifest.read(Run(last))
-    if recorded and recorded.status != manifest.COMPLETED and recorded.config_hash == hashed:
-        return last
-    return place
+    if recorded is None or recorded.status == manifest.COMPLETED:
+        return place
+    return last if is_same_experiment(experiment, recorded.config_hash) else place

@@ -12,7 +12,7 @@ from expctl.report.closing import print_done_already
 from expctl.runs import manifest
 from expctl.runs.bundle import changed_files, code_of
 from expctl.runs.files import Run
-from expctl.runs.identity import config_hash
+from expctl.runs.identity import is_same_experiment
 from expctl.runs.provenance import drift
 from expctl.runs.records import Manifest
 
@@ -33,7 +33,7 @@ def main(words: list[str]) -> int:
             do=f"put it back, or do the run again from here: expctl rerun {run.folder}",
         )
     os.chdir(experiment.folder)  # where its code and data are
-    if config_hash(experiment) != recorded.config_hash:
+    if not is_same_experiment(experiment, recorded.config_hash):
         raise _changed(run, recorded, experiment)
     return run_experiment(experiment, run.folder).exit_code
 

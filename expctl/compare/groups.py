@@ -10,8 +10,6 @@ from expctl.compare.comparison import Group
 from expctl.compare.runs import Record
 from expctl.runs.filters import text_of
 
-# Settings that decide nothing about a result: when and how much is saved, how data are fetched.
-IMMATERIAL = re.compile(r"args\.(save_\w+|hub_\w+|push_to_hub|dataloader_(num_workers|pin_memory|prefetch_factor))")
 # The order in which a label names what was chosen; other groups follow.
 FIRST = ("algorithm", "model", "dataset", "reward", "peft")
 # Below it are the rows of a table of experiments, whose names say enough.
@@ -79,7 +77,7 @@ def _differing(records: Sequence[Record]) -> list[str]:
     differing = []
     for key in keys:
         values = [_setting(record, key) for record in records]
-        if len(set(map(canonical, values))) == 1 or key == "seed" or IMMATERIAL.fullmatch(key):
+        if len(set(map(canonical, values))) == 1 or key == "seed":
             continue
         if _follows_seed(values, records) or (key.startswith("file ") and not recorded):
             continue

@@ -9,8 +9,8 @@ from typing import Any
 from expctl.base.plain_data import at, leaves, mapping, text
 from expctl.runs import manifest
 from expctl.runs.bundle import read_config
+from expctl.runs.decisive import decisive_part
 from expctl.runs.files import Run, read_metrics
-from expctl.runs.identity import deciding
 from expctl.runs.records import Alert, Devices, Manifest, Summary
 
 Measured = dict[str, float | None]
@@ -131,7 +131,7 @@ def read(folder: Path) -> Record:
     return Record(
         run=run,
         manifest=recorded,
-        config=dict(leaves(deciding(config))),
+        config=dict(leaves(decisive_part(config))),
         seed=seed if isinstance(seed, int) else None,
         objective=summary.objective_name or text(at(config, "algorithm", "objective")),
         direction=summary.direction or text(at(config, "algorithm", "direction")),

@@ -10,6 +10,7 @@ from expctl.base.masking import masked
 from expctl.base.paths import outputs_of
 from expctl.base.plain_data import mapping
 from expctl.runs import manifest, output_folders, provenance, repository
+from expctl.runs.difference import immaterial_changes
 from expctl.runs.files import Run, read_json, write_json, write_yaml
 from expctl.runs.identity import local_inputs
 from expctl.runs.origins import set_by
@@ -62,13 +63,19 @@ def describe(run: Run, experiment: Experiment, hashed: str, forced: int = 0) -> 
     output_folders.remember(outputs_of(run.folder))
 
 
-def make_own(run: Run, experiment: Experiment) -> None:
-    """Put the typed experiment into a run that another, or an expctl without seals, has described.
+def describe_again(run: Run, experiment: Experiment) -> list[str]:
+    """Put the typed experiment into an unfinished run, whose own it is but for immaterial settings.
 
-    The command that is typed again executes what was typed, never what lies in the folder.
+    The command that is typed again executes what was typed, never what lies in the folder: the run may have been
+    described by another user, by an earlier expctl, or with other immaterial settings.
+
+    Returns:
+        A sentence for each immaterial setting that has another value from now on.
     """
-    if broken(run) is None:
-        return
+    before = _config_or_none(run) if broken(run) is None else None
+    changed = immaterial_changes(before, experiment.config) if before else []
+    if before and not changed:
+        return []
     write_yaml(run.config, experiment.config)
     write_json(run.origins, {key: masked(where) for key, where in set_by(experiment).items()})
     overrides = [masked(word) for word in experiment.overrides]
@@ -83,11 +90,13 @@ def make_own(run: Run, experiment: Experiment) -> None:
     recorded = manifest.recorded(run)
     if not experiment.code:
         recorded.rerun_of = None
-    recorded.command, recorded.overrides, recorded.choices = command(experiment), overrides, experiment.choices
+    recorded.name, recorded.choices = experiment.config["name"], experiment.choices
+    recorded.command, recorded.overrides = command(experiment), overrides
     recorded.folder, recorded.sources = str(experiment.folder), digests(code)
-    recorded.inputs = local_inputs(experiment.config, experiment.folder)
+    recorded.inputs = local_inputs(experiment.config, experiment.folder, code)
     recorded.write(run.manifest)
     seal_run(run)
+    return changed
 
 
 def _keep_only(code: dict[str, Path], folder: Path) -> list[str]:
@@ -123,6 +132,13 @@ def rebuild(run: Run) -> Experiment:
 def read_config(run: Run) -> dict[str, Any]:
     """What a run was started with. Raises as `expctl.runs.reading.read_yaml`."""
     return read_yaml(run.config)
+
+
+def _config_or_none(run: Run) -> dict[str, Any] | None:
+    try:
+        return mapping(read_config(run)) or None
+    except (OSError, ValueError):
+        return None
 
 
 def code_of(run: Run) -> Path:

@@ -10,7 +10,7 @@ from expctl.base.experiment import Experiment
 from expctl.base.notice import notice
 from expctl.base.paths import REPLACED, first_free, outputs_of
 from expctl.runs import manifest, provenance, ranks
-from expctl.runs.bundle import describe, make_own
+from expctl.runs.bundle import describe, describe_again
 from expctl.runs.checkpoints import last_complete, refuse_foreign, step_of
 from expctl.runs.files import Run
 from expctl.runs.identity import config_hash, run_of
@@ -48,14 +48,13 @@ def claim(experiment: Experiment, folder: Path | None = None) -> Claim:
         expctl.runs.checkpoints.ForeignCheckpointError: what it would be carried on from is not this user's own.
         OSError: the folder cannot be written.
     """
-    hashed = config_hash(experiment)
-    run = Run(folder) if folder else run_of(experiment, hashed)
+    run = Run(folder) if folder else run_of(experiment)
     if not experiment.config["force"] and (done := _completed(run)):
         return Claim(run, done=done)
     run.folder.mkdir(parents=True, exist_ok=True)
     held = Lock(run.lock)
     try:
-        return _take_over(run, held, experiment, hashed)
+        return _take_over(run, held, experiment)
     except BaseException:
         held.release()
         if not run.manifest.exists():  # nothing is left of what could not be begun
@@ -63,7 +62,7 @@ def claim(experiment: Experiment, folder: Path | None = None) -> Claim:
         raise
 
 
-def _take_over(run: Run, held: Lock, experiment: Experiment, hashed: str) -> Claim:
+def _take_over(run: Run, held: Lock, experiment: Experiment) -> Claim:
     _wait_for_ranks(run)
     # Only now is it certain that nobody else is at it.
     found = manifest.settled(run)
@@ -78,9 +77,10 @@ def _take_over(run: Run, held: Lock, experiment: Experiment, hashed: str) -> Cla
         held.release()
         return Claim(run, done=found)
     if found:
-        make_own(run, experiment)
+        for change in describe_again(run, experiment):
+            notice(change)
     else:
-        describe(run, experiment, hashed, forced)
+        describe(run, experiment, config_hash(experiment), forced)
     checkpoint = last_complete(run.checkpoints)
     if checkpoint:
         refuse_foreign(checkpoint)

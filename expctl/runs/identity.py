@@ -3,28 +3,17 @@
 import hashlib
 import json
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
 from expctl.base.experiment import Experiment
 from expctl.base.paths import cache_root, outputs_root
+from expctl.base.plain_data import mapping
+from expctl.runs.decisive import decisive_part, form_of_0_1, normal_form
 from expctl.runs.files import Run, read_json, write_json
 from expctl.runs.named_files import existing, files_below, named_files
 from expctl.runs.sources import user_sources
-
-# What cannot change the result.
-WITHOUT = ("tracker", "force", "name")
-HARDWARE_WITHOUT = ("hang_minutes",)
-ARGS_WITHOUT = (
-    "report_to",
-    "run_name",
-    "output_dir",
-    "disable_tqdm",
-    "log_level",
-    "logging_steps",
-    "logging_first_step",
-)
 
 UNREADABLE = "unreadable"
 MOST_FILES = 10_000
@@ -36,23 +25,32 @@ _seen: dict[str, str] = {}
 def config_hash(experiment: Experiment) -> str:
     """Hex SHA-256 over what can change the result.
 
-    The resolved config without trackers and logging, the source of the user's own code that a dotted path names with
-    what it imports from there, and the content of the local files and folders that the config names anywhere.
+    The resolved config without immaterial settings (see `expctl.runs.decisive`), the source of the user's own code that
+    a dotted path names with what it imports from there, and the content of the local files and folders that the config
+    names anywhere.
     """
-    config = deciding(experiment.config)
-    parts = [json.dumps(config, sort_keys=True, default=str)]
-    sources = user_sources(config, experiment.code_folders)
+    return _hashed(normal_form(experiment.config), experiment)
+
+
+def is_same_experiment(experiment: Experiment, hashed: str | None) -> bool:
+    """Whether an experiment has this hash, by today's rule or by that of expctl 0.1."""
+    return any(hashed == own for own in hashes(experiment))
+
+
+def hashes(experiment: Experiment) -> Iterator[str]:
+    """The hash by today's rule, then the one of expctl 0.1 where that differs."""
+    form, before = normal_form(experiment.config), form_of_0_1(experiment.config)
+    yield _hashed(form, experiment)
+    if before != form:
+        yield _hashed(before, experiment)
+
+
+def _hashed(form: dict[str, Any], experiment: Experiment) -> str:
+    parts = [json.dumps(form, sort_keys=True, default=str)]
+    sources = user_sources(form, experiment.code_folders)
     parts += [file.read_text(encoding="utf-8", errors="replace") for file in sources.values()]
-    parts += local_inputs(config, experiment.folder, sources).values()
+    parts += _inputs(form, experiment.folder, sources).values()
     return hashlib.sha256("\0".join(parts).encode()).hexdigest()
-
-
-def deciding(config: dict[str, Any]) -> dict[str, Any]:
-    """The part of a config that can change the result."""
-    kept = {key: value for key, value in config.items() if key not in WITHOUT}
-    for group, left_out in (("args", ARGS_WITHOUT), ("hardware", HARDWARE_WITHOUT)):
-        kept[group] = {key: value for key, value in (kept.get(group) or {}).items() if key not in left_out}
-    return kept
 
 
 def run_id(experiment: Experiment, hashed: str) -> str:
@@ -62,47 +60,59 @@ def run_id(experiment: Experiment, hashed: str) -> str:
     return "-".join([*words, f"s{experiment.config['seed']}", hashed[:8]])
 
 
-def run_of(experiment: Experiment, hashed: str | None = None) -> Run:
-    """The run that an experiment has, or is to have, in its outputs folder."""
-    return Run(outputs_root(experiment.folder) / run_id(experiment, hashed or config_hash(experiment)))
+def run_of(experiment: Experiment) -> Run:
+    """The run that an experiment has, or is to have, in its outputs folder; an earlier expctl may have made it."""
+    outputs = outputs_root(experiment.folder)
+    runs = []
+    for hashed in hashes(experiment):
+        run = Run(outputs / run_id(experiment, hashed))
+        if run.manifest.exists():
+            return run
+        runs.append(run)
+    return runs[0]
 
 
 def local_inputs(config: dict[str, Any], folder: Path, sources: Iterable[str] = ()) -> dict[str, str]:
-    """File -> SHA-256, of the local files and folders that the deciding part of a config names (see `named_files`).
+    """File -> SHA-256, of the local files and folders that the decisive part of a config names (see `named_files`).
 
     The model and the data come first. A file that cannot be read is `unreadable`; a folder of more than `MOST_FILES`
     files is one entry, over their names, sizes and times of change.
 
     Args:
+        config: the resolved root config.
         folder: the experiment's, where relative paths begin.
         sources: names of the user's modules, relative to it; their folders are looked in after it.
     """
+    return _inputs(decisive_part(config), folder, sources)
+
+
+def _inputs(form: dict[str, Any], folder: Path, sources: Iterable[str]) -> dict[str, str]:
     known = _known_digests()
-    found: dict[str, str] = {}
-    named = _told_by_key(config, folder)
+    digests: dict[str, str] = {}
+    files_of = _named_by_key(form, folder)
     beside = sorted({(folder / name).parent for name in sources} - {folder})
-    for place, files in named_files(deciding(config), [folder, *beside]).items():
-        named.setdefault(place, files)
-    for place, files in named.items():
+    for path, files in named_files(form, [folder, *beside]).items():
+        files_of.setdefault(path, files)
+    for path, files in files_of.items():
         if len(files) > MOST_FILES:
-            found[_name(place, folder)] = _listing(files)
+            digests[_name(path, folder)] = _listing(files)
             continue
         for file in files:
-            found.setdefault(_name(file, folder), _digest(file, known))
+            digests.setdefault(_name(file, folder), _digest(file, known))
     _remember(known)
-    return found
+    return digests
 
 
-def _told_by_key(config: dict[str, Any], folder: Path) -> dict[Path, list[Path]]:
+def _named_by_key(config: dict[str, Any], folder: Path) -> dict[Path, list[Path]]:
     """What the keys of the model and of the data name, which are paths wherever something is there."""
-    found = {}
+    files_of = {}
     for group in ("dataset", "model"):
         for key in ("path", "eval_path"):
-            path = (config.get(group) or {}).get(key)
-            place = existing(path, folder) if isinstance(path, str) else None
-            if place is not None:
-                found[place] = files_below(place, without=outputs_root(folder))
-    return found
+            text = mapping(config.get(group)).get(key)
+            path = existing(text, folder) if isinstance(text, str) else None
+            if path is not None:
+                files_of[path] = files_below(path, without=outputs_root(folder))
+    return files_of
 
 
 def _listing(files: list[Path]) -> str:
@@ -141,7 +151,7 @@ def _memory() -> Path:
 
 
 def _known_digests() -> dict[str, str]:
-    return (read_json(_memory()) or {}) | _seen
+    return mapping(read_json(_memory())) | _seen
 
 
 def _remember(known: dict[str, str]) -> None:

@@ -9,8 +9,9 @@ from expctl.base.experiment import Experiment
 from expctl.runs import manifest
 from expctl.runs.bundle import changed_files, read_config
 from expctl.runs.checkpoints import complete, step_of
+from expctl.runs.decisive import decisive_part
+from expctl.runs.difference import differences
 from expctl.runs.files import Run
-from expctl.runs.identity import deciding
 from expctl.runs.records import Manifest
 
 MOST_KEYS = 2
@@ -41,18 +42,6 @@ def nearest_unfinished(run: Run, experiment: Experiment) -> SimilarRun | None:
     return min(near, key=lambda kin: len(kin.settings) + len(kin.files), default=None)
 
 
-def differences(was: Any, now: Any, key: str = "") -> list[tuple[str, Any, Any]]:
-    """(dotted key, value before, value now) of each leaf that differs; a missing one is None."""
-    if isinstance(was, dict) and isinstance(now, dict):
-        names = [*was, *(name for name in now if name not in was)]
-        return [
-            found
-            for name in names
-            for found in differences(was.get(name), now.get(name), f"{key}.{name}" if key else str(name))
-        ]
-    return [] if was == now else [(key, was, now)]
-
-
 def _unfinished(run: Run) -> list[tuple[Run, Manifest]]:
     """The latest interrupted or failed runs beside `run` with its label and seed, and their manifests."""
     label = run.run_id.rpartition("-")[0] + "-"
@@ -70,7 +59,7 @@ def _unfinished(run: Run) -> list[tuple[Run, Manifest]]:
 
 def _compare(other: Run, told: Manifest, experiment: Experiment) -> SimilarRun | None:
     try:
-        settings = differences(deciding(read_config(other)), deciding(experiment.config))
+        settings = differences(decisive_part(read_config(other)), decisive_part(experiment.config))
     except (OSError, ValueError, TypeError, AttributeError):
         return None  # its files are damaged: nothing that could be carried on
     step = max(map(step_of, complete(other.checkpoints)), default=0)

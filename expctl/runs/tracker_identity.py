@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from expctl.base.paths import outputs_of
+from expctl.runs.decisive import normal_form, without_seed
 from expctl.runs.files import Run
-from expctl.runs.identity import deciding
 from expctl.runs.ledger import cells_of
 from expctl.runs.manifest import recorded
 from expctl.runs.records import Manifest
@@ -54,18 +54,5 @@ def sweeps_of(run: Run) -> list[str]:
 
 def _settings_hash(config: dict[str, Any], manifest: Manifest) -> str:
     """Hex SHA-256 of what decides a result, the user's code and data included, except for the seed."""
-    parts = [_without_seed(deciding(config), config["seed"]), manifest.sources, manifest.inputs]
+    parts = [without_seed(normal_form(config), config["seed"]), manifest.sources, manifest.inputs]
     return hashlib.sha256(json.dumps(parts, sort_keys=True, default=str).encode()).hexdigest()
-
-
-def _without_seed(node: Any, seed: int) -> Any:
-    """The config without the keys that are called seed and follow the root's: a seed of its own is a setting."""
-    if isinstance(node, list):
-        return [_without_seed(value, seed) for value in node]
-    if not isinstance(node, dict):
-        return node
-    return {
-        key: _without_seed(value, seed)
-        for key, value in node.items()
-        if not (key.rpartition("_")[2] == "seed" and value == seed)
-    }

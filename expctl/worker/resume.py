@@ -70,6 +70,8 @@ class ExactResume(TrainerCallback):
         if not state.global_step:
             states(self._trainer)  # what cannot be saved is told now, not at the first checkpoint
             return
+        # The checkpoint has the steps at which the earlier attempt logged and saved.
+        state.compute_steps(args, state.max_steps)
         checkpoint = self._folder / f"{PREFIX_CHECKPOINT_DIR}-{state.global_step}"
         saved = torch.load(path_of(checkpoint, args.process_index), map_location="cpu", weights_only=True)
         restore(self._trainer, saved)

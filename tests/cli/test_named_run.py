@@ -98,14 +98,14 @@ def test_a_run_that_is_completed_is_shown_even_where_its_code_has_changed(run, t
 
 def test_an_unfinished_rerun_is_carried_on_and_a_finished_or_other_one_is_left_alone(run, tmp_path):
     described = experiment(tmp_path / "work", args__beta=0.1)
-    hashed, reruns = config_hash(described), run.folder.parent / "reruns"
-    assert place_of(run, hashed) == reruns / f"{run.run_id}-1"
+    other, reruns = experiment(tmp_path / "work", args__beta=0.2), run.folder.parent / "reruns"
+    assert place_of(run, described) == reruns / f"{run.run_id}-1"
     first = run_of(replace(described, code=code_of(run)), reruns)
     first = Run(first.folder.rename(reruns / f"{run.run_id}-1"))
-    assert place_of(run, hashed) == first.folder
-    assert place_of(run, "of other data") == reruns / f"{run.run_id}-2"
+    assert place_of(run, described) == first.folder
+    assert place_of(run, other) == reruns / f"{run.run_id}-2"
     manifest.end_attempt(first, manifest.COMPLETED, to_step=4, exit_code=0)
-    assert place_of(run, hashed) == reruns / f"{run.run_id}-2"
+    assert place_of(run, described) == reruns / f"{run.run_id}-2"
 
 
 def test_a_rerun_keeps_the_code_of_the_run_and_not_what_lies_in_the_folder_now(run, tmp_path):

@@ -9,7 +9,7 @@ import pytest
 from fabricated import experiment, run_of
 
 from expctl.runs import manifest
-from expctl.runs.bundle import code_of, make_own
+from expctl.runs.bundle import code_of, describe_again, read_config
 from expctl.runs.files import write_json
 from expctl.runs.seal import broken, key_file, seal_run, sign
 
@@ -112,7 +112,7 @@ def test_the_command_typed_again_executes_what_was_typed_and_not_what_lies_in_th
     wandb_settings(run)
     edit_manifest(run, rerun_of="/tmp", folder="/tmp")
     typed = experiment(tmp_path, args__beta=0.1)
-    make_own(run, typed)
+    describe_again(run, typed)
     assert broken(run) is None
     assert "os.system" not in run.config.read_text()
     assert [file.name for file in code_of(run).iterdir()] == ["my_rewards.py"]
@@ -121,7 +121,24 @@ def test_the_command_typed_again_executes_what_was_typed_and_not_what_lies_in_th
     assert told.rerun_of is None and told.folder == str(tmp_path) and len(told.attempts) == 1
 
 
-def test_a_run_of_ones_own_keeps_what_it_was_started_with(run, tmp_path):
+@pytest.mark.parametrize("changes", [{}, {"force": True}, {"args__learning_rate": 1.0}], ids=str)
+def test_a_run_of_ones_own_keeps_what_it_was_started_with(changes, run, tmp_path):
     before = run.config.read_bytes(), run.manifest.read_bytes()
-    make_own(run, experiment(tmp_path, args__beta=0.1, tracker__report_to="wandb"))
+    assert describe_again(run, experiment(tmp_path, args__beta=0.1, **changes)) == []
     assert (run.config.read_bytes(), run.manifest.read_bytes()) == before
+
+
+def test_a_run_of_ones_own_takes_over_what_cannot_change_its_result(run, tmp_path):
+    before = manifest.read(run)
+    changes = {"tracker__report_to": "wandb", "args__save_steps": 10, "name": "mine"}
+    sentences = describe_again(run, experiment(tmp_path, args__beta=0.1, **changes))
+    assert [sentence.partition(":")[0] for sentence in sentences] == [
+        "args.save_steps is 10 from here on (it was null)",
+        "tracker.report_to is wandb from here on (it was none)",
+        "name is mine from here on (it was null)",
+    ]
+    config = read_config(run)
+    assert (config["tracker"]["report_to"], config["args"]["save_steps"], config["name"]) == ("wandb", 10, "mine")
+    after = manifest.read(run)
+    assert broken(run) is None and "args.save_steps=10" in after.overrides and after.name == "mine"
+    assert after.config_hash == before.config_hash and after.attempts == before.attempts

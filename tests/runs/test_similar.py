@@ -7,9 +7,10 @@ from fabricated import experiment, run_of
 
 from expctl.report.similar_runs import print_kin
 from expctl.runs import manifest
+from expctl.runs.difference import differences
 from expctl.runs.files import Run
 from expctl.runs.identity import config_hash, run_id
-from expctl.runs.similar import differences, nearest_unfinished
+from expctl.runs.similar import nearest_unfinished
 
 
 @pytest.fixture(autouse=True)

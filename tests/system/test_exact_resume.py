@@ -65,6 +65,33 @@ def test_a_run_that_was_told_to_stop_carries_on_to_the_last_bit(tmp_path):
     assert_equal(finish(folder, *words), undisturbed)
 
 
+@pytest.mark.parametrize(
+    ("words", "before", "now"),
+    [
+        (GFPO, ["args.save_steps=1"], ["args.save_steps=2", "args.save_total_limit=1", "args.log_completions=true"]),
+        (SFT, ["args.save_steps=3"], ["args.save_steps=2", "args.dataloader_num_workers=2"]),
+    ],
+    ids=["gfpo", "sft"],
+)
+def test_a_run_that_goes_on_with_other_immaterial_settings_is_the_same_to_the_last_bit(words, before, now, tmp_path):
+    words = ["hardware=cpu", *SMALL, *words]
+    undisturbed = finish(tmp_path / "whole", *words, *before)
+    folder = tmp_path / "killed"
+    as_if_killed_after(3, undisturbed, folder)
+    (folder / "letters.py").write_text(REWARD)
+    done = expctl(*words, *now, cwd=folder)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "args.save_steps is 2 from here on" in done.stderr
+    carried_on = only_run(folder)
+    assert carried_on.name == undisturbed.name
+    assert [attempt["from_step"] for attempt in manifest(carried_on)["attempts"]] == [0, 3]
+    written = {int(checkpoint.name.rpartition("-")[2]) for checkpoint in carried_on.glob("checkpoints/checkpoint-*")}
+    assert max(written) in (6, 7) and (4 in written or "args.save_total_limit=1" in now) and 5 not in written
+    assert_equal(carried_on, undisturbed)
+    again = expctl(*words, cwd=folder)
+    assert again.returncode == 0 and "was completed" in again.stdout
+
+
 def finish(folder, *words):
     """Run the command in a folder to its end; the run's folder."""
     folder.mkdir(exist_ok=True)

@@ -8,15 +8,13 @@ from expctl.compare.groups import ABSENT, Grouped, typed
 from expctl.compare.runs import Record
 from expctl.report.page.markup import Markup, joined, pre, section, table, tag
 from expctl.report.recorded import commit, machine
-
-# What differs from run to run by itself.
-_OF_A_RUN = ("seed", "args.seed", "args.output_dir", "args.run_name", "name")
+from expctl.runs.decisive import Settings, follows_seed
 
 
 def configs(groups: Sequence[Grouped]) -> Markup:
     """What the groups' configs differ in, and the whole of them with those lines marked."""
     read = [(one.label, one.records[0].config) for one in groups if one.records]
-    keys = sorted({key for _, config in read for key in config} - set(_OF_A_RUN))
+    keys = sorted({key for _, config in read for key in config} - _seeds(config for _, config in read))
     rows = {key: [_typed(config.get(key, ABSENT)) for _, config in read] for key in keys}
     differing = [key for key, values in rows.items() if len(set(values)) > 1]
     columns = ["key", *(label for label, _ in read)]
@@ -31,6 +29,14 @@ def configs(groups: Sequence[Grouped]) -> Markup:
     parts.append(tag("details", tag("summary", f"All {len(keys)} keys{', differences marked' if differing else ''}"),
                      table("The whole config", columns, whole, class_="config")))  # fmt: skip
     return section("configs", "Configs", *parts)
+
+
+def _seeds(configs: Iterable[Settings]) -> set[str]:
+    """The keys that follow the seed in each config, in which repetitions differ."""
+    following = [
+        {key for key, value in config.items() if follows_seed(key, value, config.get("seed"))} for config in configs
+    ]
+    return set.intersection(*following) if following else set()
 
 
 def _line(key: str, values: Sequence[str], differs: bool) -> Markup:

@@ -1,0 +1,214 @@
+"""Which settings decide the result of a run: the one definition, with the reason for each setting that does not.
+
+The run id, the resumption of runs, similar runs, `compare`, `ls`, `rerun` and the trackers all follow `IMMATERIAL`. A
+setting decides unless a rule says why it cannot: an unknown one decides. Callbacks are taken for observers of logs and
+saves, since one that changes the training when something is logged or saved cannot be told from its settings.
+"""
+
+import fnmatch
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from expctl.base.plain_data import leaves
+
+# Dotted key -> value.
+Settings = Mapping[str, Any]
+# Pattern of keys -> value -> the same value as it is to be spelled.
+Spellings = dict[re.Pattern[str], dict[str, str]]
+
+
+def _never(settings: Settings) -> bool:
+    return False
+
+
+def _loads_best_model(settings: Settings) -> bool:
+    return bool(settings.get("args.load_best_model_at_end"))
+
+
+def _draws_printed_completions(settings: Settings) -> bool:
+    return settings.get("args.num_completions_to_print") is not None
+
+
+def _workers_may_draw(settings: Settings) -> bool:
+    """Whether anything but expctl's loaders and the collators of TRL may run in the workers of a dataloader."""
+    trainer, loader = (str(settings.get(f"{part}._target_")) for part in ("algorithm.trainer", "dataset"))
+    collates = any(key.startswith("algorithm.trainer.data_collator") for key in settings)
+    known = trainer.startswith(("trl.", "expctl.")) and loader.startswith("expctl.")
+    return collates or not known or bool(settings.get("dataset.streaming"))
+
+
+@dataclass(frozen=True)
+class Immaterial:
+    """Settings that cannot change the result, and why.
+
+    `keys` are patterns of dotted keys (see `fnmatch`); `reason` is a sentence without its end; where `unless` is true
+    of an experiment's settings, they decide after all.
+    """
+
+    keys: tuple[str, ...]
+    reason: str
+    unless: Callable[[Settings], bool] = _never
+
+
+IMMATERIAL = (
+    Immaterial(("name", "force"), "it says what the run is called and that it is to begin anew"),
+    Immaterial(
+        ("tracker", "tracker.*", "args.report_to", "args.run_name", "args.project", "args.trackio_*"),
+        "a tracker receives what was measured",
+    ),
+    Immaterial(
+        # TRL draws the completions that it prints from Python's random numbers, at every log.
+        ("args.logging_*", "args.log_completions*", "args.log_unique_prompts", "args.num_completions_to_print"),
+        "a log reports the training",
+        unless=_draws_printed_completions,
+    ),
+    Immaterial(
+        (
+            "args.log_level*",
+            "args.log_on_each_node",
+            "args.log_multimodal",
+            "args.disable_tqdm",
+            "args.include_num_input_tokens_seen",
+            "args.skip_memory_metrics",
+        ),
+        "it selects what is shown of the training",
+    ),  # fmt: skip
+    Immaterial(
+        ("args.save_strategy", "args.save_steps"),
+        "a checkpoint is a copy of the training's state",
+        unless=_loads_best_model,
+    ),
+    # `save_only_model` decides: a run that is resumed from such a checkpoint starts its optimizer anew.
+    Immaterial(
+        ("args.save_total_limit", "args.save_on_each_node"),
+        "old checkpoints are deleted, never the last or the best",
+    ),
+    Immaterial(("args.output_dir",), "a run's folder follows from its id"),
+    Immaterial(("args.push_to_hub*", "args.hub_*"), "the Hub receives what was trained"),
+    Immaterial(
+        ("args.dataloader_pin_memory", "args.dataloader_prefetch_factor"), "it moves batches, whose content stays"
+    ),
+    Immaterial(
+        # A stream is shared out among the workers, and a collator that draws has other random numbers in each.
+        (
+            "args.dataloader_num_workers",
+            "args.dataloader_persistent_workers",
+            "args.dataloader_multiprocessing_context",
+        ),
+        "the order and the content of the batches do not depend on who fetches them",
+        unless=_workers_may_draw,
+    ),  # fmt: skip
+    Immaterial(("hardware.hang_minutes", "args.ddp_timeout"), "it limits how long somebody waits"),
+)
+
+# Keys without an effect of their own: the settings that are computed from them stand in the config as well.
+HELPERS = ("algorithm.learning_rate", "algorithm.learning_rate.*")
+
+# Pattern of keys -> value as it is spelled today -> as expctl 0.1 spelled it.
+_KINDS = {"prompt-only": "prompts", "prompt-completion": "completions", "preference": "preferences"}
+SPELLINGS = {"algorithm.kind": _KINDS, "dataset.kind": _KINDS, "callbacks.*.dataset.kind": _KINDS}
+
+# What was immaterial to the ids of expctl 0.1, and the other immaterial settings that its config files set.
+IMMATERIAL_IN_0_1 = (
+    "tracker", "force", "name", "hardware.hang_minutes", "args.report_to", "args.run_name", "args.output_dir",
+    "args.disable_tqdm", "args.log_level", "args.logging_steps", "args.logging_first_step",
+)  # fmt: skip
+SHIPPED_IN_0_1 = {"save_strategy": "steps", "save_steps": 50, "save_total_limit": 2}
+
+
+def _pattern(keys: tuple[str, ...]) -> re.Pattern[str]:
+    return re.compile("|".join(map(fnmatch.translate, keys)))
+
+
+_RULES = [(_pattern(rule.keys), rule) for rule in IMMATERIAL]
+_HELPERS, _IN_0_1 = _pattern(HELPERS), _pattern(IMMATERIAL_IN_0_1)
+_TO_0_1: Spellings = {_pattern((keys,)): spelling for keys, spelling in SPELLINGS.items()}
+_FROM_0_1: Spellings = {
+    pattern: {before: now for now, before in spelling.items()} for pattern, spelling in _TO_0_1.items()
+}
+
+
+def reason_immaterial(key: str, settings: Settings) -> str | None:
+    """Why a setting cannot change the result of an experiment with these settings; None where it can."""
+    for pattern, rule in _RULES:
+        if pattern.match(key) and not rule.unless(settings):
+            return rule.reason
+    return None
+
+
+def is_helper(key: str) -> bool:
+    """Whether a key has no effect but that of the settings that are computed from it."""
+    return _HELPERS.match(key) is not None
+
+
+def follows_seed(key: str, value: Any, seed: Any) -> bool:
+    """Whether a setting is the run's seed under another key: runs that differ in it alone repeat each other."""
+    return key.rpartition(".")[2].rpartition("_")[2] == "seed" and value == seed
+
+
+def decisive_part(config: dict[str, Any]) -> dict[str, Any]:
+    """The part of a nested config that can change the result, in today's spelling.
+
+    Raises:
+        AttributeError: the config is no mapping.
+    """
+    settings = dict(leaves(config))
+    kept = _without(config, lambda key: is_helper(key) or reason_immaterial(key, settings) is not None)
+    return _respelled(kept, _FROM_0_1)
+
+
+def normal_form(config: dict[str, Any]) -> dict[str, Any]:
+    """The decisive part as it is hashed: an experiment of expctl 0.1 with its immaterial settings at their defaults."""
+    settings = dict(leaves(config))
+    form = _respelled(decisive_part(config), _TO_0_1)
+    fixed = {key: value for key, value in SHIPPED_IN_0_1.items() if reason_immaterial(f"args.{key}", settings)}
+    return form | {"args": form.get("args", {}) | fixed, "hardware": form.get("hardware", {})}
+
+
+def form_of_0_1(config: dict[str, Any]) -> dict[str, Any]:
+    """The decisive part by the rule of expctl 0.1, for the ids of its runs."""
+    form = _respelled(_without(config, lambda key: is_helper(key) or _IN_0_1.match(key) is not None), _TO_0_1)
+    return form | {"args": form.get("args", {}), "hardware": form.get("hardware", {})}
+
+
+def without_seed(node: Any, seed: Any) -> Any:
+    """Nested settings without those that follow the run's seed: what its repetitions share."""
+    if isinstance(node, list):
+        return [without_seed(value, seed) for value in node]
+    if not isinstance(node, dict):
+        return node
+    return {key: without_seed(value, seed) for key, value in node.items() if not follows_seed(key, value, seed)}
+
+
+def _without(node: dict[str, Any], left_out: Callable[[str], bool], prefix: str = "") -> dict[str, Any]:
+    """Nested settings without some, and without the mappings that are empty then."""
+    kept: dict[str, Any] = {}
+    for name, value in node.items():
+        key = f"{prefix}{name}"
+        if left_out(key):
+            continue
+        if not isinstance(value, dict) or not value:
+            kept[name] = value
+        elif inner := _without(value, left_out, f"{key}."):
+            kept[name] = inner
+    return kept
+
+
+def _respelled(node: dict[str, Any], spellings: Spellings, prefix: str = "") -> dict[str, Any]:
+    respelled = {}
+    for name, value in node.items():
+        key = f"{prefix}{name}"
+        if isinstance(value, dict):
+            respelled[name] = _respelled(value, spellings, f"{key}.")
+        else:
+            respelled[name] = _spelled(key, value, spellings)
+    return respelled
+
+
+def _spelled(key: str, value: Any, spellings: Spellings) -> Any:
+    for pattern, spelling in spellings.items():
+        if isinstance(value, str) and pattern.match(key):
+            return spelling.get(value, value)
+    return value
