@@ -14,10 +14,24 @@ from pathlib import Path
 REPOSITORY = Path(__file__).resolve().parent.parent
 COMMAND = str(Path(sys.executable).with_name("expctl"))
 
-# The smallest training: no completions are sampled.
-SFT = ["algorithm=sft", "args.max_steps=4", "args.do_eval=false", "args.per_device_train_batch_size=4"]
-GFPO = ["args.max_steps=2", "args.do_eval=false", "args.per_device_train_batch_size=16", "args.num_generations=8",
-        "args.num_remains_in_group=4"]  # fmt: skip
+# The smallest training: no completions are sampled, and few rows are tokenized.
+SFT = [
+    "algorithm=sft",
+    "args.max_steps=4",
+    "args.do_eval=false",
+    "args.per_device_train_batch_size=4",
+    "dataset.train_size=64",
+    "dataset.eval_size=16",
+]
+# The same, long enough to be interrupted.
+LONG = [*SFT, "args.max_steps=2000", "args.per_device_train_batch_size=2"]
+GFPO = [
+    "args.max_steps=2",
+    "args.do_eval=false",
+    "args.per_device_train_batch_size=16",
+    "args.num_generations=8",
+    "args.num_remains_in_group=4",
+]
 
 
 def clean_environment(**extra: str) -> dict[str, str]:
@@ -35,41 +49,61 @@ def run(*command: str, cwd: Path, timeout: float = 280, **environment: str) -> s
 
 
 def expctl(
-    *words: str, cwd: Path, timeout: float = 280, forked: bool | None = None, **environment: str
+    *words: str, cwd: Path, timeout: float = 280, forked: bool = True, **environment: str
 ) -> subprocess.CompletedProcess:
-    """`expctl`, to its end. Its workers are forked from a process of these tests that has their libraries imported.
+    """`expctl`, to its end. Its workers are forked from a process of these tests that has the libraries imported.
 
-    Where the environment is another than the tests' own they are started, since libraries read it when they are
-    imported; so they are wherever their start is what is tested (`forked=False`, and `start`).
+    With `forked=False` they are started: where the start is what is tested, and where a library must read the
+    environment when it is imported.
     """
-    own = {key: value for key, value in environment.items() if key != "EXPCTL_CACHE"}  # no library reads that
-    if not own if forked is None else forked:
-        environment |= forked_workers(**own)
+    environment = forked_workers(**environment) if forked else environment
     return run(COMMAND, *words, cwd=cwd, timeout=timeout, **environment)
-
-
-@functools.cache
-def forked_workers(**environment: str) -> dict[str, str]:
-    """Environment variables with which a command's workers are forked from a process that has these."""
-    folder = REPOSITORY / "tests" / "forked"
-    address = os.path.join(tempfile.mkdtemp(), "workers")
-    server = subprocess.Popen([sys.executable, "-P", str(folder / "server.py"), address], stdin=subprocess.PIPE,
-                              stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, cwd=REPOSITORY,
-                              env=clean_environment(**environment))  # fmt: skip
-    atexit.register(server.communicate)
-    wait_for(lambda: os.path.exists(address) or server.poll() is not None)
-    assert server.poll() is None, "nothing to fork workers from"
-    paths = [str(folder), environment.get("PYTHONPATH", os.environ.get("PYTHONPATH", ""))]
-    return environment | {"FORKED_FROM": address, "PYTHONPATH": os.pathsep.join(filter(None, paths))}
 
 
 def start(*words: str, cwd: Path, forked: bool = False, **environment: str) -> subprocess.Popen:
     """Start `expctl` and leave it running."""
-    environment |= forked_workers(**environment) if forked else {}
+    environment = forked_workers(**environment) if forked else environment
     return subprocess.Popen(
-        [COMMAND, *words], cwd=cwd, env=clean_environment(**environment), text=True,
-        stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-    )  # fmt: skip
+        [COMMAND, *words],
+        cwd=cwd,
+        env=clean_environment(**environment),
+        text=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    )
+
+
+def forked_workers(*, import_path: str = "", **environment: str) -> dict[str, str]:
+    """The environment of a command whose workers are to be forked from a process that has the libraries imported.
+
+    Args:
+        import_path: the PYTHONPATH with which that process imports them.
+        environment: further variables, of the command and its workers.
+    """
+    paths = [
+        str(REPOSITORY / "tests" / "forked"),
+        import_path,
+        environment.get("PYTHONPATH", os.environ.get("PYTHONPATH", "")),
+    ]
+    return environment | {"FORKED_FROM": _fork_server(import_path), "PYTHONPATH": os.pathsep.join(filter(None, paths))}
+
+
+@functools.cache
+def _fork_server(import_path: str) -> str:
+    """Start the process that workers are forked from; the address of its socket."""
+    address = os.path.join(tempfile.mkdtemp(), "workers")
+    server = subprocess.Popen(
+        [sys.executable, "-P", str(REPOSITORY / "tests" / "forked" / "server.py"), address],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        cwd=REPOSITORY,
+        env=clean_environment(**({"PYTHONPATH": import_path} if import_path else {})),
+    )
+    atexit.register(server.communicate)
+    wait_for(lambda: os.path.exists(address) or server.poll() is not None)
+    assert server.poll() is None, "nothing to fork workers from"
+    return address
 
 
 def runs(cwd: Path) -> list[Path]:

@@ -5,6 +5,7 @@ Nothing but imports happens before a fork: no tensor, no thread. It leaves when 
 
 import contextlib
 import fcntl
+import gc
 import importlib
 import json
 import os
@@ -17,11 +18,22 @@ import sys
 from expctl.worker.libraries import import_libraries
 
 TRAINERS = {
-    "trl.GRPOTrainer": "trl.GRPOConfig", "trl.SFTTrainer": "trl.SFTConfig", "trl.DPOTrainer": "trl.DPOConfig",
-}  # fmt: skip
+    "trl.GRPOTrainer": "trl.GRPOConfig",
+    "trl.SFTTrainer": "trl.SFTConfig",
+    "trl.DPOTrainer": "trl.DPOConfig",
+}
 # What a first training asks for wherever it is (its model, whether that is DeepSpeed's), launchers, proofs.
-LATER = ["transformers.models.qwen3.modeling_qwen3", "deepspeed", "peft", "accelerate.commands.launch",
-         "torch.distributed.run", "expctl.verify.__main__"]  # fmt: skip
+LATER = [
+    "transformers.models.qwen3.modeling_qwen3",
+    "deepspeed",
+    "peft",
+    "accelerate.commands.launch",
+    "torch.distributed.algorithms.ddp_comm_hooks.default_hooks",
+    "torch.distributed.run",
+    "expctl.verify.__main__",
+    "expctl.worker.main",
+    "expctl.worker.preflight.rehearsal",
+]
 
 
 def main(path: str) -> None:
@@ -29,6 +41,10 @@ def main(path: str) -> None:
         import_libraries({"algorithm": {"trainer": {"_target_": trainer}}, "args": {"_target_": args}})
     for module in LATER:
         importlib.import_module(module)
+    # A thousand regular expressions that the first model which is loaded would compile.
+    importlib.import_module("transformers.conversion_mapping").get_checkpoint_conversion_mapping("qwen3")
+    gc.collect()
+    gc.freeze()  # pages stay shared with what is forked
     paths = sys.path[:]
     listening = socket.socket(socket.AF_UNIX)
     listening.bind(path)

@@ -147,7 +147,7 @@ def test_a_clock_that_goes_back_changes_nothing(tmp_path, calm):
     checked = subprocess.run([sys.executable, "-c", "import time; print(time.time.__name__)"], text=True,
                              capture_output=True, env={"PYTHONPATH": str(tmp_path / "wrong")})  # fmt: skip
     assert checked.stdout.strip() == "<lambda>", "the clock is right: this proves nothing"
-    done = expctl(*TRAINING, cwd=folder, PYTHONPATH=str(tmp_path / "wrong"))
+    done = expctl(*TRAINING, cwd=folder, forked=False, PYTHONPATH=str(tmp_path / "wrong"))
     assert done.returncode == 0, done.stdout + done.stderr
     assert "-" not in "".join(line.split("left")[0].split()[-1] for line in done.stdout.splitlines() if "left" in line)
     assert_finished_as_if_nothing_had_happened(folder, calm)

@@ -17,7 +17,6 @@ from harness import (
     REPOSITORY,
     SFT,
     clean_environment,
-    expctl,
     forked_workers,
     manifest,
     metrics,
@@ -59,7 +58,7 @@ def train_as_pair(folder: Path, cases: str, words: list[str], *, as_gpus: bool) 
     hardware = composed(*words)["hardware"]
     folder.mkdir()
     launcher = worker_command(Run(folder), hardware)[:-3]
-    forked = forked_workers(PYTHONPATH=AS_GPUS) if as_gpus else forked_workers()
+    forked = forked_workers(import_path=AS_GPUS) if as_gpus else forked_workers()
     paths = os.pathsep.join([forked["PYTHONPATH"], str(REPOSITORY), str(TESTS)])
     environment = accelerate_environment(hardware) | forked | {"PYTHONPATH": paths}
     words = [*words, "args.do_eval=true", "args.max_steps=4", "args.save_steps=2", "args.logging_steps=1"]
@@ -151,8 +150,8 @@ BEST = ["args.load_best_model_at_end=true", "args.eval_strategy=steps", "args.ev
 
 
 def test_the_command_trains_a_split_model_from_the_first_evaluation_to_the_best_model(tmp_path):
-    done = expctl(*SFT, *FSDP2, *BEST, "args.do_eval=true", "dataset.eval_size=8", cwd=tmp_path, PYTHONPATH=AS_GPUS,
-                  forked=True)  # fmt: skip
+    words = [*SFT, *FSDP2, *BEST, "args.do_eval=true", "dataset.eval_size=8"]
+    done = run(COMMAND, *words, cwd=tmp_path, **forked_workers(import_path=AS_GPUS))
     assert done.returncode == 0, done.stdout + done.stderr
     told = json.loads((only_run(tmp_path) / "summary.json").read_text())
     assert told["after"]["eval_loss"] < told["before"]["eval_loss"] == metrics(only_run(tmp_path))[0]["eval_loss"]
@@ -161,7 +160,7 @@ def test_the_command_trains_a_split_model_from_the_first_evaluation_to_the_best_
 
 def test_a_launcher_that_knows_nothing_of_it_splits_the_model_too(tmp_path):
     launcher = ["-m", "torch.distributed.run", "--nproc_per_node", "2", "-m", "expctl"]
-    forked = forked_workers(PYTHONPATH=AS_GPUS)
+    forked = forked_workers(import_path=AS_GPUS)
     done = run(sys.executable, *launcher, *SFT, *FSDP2, "args.max_steps=2", cwd=tmp_path, **forked)
     assert done.returncode == 0, done.stdout + done.stderr
     assert manifest(only_run(tmp_path))["status"] == "completed"

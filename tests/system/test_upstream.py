@@ -38,7 +38,7 @@ def test_a_changed_upstream_is_in_the_log_the_manifest_and_the_last_words_and_go
     folder = tmp_path / "work"
     folder.mkdir()
     path = os.pathsep.join(filter(None, (str(newer_trl), os.environ.get("PYTHONPATH"))))
-    done = expctl(*SHORT, cwd=folder, PYTHONPATH=path)
+    done = expctl(*SHORT, cwd=folder, forked=False, PYTHONPATH=path)
     assert done.returncode == 0, done.stderr
     (warning,) = manifest(only_run(folder))["warnings"]
     assert warning.startswith(sentence) and warning.endswith("not proven on it")
