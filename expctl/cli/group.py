@@ -8,6 +8,7 @@ import json
 import os
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import timedelta
@@ -104,8 +105,11 @@ def _lead_to_the_end(
     from expctl.worker.stop import StopRequest
 
     hear_of_death(os.getppid())()
+    settling = threading.Lock()
 
-    def end(code: int) -> NoReturn:
+    def end(code: int) -> None:
+        if not settling.acquire(blocking=False):
+            return  # told to stop, or left by a peer, while the run is being settled
         outcome = settle(claimed, code, stop.received if code != EXIT_FAILED else None)
         with contextlib.redirect_stdout(terminal), contextlib.redirect_stderr(terminal):
             if outcome.status == REFUSED:
@@ -119,6 +123,8 @@ def _lead_to_the_end(
     with Display(run, claimed.from_step, terminal) as display, watched(display):
         code = attempt(run, stop)
     end(code)
+    while True:
+        time.sleep(LOOK_SECONDS)  # another thread settles the run and ends this process
 
 
 @contextlib.contextmanager
