@@ -2,19 +2,28 @@
 
 import json
 import logging
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 import torch.distributed as dist
 from safetensors import safe_open
 from safetensors.torch import save_file
-from torch import nn
-from transformers import TrainerCallback
+from torch import Tensor, nn
+from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 from transformers.trainer_utils import PREFIX_CHECKPOINT_DIR
 
 from expctl.algorithms.bema import BEMAWeights
-from expctl.algorithms.bema_reference import is_peft, prepare_reference, reference_parameters, refuse_sharded, unwrap
+from expctl.algorithms.bema_reference import (
+    TrainerWithReference,
+    is_peft,
+    prepare_reference,
+    reference_parameters,
+    refuse_sharded,
+    unwrap,
+)
 from expctl.algorithms.bema_schedule import BEMASchedule, check_reference_updates
 
 logger = logging.getLogger(__name__)
@@ -73,16 +82,16 @@ class BEMACallback(TrainerCallback):
             check_reference_updates(self.schedule, ref_model_update_freq, ref_model_update_after)
         self.resume_from_checkpoint: str | None = None
         self.started = False  # on every rank, while `weights` are filled on rank 0 alone
-        self._trainer = None
-        self._policy: nn.Module | None = None
+        self._trainer: TrainerWithReference | None = None
+        self._policy: Any = None  # transformers' PreTrainedModel or peft's PeftModel, once training begins
         self._main = False
         self._live: dict[str, nn.Parameter] = {}
         self._reference: dict[str, nn.Parameter] = {}
-        self._reference_step = None
-        self._saved_step = None
+        self._reference_step: int | None = None
+        self._saved_step: int | None = None
         self._swapped = False
 
-    def bind(self, trainer) -> None:
+    def bind(self, trainer: TrainerWithReference) -> None:
         """Tell the callback its trainer, before training; `BEMATrainerMixin` does."""
         if self._trainer is trainer:
             return
@@ -90,7 +99,11 @@ class BEMACallback(TrainerCallback):
         if self.update_ref_model:
             prepare_reference(trainer)
 
-    def on_train_begin(self, args, state, control, model=None, **kwargs):
+    def on_train_begin(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
+    ) -> None:
+        """Take the trained weights from the model, and the state from the checkpoint that training resumes."""
+        model: nn.Module = kwargs["model"]
         refuse_sharded(dict(model.named_parameters()))
         if self._trainer is None and (self.update_ref_model or self.evaluate_with_bema):
             option = "update_ref_model" if self.update_ref_model else "evaluate_with_bema"
@@ -100,7 +113,9 @@ class BEMACallback(TrainerCallback):
             )
         self._policy = unwrap(model)
         self._live = {name: p for name, p in self._policy.named_parameters() if p.requires_grad}
-        self._reference = reference_parameters(self._trainer) if self.update_ref_model else {}
+        self._reference = {}
+        if self.update_ref_model and self._trainer is not None:
+            self._reference = reference_parameters(self._trainer)
         self._main, self.started = state.is_world_process_zero, False
         self._reference_step = self._saved_step = None
         first = self.ref_model_update_after or self.ref_model_update_freq
@@ -113,7 +128,8 @@ class BEMACallback(TrainerCallback):
         elif self.schedule.update_after == 0:
             self._start()
 
-    def on_step_end(self, args, state, control, **kwargs):
+    def on_step_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
+        """Update the average, and the reference model, where the schedule says so."""
         step = state.global_step
         if step == self.schedule.update_after:
             self._start()
@@ -123,9 +139,10 @@ class BEMACallback(TrainerCallback):
         if self.update_ref_model and step >= after and (step - after) % self.ref_model_update_freq == 0:
             self._write_reference(step)
 
-    def on_save(self, args, state, control, **kwargs):
+    def on_save(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
+        """Write the state into the checkpoint, unless the trainer has done so."""
         if state.is_world_process_zero and not args.save_only_model:
-            self.save(Path(args.output_dir, f"{PREFIX_CHECKPOINT_DIR}-{state.global_step}"), state.global_step)
+            self.save(_checkpoint(args, state.global_step), state.global_step)
 
     def save(self, folder: Path, step: int) -> None:
         """Write the state after `step` into a checkpoint's folder, once; on rank 0."""
@@ -140,18 +157,22 @@ class BEMACallback(TrainerCallback):
         (folder / STATE_FILE).write_text(json.dumps(record, indent=1))
         self._saved_step = step
 
-    def on_train_end(self, args, state, control, processing_class=None, **kwargs):
+    def on_train_end(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
+    ) -> None:
+        """Save the model with the averaged weights to `<output_dir>/bema`."""
         if not state.is_world_process_zero:
             return
-        folder = Path(args.output_dir, "bema")
+        folder = _checkpoint(args, state.global_step).with_name("bema")
         adapter = {"selected_adapters": [self._policy.active_adapter]} if is_peft(self._policy) else {}
         with self.swapped_in(all_ranks=False):
             self._policy.save_pretrained(folder, **adapter)
-        if processing_class is not None:
-            processing_class.save_pretrained(folder)
+        tokenizer = kwargs.get("processing_class")
+        if tokenizer is not None:
+            tokenizer.save_pretrained(folder)
 
     @contextmanager
-    def swapped_in(self, all_ranks: bool = True):
+    def swapped_in(self, all_ranks: bool = True) -> Iterator[None]:
         """Inside, the model has the averaged weights (the live ones while BEMA has not started); outside, its own.
 
         With `all_ranks` every rank must enter, since rank 0 sends the weights; otherwise rank 0 alone.
@@ -170,21 +191,21 @@ class BEMACallback(TrainerCallback):
                 parameter.data.copy_(live[name])
             self._swapped = False
 
-    def _start(self):
+    def _start(self) -> None:
         self.started = True
         if self._main:
             self.weights.start(self._live)
 
-    def _write_reference(self, step: int):
+    def _write_reference(self, step: int) -> None:
         self._send({name: self._reference[name] for name in self._live})
         self._write_frozen_reference()
         self._reference_step = step
 
-    def _write_frozen_reference(self):
+    def _write_frozen_reference(self) -> None:
         for name in self._reference.keys() - self._live.keys():
             self._reference[name].data.copy_(self._policy.get_parameter(name).data)
 
-    def _send(self, targets, all_ranks: bool = True):
+    def _send(self, targets: Mapping[str, Tensor], all_ranks: bool = True) -> None:
         """Rank 0's averaged weights into `targets` of every rank."""
         several = all_ranks and dist.is_initialized() and dist.get_world_size() > 1
         for name, target in targets.items():
@@ -193,8 +214,8 @@ class BEMACallback(TrainerCallback):
             if several:
                 dist.broadcast(target.data, src=0)
 
-    def _resume(self, args, step: int):
-        folder = Path(self.resume_from_checkpoint or Path(args.output_dir, f"{PREFIX_CHECKPOINT_DIR}-{step}"))
+    def _resume(self, args: TrainingArguments, step: int) -> None:
+        folder = Path(self.resume_from_checkpoint or _checkpoint(args, step))
         if not (folder / STATE_FILE).is_file():
             if step < self.schedule.update_after:
                 return
@@ -219,3 +240,8 @@ class BEMACallback(TrainerCallback):
                     self._reference[name].data.copy_(file.get_tensor(key))
         if self._reference_step is not None and self.update_ref_model:
             self._write_frozen_reference()
+
+
+def _checkpoint(args: TrainingArguments, step: int) -> Path:
+    assert args.output_dir is not None  # TrainingArguments fills it in
+    return Path(args.output_dir, f"{PREFIX_CHECKPOINT_DIR}-{step}")

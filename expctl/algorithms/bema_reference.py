@@ -12,6 +12,7 @@ A DPO or GRPO trainer keeps its reference in one of three places:
 import os
 from collections.abc import Mapping
 from copy import deepcopy
+from typing import TYPE_CHECKING, Any, Protocol, TypeGuard
 
 import torch
 import trl
@@ -22,13 +23,27 @@ from transformers.utils import is_peft_available
 
 from expctl.algorithms.limits import check_bema, sharded
 
+if TYPE_CHECKING:
+    from peft import LoraConfig, PeftConfig, PeftModel
+
+    from expctl.algorithms.bema_callback import BEMACallback
+
+
+class TrainerWithReference(Protocol):
+    """A trainer of DPO or GRPO: its policy, and a second model as reference or None."""
+
+    model: Any
+    ref_model: Any
+
 
 def unwrap(model: nn.Module) -> nn.Module:
     """The model itself, under DistributedDataParallel, DeepSpeed and torch.compile."""
-    return extract_model_from_parallel(model, keep_torch_compile=False)
+    unwrapped: nn.Module = extract_model_from_parallel(model, keep_torch_compile=False)
+    return unwrapped
 
 
-def is_peft(model) -> bool:
+def is_peft(model: object) -> "TypeGuard[PeftModel]":
+    """Whether the model has an adapter of peft around it; False where peft is not installed."""
     if not is_peft_available():
         return False
     from peft import PeftModel
@@ -36,7 +51,7 @@ def is_peft(model) -> bool:
     return isinstance(model, PeftModel)
 
 
-def refuse_before_load(callback, trainer, arguments: Mapping) -> None:
+def refuse_before_load(callback: "BEMACallback", trainer: object, arguments: Mapping[str, Any]) -> None:
     """Refuse what the trainer's constructor `arguments` already show to be impossible: no weight is loaded yet.
 
     Raises:
@@ -57,7 +72,7 @@ def refuse_before_load(callback, trainer, arguments: Mapping) -> None:
             "the full model passed as ref_model. Leave ref_model out: the reference becomes an adapter."
         )
     if peft_config is not None:
-        _refuse_other_than_lora(peft_config)
+        _as_lora(peft_config)
 
 
 def refuse_sharded(parameters: Mapping[str, torch.Tensor]) -> None:
@@ -67,7 +82,7 @@ def refuse_sharded(parameters: Mapping[str, torch.Tensor]) -> None:
             raise sharded(f"the wrapper of {name!r}")
 
 
-def prepare_reference(trainer) -> None:
+def prepare_reference(trainer: TrainerWithReference) -> None:
     """Make sure that the trainer has reference weights apart from the policy's, without moving them.
 
     Raises:
@@ -79,7 +94,7 @@ def prepare_reference(trainer) -> None:
     reference_parameters(trainer)
 
 
-def reference_parameters(trainer) -> dict[str, nn.Parameter]:
+def reference_parameters(trainer: TrainerWithReference) -> dict[str, nn.Parameter]:
     """The parameter of the reference model for every parameter of the policy that differs from it or may come to.
 
     Full fine-tuning: all parameters, frozen ones too. LoRA: the trained ones; the base is shared.
@@ -110,12 +125,12 @@ def reference_parameters(trainer) -> dict[str, nn.Parameter]:
     return {name: reference[other] for name, other in counterpart.items()}
 
 
-def _prepare_adapter(policy) -> None:
+def _prepare_adapter(policy: "PeftModel") -> None:
     adapter = policy.active_adapter
-    _refuse_other_than_lora(policy.peft_config[adapter])
+    trained = _as_lora(policy.peft_config[adapter])
     if "ref" not in policy.peft_config:
-        _refuse_unless_zero(policy, adapter)
-        config = deepcopy(policy.peft_config[adapter])
+        _refuse_unless_zero(policy, adapter, trained)
+        config = deepcopy(trained)
         config.lora_dropout = 0.0  # a reference is deterministic, and the trainer has switched dropout off before
         with torch.random.fork_rng():  # the copy's random start is overwritten; training must not notice it
             policy.add_adapter("ref", config)
@@ -132,7 +147,7 @@ def _in_reference_adapter(name: str, adapter: str) -> str:
     return ".".join("ref" if part == adapter else part for part in name.split("."))
 
 
-def _refuse_other_than_lora(peft_config) -> None:
+def _as_lora(peft_config: "PeftConfig") -> "LoraConfig":
     from peft import LoraConfig
 
     if not isinstance(peft_config, LoraConfig):
@@ -140,15 +155,16 @@ def _refuse_other_than_lora(peft_config) -> None:
             f"BEMA: update_ref_model=True works with LoRA adapters, not with {type(peft_config).__name__}. "
             "Use a peft.LoraConfig, or full fine-tuning."
         )
+    return peft_config
 
 
-def _refuse_unless_zero(policy, adapter: str) -> None:
+def _refuse_unless_zero(policy: "PeftModel", adapter: str, config: "LoraConfig") -> None:
     for name, parameter in policy.named_parameters():
         parts = name.split(".")
         zero_factor = "lora_B" in parts or "lora_embedding_A" in parts
         if adapter in parts and zero_factor and torch.count_nonzero(parameter.detach()):
-            start = policy.peft_config[adapter].init_lora_weights
             raise ValueError(
-                f"BEMA: init_lora_weights={start!r} starts the adapter away from zero ({name!r}), so the base "
-                "model is not where the policy starts and cannot be its reference. Use init_lora_weights=True."
+                f"BEMA: init_lora_weights={config.init_lora_weights!r} starts the adapter away from zero ({name!r}), "
+                "so the base model is not where the policy starts and cannot be its reference. "
+                "Use init_lora_weights=True."
             )

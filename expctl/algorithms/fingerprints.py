@@ -1,4 +1,4 @@
-"""Whether the ground still stands where the algorithms were tested: fingerprints of the upstream code they rely on.
+"""Fingerprints of the upstream code that the algorithms rely on: has it changed since they were tested?
 
 Every part of `expctl.algorithms` overrides methods of TRL's and transformers' trainers, or counts on what they do and
 in which order. `upstream.py` lists them with the reason; `fingerprints.json` holds a hash of what each one meant in the
@@ -10,10 +10,10 @@ import ast
 import hashlib
 import importlib.util
 import json
-from collections.abc import Iterator
 from functools import cache
 from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
 from expctl.algorithms.upstream import ALGORITHMS, LINEAGES, PARTS, Upstream
 
@@ -21,6 +21,8 @@ RECORD = Path(__file__).with_suffix(".json")
 # Fields of a syntax tree that change nothing of what the code does: where a name is read or written follows from its
 # place, an annotation is for the reader.
 MEANINGLESS = ("ctx", "annotation", "returns", "type_comment", "type_params", "type_ignores", "kind", "simple")
+
+Definition = ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef
 
 
 def check(algorithm: str) -> list[str]:
@@ -37,47 +39,49 @@ def warnings_for(*classes: type) -> list[str]:
 
     Only what the class itself derives from counts: BEMA in front of `DPOTrainer` is not touched by a new `GRPOTrainer`.
     """
-    names = {f"{each.__module__}.{each.__qualname__}" for cls in classes for each in cls.__mro__}
-    ours = {name.rpartition(".")[2] for name in names if name.startswith("expctl.")}
-    return _sentences(
-        {
-            part: tuple(one for one in PARTS[part].upstream if one.owner not in LINEAGES or one.owner in names)
-            for part in PARTS
-            if part in ours
-        }
-    )
+    ancestors = {f"{ancestor.__module__}.{ancestor.__qualname__}" for cls in classes for ancestor in cls.__mro__}
+    ours = {path.rpartition(".")[2] for path in ancestors if path.startswith("expctl.")}
+    dependencies = {}
+    for name, part in PARTS.items():
+        if name in ours:
+            dependencies[name] = tuple(
+                dependency
+                for dependency in part.upstream
+                if dependency.owner not in LINEAGES or dependency.owner in ancestors
+            )
+    return _sentences(dependencies)
 
 
 def current() -> dict[str, str | None]:
     """The hash of everything listed in `upstream.py`, as installed; None for what is not there."""
-    listed = {str(one): one for part in PARTS.values() for one in part.upstream}
-    return {path: fingerprint(one) for path, one in sorted(listed.items())}
+    listed = {str(dependency): dependency for part in PARTS.values() for dependency in part.upstream}
+    return {path: fingerprint(dependency) for path, dependency in sorted(listed.items())}
 
 
-def fingerprint(one: Upstream) -> str | None:
+def fingerprint(dependency: Upstream) -> str | None:
     """The hash of one method, function, or list of base classes; None if there is none of this name.
 
     A method is looked for along the lineage of its class, and the class where it was found is part of the hash: an
     override that comes in between changes what happens even if the old method stays.
     """
-    owner = _owner_of(one)
+    owner = _owner_of(dependency)
     if owner is None:
         return None
-    return hashlib.sha256(f"{owner} {meaning(_find(owner, one.name))}".encode()).hexdigest()[:16]
+    return hashlib.sha256(f"{owner} {meaning(_find(owner, dependency.name))}".encode()).hexdigest()[:16]
 
 
-def _owner_of(one: Upstream) -> str | None:
+def _owner_of(dependency: Upstream) -> str | None:
     """The class, along the lineage, that defines it in the installed versions."""
-    for owner in LINEAGES.get(one.owner, (one.owner,)):
-        if _find(owner, one.name) is not None:
+    for owner in LINEAGES.get(dependency.owner, (dependency.owner,)):
+        if _find(owner, dependency.name) is not None:
             return owner
     return None
 
 
-def meaning(node: ast.AST | list | object) -> str:
+def meaning(node: object) -> str:
     """What code does, as text: its syntax tree without docstrings, comments, annotations and formatting."""
     if isinstance(node, list):
-        return "[" + " ".join(meaning(each) for each in node) + "]"
+        return "[" + " ".join(map(meaning, node)) + "]"
     if not isinstance(node, ast.AST):
         return repr(node)
     if isinstance(node, ast.AnnAssign) and node.value is not None:
@@ -92,61 +96,64 @@ def meaning(node: ast.AST | list | object) -> str:
     return f"{type(node).__name__}({' '.join(parts)})"
 
 
-def _without_strings(body: list) -> list:
+def _without_strings(body: list[Any]) -> list[Any]:
     """Statements without docstrings, and without the `pass` that a docstring makes optional."""
 
-    def idle(each):
-        return isinstance(each, ast.Pass) or (isinstance(each, ast.Expr) and isinstance(each.value, ast.Constant))
+    def does_nothing(statement: object) -> bool:
+        return isinstance(statement, ast.Pass) or (
+            isinstance(statement, ast.Expr) and isinstance(statement.value, ast.Constant)
+        )
 
-    return [each for each in body if not idle(each)]
+    return [statement for statement in body if not does_nothing(statement)]
 
 
 def _sentences(upstream: dict[str, tuple[Upstream, ...]]) -> list[str]:
     tested = json.loads(RECORD.read_text(encoding="utf-8"))
     users: dict[Upstream, list[str]] = {}
-    for part, listed in upstream.items():
-        for one in listed:
-            names = users.setdefault(one, [])
-            names += [PARTS[part].algorithm] if PARTS[part].algorithm not in names else []
-    found = {one: fingerprint(one) for one in users}
-    return [
-        f"{_changed(one, found[one], tested)}; {_listed(names)} not proven on it"
-        for one, names in users.items()
-        if found[one] != tested["fingerprints"].get(str(one))
-    ]
+    for part, dependencies in upstream.items():
+        for dependency in dependencies:
+            names = users.setdefault(dependency, [])
+            if PARTS[part].algorithm not in names:
+                names.append(PARTS[part].algorithm)
+    sentences = []
+    for dependency, names in users.items():
+        current_hash = fingerprint(dependency)
+        if current_hash != tested["fingerprints"].get(str(dependency)):
+            sentences.append(f"{_changed(dependency, current_hash, tested)}; {_listed(names)} not tested on it")
+    return sentences
 
 
 def _listed(names: list[str]) -> str:
     return " and ".join(filter(None, (", ".join(names[:-1]), names[-1])))
 
 
-def _changed(one: Upstream, now: str | None, tested: dict) -> str:
+def _changed(dependency: Upstream, current_hash: str | None, tested: dict[str, Any]) -> str:
     # A method that TRL's trainer inherits from transformers' is transformers' to change.
-    package = (_owner_of(one) or one.owner).partition(".")[0]
+    package = (_owner_of(dependency) or dependency.owner).partition(".")[0]
     before, installed = tested["versions"][package], version(package)
-    if now is None:
-        return f"{one.label} is gone from {package} {installed} ({package} {before} had it)"
+    if current_hash is None:
+        return f"{dependency.label} is gone from {package} {installed} ({package} {before} had it)"
     if installed == before:
-        return f"{one.label} is not the one of {package} {before} as released: its source was changed"
-    return f"{one.label} changed between {package} {before} and {installed}"
+        return f"{dependency.label} is not the one of {package} {before} as released: its source was changed"
+    return f"{dependency.label} changed between {package} {before} and {installed}"
 
 
-def _find(owner: str, name: str) -> ast.AST | list | None:
+def _find(owner: str, name: str) -> ast.AST | list[ast.expr] | None:
     """The definition `name` in a class or module `owner`; for `"bases"` the base classes of `owner`."""
-    module, _, holder = owner.rpartition(".")
-    body = _definitions(owner)
-    if body is None:
-        classes = _definitions(module) or {}
-        if not isinstance(classes.get(holder), ast.ClassDef):
-            return None
-        if name == "bases":
-            return classes[holder].bases
-        body = {each.name: each for each in _functions(classes[holder].body)}
-    return body.get(name)
+    functions = _definitions(owner)
+    if functions is not None:
+        return functions.get(name)
+    module, _, class_name = owner.rpartition(".")
+    definition = (_definitions(module) or {}).get(class_name)
+    if not isinstance(definition, ast.ClassDef):
+        return None
+    if name == "bases":
+        return definition.bases
+    return _by_name(definition.body).get(name)
 
 
 @cache
-def _definitions(module: str) -> dict[str, ast.AST] | None:
+def _definitions(module: str) -> dict[str, Definition] | None:
     """The functions and classes at the top of a module's file, or None where there is no such file."""
     package, *inner = module.split(".")
     spec = importlib.util.find_spec(package)
@@ -155,15 +162,16 @@ def _definitions(module: str) -> dict[str, ast.AST] | None:
         file = path.with_name(f"{path.name}.py") if inner else path / "__init__.py"
         file = path / "__init__.py" if (path / "__init__.py").is_file() else file
         if file.is_file():
-            tree = ast.parse(file.read_text(encoding="utf-8"))
-            return {each.name: each for each in _functions(tree.body, ast.ClassDef)}
+            return _by_name(ast.parse(file.read_text(encoding="utf-8")).body)
     return None
 
 
-def _functions(body: list, *kinds: type) -> Iterator[ast.AST]:
-    """Named definitions of a body, those under `if` and `try` too (a later one of the same name counts)."""
-    for each in body:
-        if isinstance(each, (ast.FunctionDef, ast.AsyncFunctionDef, *kinds)):
-            yield each
-        elif isinstance(each, ast.If | ast.Try):
-            yield from _functions([*each.body, *each.orelse], *kinds)
+def _by_name(body: list[ast.stmt]) -> dict[str, Definition]:
+    """Named definitions of a body, those under `if` and `try` too; a later one of the same name counts."""
+    definitions: dict[str, Definition] = {}
+    for statement in body:
+        if isinstance(statement, Definition):
+            definitions[statement.name] = statement
+        elif isinstance(statement, ast.If | ast.Try):
+            definitions |= _by_name([*statement.body, *statement.orelse])
+    return definitions

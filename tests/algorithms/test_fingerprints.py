@@ -57,7 +57,7 @@ def test_a_changed_method_of_a_newer_version_is_reported_by_name_with_both_versi
     edit = ("def _generate(self, prompts: list):", "def _generate(self, prompts: list, extra=None):")
     tested = version("trl")
     assert changed(edit, as_version="9.9.9") == [
-        f"GRPOTrainer._generate changed between trl {tested} and 9.9.9; GFPO not proven on it"
+        f"GRPOTrainer._generate changed between trl {tested} and 9.9.9; GFPO not tested on it"
     ]
 
 
@@ -149,7 +149,7 @@ def test_every_overridden_method_of_a_trainer_is_listed():
 def test_a_class_is_warned_about_what_it_derives_from(monkeypatch, classes, algorithms):
     monkeypatch.setattr("expctl.algorithms.fingerprints.fingerprint", lambda one: "another")
     sentences = warnings_for(*classes)
-    ends = [sentence.rpartition("; ")[2].removesuffix(" not proven on it") for sentence in sentences]
+    ends = [sentence.rpartition("; ")[2].removesuffix(" not tested on it") for sentence in sentences]
     assert {name for end in ends for name in end.replace(", ", " and ").split(" and ")} == algorithms
     if classes == (bema_for_ref_model.DPOTrainer,):
         assert not any("GRPOTrainer" in sentence for sentence in sentences)

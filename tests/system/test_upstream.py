@@ -41,7 +41,7 @@ def test_a_changed_upstream_is_in_the_log_the_manifest_and_the_last_words_and_go
     done = expctl(*SHORT, cwd=folder, forked=False, PYTHONPATH=path)
     assert done.returncode == 0, done.stderr
     (warning,) = manifest(only_run(folder))["warnings"]
-    assert warning.startswith(sentence) and warning.endswith("not proven on it")
+    assert warning.startswith(sentence) and warning.endswith("not tested on it")
     assert f"warning: {warning}" in done.stderr
     assert warning in (only_run(folder) / "worker.log").read_text()
     again = expctl(*SHORT, cwd=folder)

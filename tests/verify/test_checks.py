@@ -148,7 +148,7 @@ def test_there_is_a_way_to_break_each_proof():
 
 
 def test_a_changed_upstream_disproves_by_name(monkeypatch):
-    sentence = "GRPOTrainer._generate changed between trl 1.16.0 and 1.17.0; GFPO not proven on it"
+    sentence = "GRPOTrainer._generate changed between trl 1.16.0 and 1.17.0; GFPO not tested on it"
     monkeypatch.setattr("expctl.algorithms.fingerprints.check", lambda algorithm: [sentence])
     found = verdict("gfpo", next(proofs("gfpo")))
     assert (found.name, found.passed, found.why) == ("upstream", False, [sentence])
