@@ -11,7 +11,7 @@ from expctl.config.check import check
 from expctl.config.resumable import inexact
 from expctl.launch.launch import Outcome, not_begun
 from expctl.report.closing import print_closing
-from expctl.report.similar_runs import print_kin
+from expctl.report.similar_runs import print_similar
 from expctl.runs import lock, manifest
 from expctl.runs.checkpoints import ForeignCheckpointError
 from expctl.runs.claim import Claim, claim
@@ -39,8 +39,8 @@ def prepare(experiment: Experiment, folder: Path | None = None) -> Claim | Outco
         where = error.filename or folder or outputs_root(experiment.folder)  # of a full disk the kernel names no file
         refusal = Refusal(f"the run's folder cannot be written: {error.strerror}", where=str(where))
     else:
-        if claimed.new and folder is None and (kin := nearest_unfinished(claimed.run, experiment)):
-            print_kin(kin)
+        if claimed.new and folder is None and (similar := nearest_unfinished(claimed.run, experiment)):
+            print_similar(similar)
         if claimed.done is None:
             return _noted(claimed, experiment.notes + inexact(experiment))
         return claimed

@@ -3,27 +3,29 @@
 import sys
 from typing import Any
 
+from expctl.base.printable import shortened
+from expctl.runs import manifest
 from expctl.runs.bundle import code_of
+from expctl.runs.filters import text_of
 from expctl.runs.similar import SimilarRun
 
 
-def print_kin(kin: SimilarRun) -> None:
-    """Say on stderr which unfinished run a new one is close to, in what they differ, and how to carry that one on."""
-    rows = [(key, f"{_short(was)} -> {_short(now)}") for key, was, now in kin.settings]
-    rows += list(kin.files.items())
+def print_similar(similar: SimilarRun) -> None:
+    """Say on stderr which unfinished run a new one is close to, how they differ, and how to resume the old one."""
+    rows = [(key, f"{_short(was)} -> {_short(now)}") for key, was, now in similar.settings]
+    rows += similar.files.items()
     width = max((len(name) for name, _ in rows), default=0)
-    article = "an" if kin.status == "interrupted" else "a"
-    lines = [f"note: this is a new run, nearly the same as {article} {kin.status} one:"]
+    article = "an" if similar.status == manifest.INTERRUPTED else "a"
+    progress = f"has a checkpoint at step {similar.step}" if similar.step else "has no checkpoint yet"
+    lines = [f"note: this is a new run, nearly the same as {article} {similar.status} one:"]
     lines += [f"  {name:<{width}}  {change}" for name, change in rows]
-    where = f"has a checkpoint at step {kin.step}" if kin.step else "has no checkpoint yet"
-    lines += [f"  {kin.run.run_id} {where}; to carry it on instead:"]
-    if kin.files:
-        kept = f" (its code: {code_of(kin.run)})" if code_of(kin.run).is_dir() else ""
-        lines.append(f"  put {', '.join(kin.files)} back as it was{kept}, then")
-    lines.append(f"  expctl resume {kin.run.run_id}")
+    lines += [f"  {similar.run.run_id} {progress}; to resume it instead:"]
+    if similar.files:
+        kept = f" (its code: {code_of(similar.run)})" if code_of(similar.run).is_dir() else ""
+        lines.append(f"  put {', '.join(similar.files)} back as it was{kept}, then")
+    lines.append(f"  expctl resume {similar.run.run_id}")
     print("\n".join(lines), file=sys.stderr)
 
 
 def _short(value: Any) -> str:
-    text = "none" if value is None else str(value).lower() if isinstance(value, bool) else str(value)
-    return text if len(text) <= 40 else f"{text[:37]}..."
+    return shortened("none" if value is None else text_of(value), 40)

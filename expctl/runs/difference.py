@@ -9,6 +9,8 @@ from expctl.runs.decisive import decisive_part, is_helper, reason_immaterial
 from expctl.runs.filters import text_of
 
 Facts = Mapping[str, Any]
+# Dotted key, value before, value now.
+Difference = tuple[str, Any, Any]
 # These stand in a run's id.
 IN_ID = ("algorithm", "model", "dataset", "seed")
 _NO_SETTING = ("versions.", "before.", "train.")
@@ -54,7 +56,7 @@ def _tells_apart(key: str, runs: list[Facts]) -> bool:
     return any(reason_immaterial(key, facts) is None for facts in runs)
 
 
-def differences(was: Any, now: Any, key: str = "") -> list[tuple[str, Any, Any]]:
+def differences(was: Any, now: Any, key: str = "") -> list[Difference]:
     """(dotted key, value before, value now) of each leaf that differs; a missing one is None."""
     if not isinstance(was, dict) or not isinstance(now, dict):
         return [] if was == now else [(key, was, now)]

@@ -3,14 +3,13 @@
 import os
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from expctl.base.experiment import Experiment
 from expctl.runs import manifest
 from expctl.runs.bundle import changed_files, read_config
 from expctl.runs.checkpoints import complete, step_of
 from expctl.runs.decisive import decisive_part
-from expctl.runs.difference import differences
+from expctl.runs.difference import Difference, differences
 from expctl.runs.files import Run
 from expctl.runs.records import Manifest
 
@@ -22,13 +21,16 @@ MOST_READ = 20
 
 @dataclass(frozen=True)
 class SimilarRun:
-    """An unfinished run, the step of its last checkpoint, and how it differs: settings as (key, its value, the new
-    one), files as name -> `changed`, `gone` or `new`."""
+    """An unfinished run, and how a new one differs from it.
+
+    `step` is that of its last checkpoint, 0 where there is none; `settings` are (key, value, new value); `files` are
+    name -> `changed`, `gone` or `new`.
+    """
 
     run: Run
     status: str
     step: int
-    settings: list[tuple[str, Any, Any]]
+    settings: list[Difference]
     files: dict[str, str]
 
 
@@ -37,30 +39,37 @@ def nearest_unfinished(run: Run, experiment: Experiment) -> SimilarRun | None:
 
     Another seed is a repetition and never a slip: only runs of the same algorithm, model, dataset and seed count.
     """
-    found = [_compare(other, told, experiment) for other, told in _unfinished(run)]
-    near = [kin for kin in found if kin and len(kin.settings) <= MOST_KEYS]
-    return min(near, key=lambda kin: len(kin.settings) + len(kin.files), default=None)
+    comparisons = [_compare(other, recorded, experiment) for other, recorded in _unfinished(run)]
+    similar = [other for other in comparisons if other is not None]
+    return min(similar, key=lambda other: len(other.settings) + len(other.files), default=None)
 
 
 def _unfinished(run: Run) -> list[tuple[Run, Manifest]]:
     """The latest interrupted or failed runs beside `run` with its label and seed, and their manifests."""
     label = run.run_id.rpartition("-")[0] + "-"
     with os.scandir(run.folder.parent) as entries:
-        alike = [entry for entry in entries if entry.name.startswith(label) and entry.name != run.run_id]
-    alike.sort(key=lambda entry: entry.stat().st_mtime_ns, reverse=True)
-    found = []
-    for entry in alike[:MOST_READ]:
+        namesakes = [entry for entry in entries if entry.name.startswith(label) and entry.name != run.run_id]
+    namesakes.sort(key=lambda entry: entry.stat().st_mtime_ns, reverse=True)
+    unfinished = []
+    for entry in namesakes[:MOST_READ]:
         other = Run(Path(entry.path))
-        told = manifest.read(other)
-        if told and told.status in (manifest.INTERRUPTED, manifest.FAILED):
-            found.append((other, told))
-    return found[:MOST_LOOKED_AT]
+        recorded = manifest.read(other)
+        if recorded and recorded.status in (manifest.INTERRUPTED, manifest.FAILED):
+            unfinished.append((other, recorded))
+    return unfinished[:MOST_LOOKED_AT]
 
 
-def _compare(other: Run, told: Manifest, experiment: Experiment) -> SimilarRun | None:
+def _compare(other: Run, recorded: Manifest, experiment: Experiment) -> SimilarRun | None:
+    """How an experiment differs from an unfinished run; None in more than two settings, or where that is damaged."""
     try:
-        settings = differences(decisive_part(read_config(other)), decisive_part(experiment.config))
+        config = read_config(other)
+        settings = differences(decisive_part(config), decisive_part(experiment.config))
+        files = changed_files(recorded, experiment)
+        if not settings and not files:  # an id of expctl 0.1 followed immaterial settings as well
+            settings = differences(config, experiment.config)
     except (OSError, ValueError, TypeError, AttributeError):
-        return None  # its files are damaged: nothing that could be carried on
+        return None
+    if len(settings) > MOST_KEYS:
+        return None
     step = max(map(step_of, complete(other.checkpoints)), default=0)
-    return SimilarRun(other, told.status, step, settings, changed_files(told, experiment))
+    return SimilarRun(other, recorded.status, step, settings, files)

@@ -5,7 +5,7 @@ import os
 import pytest
 from fabricated import experiment, run_of
 
-from expctl.report.similar_runs import print_kin
+from expctl.report.similar_runs import print_similar
 from expctl.runs import manifest
 from expctl.runs.difference import differences
 from expctl.runs.files import Run
@@ -20,7 +20,7 @@ def work(tmp_path, monkeypatch):
     return tmp_path
 
 
-def kin_of(work, **changes):
+def similar_to(work, **changes):
     new = experiment(work, **changes)
     return nearest_unfinished(Run(work / "outputs" / run_id(new, config_hash(new))), new)
 
@@ -28,7 +28,7 @@ def kin_of(work, **changes):
 @pytest.mark.parametrize("status", [manifest.INTERRUPTED, manifest.FAILED])
 def test_an_unfinished_run_with_other_settings_is_found_with_them(status, work):
     old = run_of(experiment(work), status=status)
-    found = kin_of(work, args__learning_rate=1e-4, args__beta=0.1)
+    found = similar_to(work, args__learning_rate=1e-4, args__beta=0.1)
     assert found.run.folder == old.folder and found.status == status
     assert found.settings == [("args.learning_rate", 1e-3, 1e-4), ("args.beta", None, 0.1)] and found.files == {}
 
@@ -38,7 +38,7 @@ def test_changed_code_and_data_are_named_as_files(work):
     run_of(experiment(work, dataset__path="rows.jsonl"))
     (work / "my_rewards.py").write_text("a = 2\n")
     (work / "rows.jsonl").write_text("{}\n{}\n")
-    found = kin_of(work, dataset__path="rows.jsonl")
+    found = similar_to(work, dataset__path="rows.jsonl")
     assert found.settings == [] and found.files == {"my_rewards.py": "changed", "rows.jsonl": "changed"}
 
 
@@ -46,7 +46,7 @@ def test_the_nearest_of_several_is_taken(work):
     run_of(experiment(work, args__beta=0.1, args__max_steps=9))
     near = run_of(experiment(work, args__beta=0.1))
     run_of(experiment(work, args__beta=0.2, args__max_steps=9))
-    assert kin_of(work, args__beta=0.1, args__learning_rate=1.0).run.folder == near.folder
+    assert similar_to(work, args__beta=0.1, args__learning_rate=1.0).run.folder == near.folder
 
 
 @pytest.mark.parametrize(
@@ -56,19 +56,19 @@ def test_the_nearest_of_several_is_taken(work):
 )
 def test_what_was_hardly_meant_is_not_found(changes, work):
     run_of(experiment(work))
-    assert kin_of(work, **changes) is None
+    assert similar_to(work, **changes) is None
 
 
-def test_a_run_that_is_completed_is_no_kin(work):
+def test_a_run_that_is_completed_is_not_similar(work):
     run_of(experiment(work), status=manifest.COMPLETED)
-    assert kin_of(work, args__beta=0.1) is None
+    assert similar_to(work, args__beta=0.1) is None
 
 
 def test_a_damaged_neighbour_is_passed_over(work):
     broken, empty = (run_of(experiment(work, args__beta=beta)) for beta in (0.1, 0.2))
     broken.config.write_text("{")
     empty.manifest.write_text("")
-    assert kin_of(work, args__beta=0.3) is None
+    assert similar_to(work, args__beta=0.3) is None
 
 
 def test_of_a_thousand_neighbours_only_the_latest_alike_are_opened(work, monkeypatch):
@@ -80,8 +80,15 @@ def test_of_a_thousand_neighbours_only_the_latest_alike_are_opened(work, monkeyp
             os.utime(folder, (number, number))
     read = []
     monkeypatch.setattr(manifest, "read", lambda run, read_one=manifest.read: read.append(run) or read_one(run))
-    assert kin_of(work, args__beta=0.1).run.folder == old.folder
+    assert similar_to(work, args__beta=0.1).run.folder == old.folder
     assert len(read) <= 20 and all(run.run_id.startswith("gfpo") for run in read)
+
+
+def test_a_run_that_has_another_id_for_an_immaterial_setting_is_found_with_it(work):
+    old = run_of(experiment(work, args__save_steps=10))
+    old = Run(old.folder.rename(old.folder.with_name(f"{old.run_id[:-8]}01234567")))
+    found = similar_to(work)
+    assert found.run.folder == old.folder and found.settings == [("args.save_steps", 10, None)] and not found.files
 
 
 def test_the_note_names_the_run_its_step_the_settings_and_the_command(work, capsys):
@@ -89,7 +96,7 @@ def test_the_note_names_the_run_its_step_the_settings_and_the_command(work, caps
     checkpoint = old.checkpoints / "checkpoint-20"
     checkpoint.mkdir(parents=True)
     (checkpoint / "complete.json").write_text("{}")
-    print_kin(kin_of(work, args__learning_rate=1e-4))
+    print_similar(similar_to(work, args__learning_rate=1e-4))
     said = capsys.readouterr().err
     assert "an interrupted one" in said and "checkpoint at step 20" in said
     assert "args.learning_rate" in said and "0.001 -> 0.0001" in said and "true -> none" in said
@@ -99,7 +106,7 @@ def test_the_note_names_the_run_its_step_the_settings_and_the_command(work, caps
 def test_the_note_says_where_the_code_is_that_has_to_be_put_back(work, capsys):
     old = run_of(experiment(work))
     (work / "my_rewards.py").write_text("a = 2\n")
-    print_kin(kin_of(work))
+    print_similar(similar_to(work))
     said = capsys.readouterr().err
     assert f"put my_rewards.py back as it was (its code: {old.folder / 'sources'})" in said
 
