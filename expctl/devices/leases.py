@@ -1,12 +1,11 @@
 """Devices of this machine, lent to the cells of sweeps: to one at a time, also when several sweeps run at once."""
 
-import contextlib
-import fcntl
 import os
 import tempfile
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from expctl.base.file_lock import try_lock
 from expctl.devices import detection
 
 
@@ -67,8 +66,7 @@ class Machine:
 
 def _locked(path: Path) -> int | None:
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
-    with contextlib.suppress(BlockingIOError):
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    if try_lock(descriptor):
         return descriptor
     os.close(descriptor)
     return None

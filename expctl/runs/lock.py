@@ -6,7 +6,6 @@ another machine looks whether it moves. No clock is compared with another's.
 """
 
 import contextlib
-import fcntl
 import json
 import os
 import socket
@@ -15,6 +14,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+from expctl.base.file_lock import is_locked, try_lock
 from expctl.base.notice import notice
 from expctl.runs.reading import load_json, open_plain, read_bytes
 
@@ -82,11 +82,10 @@ def is_held(path: Path) -> bool:
         return False
     try:
         with open_plain(path) as file:
-            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+            if is_locked(file.fileno()):
+                return True
             elsewhere = holder.get("host") != socket.gethostname()
             return elsewhere and abs(time.time() - os.fstat(file.fileno()).st_mtime) < SILENT_SECONDS
-    except BlockingIOError:
-        return True
     except (OSError, ValueError):
         return False
 
@@ -96,17 +95,21 @@ def _locked(path: Path) -> int:
     until = time.monotonic() + ASKED_SECONDS
     while True:
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            if os.fstat(descriptor).st_ino == path.stat().st_ino:
-                return descriptor
-        except (BlockingIOError, FileNotFoundError) as error:
-            if time.monotonic() > until:
-                os.close(descriptor)
-                raise LockedError(_holder(path) or {}) from error
+        if try_lock(descriptor) and _is_at(descriptor, path):
+            return descriptor
         # Somebody holds it, or only asks, or the folder was set aside in the meantime and made anew.
         os.close(descriptor)
+        if time.monotonic() > until:
+            raise LockedError(_holder(path) or {})
         time.sleep(0.02)
+
+
+def _is_at(descriptor: int, path: Path) -> bool:
+    """Whether an open file is the one that lies at the path by now."""
+    try:
+        return os.fstat(descriptor).st_ino == path.stat().st_ino
+    except FileNotFoundError:
+        return False
 
 
 def _holder(path: Path) -> dict[str, Any] | None:

@@ -1,6 +1,5 @@
 """Which ranks of a run are alive, and which are gone without a word: a file a rank, locked while it lives."""
 
-import fcntl
 import json
 import os
 import re
@@ -10,6 +9,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+from expctl.base.file_lock import is_locked, lock
 from expctl.runs.files import Run
 from expctl.runs.reading import load_json, open_plain
 
@@ -24,7 +24,7 @@ class Presence:
     def __init__(self, run: Run, rank: int):
         run.ranks.mkdir(exist_ok=True)
         self._descriptor = os.open(run.ranks / f"rank-{rank}", os.O_RDWR | os.O_CREAT | os.O_TRUNC, 0o644)
-        fcntl.flock(self._descriptor, fcntl.LOCK_EX)
+        lock(self._descriptor)
         who = {"rank": rank, "pid": os.getpid(), "host": socket.gethostname()}
         os.pwrite(self._descriptor, json.dumps(who).encode() + b"\n", 0)
 
@@ -82,7 +82,7 @@ def _ranks(run: Run) -> list[tuple[dict[str, Any], bool, bool]]:
     for path in _files(run):
         try:
             with open_plain(path) as file:
-                is_alive = not _is_free(file.fileno())
+                is_alive = is_locked(file.fileno())
                 said, _, rest = file.read(MOST_BYTES).partition(b"\n")
             who = load_json(said) if said else None
         except (OSError, ValueError):
@@ -90,11 +90,3 @@ def _ranks(run: Run) -> list[tuple[dict[str, Any], bool, bool]]:
         if isinstance(who, dict) and {"rank", "pid", "host"} <= who.keys():
             found.append((who, is_alive, rest.startswith(LEFT)))
     return found
-
-
-def _is_free(descriptor: int) -> bool:
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    return True

@@ -5,7 +5,6 @@ the middle of a training. From here on they are made in the background, and what
 """
 
 import contextlib
-import fcntl
 import functools
 import logging
 import math
@@ -19,6 +18,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit, urlunsplit
 
+from expctl.base import file_lock
 from expctl.base.masking import shown
 from expctl.base.paths import outputs_of
 from expctl.base.plain_data import leaves, mapping
@@ -215,7 +215,7 @@ def _make_once(database: Path) -> None:
     import mlflow
 
     with database.with_name(f".{database.name}.lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)  # freed with the file
+        file_lock.lock(lock.fileno())
         if database.exists():
             return
         aside = database.with_name(f".{database.name}.{secrets.token_hex(4)}.tmp")

@@ -6,8 +6,8 @@ from types import SimpleNamespace
 import pytest
 from transformers import TrainerControl, TrainerState
 
-from expctl.runs.alerts import sentence
 from expctl.runs import manifest
+from expctl.runs.alerts import sentence
 from expctl.runs.files import Run, read_json
 from expctl.runs.progress import Progress
 from expctl.worker.health import Health, Watch
