@@ -27,7 +27,14 @@ from expctl.runs.files import Run, read_json, read_metrics
 
 COMMAND = str(Path(sys.executable).with_name("expctl"))
 # Checkpoints so often that many a kill falls into one.
-EXPERIMENT = ["algorithm=sft", "args.save_steps=2", "args.do_eval=false", "args.per_device_train_batch_size=2"]
+EXPERIMENT = [
+    "algorithm=sft",
+    "args.save_steps=2",
+    "args.do_eval=false",
+    "args.per_device_train_batch_size=2",
+    "dataset.train_size=64",
+    "dataset.eval_size=16",
+]
 LIMIT_SECONDS = 180
 # What a busy machine takes to end a process that has no name any more.
 SETTLING_SECONDS = 10
@@ -37,12 +44,12 @@ class LostError(Exception):
     """Something that was complete is gone, or something was said that is not so."""
 
 
-def main(arguments: list[str] | None = None, calm_environment: dict[str, str] | None = None) -> None:
-    """Runs the words typed; the undisturbed runs may have another environment (the tests fork their workers)."""
+def main(arguments: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--kills", type=int, default=200)
     parser.add_argument("--ranks", type=int, choices=(1, 2), default=1)
     parser.add_argument("--steps", type=int, default=120, help="of an experiment; a kill comes every five")
+    parser.add_argument("--start-seconds", type=float, default=8, help="within which a kill meets a run that starts")
     parser.add_argument("--seed", type=int, default=0, help="of the moments and the victims")
     chosen = parser.parse_args(arguments)
     dice = random.Random(chosen.seed)
@@ -52,23 +59,30 @@ def main(arguments: list[str] | None = None, calm_environment: dict[str, str] | 
         while kills.total() < chosen.kills:
             hardware = "cpu" if chosen.ranks == 1 else "cpu_2"
             words = [*EXPERIMENT, f"args.max_steps={chosen.steps}", f"hardware={hardware}", f"seed={experiment}"]
-            calm = undisturbed(words, Path(folder) / f"calm-{experiment}", calm_environment or {})
-            disturbed(words, Path(folder) / f"disturbed-{experiment}", calm, dice, kills, chosen.kills)
+            calm = undisturbed(words, Path(folder) / f"calm-{experiment}")
+            disturbed(words, Path(folder) / f"disturbed-{experiment}", calm, dice, kills, chosen)
             experiment += 1
     shown = ", ".join(f"{victim} {number}" for victim, number in sorted(kills.items()))
     took = time.monotonic() - began
     print(f"{kills.total()} kills ({shown}) in {experiment} experiments and {took:.0f} s: nothing lost")
 
 
-def undisturbed(words: list[str], folder: Path, own: dict[str, str]) -> Run:
+def undisturbed(words: list[str], folder: Path) -> Run:
     folder.mkdir()
-    done = subprocess.run([COMMAND, *words], cwd=folder, env=environment() | own, capture_output=True, text=True)
+    done = subprocess.run([COMMAND, *words], cwd=folder, env=environment(), capture_output=True, text=True)
     if done.returncode:
         raise SystemExit(done.stdout + done.stderr)
     return run_in(folder)
 
 
-def disturbed(words: list[str], folder: Path, calm: Run, dice: random.Random, kills: Counter[str], enough: int) -> None:
+def disturbed(
+    words: list[str],
+    folder: Path,
+    calm: Run,
+    dice: random.Random,
+    kills: Counter[str],
+    chosen: argparse.Namespace,
+) -> None:
     """The experiment with a kill an attempt until it is completed; then it must equal the calm one."""
     folder.mkdir()
     attempts, kept = 0, 0
@@ -82,7 +96,8 @@ def disturbed(words: list[str], folder: Path, calm: Run, dice: random.Random, ki
             text=True,
         )
         attempts += 1
-        victim = disturb(process, folder, dice) if kills.total() < enough else None
+        enough = kills.total() >= chosen.kills
+        victim = None if enough else disturb(process, folder, dice, chosen.start_seconds)
         try:
             out, _ = process.communicate(timeout=LIMIT_SECONDS)
         except subprocess.TimeoutExpired:
@@ -92,19 +107,19 @@ def disturbed(words: list[str], folder: Path, calm: Run, dice: random.Random, ki
             print(f"{time.strftime('%H:%M:%S')} {kills.total():4}  {victim:8} at {where(folder)}", flush=True)
         if (folder / "outputs").is_dir() and any((folder / "outputs").glob("*/run.json")):
             kept = look(run_in(folder), kept, attempts, process.returncode, out)
-            if manifest.read(run_in(folder))["status"] == manifest.COMPLETED:
+            if manifest.read(run_in(folder)).status == manifest.COMPLETED:
                 break
         elif victim is None:
             raise LostError(out)
     compare(run_in(folder), calm)
 
 
-def disturb(process: subprocess.Popen, folder: Path, dice: random.Random) -> str | None:
+def disturb(process: subprocess.Popen, folder: Path, dice: random.Random, start_seconds: float) -> str | None:
     """Kill someone at a random moment of this attempt; who it was, None when the training was faster."""
     moment = dice.choice(["start", "step", "step", "save", "save"])
     start = last_step(folder)
     if moment == "start":
-        time.sleep(dice.uniform(0, 8))
+        time.sleep(dice.uniform(0, start_seconds))
     else:
         beyond = start + dice.randint(1, 8)
         saving = dice.random() < 0.7
@@ -143,16 +158,17 @@ def look(run: Run, kept: int, attempts: int, code: int, out: str) -> int:
             raise LostError(f"processes outlived their command: {processes_of(run.folder)}")
         time.sleep(0.05)
     settled = time.monotonic() + SETTLING_SECONDS
-    while (told := manifest.read(run))["status"] == manifest.RUNNING and time.monotonic() < settled:
+    while manifest.read(run).status == manifest.RUNNING and time.monotonic() < settled:
         time.sleep(0.05)  # a dying process loses its name before its locks
-    if told["status"] not in (manifest.COMPLETED, manifest.FAILED, manifest.INTERRUPTED):
-        raise LostError(f"the manifest says {told['status']} of a run without a process")
-    if told["status"] == manifest.COMPLETED and not (run.summary.exists() and (run.model / "config.json").exists()):
+    described = manifest.read(run)
+    if described.status not in (manifest.COMPLETED, manifest.FAILED, manifest.INTERRUPTED):
+        raise LostError(f"the manifest says {described.status} of a run without a process")
+    if described.status == manifest.COMPLETED and not (run.summary.exists() and (run.model / "config.json").exists()):
         raise LostError("the manifest says completed of a run without summary or model")
-    if code == 0 and told["status"] != manifest.COMPLETED:
-        raise LostError(f"the command said 0 and the manifest {told['status']}: {out}")
-    if len(told["attempts"]) > attempts:
-        raise LostError(f"{len(told['attempts'])} attempts in the manifest after {attempts} commands")
+    if code == 0 and described.status != manifest.COMPLETED:
+        raise LostError(f"the command said 0 and the manifest {described.status}: {out}")
+    if len(described.attempts) > attempts:
+        raise LostError(f"{len(described.attempts)} attempts in the manifest after {attempts} commands")
     last = max(map(step_of, complete(run.checkpoints)), default=0)
     if last < kept:
         raise LostError(f"checkpoint-{kept} was complete and is gone; the last one is {last}")

@@ -14,6 +14,7 @@ import selectors
 import signal
 import socket
 import sys
+from dataclasses import dataclass
 
 from expctl.worker.libraries import import_libraries
 
@@ -49,34 +50,47 @@ def main(path: str) -> None:
     listening = socket.socket(socket.AF_UNIX)
     listening.bind(path)
     listening.listen(64)
-    ready, waiting = selectors.DefaultSelector(), {}
+    ready = selectors.DefaultSelector()
     ready.register(listening, selectors.EVENT_READ)
     ready.register(sys.stdin, selectors.EVENT_READ)
+    workers: dict[socket.socket, Worker] = {}
     while True:
-        for key, _ in ready.select(timeout=0.02 if waiting else None):
+        for key, _ in ready.select():
             if key.fileobj is sys.stdin:
                 return
             if key.fileobj is listening:
                 client, _ = listening.accept()
-                waiting[fork(client, paths, [listening, *waiting.values()])] = client
-        for pid, client in list(waiting.items()):
-            ended, status = os.waitpid(pid, os.WNOHANG)
-            if ended:
-                with contextlib.suppress(OSError):
-                    client.sendall(b"%d\n" % os.waitstatus_to_exitcode(status))
-                waiting.pop(pid).close()
-            elif is_gone(client):
-                os.kill(pid, signal.SIGKILL)
+                workers[client] = fork(client, paths, [listening, *workers])
+                for file in (client, workers[client].ended):
+                    ready.register(file, selectors.EVENT_READ, client)
+            elif key.fileobj is key.data:
+                # Nothing is ever sent after the request: the process that stands for the worker was killed.
+                os.kill(workers[key.data].pid, signal.SIGKILL)
+                ready.unregister(key.data)
+            else:
+                ready.unregister(key.fileobj)
+                if key.data in ready.get_map():
+                    ready.unregister(key.data)
+                report_end(key.data, workers.pop(key.data))
 
 
-def is_gone(client: socket.socket) -> bool:
-    """Whether the process that stands for a worker was killed."""
-    with contextlib.suppress(BlockingIOError):
-        return client.recv(1, socket.MSG_DONTWAIT) == b""
-    return False
+@dataclass
+class Worker:
+    """A process that was forked, and a descriptor that can be read when it has ended."""
+
+    pid: int
+    ended: int
 
 
-def fork(client: socket.socket, paths: list[str], others: list[socket.socket]) -> int:
+def report_end(client: socket.socket, worker: Worker) -> None:
+    os.close(worker.ended)
+    _, status = os.waitpid(worker.pid, 0)
+    with contextlib.suppress(OSError):
+        client.sendall(b"%d\n" % os.waitstatus_to_exitcode(status))
+    client.close()
+
+
+def fork(client: socket.socket, paths: list[str], others: list[socket.socket]) -> Worker:
     message, descriptors, _, _ = socket.recv_fds(client, 1 << 16, 16)
     while not message.endswith(b"\n"):
         message += client.recv(1 << 16)
@@ -91,7 +105,7 @@ def fork(client: socket.socket, paths: list[str], others: list[socket.socket]) -
     for descriptor in descriptors:
         os.close(descriptor)
     client.sendall(b"%d\n" % pid)
-    return pid
+    return Worker(pid, os.pidfd_open(pid))
 
 
 def beyond(numbers: list[int], descriptors: list[int]) -> list[int]:

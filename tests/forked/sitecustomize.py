@@ -11,10 +11,17 @@ import os
 import sys
 from pathlib import Path
 
-MODULES = ["expctl.worker", "expctl.worker.preload", "expctl.worker.preflight", "expctl.verify",
-           "accelerate.commands.launch", "torch.distributed.run"]  # fmt: skip
-if "RANK" in os.environ:
-    MODULES.append("expctl")  # a command that a launcher started is a worker as well
+MODULES = [
+    "expctl.worker",
+    "expctl.worker.preload",
+    "expctl.worker.preflight",
+    "expctl.verify",
+    "accelerate.commands.launch",
+    "torch.distributed.run",
+    "submitit.core._submit",
+]
+# A command that a launcher or srun started as one of several is a worker as well.
+IS_RANK = "RANK" in os.environ or int(os.environ.get("SLURM_STEP_NUM_TASKS", "1")) > 1
 HERE = Path(__file__).resolve().parent
 SCRIPTS = [HERE.parent, HERE.parents[1] / "scripts"]
 
@@ -22,9 +29,12 @@ SCRIPTS = [HERE.parent, HERE.parents[1] / "scripts"]
 def program() -> list[str] | None:
     """`-m MODULE WORDS` or `SCRIPT WORDS`, if this Python is to run a worker, its launcher or a script of the clone."""
     words = [word for word in sys.orig_argv[1:3] if word != "-u"] + sys.orig_argv[3:]
-    module = words[:1] == ["-m"] and words[1] in MODULES
-    script = words[:1] and words[0].endswith(".py") and not {*SCRIPTS}.isdisjoint(Path(words[0]).parents)
-    return words if module or script else None
+    if IS_RANK and words and os.path.basename(words[0]) == "expctl":
+        words = ["-m", "expctl", *words[1:]]
+    if words[:1] == ["-m"]:
+        return words if words[1] in MODULES or (IS_RANK and words[1] == "expctl") else None
+    is_script = words and words[0].endswith(".py") and not {*SCRIPTS}.isdisjoint(Path(words[0]).parents)
+    return words if is_script else None
 
 
 def stand_for(words: list[str]) -> None:
@@ -32,6 +42,8 @@ def stand_for(words: list[str]) -> None:
     import signal
     import socket
 
+    if words[0] == "-m" and words[1].startswith("expctl"):
+        hear_of_death()
     given = inherited()
     with socket.socket(socket.AF_UNIX) as server:
         server.connect(os.environ["FORKED_FROM"])
@@ -52,6 +64,14 @@ def stand_for(words: list[str]) -> None:
         signal.signal(-code, signal.SIG_DFL)
         os.kill(os.getpid(), -code)
     os._exit(code)
+
+
+def hear_of_death() -> None:
+    """A worker hears SIGTERM when its parent dies; the one that is forked has another parent."""
+    import ctypes
+    import signal
+
+    ctypes.CDLL(None).prctl(1, signal.SIGTERM)  # PR_SET_PDEATHSIG
 
 
 def inherited() -> list[int]:
