@@ -149,7 +149,7 @@ def training_rows(folder: Path) -> Path:
     """The embedded prompts and completions as a file that both read."""
     from expctl.data.arithmetic import load
 
-    train, _ = load(kind="completions", seed=0, train_size=1024, eval_size=16)
+    train, _ = load(kind="prompt-completion", seed=0, train_size=1024, eval_size=16)
     train.to_json(folder / "rows.jsonl")
     return folder / "rows.jsonl"
 

@@ -59,7 +59,7 @@ def loop_by_hand(folder: Path, cells: int, environment: dict[str, str]) -> float
     from expctl.data.arithmetic import load
     from expctl.models import resolve
 
-    train, _ = load(kind="prompts", seed=0, eval_size=16)
+    train, _ = load(kind="prompt-only", seed=0, eval_size=16)
     train.to_json(folder / "rows.jsonl")
     (folder / "by_hand.py").write_text(BY_HAND)
     model = resolve("embedded:tiny").source

@@ -11,7 +11,7 @@ from expctl.runs.files import Run
 from expctl.runs.identity import config_hash, run_id
 
 CONFIG = {
-    "algorithm": {"kind": "prompts", "trainer": {"_target_": "trl.GRPOTrainer"}},
+    "algorithm": {"kind": "prompt-only", "trainer": {"_target_": "trl.GRPOTrainer"}},
     "model": {"path": "embedded:tiny"},
     "dataset": {"_target_": "expctl.data.arithmetic.load", "seed": 0},
     "reward": {"functions": {"mine": {"_target_": "my_rewards.short"}}, "weights": None},

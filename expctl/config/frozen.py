@@ -5,7 +5,9 @@ from typing import Any, cast
 
 from omegaconf import DictConfig, OmegaConf
 
+from expctl.base.data_kinds import OLD_SPELLINGS
 from expctl.base.experiment import Experiment, sources_of
+from expctl.base.notice import notice_once
 from expctl.base.paths import cache_root
 from expctl.base.plain_data import mapping
 from expctl.base.refusal import Refusal, set_by
@@ -47,7 +49,10 @@ def frozen(composed: DictConfig, hydra: DictConfig, words: list[str], places: di
     """The experiment of a composed config, of Hydra's own node for it, and of the words and files that it came from."""
     from expctl.config.search_path import UserConfFirst
 
-    _check_learning_rates(composed, words)
+    typed = [word.removeprefix("++") for word in words]
+    sources = sources_of(typed)
+    _check_learning_rates(composed, sources)
+    _respell_kinds(composed, places | sources)
     if OmegaConf.is_dict(composed.get("dataset")) and "reward" not in composed.dataset:
         # A dataset may bring none, and conf/reward/default.yaml asks for it.
         OmegaConf.update(composed, "dataset.reward", {}, force_add=True)
@@ -57,8 +62,6 @@ def frozen(composed: DictConfig, hydra: DictConfig, words: list[str], places: di
     _drop_ingredients(config)
     if _is_hollow(config.get("experiment")):
         del config["experiment"]  # the group sets keys of the others, and has none
-    typed = [word.removeprefix("++") for word in words]
-    sources = sources_of(typed)
     notes = imply(config, sources)
     return Experiment(
         config=config,
@@ -72,16 +75,30 @@ def frozen(composed: DictConfig, hydra: DictConfig, words: list[str], places: di
     )
 
 
-def _check_learning_rates(composed: DictConfig, words: list[str]) -> None:
+def _check_learning_rates(composed: DictConfig, sources: dict[str, str]) -> None:
     """Refuse one number where an algorithm has a rate for all weights and one for adapters."""
     rates = OmegaConf.select(composed, "algorithm.learning_rate", throw_on_resolution_failure=False)
     if rates is None or OmegaConf.is_dict(rates):
         return
     raise Refusal(
         f"'algorithm.learning_rate' is {rates!r}; it is a mapping with the rates `full` and `adapter`",
-        where=set_by("algorithm.learning_rate", sources_of(words)),
+        where=set_by("algorithm.learning_rate", sources),
         do=f"args.learning_rate={rates}",
     )
+
+
+def _respell_kinds(composed: DictConfig, places: dict[str, str]) -> None:
+    """Give the kinds of data that expctl 0.1 spelled otherwise their names of today.
+
+    Args:
+        places: dotted key -> the word, or the file and line, that set it.
+    """
+    for key in ("algorithm.kind", "dataset.kind"):
+        kind = OmegaConf.select(composed, key, throw_on_resolution_failure=False)
+        if isinstance(kind, str) and kind in OLD_SPELLINGS:
+            current = OLD_SPELLINGS[kind]
+            OmegaConf.update(composed, key, current)
+            notice_once(f"{key}: '{kind}' is called '{current}' now ({places.get(key, key)})")
 
 
 def is_ingredient(key: str) -> bool:

@@ -2,6 +2,7 @@
 
 import yaml
 
+from expctl.base.data_kinds import PROMPT_ONLY
 from expctl.base.experiment import Experiment
 from expctl.base.plain_data import at
 from expctl.base.refusal import Refusal
@@ -20,7 +21,7 @@ def check_parts(experiment: Experiment) -> list[Refusal]:
         if not name.startswith("algorithm/"):
             continue
         where = experiment.sources.get(name.replace("/", "."), f"{name}={option}")
-        if kind != "prompts":
+        if kind != PROMPT_ONLY:
             what = f"{name}={option} goes with algorithms that sample completions, not with {algorithm}"
             found.append(Refusal(what, where=where, do=f"leave it out, or algorithm=grpo {name}={option}"))
         elif own and own != trainer and not own.startswith(OURS):

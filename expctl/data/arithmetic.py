@@ -17,7 +17,9 @@ from dataclasses import dataclass
 
 from datasets import Dataset
 
-KINDS = ("prompts", "completions", "preferences")
+from expctl.base.data_kinds import PREFERENCE, PROMPT_COMPLETION, PROMPT_ONLY, current_kind
+
+KINDS = (PROMPT_ONLY, PROMPT_COMPLETION, PREFERENCE)
 MOST_RESTATEMENTS = 7
 HELD_OUT_ONE_IN = 8
 
@@ -74,8 +76,8 @@ def load(*, kind: str, seed: int, train_size: int = 2048, eval_size: int = 512) 
     """The task as a training and an evaluation set; no prompt of one is in the other, for any two seeds.
 
     Args:
-        kind: `"prompts"` (columns `prompt`, `answer`), `"completions"` (`prompt`, `completion`: concise and right)
-            or `"preferences"` (`prompt`, `chosen`: concise and right, `rejected`: redundant, or a guess).
+        kind: `"prompt-only"` (columns `prompt`, `answer`), `"prompt-completion"` (`prompt`, `completion`: concise and
+            right) or `"preference"` (`prompt`, `chosen`: concise and right, `rejected`: redundant, or a guess).
         seed: chooses the prompts, their order and the rejected completions.
         train_size: number of training prompts, 1 to 7088.
         eval_size: number of held-out prompts, 1 to 1012.
@@ -83,6 +85,7 @@ def load(*, kind: str, seed: int, train_size: int = 2048, eval_size: int = 512) 
     Raises:
         ValueError: `kind` is not supported, or a size is more than there are different prompts.
     """
+    kind = current_kind(kind)
     if kind not in KINDS:
         raise ValueError(f"dataset arithmetic has no kind {kind!r}; it has {', '.join(KINDS)}")
     rng = random.Random(seed)
@@ -98,9 +101,9 @@ def load(*, kind: str, seed: int, train_size: int = 2048, eval_size: int = 512) 
 
 
 def _row(sum_: Sum, kind: str, rng: random.Random) -> dict[str, str]:
-    if kind == "prompts":
+    if kind == PROMPT_ONLY:
         return {"prompt": sum_.prompt, "answer": sum_.answer}
-    if kind == "completions":
+    if kind == PROMPT_COMPLETION:
         return {"prompt": sum_.prompt, "completion": sum_.completion()}
     rejected = sum_.guess(rng) if rng.random() < 0.5 else sum_.redundant(rng, fewest=1)
     return {"prompt": sum_.prompt, "chosen": sum_.completion(), "rejected": rejected}

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from expctl.base.data_kinds import PROMPT_COMPLETION, PROMPT_ONLY
 from expctl.data import gsm8k_location, peek
 from expctl.data.columns import check_kind, check_task
 from expctl.data.formats import UNREADABLE
@@ -69,12 +70,12 @@ def _check_two_files(path: str, eval_path: str) -> None:
 
 
 def _gsm8k(options: dict[str, Any]) -> None:
-    check_kind(options["kind"], "gsm8k", ("prompts", "completions"))
+    check_kind(options["kind"], "gsm8k", (PROMPT_ONLY, PROMPT_COMPLETION))
     gsm8k_location.find(options.get("path") or gsm8k_location.HUB_ID)
 
 
 def _reasoning_gym(options: dict[str, Any]) -> None:
-    check_kind(options["kind"], "reasoning_gym", ("prompts", "completions"))
+    check_kind(options["kind"], "reasoning_gym", (PROMPT_ONLY, PROMPT_COMPLETION))
     package = importlib.util.find_spec("reasoning_gym")
     if package is None or package.origin is None:
         raise ValueError("dataset=reasoning_gym needs the package reasoning-gym: pip install 'expctl[reasoning_gym]'.")

@@ -3,13 +3,11 @@
 import difflib
 from typing import Any
 
+from expctl.base.data_kinds import COLUMNS, PREFERENCE, PROMPT_COMPLETION, PROMPT_ONLY
 from expctl.data.turns import is_conversation
 
-KINDS = {
-    "prompts": ("prompt",),
-    "completions": ("prompt", "completion"),
-    "preferences": ("prompt", "chosen", "rejected"),
-}
+# Kinds that a file can give.
+KINDS = {kind: COLUMNS[kind] for kind in (PROMPT_ONLY, PROMPT_COMPLETION, PREFERENCE)}
 # Where public datasets keep a whole conversation, its last answer included.
 MESSAGES = ("messages", "conversations")
 
@@ -69,18 +67,18 @@ def sources(
 
 def _implied_column(kind: str, first: dict[str, Any], made_of: dict[str, str]) -> str | None:
     """TRL's column that may be missing, since it follows from others."""
-    if kind != "completions" and {"chosen", "rejected"} <= made_of.keys():
+    if kind != PROMPT_COMPLETION and {"chosen", "rejected"} <= made_of.keys():
         return "prompt"
-    if kind == "completions" and "prompt" in made_of and is_conversation(first.get(made_of["prompt"])):
+    if kind == PROMPT_COMPLETION and "prompt" in made_of and is_conversation(first.get(made_of["prompt"])):
         return "completion"
     return None
 
 
 def _no_column(ours: str, theirs: str, existing: list[str], *, kind: str, columns: dict[str, str], where: str) -> str:
-    reason = f"which dataset.columns.{ours} names" if ours in columns else f"which {kind} need"
+    reason = f"which dataset.columns.{ours} names" if ours in columns else f"which {kind} data need"
     message = f"{where} has no column '{theirs}', {reason}. It has: {', '.join(existing)}.\n"
     conversations = [name for name in MESSAGES if name in existing]
-    if conversations and ours not in columns and kind != "preferences":
+    if conversations and ours not in columns and kind != PREFERENCE:
         return f"{message}A conversation that ends in an answer holds all: dataset.columns.prompt={conversations[0]}"
     nearest = difflib.get_close_matches(theirs, existing, n=1, cutoff=0.5)
     if nearest:

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from datasets import Dataset
 
+from expctl.base.data_kinds import current_kind
 from expctl.data.formats import data_file
 from expctl.data.peek import is_empty, naming, shape_of
 from expctl.data.reading import rows
@@ -26,7 +27,7 @@ def load(
     """Load a file, and hold a part of it out for evaluation.
 
     Args:
-        kind: "prompts", "completions" or "preferences"; any further column reaches the reward functions.
+        kind: "prompt-only", "prompt-completion" or "preference"; any further column reaches the reward functions.
         seed: chooses the held-out rows.
         path: the training file.
         eval_path: a file to evaluate on; without one, rows of `path` are held out.
@@ -38,7 +39,7 @@ def load(
     Raises:
         FileNotFoundError, ValueError: no such file, no row, a missing column, an empty cell, too few rows to hold out.
     """
-    prepare = partial(_prepared, kind=kind, columns=dict(columns or {}), conversational=conversational)
+    prepare = partial(_prepared, kind=current_kind(kind), columns=dict(columns or {}), conversational=conversational)
     train = prepare(path, "dataset.path")
     if eval_path is None:
         return hold_out(train, eval_size, seed, where=f"dataset.path={path}")

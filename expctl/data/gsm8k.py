@@ -6,12 +6,13 @@ from typing import Any
 import datasets
 from datasets import Dataset
 
+from expctl.base.data_kinds import PROMPT_COMPLETION, PROMPT_ONLY, current_kind
 from expctl.data.columns import check_kind
 from expctl.data.files import read_file
 from expctl.data.gsm8k_location import HUB_ID, SPLITS, find, split_file
 from expctl.data.split import hold_out
 
-KINDS = ("prompts", "completions")
+KINDS = (PROMPT_ONLY, PROMPT_COMPLETION)
 _COLUMNS = ("question", "answer")
 _CALCULATOR = re.compile(r"<<.*?>>")  # annotations such as <<48/2=24>>, meant for a calculator
 
@@ -28,7 +29,8 @@ def load(
     """Load GSM8K as conversational prompts.
 
     Args:
-        kind: "prompts" (columns `prompt`, `answer`: the number as written) or "completions" (`prompt`, `completion`).
+        kind: "prompt-only" (columns `prompt`, `answer`: the number as written) or "prompt-completion" (`prompt`,
+            `completion`).
         seed: chooses the rows where fewer than all are asked for.
         path: hub id, a folder with files that begin with `train` and `test`, or one file (rows of it are held out).
         train_size: number of training rows; None is all of them.
@@ -39,6 +41,7 @@ def load(
         FileNotFoundError: neither on this machine nor on a hub that can be reached.
         ValueError: an unsupported kind, or files that are not GSM8K's.
     """
+    kind = current_kind(kind)
     check_kind(kind, "gsm8k", KINDS)
     train, test = _splits(path, eval_size, seed)
     return (
@@ -82,7 +85,7 @@ def _subset(table: Dataset, size: int | None, seed: int) -> Dataset:
 def _format(table: Dataset, kind: str, instruction: str) -> Dataset:
     def convert(row: dict[str, Any]) -> dict[str, Any]:
         prompt = [{"role": "user", "content": f"{row['question']}\n{instruction}".strip()}]
-        if kind == "completions":
+        if kind == PROMPT_COMPLETION:
             solution = _CALCULATOR.sub("", row["answer"])
             return {"prompt": prompt, "completion": [{"role": "assistant", "content": solution}]}
         return {"prompt": prompt, "answer": row["answer"].rpartition("####")[2].strip()}

@@ -10,11 +10,12 @@ from typing import Any
 import reasoning_gym
 from datasets import Dataset
 
+from expctl.base.data_kinds import PROMPT_COMPLETION, PROMPT_ONLY, current_kind
 from expctl.data.columns import check_kind, check_task
 from expctl.data.turns import Turn
 
 Entry = dict[str, Any]  # a question, its answer and what the task's scorer needs
-KINDS = ("prompts", "completions")
+KINDS = (PROMPT_ONLY, PROMPT_COMPLETION)
 # A task draws with replacement: draws per wanted question, after which it has too few different ones.
 MOST_DRAWS_A_QUESTION = 4
 
@@ -33,7 +34,8 @@ def load(
     """Generate one task; no question of the evaluation set is in the training set.
 
     Args:
-        kind: "prompts" (columns `prompt`, `answer`, `task`, `entry`) or "completions" (`prompt`, `completion`).
+        kind: "prompt-only" (columns `prompt`, `answer`, `task`, `entry`) or "prompt-completion" (`prompt`,
+            `completion`).
         seed: of the generator.
         task: a name of reasoning-gym's, e.g. `chain_sum`.
         train_size: number of training questions.
@@ -49,6 +51,7 @@ def load(
     Raises:
         ValueError: unknown task or option, one that cannot be scored from a table, or too few different questions.
     """
+    kind = current_kind(kind)
     check_kind(kind, "reasoning_gym", KINDS)
     wanted = examples + eval_size + train_size
     generator = _generator(task, seed, wanted * MOST_DRAWS_A_QUESTION, dict(options or {}))
@@ -105,13 +108,13 @@ def _question(entry: Entry, instruction: str) -> Turn:
 def _solution(entry: Entry, task: str) -> Turn:
     if entry["answer"] is None:
         raise ValueError(
-            f"dataset.task={task} knows no answers, only how to check them: it has no 'completions' and no examples "
-            "(dataset.examples=0)."
+            f"dataset.task={task} knows no answers, only how to check them: it has no {PROMPT_COMPLETION!r} "
+            "and no examples (dataset.examples=0)."
         )
     return {"role": "assistant", "content": f"<answer>{entry['answer']}</answer>"}
 
 
 def _row(entry: Entry, task: str, kind: str, prompt: list[Turn]) -> dict[str, Any]:
-    if kind == "completions":
+    if kind == PROMPT_COMPLETION:
         return {"prompt": prompt, "completion": [_solution(entry, task)]}
     return {"prompt": prompt, "answer": entry["answer"] or "", "task": task, "entry": json.dumps(entry, default=str)}

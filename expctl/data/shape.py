@@ -5,6 +5,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 
+from expctl.base.data_kinds import PROMPT_COMPLETION, PROMPT_ONLY
 from expctl.data import pairs
 from expctl.data.columns import KINDS, MESSAGES
 from expctl.data.turns import Turn, check_text, is_blank, is_conversation, plain_turns
@@ -55,7 +56,7 @@ class Shape:
         """
         prompt, completions = self._prompt_and_completions(cells)
         texts = {"prompt": prompt}
-        if self.kind != "prompts":
+        if self.kind != PROMPT_ONLY:
             texts |= completions
         for name, cell in texts.items():
             if is_blank(cell):
@@ -71,9 +72,9 @@ class Shape:
             prompt = pairs.shared_beginning(*completions.values())
             return prompt, {name: cell[len(prompt) :] for name, cell in completions.items()}
         prompt = self._cell(cells, "prompt")
-        if not completions and (self.kind == "completions" or source in MESSAGES):
+        if not completions and (self.kind == PROMPT_COMPLETION or source in MESSAGES):
             prompt, last = pairs.last_turn_apart(prompt)
-            if self.kind == "completions" and not last:
+            if self.kind == PROMPT_COMPLETION and not last:
                 raise ValueError("the conversation does not end with a turn of the assistant, which is the completion")
             return prompt, {"completion": last}
         prompt, completions = pairs.in_one_form(prompt, completions)
@@ -83,7 +84,7 @@ class Shape:
 
     def _completions(self, cells: Row) -> list[str]:
         """Our columns that tell what follows the prompt; of prompts alone those that can change how it is written."""
-        if self.kind != "prompts":
+        if self.kind != PROMPT_ONLY:
             return [name for name in KINDS[self.kind] if name != "prompt" and name in self.made_of]
         for names in (["chosen", "rejected"], ["completion"]):
             present = [cells.get(self.made_of.get(name, name)) for name in names]
@@ -113,7 +114,7 @@ class Shape:
         """What reward functions may ask for, under our names; without what the texts were made of."""
         mapped = {ours: cells.get(theirs) for ours, theirs in self.made_of.items() if ours not in KINDS[self.kind]}
         left_out = {*self.made_of.values(), *KINDS[self.kind], *mapped}
-        if self.kind != "prompts":
+        if self.kind != PROMPT_ONLY:
             left_out |= set(_TRL_TEXTS)
         return mapped | {name: cell for name, cell in cells.items() if name not in left_out}
 
@@ -154,7 +155,7 @@ def without_repetition(rows: Iterable[tuple[int, Row]], shape: Shape) -> Shape:
     Raises:
         RowError: most rows repeat it, and not all; as `shaped`.
     """
-    if shape.kind == "prompts":
+    if shape.kind == PROMPT_ONLY:
         return shape
     repeating, total, other = 0, 0, 0
     for row in shaped(rows, replace(shape, conversational=False)):

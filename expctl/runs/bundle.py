@@ -5,6 +5,7 @@ import shutil
 from pathlib import Path
 from typing import Any
 
+from expctl.base.data_kinds import with_current_kinds
 from expctl.base.experiment import Experiment, sources_of
 from expctl.base.masking import masked
 from expctl.base.paths import outputs_of
@@ -131,7 +132,8 @@ def rebuild(run: Run) -> Experiment:
 
 def read_config(run: Run) -> dict[str, Any]:
     """What a run was started with. Raises as `expctl.runs.reading.read_yaml`."""
-    return read_yaml(run.config)
+    config = read_yaml(run.config)
+    return with_current_kinds(config) if isinstance(config, dict) else config
 
 
 def _config_or_none(run: Run) -> dict[str, Any] | None:

@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from expctl.base.data_kinds import OLD_SPELLINGS
 from expctl.base.plain_data import leaves
 
 # Dotted key -> value.
@@ -103,11 +104,8 @@ IMMATERIAL = (
     Immaterial(("hardware.hang_minutes", "args.ddp_timeout"), "it limits how long somebody waits"),
 )
 
-# Keys without an effect of their own: the settings that are computed from them stand in the config as well.
-HELPERS = ("algorithm.learning_rate", "algorithm.learning_rate.*")
-
 # Pattern of keys -> value as it is spelled today -> as expctl 0.1 spelled it.
-_KINDS = {"prompt-only": "prompts", "prompt-completion": "completions", "preference": "preferences"}
+_KINDS = {current: old for old, current in OLD_SPELLINGS.items()}
 SPELLINGS = {"algorithm.kind": _KINDS, "dataset.kind": _KINDS, "callbacks.*.dataset.kind": _KINDS}
 
 # What was immaterial to the ids of expctl 0.1, and the other immaterial settings that its config files set.
@@ -123,7 +121,7 @@ def _pattern(keys: tuple[str, ...]) -> re.Pattern[str]:
 
 
 _RULES = [(_pattern(rule.keys), rule) for rule in IMMATERIAL]
-_HELPERS, _IN_0_1 = _pattern(HELPERS), _pattern(IMMATERIAL_IN_0_1)
+_IN_0_1 = _pattern(IMMATERIAL_IN_0_1)
 _TO_0_1: Spellings = {_pattern((keys,)): spelling for keys, spelling in SPELLINGS.items()}
 _FROM_0_1: Spellings = {
     pattern: {before: now for now, before in spelling.items()} for pattern, spelling in _TO_0_1.items()
@@ -138,11 +136,6 @@ def reason_immaterial(key: str, settings: Settings) -> str | None:
     return None
 
 
-def is_helper(key: str) -> bool:
-    """Whether a key has no effect but that of the settings that are computed from it."""
-    return _HELPERS.match(key) is not None
-
-
 def follows_seed(key: str, value: Any, seed: Any) -> bool:
     """Whether a setting is the run's seed under another key: runs that differ in it alone repeat each other."""
     return key.rpartition(".")[2].rpartition("_")[2] == "seed" and value == seed
@@ -155,7 +148,7 @@ def decisive_part(config: dict[str, Any]) -> dict[str, Any]:
         AttributeError: the config is no mapping.
     """
     settings = dict(leaves(config))
-    kept = _without(config, lambda key: is_helper(key) or reason_immaterial(key, settings) is not None)
+    kept = _without(config, lambda key: reason_immaterial(key, settings) is not None)
     return _respelled(kept, _FROM_0_1)
 
 
@@ -169,7 +162,7 @@ def normal_form(config: dict[str, Any]) -> dict[str, Any]:
 
 def form_of_0_1(config: dict[str, Any]) -> dict[str, Any]:
     """The decisive part by the rule of expctl 0.1, for the ids of its runs."""
-    form = _respelled(_without(config, lambda key: is_helper(key) or _IN_0_1.match(key) is not None), _TO_0_1)
+    form = _respelled(_without(config, lambda key: _IN_0_1.match(key) is not None), _TO_0_1)
     return form | {"args": form.get("args", {}), "hardware": form.get("hardware", {})}
 
 

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from expctl.base.plain_data import leaves
-from expctl.runs.decisive import decisive_part, is_helper, reason_immaterial
+from expctl.runs.decisive import decisive_part, reason_immaterial
 from expctl.runs.filters import text_of
 
 Facts = Mapping[str, Any]
@@ -51,7 +51,7 @@ def _keys(runs: Iterable[Facts]) -> dict[str, None]:
 
 def _tells_apart(key: str, runs: list[Facts]) -> bool:
     first = runs[0].get(key)
-    if all(facts.get(key) == first for facts in runs) or is_helper(key):
+    if all(facts.get(key) == first for facts in runs):
         return False
     return any(reason_immaterial(key, facts) is None for facts in runs)
 

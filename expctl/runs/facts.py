@@ -9,6 +9,7 @@ called like a group is `train.reward`), and `run`, `status`, `host`, `started`, 
 from collections.abc import Collection
 from typing import Any
 
+from expctl.base.data_kinds import with_current_kinds
 from expctl.base.plain_data import leaves
 from expctl.runs import manifest, reading
 from expctl.runs.alerts import kinds
@@ -103,7 +104,7 @@ def _config(run: Run, damaged: list[str]) -> dict[str, Any]:
         damaged.append(f"{run.config.name} is no config: it {error}")
         return {}
     if isinstance(config, dict):
-        return _flat(config)
+        return _flat(with_current_kinds(config))
     damaged.append(f"{run.config.name} is no config")
     return {}
 

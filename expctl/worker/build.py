@@ -11,6 +11,7 @@ from transformers.utils import logging as transformers_logging
 
 from expctl import models
 from expctl.algorithms import fingerprints
+from expctl.base.data_kinds import PROMPT_ONLY
 from expctl.data.conversation import fit_to_tokenizer
 from expctl.runs import manifest
 from expctl.runs.files import Run
@@ -72,7 +73,7 @@ def adapter(config: dict[str, Any]) -> dict[str, Any]:
 
 def rewards(config: dict[str, Any]) -> dict[str, Any]:
     """The trainer's `reward_funcs`, where it samples completions."""
-    if config["algorithm"]["kind"] != "prompts":
+    if config["algorithm"]["kind"] != PROMPT_ONLY:
         return {}
     functions, on_error = config["reward"]["functions"], config["reward"].get("on_error", STOP)
     return {"reward_funcs": [reward_function(node, name, on_error) for name, node in functions.items()]}

@@ -10,6 +10,7 @@ from hydra.utils import instantiate
 from transformers import Trainer, TrainerCallback
 from trl.models.utils import unwrap_model_for_generation
 
+from expctl.base.data_kinds import PROMPT_ONLY
 from expctl.data.conversation import fit_to_tokenizer
 from expctl.worker.rewards import STOP, eos_tokens, reward_function, tell_end_tokens
 
@@ -26,7 +27,7 @@ class EvaluateCompletions(TrainerCallback):
 
     Args:
         trainer: whose evaluations these are; one that samples nothing itself.
-        dataset: config node of the dataset, which is asked for its kind `prompts`.
+        dataset: config node of the dataset, which is asked for its prompt-only kind.
         reward: config node of the rewards, `functions` and `weights`.
         temperature: of the sampling.
         max_completion_length: tokens of a completion at most.
@@ -50,7 +51,7 @@ class EvaluateCompletions(TrainerCallback):
         if trainer.is_fsdp_enabled:
             raise ValueError("callbacks=completions cannot sample from a model that FSDP splits; DeepSpeed's it can.")
         self._trainer, self._tokenizer = trainer, trainer.processing_class
-        _, held_out = instantiate({**dataset, "kind": "prompts"}, _convert_="all")
+        _, held_out = instantiate({**dataset, "kind": PROMPT_ONLY}, _convert_="all")
         mine = slice(trainer.args.process_index, None, trainer.args.world_size)
         self._rows: list[Row] = list(fit_to_tokenizer(held_out, self._tokenizer))[mine]
         on_error = reward.get("on_error", STOP)

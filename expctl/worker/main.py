@@ -11,6 +11,7 @@ from typing import Any, NoReturn
 
 import yaml
 
+from expctl.base.data_kinds import with_current_kinds
 from expctl.base.exit_codes import EXIT_COMPLETED, EXIT_FAILED, EXIT_INTERRUPTED, EXIT_REFUSED
 from expctl.base.parent_death import hear_of_death
 from expctl.runs.files import Run, read_metrics
@@ -48,7 +49,7 @@ def attempt(run: Run, stop: StopRequest) -> int:
     if world > 1:
         leave_when_peers_are_gone(run, stop)
     try:
-        config = yaml.safe_load(run.config.read_text(encoding="utf-8"))
+        config = with_current_kinds(yaml.safe_load(run.config.read_text(encoding="utf-8")))
         hang = HangReport(run, rank, config["hardware"]["hang_minutes"])
         status = train(run, config, stop, Progress(run.progress, silent=rank != 0), hang)
         hang.end()

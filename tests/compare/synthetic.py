@@ -14,7 +14,7 @@ CONFIG = {
         "output_dir": None, "report_to": "none", "temperature": 1.0, "beta": 0.0, "save_steps": 50,
     },
     "algorithm": {
-        "kind": "prompts", "objective": "eval_reward", "direction": "maximize",
+        "kind": "prompt-only", "objective": "eval_reward", "direction": "maximize",
         "trainer": {"_target_": "trl.GRPOTrainer"},
     },
     "model": {"path": "embedded:tiny"},

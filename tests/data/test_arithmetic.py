@@ -23,7 +23,7 @@ def test_a_seed_gives_the_same_rows_each_time_and_another_seed_gives_others(kind
 def test_rows_do_not_depend_on_the_hash_seed_of_the_process():
     code = (
         "from expctl.data.arithmetic import load\n"
-        "print([split.to_list() for split in load(kind='preferences', seed=5, train_size=20, eval_size=10)])"
+        "print([split.to_list() for split in load(kind='preference', seed=5, train_size=20, eval_size=10)])"
     )
     outputs = {
         subprocess.run(
@@ -39,27 +39,27 @@ def test_no_evaluation_prompt_is_a_training_prompt_for_any_two_seeds():
     assert not {sum_.prompt for sum_ in train} & {sum_.prompt for sum_ in held_out}
     assert len(train) + len(held_out) == 90 * 90
     for seed in (0, 1):
-        train_set, eval_set = load(kind="prompts", seed=seed)
+        train_set, eval_set = load(kind="prompt-only", seed=seed)
         assert set(train_set["prompt"]) <= {sum_.prompt for sum_ in train}
         assert set(eval_set["prompt"]) <= {sum_.prompt for sum_ in held_out}
 
 
 def test_prompts_of_a_split_are_all_different():
-    for split in load(kind="prompts", seed=0, train_size=len(pools()[0]), eval_size=len(pools()[1])):
+    for split in load(kind="prompt-only", seed=0, train_size=len(pools()[0]), eval_size=len(pools()[1])):
         assert len(set(split["prompt"])) == len(split)
 
 
 def test_sizes_are_those_asked_for_and_too_many_prompts_are_refused_by_name():
-    train, evaluation = load(kind="prompts", seed=0, train_size=7, eval_size=3)
+    train, evaluation = load(kind="prompt-only", seed=0, train_size=7, eval_size=3)
     assert (len(train), len(evaluation)) == (7, 3)
     with pytest.raises(ValueError, match="eval_size=2000.*1012"):
-        load(kind="prompts", seed=0, eval_size=2000)
+        load(kind="prompt-only", seed=0, eval_size=2000)
     with pytest.raises(ValueError, match="train_size=0"):
-        load(kind="prompts", seed=0, train_size=0)
+        load(kind="prompt-only", seed=0, train_size=0)
 
 
 def test_an_unknown_kind_is_refused_with_the_known_ones():
-    with pytest.raises(ValueError, match="'images'.*prompts, completions, preferences"):
+    with pytest.raises(ValueError, match="'images'.*prompt-only, prompt-completion, preference"):
         load(kind="images", seed=0)
 
 
@@ -80,14 +80,14 @@ def test_a_guess_is_short_and_wrong(first, second, rng):
 
 
 def test_completions_to_learn_from_are_concise_and_right():
-    train, _ = load(kind="completions", seed=0, train_size=200)
+    train, _ = load(kind="prompt-completion", seed=0, train_size=200)
     answers = [str(sum(int(number) for number in prompt.strip("=").split("+"))) for prompt in train["prompt"]]
     assert accuracy(train["completion"], answers) == [1.0] * 200
     assert not any("wait" in completion for completion in train["completion"])
 
 
 def test_a_chosen_completion_is_right_and_a_rejected_one_is_wrong_or_longer():
-    train, _ = load(kind="preferences", seed=0, train_size=200)
+    train, _ = load(kind="preference", seed=0, train_size=200)
     answers = [str(sum(int(number) for number in prompt.strip("=").split("+"))) for prompt in train["prompt"]]
     assert accuracy(train["chosen"], answers) == [1.0] * 200
     right = accuracy(train["rejected"], answers)

@@ -7,8 +7,8 @@ import reasoning_gym
 
 from expctl.data.check import check_dataset
 
-FILES = {"_target_": "expctl.data.files.load", "kind": "prompts", "seed": 0}
-GSM8K = {"_target_": "expctl.data.gsm8k.load", "kind": "prompts", "seed": 0, "path": "openai/gsm8k"}
+FILES = {"_target_": "expctl.data.files.load", "kind": "prompt-only", "seed": 0}
+GSM8K = {"_target_": "expctl.data.gsm8k.load", "kind": "prompt-only", "seed": 0, "path": "openai/gsm8k"}
 
 
 @pytest.fixture
@@ -27,9 +27,8 @@ def test_a_missing_column_is_named_with_those_that_exist_and_what_to_type(questi
     with pytest.raises(ValueError) as refusal:
         check_dataset({**FILES, "path": questions})
     message = str(refusal.value)
-    assert (
-        f"dataset.path={questions} has no column 'prompt', which prompts need. It has: question, solution." in message
-    )
+    assert f"dataset.path={questions} has no column 'prompt', which prompt-only data need." in message
+    assert "It has: question, solution." in message
     assert "dataset.columns.prompt=" in message
 
 
@@ -41,9 +40,9 @@ def test_a_misspelt_mapping_names_the_nearest_column(questions):
         check_dataset({**FILES, "path": questions, "columns": columns})
 
 
-@pytest.mark.parametrize(("kind", "missing"), [("completions", "completion"), ("preferences", "chosen")])
+@pytest.mark.parametrize(("kind", "missing"), [("prompt-completion", "completion"), ("preference", "chosen")])
 def test_each_kind_needs_its_own_columns(questions, kind, missing):
-    with pytest.raises(ValueError, match=f"no column '{missing}', which {kind} need"):
+    with pytest.raises(ValueError, match=f"no column '{missing}', which {kind} data need"):
         check_dataset({**FILES, "kind": kind, "path": questions, "columns": {"prompt": "question"}})
 
 
@@ -70,13 +69,13 @@ def test_gsm8k_that_cannot_be_had_says_what_to_do(tmp_path, monkeypatch):
 
 @pytest.mark.parametrize("name", ["gsm8k", "reasoning_gym"])
 def test_a_kind_that_a_dataset_cannot_give_is_refused_with_those_it_can(name):
-    with pytest.raises(ValueError, match=f"dataset {name} has no 'preferences'.*it has prompts, completions"):
-        check_dataset({"_target_": f"expctl.data.{name}.load", "kind": "preferences"})
+    with pytest.raises(ValueError, match=f"dataset {name} has no 'preference'.*it has prompt-only, prompt-completion"):
+        check_dataset({"_target_": f"expctl.data.{name}.load", "kind": "preference"})
 
 
 @pytest.mark.parametrize("task", sorted(reasoning_gym.factory.DATASETS))
 def test_every_task_that_reasoning_gym_registers_passes_and_none_that_is_misspelt(task):
-    options = {"_target_": "expctl.data.reasoning_gym.load", "kind": "prompts"}
+    options = {"_target_": "expctl.data.reasoning_gym.load", "kind": "prompt-only"}
     check_dataset({**options, "task": task})
     with pytest.raises(ValueError, match=rf"dataset\.task={task}x: .*Nearest: .*{task}"):
         check_dataset({**options, "task": f"{task}x"})
@@ -85,7 +84,7 @@ def test_every_task_that_reasoning_gym_registers_passes_and_none_that_is_misspel
 def test_a_missing_reasoning_gym_says_what_to_install(monkeypatch):
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     with pytest.raises(ValueError, match=r"pip install 'expctl\[reasoning_gym\]'"):
-        check_dataset({"_target_": "expctl.data.reasoning_gym.load", "kind": "prompts", "task": "gcd"})
+        check_dataset({"_target_": "expctl.data.reasoning_gym.load", "kind": "prompt-only", "task": "gcd"})
 
 
 def test_a_loader_of_the_users_own_is_left_to_itself():

@@ -88,51 +88,55 @@ PAIR = {"prompt": "User: 1+1?\nAssistant:", "chosen": " 2", "rejected": " 3"}
 PARTS = [{"type": "text", "text": "1+"}, {"type": "text", "text": "1?"}]
 
 ROWS = {
-    "text in parts": ("prompts", {"prompt": [user(PARTS)]}, {"prompt": TRANSCRIPT["prompt"]}),
-    "keys of ShareGPT": ("prompts", {"prompt": [shared("human", Q)]}, {"prompt": TRANSCRIPT["prompt"]}),
-    "conversations of ShareGPT": ("completions", {"conversations": [shared("human", Q), shared("gpt", A)]}, TRANSCRIPT),
+    "text in parts": ("prompt-only", {"prompt": [user(PARTS)]}, {"prompt": TRANSCRIPT["prompt"]}),
+    "keys of ShareGPT": ("prompt-only", {"prompt": [shared("human", Q)]}, {"prompt": TRANSCRIPT["prompt"]}),
+    "conversations of ShareGPT": (
+        "prompt-completion",
+        {"conversations": [shared("human", Q), shared("gpt", A)]},
+        TRANSCRIPT,
+    ),
     "messages of prompts": (
-        "prompts",
+        "prompt-only",
         {"messages": [user(Q), says(A)], "answer": A},
         {"prompt": TRANSCRIPT["prompt"], "answer": A},
     ),
-    "messages of completions": ("completions", {"messages": [user(Q), says(A)]}, TRANSCRIPT),
-    "a prompt that ends in the completion": ("completions", {"prompt": [user(Q), says(A)]}, TRANSCRIPT),
-    "messages without an answer": ("prompts", {"messages": [user(Q)]}, {"prompt": TRANSCRIPT["prompt"]}),
-    "a plain prompt and turns": ("completions", {"prompt": Q, "completion": [says(A)]}, TRANSCRIPT),
-    "turns and a plain completion": ("completions", {"prompt": [user(Q)], "completion": A}, TRANSCRIPT),
+    "messages of completions": ("prompt-completion", {"messages": [user(Q), says(A)]}, TRANSCRIPT),
+    "a prompt that ends in the completion": ("prompt-completion", {"prompt": [user(Q), says(A)]}, TRANSCRIPT),
+    "messages without an answer": ("prompt-only", {"messages": [user(Q)]}, {"prompt": TRANSCRIPT["prompt"]}),
+    "a plain prompt and turns": ("prompt-completion", {"prompt": Q, "completion": [says(A)]}, TRANSCRIPT),
+    "turns and a plain completion": ("prompt-completion", {"prompt": [user(Q)], "completion": A}, TRANSCRIPT),
     "a completion with the prompt's turns": (
-        "completions",
+        "prompt-completion",
         {"prompt": [user(Q)], "completion": [user(Q), says(A)]},
         TRANSCRIPT,
     ),
     "a text that TRL would train on": (
-        "completions",
+        "prompt-completion",
         {"prompt": Q, "completion": A, "text": "x"},
         {"prompt": Q, "completion": A},
     ),
     "UltraFeedback": (
-        "preferences",
+        "preference",
         {"prompt": Q, "chosen": [user(Q), says(A)], "rejected": [user(Q), says("3")], "messages": [user(Q), says(A)]},
         PAIR,
     ),
     "preferences that repeat turns": (
-        "preferences",
+        "preference",
         {"prompt": [user(Q)], "chosen": [user(Q), says(A)], "rejected": [user(Q), says("3")]},
         PAIR,
     ),
     "preferences that repeat a text": (
-        "preferences",
+        "preference",
         {"prompt": Q, "chosen": f"{Q} 2", "rejected": f"{Q} 3"},
         {"prompt": Q, "chosen": " 2", "rejected": " 3"},
     ),
     "an implicit prompt of turns": (
-        "preferences",
+        "preference",
         {"chosen": [user(Q), says(A)], "rejected": [user(Q), says("3")]},
         PAIR,
     ),
     "an implicit prompt of text": (
-        "preferences",
+        "preference",
         {"chosen": f"{Q} yes", "rejected": f"{Q} no"},
         {"prompt": Q, "chosen": " yes", "rejected": " no"},
     ),
@@ -149,16 +153,16 @@ def test_a_row_in_a_form_of_public_data_is_what_trl_calls_an_explicit_prompt(out
 
 def test_the_prompts_of_preferences_are_those_that_preferences_are_trained_on(outcome):
     for row in (ROWS["UltraFeedback"][1], ROWS["an implicit prompt of turns"][1]):
-        trained, sampled = (outcome(jsonl(row), "rows.jsonl", kind)[0] for kind in ("preferences", "prompts"))
+        trained, sampled = (outcome(jsonl(row), "rows.jsonl", kind)[0] for kind in ("preference", "prompt-only"))
         assert trained[0]["prompt"] == sampled[0]["prompt"] == TRANSCRIPT["prompt"]
 
 
 def test_conversations_stay_conversations_for_a_model_with_a_template(outcome):
     for row in ({"prompt": [user(PARTS)]}, {"prompt": [shared("human", Q)]}, {"messages": [user(Q), says(A)]}):
-        assert outcome(jsonl(row), "rows.jsonl", "prompts", CHAT)[0] == [{"prompt": [user(Q)]}]
+        assert outcome(jsonl(row), "rows.jsonl", "prompt-only", CHAT)[0] == [{"prompt": [user(Q)]}]
 
 
-@pytest.mark.parametrize("kind", ["prompts", "completions"])
+@pytest.mark.parametrize("kind", ["prompt-only", "prompt-completion"])
 def test_a_column_of_messages_that_is_named_leads_to_the_end(outcome, kind):
     rows = jsonl({"dialogue": [user(Q), says(A)], "n": 1}, {"dialogue": [user("2?"), says(A)], "n": 2})
     worker, parent = outcome(rows, "rows.jsonl", kind, columns={"prompt": "dialogue"})
@@ -208,7 +212,7 @@ TEXTS = {
 @pytest.mark.parametrize("case", TEXTS)
 def test_text_stays_text(outcome, case):
     name, content, cells = TEXTS[case]
-    worker, parent = outcome(content.encode(), name, "prompts")
+    worker, parent = outcome(content.encode(), name, "prompt-only")
     assert parent is None
     assert [(row["prompt"], row["answer"]) for row in worker] == cells
 
@@ -222,60 +226,75 @@ def zstandard(content: bytes) -> bytes:
 )
 @pytest.mark.parametrize("name", ["Rows.JSONL", "rows.json"])
 def test_endings_in_capitals_and_compressed_files_are_read(outcome, ending, pack, name):
-    worker, parent = outcome(pack(jsonl({"prompt": "a"}, {"prompt": "b"})), name + ending, "prompts")
+    worker, parent = outcome(pack(jsonl({"prompt": "a"}, {"prompt": "b"})), name + ending, "prompt-only")
     assert parent is None
     assert worker == [{"prompt": "a"}, {"prompt": "b"}]
 
 
 GOOD = jsonl({"prompt": "a"})
 REFUSED = {
-    "an image": ("prompts", "r.jsonl", jsonl({"prompt": [user([{"type": "image", "url": "x"}])]}), "row 1: .*'image'"),
-    "a role": ("prompts", "r.jsonl", jsonl({"prompt": [turn("User", "x")]}), "'User'.*nearest: 'user'"),
-    "a number": ("prompts", "r.jsonl", GOOD + jsonl({"prompt": 5}), r"row 2: column 'prompt' holds int, 5"),
-    "a dict": ("prompts", "r.jsonl", jsonl({"prompt": user("x")}), "row 1: column 'prompt' holds dict"),
-    "two forms": ("prompts", "r.jsonl", GOOD + jsonl({"prompt": [user("x")]}), "row 2: .*is a conversation, and"),
-    "a spelt conversation": ("prompts", "r.csv", b"prompt\n\"[{'role': 'user', 'content': ''}]\"\n", "row 1: .*spells"),
-    "half a pair": ("prompts", "r.jsonl", b'{"prompt": "\\ud800"}\n', "row 1: .*surrogate"),
+    "an image": (
+        "prompt-only",
+        "r.jsonl",
+        jsonl({"prompt": [user([{"type": "image", "url": "x"}])]}),
+        "row 1: .*'image'",
+    ),
+    "a role": ("prompt-only", "r.jsonl", jsonl({"prompt": [turn("User", "x")]}), "'User'.*nearest: 'user'"),
+    "a number": ("prompt-only", "r.jsonl", GOOD + jsonl({"prompt": 5}), r"row 2: column 'prompt' holds int, 5"),
+    "a dict": ("prompt-only", "r.jsonl", jsonl({"prompt": user("x")}), "row 1: column 'prompt' holds dict"),
+    "two forms": ("prompt-only", "r.jsonl", GOOD + jsonl({"prompt": [user("x")]}), "row 2: .*is a conversation, and"),
+    "a spelt conversation": (
+        "prompt-only",
+        "r.csv",
+        b"prompt\n\"[{'role': 'user', 'content': ''}]\"\n",
+        "row 1: .*spells",
+    ),
+    "half a pair": ("prompt-only", "r.jsonl", b'{"prompt": "\\ud800"}\n', "row 1: .*surrogate"),
     "empty prompts": (
-        "prompts",
+        "prompt-only",
         "r.jsonl",
         GOOD + jsonl({"prompt": " \n"}, {"prompt": None}, {}),
         "'prompt' is empty in 3 of 4 rows, first in row 2",
     ),
     "an empty completion": (
-        "completions",
+        "prompt-completion",
         "r.jsonl",
         jsonl({"prompt": "a", "completion": ""}),
         "'completion' is empty in row 1 of 1",
     ),
     "nothing but the prompt": (
-        "preferences",
+        "preference",
         "r.jsonl",
         jsonl({"prompt": [user("x")], "chosen": [user("x")], "rejected": [user("x"), says("y")]}),
         "'chosen' is empty",
     ),
     "other turns": (
-        "preferences",
+        "preference",
         "r.jsonl",
         jsonl({"prompt": [user("x")], "chosen": [user("y"), says("z")], "rejected": [says("z")]}),
         "'chosen' begins.*'user'",
     ),
-    "no shared beginning": ("preferences", "r.jsonl", jsonl({"chosen": "a", "rejected": "b"}), "row 1: .*no prompt"),
-    "no answer in it": ("completions", "r.jsonl", jsonl({"messages": [user("x")]}), "row 1: .*assistant"),
-    "ragged": ("prompts", "r.csv", b"prompt,answer\na,1\nb,2,3\n", r"row 2 \(line 3\) has 3 cells"),
-    "short": ("prompts", "r.csv", b"prompt,answer\na\n", r"row 1 \(line 2\) has 1 cell"),
-    "two of a name": ("prompts", "r.csv", b"prompt,prompt\na,b\n", "two columns 'prompt'"),
-    "semicolons": ("prompts", "r.csv", b"prompt;answer\na;1\n", "comma"),
-    "an open quote": ("prompts", "r.csv", b'prompt,answer\na,1\n"b,2\nc,3\n', "begins in line 3"),
-    "Latin-1": ("prompts", "r.csv", "prompt\na\ncafé\n".encode("latin-1"), "line 3 is no UTF-8.*Latin-1"),
-    "UTF-16": ("prompts", "r.csv", "prompt\na\n".encode("utf-16"), "UTF-16"),
-    "UTF-16 without a mark": ("prompts", "r.jsonl", GOOD.decode().encode("utf-16-be"), "UTF-16BE"),
-    "cut off": ("prompts", "r.jsonl.gz", gzip.compress(GOOD * 9)[:30], "not a valid jsonl file"),
-    "not packed": ("prompts", "r.jsonl.gz", GOOD, "not a valid jsonl file.*gzip"),
-    "packed Parquet": ("prompts", "r.parquet.gz", b"x", "unpack it"),
-    "a key twice": ("prompts", "r.jsonl", b'{"prompt": "a", "prompt": "b"}\n', "line 1: .*'prompt' twice"),
-    "a list in a line": ("prompts", "r.jsonl", b'[{"prompt": "a"}]\n', "valid jsonl file: its rows must be objects"),
-    "an object over lines": ("prompts", "r.json", b'{\n"prompt": "a"\n}\n', "line 1 is no JSON"),
+    "no shared beginning": ("preference", "r.jsonl", jsonl({"chosen": "a", "rejected": "b"}), "row 1: .*no prompt"),
+    "no answer in it": ("prompt-completion", "r.jsonl", jsonl({"messages": [user("x")]}), "row 1: .*assistant"),
+    "ragged": ("prompt-only", "r.csv", b"prompt,answer\na,1\nb,2,3\n", r"row 2 \(line 3\) has 3 cells"),
+    "short": ("prompt-only", "r.csv", b"prompt,answer\na\n", r"row 1 \(line 2\) has 1 cell"),
+    "two of a name": ("prompt-only", "r.csv", b"prompt,prompt\na,b\n", "two columns 'prompt'"),
+    "semicolons": ("prompt-only", "r.csv", b"prompt;answer\na;1\n", "comma"),
+    "an open quote": ("prompt-only", "r.csv", b'prompt,answer\na,1\n"b,2\nc,3\n', "begins in line 3"),
+    "Latin-1": ("prompt-only", "r.csv", "prompt\na\ncafé\n".encode("latin-1"), "line 3 is no UTF-8.*Latin-1"),
+    "UTF-16": ("prompt-only", "r.csv", "prompt\na\n".encode("utf-16"), "UTF-16"),
+    "UTF-16 without a mark": ("prompt-only", "r.jsonl", GOOD.decode().encode("utf-16-be"), "UTF-16BE"),
+    "cut off": ("prompt-only", "r.jsonl.gz", gzip.compress(GOOD * 9)[:30], "not a valid jsonl file"),
+    "not packed": ("prompt-only", "r.jsonl.gz", GOOD, "not a valid jsonl file.*gzip"),
+    "packed Parquet": ("prompt-only", "r.parquet.gz", b"x", "unpack it"),
+    "a key twice": ("prompt-only", "r.jsonl", b'{"prompt": "a", "prompt": "b"}\n', "line 1: .*'prompt' twice"),
+    "a list in a line": (
+        "prompt-only",
+        "r.jsonl",
+        b'[{"prompt": "a"}]\n',
+        "valid jsonl file: its rows must be objects",
+    ),
+    "an object over lines": ("prompt-only", "r.json", b'{\n"prompt": "a"\n}\n', "line 1 is no JSON"),
 }
 
 
@@ -292,7 +311,7 @@ def test_what_cannot_be_a_row_is_refused_with_its_place_before_anything_starts(o
 
 
 def test_what_lies_beyond_the_beginning_is_refused_by_the_worker_with_its_row(outcome):
-    worker, parent = outcome(GOOD * 500 + jsonl({"prompt": 5}), "r.jsonl", "prompts")
+    worker, parent = outcome(GOOD * 500 + jsonl({"prompt": 5}), "r.jsonl", "prompt-only")
     assert parent is None
     assert "row 501: column 'prompt' holds int, 5" in worker
 
@@ -301,20 +320,20 @@ def test_a_prompt_that_most_completions_repeat_is_refused_and_chance_is_left_alo
     rows = [{"prompt": "I", "completion": f"{word} think"} for word in ("I", "I", "I", "We")]
     assert (
         "in 3 of 4 rows the completions begin with the prompt, in row 4"
-        in outcome(jsonl(*rows), "r.jsonl", "completions")[0]
+        in outcome(jsonl(*rows), "r.jsonl", "prompt-completion")[0]
     )
     rows = rows[2:]
-    assert outcome(jsonl(*rows), "r.jsonl", "completions")[0] == rows
+    assert outcome(jsonl(*rows), "r.jsonl", "prompt-completion")[0] == rows
 
 
 def test_a_template_that_refuses_a_role_is_said_with_row_and_roles(outcome):
     rows = jsonl({"prompt": [user("x")]}, {"prompt": [turn("system", "be brief"), user("x")]})
-    worker, parent = outcome(rows, "r.jsonl", "prompts", CHAT)
+    worker, parent = outcome(rows, "r.jsonl", "prompt-only", CHAT)
     assert parent is None
     assert "row 2: the model's chat template refuses a conversation of system, user: System role not sup" in worker
-    assert isinstance(outcome(rows, "r.jsonl", "prompts", BASE)[0], list)
+    assert isinstance(outcome(rows, "r.jsonl", "prompt-only", BASE)[0], list)
 
 
 def test_a_changed_file_is_read_anew(outcome):
     for text in ("a", "b"):
-        assert outcome(jsonl({"prompt": text}), "r.jsonl", "prompts")[0] == [{"prompt": text}]
+        assert outcome(jsonl({"prompt": text}), "r.jsonl", "prompt-only")[0] == [{"prompt": text}]

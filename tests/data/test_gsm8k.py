@@ -26,7 +26,7 @@ def write_splits(folder, train: int = 6, test: int = 4) -> str:
 
 
 def test_prompts_ask_for_the_form_and_carry_the_number(tmp_path):
-    train, held_out = gsm8k.load(kind="prompts", seed=0, path=write_splits(tmp_path / "gsm8k"))
+    train, held_out = gsm8k.load(kind="prompt-only", seed=0, path=write_splits(tmp_path / "gsm8k"))
     assert train[0] == {
         "prompt": [{"role": "user", "content": "train 0?\nThink step by step, and end with #### and the number."}],
         "answer": "72",
@@ -35,7 +35,7 @@ def test_prompts_ask_for_the_form_and_carry_the_number(tmp_path):
 
 
 def test_completions_are_the_solutions_without_calculator_notes(tmp_path):
-    rows, _ = gsm8k.load(kind="completions", seed=0, path=write_splits(tmp_path / "gsm8k"))
+    rows, _ = gsm8k.load(kind="prompt-completion", seed=0, path=write_splits(tmp_path / "gsm8k"))
     text = rows[0]["completion"][0]["content"]
     assert "<<" not in text
     assert accuracy([text], answer=["72"]) == [1.0]
@@ -43,14 +43,14 @@ def test_completions_are_the_solutions_without_calculator_notes(tmp_path):
 
 def test_sizes_take_rows_by_the_seed(tmp_path):
     path = write_splits(tmp_path / "gsm8k")
-    train, held_out = gsm8k.load(kind="prompts", seed=0, path=path, train_size=5, eval_size=2)
+    train, held_out = gsm8k.load(kind="prompt-only", seed=0, path=path, train_size=5, eval_size=2)
     assert (len(train), len(held_out)) == (5, 2)
-    assert gsm8k.load(kind="prompts", seed=1, path=path, train_size=5, eval_size=2)[0].to_list() != train.to_list()
+    assert gsm8k.load(kind="prompt-only", seed=1, path=path, train_size=5, eval_size=2)[0].to_list() != train.to_list()
 
 
 def test_one_file_holds_some_of_its_rows_out(tmp_path):
     write_splits(tmp_path / "gsm8k")
-    train, held_out = gsm8k.load(kind="prompts", seed=0, path=str(tmp_path / "gsm8k" / "train.jsonl"), eval_size=2)
+    train, held_out = gsm8k.load(kind="prompt-only", seed=0, path=str(tmp_path / "gsm8k" / "train.jsonl"), eval_size=2)
     assert (len(train), len(held_out)) == (4, 2)
 
 
@@ -59,7 +59,7 @@ def test_the_hubs_cache_is_used_offline(tmp_path):
     write_splits(repository / "snapshots" / "abc" / "main")
     (repository / "refs").mkdir()
     (repository / "refs" / "main").write_text("abc")
-    train, held_out = gsm8k.load(kind="prompts", seed=0)
+    train, held_out = gsm8k.load(kind="prompt-only", seed=0)
     assert (len(train), len(held_out)) == (6, 4)
 
 
@@ -67,10 +67,10 @@ def test_a_folder_without_a_test_set_is_refused(tmp_path):
     path = write_splits(tmp_path / "gsm8k")
     (tmp_path / "gsm8k" / "test.jsonl").unlink()
     with pytest.raises(FileNotFoundError, match=r"no file test\*"):
-        gsm8k.load(kind="prompts", seed=0, path=path)
+        gsm8k.load(kind="prompt-only", seed=0, path=path)
 
 
 def test_files_of_something_else_are_refused_with_their_columns(tmp_path):
     (tmp_path / "other.jsonl").write_text('{"text": "hi"}\n' * 5)
     with pytest.raises(ValueError, match=r"is not GSM8K: it has the columns text"):
-        gsm8k.load(kind="prompts", seed=0, path=str(tmp_path / "other.jsonl"), eval_size=2)
+        gsm8k.load(kind="prompt-only", seed=0, path=str(tmp_path / "other.jsonl"), eval_size=2)

@@ -14,7 +14,7 @@ def questions(split) -> set[str]:
 
 @pytest.mark.parametrize("task", ["letter_counting", "chain_sum", "number_sorting", "family_relationships", "maze"])
 def test_the_right_answer_in_the_form_asked_for_is_rewarded_and_a_wrong_one_is_not(task):
-    train, _ = reasoning_gym.load(kind="prompts", task=task, **SMALL)
+    train, _ = reasoning_gym.load(kind="prompt-only", task=task, **SMALL)
     right = [f"Well. <answer>{answer}</answer>" for answer in train["answer"]]
     assert accuracy(right, task=train["task"], entry=train["entry"]) == [1.0] * 12
     wrong = ["<answer>certainly not</answer>"] * 12
@@ -24,7 +24,7 @@ def test_the_right_answer_in_the_form_asked_for_is_rewarded_and_a_wrong_one_is_n
 def test_no_question_is_in_both_sets_even_where_a_task_repeats_itself():
     options = {"min_terms": 2, "max_terms": 2, "min_digits": 1, "max_digits": 1, "allow_negation": False}
     train, held_out = reasoning_gym.load(
-        kind="prompts", seed=0, task="chain_sum", train_size=40, eval_size=20, examples=2, options=options
+        kind="prompt-only", seed=0, task="chain_sum", train_size=40, eval_size=20, examples=2, options=options
     )
     assert len(questions(train)) == 40
     assert len(questions(held_out)) == 20
@@ -35,18 +35,18 @@ def test_no_question_is_in_both_sets_even_where_a_task_repeats_itself():
 def test_a_task_with_too_few_questions_says_how_many_there_are():
     options = {"min_terms": 2, "max_terms": 2, "min_digits": 1, "max_digits": 1}
     with pytest.raises(ValueError, match=r"dataset\.task=chain_sum has too few different questions: \d+ in"):
-        reasoning_gym.load(kind="prompts", seed=0, task="chain_sum", train_size=500, options=options)
+        reasoning_gym.load(kind="prompt-only", seed=0, task="chain_sum", train_size=500, options=options)
 
 
 def test_the_seed_decides_the_questions():
     first, again, other = (
-        reasoning_gym.load(kind="prompts", task="gcd", **{**SMALL, "seed": seed})[0] for seed in (0, 0, 1)
+        reasoning_gym.load(kind="prompt-only", task="gcd", **{**SMALL, "seed": seed})[0] for seed in (0, 0, 1)
     )
     assert first.to_list() == again.to_list() != other.to_list()
 
 
 def test_examples_are_solved_turns_in_the_form_asked_for():
-    train, _ = reasoning_gym.load(kind="prompts", task="gcd", examples=2, instruction="Use tags.", **SMALL)
+    train, _ = reasoning_gym.load(kind="prompt-only", task="gcd", examples=2, instruction="Use tags.", **SMALL)
     prompt = train[0]["prompt"]
     assert [turn["role"] for turn in prompt] == ["user", "assistant", "user", "assistant", "user"]
     assert all(turn["content"].endswith("Use tags.") for turn in prompt[::2])
@@ -54,22 +54,22 @@ def test_examples_are_solved_turns_in_the_form_asked_for():
 
 
 def test_completions_carry_the_answer_that_the_scorer_accepts():
-    rows, _ = reasoning_gym.load(kind="completions", task="gcd", **SMALL)
-    prompts, _ = reasoning_gym.load(kind="prompts", task="gcd", **SMALL)
+    rows, _ = reasoning_gym.load(kind="prompt-completion", task="gcd", **SMALL)
+    prompts, _ = reasoning_gym.load(kind="prompt-only", task="gcd", **SMALL)
     assert accuracy(rows["completion"], task=prompts["task"], entry=prompts["entry"]) == [1.0] * 12
 
 
 def test_an_unknown_task_names_the_nearest():
     with pytest.raises(ValueError, match=r"dataset\.task=leter_counting: .*letter_counting"):
-        reasoning_gym.load(kind="prompts", task="leter_counting", **SMALL)
+        reasoning_gym.load(kind="prompt-only", task="leter_counting", **SMALL)
 
 
 @pytest.mark.parametrize("options", [{"max_word": 3}, {"min_words": 9, "max_words": 3}])
 def test_options_that_do_not_fit_name_those_that_exist(options):
     with pytest.raises(ValueError, match=r"do not fit task letter_counting(.|\n)*It takes: max_words, min_words"):
-        reasoning_gym.load(kind="prompts", task="letter_counting", options=options, **SMALL)
+        reasoning_gym.load(kind="prompt-only", task="letter_counting", options=options, **SMALL)
 
 
 def test_a_task_whose_entries_do_not_fit_a_table_is_refused_instead_of_scored_wrong():
     with pytest.raises(ValueError, match=r"dataset\.task=rearc cannot be scored"):
-        reasoning_gym.load(kind="prompts", task="rearc", seed=0, train_size=1, eval_size=1)
+        reasoning_gym.load(kind="prompt-only", task="rearc", seed=0, train_size=1, eval_size=1)

@@ -27,7 +27,7 @@ def options(tmp_path):
         rows = [{"prompt": prompt, "answer": str(place)} for place, prompt in enumerate(prompts)]
         (tmp_path / "rows.jsonl").write_text("\n".join(map(json.dumps, rows)))
         path = str(tmp_path / "rows.jsonl")
-        return {"_target_": "expctl.data.files.load", "kind": "prompts", "seed": 0, "path": path, **further}
+        return {"_target_": "expctl.data.files.load", "kind": "prompt-only", "seed": 0, "path": path, **further}
 
     return write
 

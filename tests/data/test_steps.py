@@ -62,7 +62,7 @@ def test_rows_of_a_small_file_are_counted(name, text, tmp_path):
     file = tmp_path / name
     file.write_text(text)
     assert rows_of(file) == 9
-    options = {"_target_": "expctl.data.files.load", "kind": "prompts", "seed": 0, "path": str(file)}
+    options = {"_target_": "expctl.data.files.load", "kind": "prompt-only", "seed": 0, "path": str(file)}
     assert training_rows(options) == 8
     assert training_rows(options | {"eval_size": 0.5}) == 5
     assert training_rows(options | {"eval_path": "other"}) == 9
@@ -72,7 +72,7 @@ def test_what_is_large_or_no_data_is_not_counted(tmp_path, monkeypatch):
     file = tmp_path / "rows.jsonl"
     file.write_text('{"prompt": "1"}\n')
     monkeypatch.setattr("expctl.data.rows.LARGEST_COUNTED", 4)
-    options = {"_target_": "expctl.data.files.load", "kind": "prompts", "seed": 0, "path": str(file)}
+    options = {"_target_": "expctl.data.files.load", "kind": "prompt-only", "seed": 0, "path": str(file)}
     assert training_rows(options) is None
     assert training_rows(options | {"path": str(tmp_path / "none.jsonl")}) is None
     assert training_rows({"_target_": "my_data.load", "train_size": 1}) is None

@@ -24,7 +24,7 @@ def model():
 @pytest.fixture(scope="module")
 def sampled(model, tokenizer):
     """256 held-out prompts with one sample each, under the model's own generation settings."""
-    _, held_out = load(kind="prompts", seed=0, eval_size=256)
+    _, held_out = load(kind="prompt-only", seed=0, eval_size=256)
     prompts = tokenizer(held_out["prompt"][:], return_tensors="pt")
     torch.manual_seed(0)
     completion_ids = model.generate(**prompts, max_new_tokens=96)[:, prompts.input_ids.shape[1] :]

@@ -10,7 +10,13 @@ from expctl.data import arithmetic
 from expctl.rewards.arithmetic import accuracy
 from expctl.worker.completions import EvaluateCompletions
 
-DATA = {"_target_": "expctl.data.arithmetic.load", "kind": "completions", "seed": 0, "train_size": 16, "eval_size": 24}
+DATA = {
+    "_target_": "expctl.data.arithmetic.load",
+    "kind": "prompt-completion",
+    "seed": 0,
+    "train_size": 16,
+    "eval_size": 24,
+}
 REWARD = {
     "functions": {
         "accuracy": {"_target_": "expctl.rewards.arithmetic.accuracy", "_partial_": True},

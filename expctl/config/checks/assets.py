@@ -4,6 +4,7 @@ import re
 from pathlib import Path
 
 from expctl import models
+from expctl.base.data_kinds import PROMPT_ONLY
 from expctl.base.experiment import Experiment
 from expctl.base.refusal import Refusal, set_by
 from expctl.config.checks.model import check_model_settings
@@ -34,7 +35,7 @@ def _check_model(experiment: Experiment) -> list[Refusal]:
 
 
 def _check_reward(experiment: Experiment) -> list[Refusal]:
-    if experiment.config["algorithm"]["kind"] != "prompts" or experiment.config["reward"]["functions"]:
+    if experiment.config["algorithm"]["kind"] != PROMPT_ONLY or experiment.config["reward"]["functions"]:
         return []
     return [
         Refusal(
@@ -51,7 +52,7 @@ def _check_dataset(experiment: Experiment) -> list[Refusal]:
     if dataset.get("kind", kind) != kind:
         return [
             Refusal(
-                f"the algorithm learns from {kind}, the dataset gives {dataset['kind']}",
+                f"the algorithm learns from {kind} data, the dataset gives {dataset['kind']} data",
                 where=set_by("dataset.kind", experiment.sources),
                 do="leave dataset.kind out: it follows the algorithm",
             )

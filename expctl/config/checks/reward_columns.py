@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from expctl.base.data_kinds import PROMPT_ONLY
 from expctl.base.experiment import Experiment
 from expctl.base.plain_data import mapping
 from expctl.base.refusal import Refusal, set_by
@@ -25,7 +26,7 @@ def check_reward_columns(experiment: Experiment) -> list[Refusal]:
     """Refuse reward functions that need a column which is not there, or that do not take the columns that are."""
     config = experiment.config
     found = []
-    if config["algorithm"]["kind"] == "prompts":
+    if config["algorithm"]["kind"] == PROMPT_ONLY:
         found += _check(experiment, config["dataset"], mapping(config["reward"]["functions"]), "reward.functions")
     sampled = mapping(mapping(config["callbacks"]).get("completions"))
     if sampled.get("_target_") == "expctl.worker.completions.EvaluateCompletions":

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from expctl.base.data_kinds import COLUMNS
 from expctl.base.experiment import Experiment
 from expctl.base.refusal import Refusal, set_by
 from expctl.base.suggest import nearest
@@ -39,7 +40,6 @@ OURS = {
 }
 TRACKERS = ("none", "wandb", "tensorboard", "trackio", "mlflow")
 HEADER = "let the file begin with '# @package _global_'"
-KINDS = ("prompts", "completions", "preferences")
 
 
 def check_shape(experiment: Experiment) -> list[Refusal]:
@@ -60,7 +60,7 @@ def check_shape(experiment: Experiment) -> list[Refusal]:
     tracker = {key: kind for key, kind in TRACKER.items() if key == "report_to" or key in config["tracker"]}
     found += _compare("tracker.", config["tracker"], tracker, sources, known=list(TRACKER))
     for key, value, allowed in (
-        ("algorithm.kind", config["algorithm"]["kind"], KINDS),
+        ("algorithm.kind", config["algorithm"]["kind"], tuple(COLUMNS)),
         ("algorithm.direction", config["algorithm"]["direction"], ("maximize", "minimize")),
         ("tracker.report_to", config["tracker"].get("report_to"), TRACKERS),
         ("reward.on_error", config["reward"].get("on_error", "stop"), ON_ERROR),

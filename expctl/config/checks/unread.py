@@ -1,5 +1,6 @@
 """Settings that were typed for something that this experiment does not do: evaluate, reward, look for the best."""
 
+from expctl.base.data_kinds import PROMPT_ONLY
 from expctl.base.experiment import Experiment
 from expctl.base.plain_data import mapping
 from expctl.base.refusal import Refusal
@@ -70,7 +71,11 @@ def _learning_rates(case: Combination) -> list[Refusal]:
 
 def _lengths(case: Combination) -> list[Refusal]:
     key = "dataset.max_completion_length"
-    if key not in case.experiment.sources or case.experiment.config["algorithm"]["kind"] == "prompts" or _samples(case):
+    if (
+        key not in case.experiment.sources
+        or case.experiment.config["algorithm"]["kind"] == PROMPT_ONLY
+        or _samples(case)
+    ):
         return []
     return [
         Refusal(
@@ -88,7 +93,7 @@ def _samples(case: Combination) -> bool:
 def _rewards(case: Combination) -> list[Refusal]:
     config, sources = case.experiment.config, case.experiment.sources
     typed = [key for key in sources if key == "reward" or key.startswith("reward.")]
-    if config["algorithm"]["kind"] == "prompts" or _samples(case) or not typed:
+    if config["algorithm"]["kind"] == PROMPT_ONLY or _samples(case) or not typed:
         return []
     return [
         Refusal(

@@ -5,6 +5,7 @@ from typing import Any
 
 from datasets import Dataset, IterableDataset
 
+from expctl.base.data_kinds import COLUMNS, PREFERENCE, PROMPT_ONLY, STEPWISE, UNPAIRED_PREFERENCE
 from expctl.worker.preflight.wrong import WrongError, said
 
 TEXTS = ("prompt", "completion", "chosen", "rejected", "messages", "text")
@@ -36,9 +37,18 @@ def first_rows(dataset: Any, count: int = LOOKED_AT) -> list[dict[str, Any]]:
     return rows
 
 
+# What every trainer of a kind reads. Supervised trainers take other columns than prompt and completion as well.
+_NEEDED = {
+    PROMPT_ONLY: COLUMNS[PROMPT_ONLY],
+    PREFERENCE: ("chosen", "rejected"),
+    UNPAIRED_PREFERENCE: ("completion", "label"),
+    STEPWISE: COLUMNS[STEPWISE],
+}
+
+
 def check_kind(columns: list[str], kind: str) -> None:
     """Raise WrongError where the columns that every trainer of this kind reads are not there."""
-    needed = {"prompts": ("prompt",), "preferences": ("chosen", "rejected")}.get(kind, ())
+    needed = _NEEDED.get(kind, ())
     missing = [name for name in needed if name not in columns]
     if missing:
         raise WrongError(

@@ -9,6 +9,7 @@ import torch
 from hydra.utils import get_class
 from transformers import Trainer, set_seed
 
+from expctl.base.data_kinds import PROMPT_ONLY
 from expctl.data.conversation import fit_to_tokenizer
 from expctl.worker import build
 from expctl.worker.preflight import data, first_step, model
@@ -124,7 +125,7 @@ def _fit_data(check: Any, parts: dict[str, Any]) -> None:
         embedded = parts["model"].get_input_embeddings().weight.shape[0]
         data.check_tokens(data.first_rows(rows), tokenizer, embedded, path)
     args = parts["args"]
-    if check.config["algorithm"]["kind"] == "prompts":
+    if check.config["algorithm"]["kind"] == PROMPT_ONLY:
         with check.phase("lengths", partial(_of_data, check)):
             completion = getattr(args, "max_completion_length", None) or 0
             data.check_lengths(train, tokenizer, model.positions(parts["model"]), completion, path)
