@@ -7,7 +7,6 @@ from transformers import TrainerCallback
 from trl import DPOConfig, GRPOConfig
 
 from expctl.algorithms.bema_for_ref_model import BEMACallback, DPOTrainer, GRPOTrainer
-from expctl.base.data_kinds import PREFERENCE
 from expctl.verify.check import CheckFailed, Proof
 from expctl.verify.setup import build, difference, grpo, interrupted, relative, substantial, trained, vector
 
@@ -39,7 +38,7 @@ def bema_vector(callback: BEMACallback, model) -> Tensor:
 
 def dpo(callback: BEMACallback | None, *others: TrainerCallback, trainer: type = DPOTrainer, **settings):
     callbacks = ([callback] if callback else []) + list(others)
-    return build(trainer, DPOConfig, PREFERENCE, DPO_SETTINGS | settings, callbacks=callbacks)
+    return build(trainer, DPOConfig, "preference", DPO_SETTINGS | settings, callbacks=callbacks)
 
 
 def zero_powers_are_the_identity() -> float:

@@ -10,7 +10,6 @@ from torch import Tensor, nn
 from transformers import PreTrainedModel, set_seed
 
 from expctl import models
-from expctl.base.data_kinds import PROMPT_ONLY
 from expctl.data import arithmetic
 from expctl.rewards.arithmetic import accuracy
 from expctl.verify.check import CheckFailed
@@ -65,7 +64,7 @@ def build(trainer: type, config: type, kind: str, settings: dict[str, Any], doub
 def grpo(trainer: type, config: type, *, reward=None, double: bool = False, keywords: dict | None = None, **settings):
     """A trainer of the GRPO family with two groups of `G` completions a batch."""
     settings = GRPO_SETTINGS | settings
-    built = build(trainer, config, PROMPT_ONLY, settings, double, reward_funcs=reward or graded, **(keywords or {}))
+    built = build(trainer, config, "prompt-only", settings, double, reward_funcs=reward or graded, **(keywords or {}))
     built.current_gradient_accumulation_steps = 1
     return built
 

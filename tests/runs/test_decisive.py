@@ -139,13 +139,6 @@ def test_kinds_of_data_are_hashed_as_they_were_spelled_and_compared_as_they_are(
     assert form["callbacks"]["completions"] == {"dataset": {"kind": "prompts"}, "kind": kind}
 
 
-def test_a_key_whose_effect_stands_elsewhere_is_in_no_form():
-    config = copy.deepcopy(fabricated.CONFIG)
-    config["algorithm"]["learning_rate"] = {"full": 1e-6, "adapter": 1e-5}
-    for form in (decisive_part, normal_form, form_of_0_1):
-        assert form(config) == form(fabricated.CONFIG)
-
-
 def test_the_seed_is_told_from_a_seed_of_its_own():
     assert follows_seed("args.seed", 3, 3) and follows_seed("args.data_seed", 3, 3)
     assert not follows_seed("dataset.seed", 7, 3) and not follows_seed("args.seedling", 3, 3)
