@@ -9,7 +9,7 @@ import sys
 from expctl.base.exit_codes import EXIT_COMPLETED
 from expctl.base.experiment import Experiment
 from expctl.base.refusal import Refusal
-from expctl.cli.hydra_app import compose, is_multirun, run_hydra
+from expctl.cli.hydra_app import compose, is_multirun
 from expctl.cli.refuse import refuse, refuse_as_worker
 from expctl.config.check import check
 from expctl.launch.preflight import preflights
@@ -23,11 +23,9 @@ def main(words: list[str]) -> int:
     full = FULL in words
     words = [word for word in words if word != FULL]
     if is_multirun(words):
-        from expctl.cli.sweep import Check
+        from expctl.cli.sweep import sweep
 
-        sweep = Check(full=full)
-        run_hydra(words, sweep)
-        return sweep.code
+        return sweep(words, check="full" if full else "quick")
     experiment = compose(words)
     return check_one(experiment, full=full) if experiment else EXIT_COMPLETED
 
@@ -41,17 +39,12 @@ def check_one(experiment: Experiment, *, full: bool) -> int:
         print(f"note: {note}", file=sys.stderr)
     if not full:
         print(f"ok  {run_of(experiment).run_id}")
-        return 0
-    [found] = preflights([experiment])
-    if found is None:
+        return EXIT_COMPLETED
+    [answer] = preflights([experiment])
+    if answer is None:
         do = "EXPCTL_DEBUG=1 shows its last words; without --full the rest is checked"
         return refuse([Refusal("the full check died without an answer", where="--full (command line)", do=do)])
-    if found["wrong"]:
-        return refuse_as_worker(found["wrong"], experiment.sources, found["traceback"])
-    print(f"ok  {run_of(experiment).run_id}  {words_for(found)}")
-    return 0
-
-
-def words_for(found: dict) -> str:
-    """What the full check looked at."""
-    return f"({', '.join(found['checked'])})"
+    if answer["wrong"]:
+        return refuse_as_worker(answer["wrong"], experiment.sources, answer["traceback"])
+    print(f"ok  {run_of(experiment).run_id}  ({', '.join(answer['checked'])})")
+    return EXIT_COMPLETED

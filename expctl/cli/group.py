@@ -15,6 +15,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any, NoReturn, TextIO
 
+from expctl.base.exit_codes import EXIT_COMPLETED, EXIT_FAILED
 from expctl.base.experiment import Experiment
 from expctl.base.parent_death import hear_of_death
 from expctl.base.refusal import Refusal
@@ -22,7 +23,7 @@ from expctl.cli.hydra_app import compose, is_multirun
 from expctl.cli.prepare import prepare
 from expctl.cli.refuse import refuse, refuse_as_worker
 from expctl.launch.command import accelerate_environment, tracker_environment
-from expctl.launch.launch import EXIT_COMPLETED, EXIT_FAILED, Outcome, begin_attempt, settle
+from expctl.launch.launch import Outcome, begin_attempt, settle
 from expctl.launch.launched import Group
 from expctl.report.closing import print_closing, print_done_already
 from expctl.report.display import Display

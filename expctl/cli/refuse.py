@@ -6,7 +6,8 @@ import traceback
 from collections.abc import Mapping, Sequence
 
 from expctl.base.exit_codes import EXIT_REFUSED
-from expctl.base.refusal import Refusal, set_by
+from expctl.base.refusal import Refusal
+from expctl.launch.preflight import as_refusals
 
 
 def refuse(refusals: list[Refusal], *, most: int = 5) -> int:
@@ -28,15 +29,6 @@ def refuse_as_worker(wrong: Sequence[Mapping[str, str]], sources: dict[str, str]
     if trace and os.environ.get("EXPCTL_DEBUG") == "1":
         print(trace, file=sys.stderr)
     return refuse(as_refusals(wrong, sources))
-
-
-def as_refusals(wrong: Sequence[Mapping[str, str]], sources: dict[str, str]) -> list[Refusal]:
-    """What a worker found wrong, with the word that set each key."""
-    found = []
-    for each in wrong:
-        where = set_by(each["key"], sources) if each["key"] else ""
-        found.append(Refusal(each["what"], where=where, do=each["do"]))
-    return found
 
 
 def fail(error: Exception) -> int:

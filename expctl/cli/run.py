@@ -3,15 +3,17 @@
 import os
 from pathlib import Path
 
+from expctl.base.exit_codes import EXIT_COMPLETED
 from expctl.base.experiment import Experiment
 from expctl.base.parent_death import hear_of_death
 from expctl.cli.group import join_group
-from expctl.cli.hydra_app import compose, is_multirun, run_hydra
+from expctl.cli.hydra_app import compose, is_multirun
 from expctl.cli.prepare import prepare
 from expctl.cli.refuse import refuse_as_worker
-from expctl.launch.launch import EXIT_COMPLETED, Outcome, launch
+from expctl.launch.launch import Outcome, launch
 from expctl.launch.launched import group_of_this_process, launched_alone
 from expctl.report.closing import print_closing, print_done_already
+from expctl.report.display import Display
 from expctl.runs.manifest import REFUSED
 
 
@@ -24,11 +26,9 @@ def main(words: list[str]) -> int:
         # Such a launcher dies of SIGTERM without handing it on.
         hear_of_death(os.getppid())()
     if is_multirun(words):
-        from expctl.cli.sweep import Sweep
+        from expctl.cli.sweep import sweep
 
-        sweep = Sweep(words)
-        run_hydra(words, sweep)
-        return sweep.code
+        return sweep(words)
     experiment = compose(words)
     return run(experiment).exit_code if experiment else EXIT_COMPLETED
 
@@ -44,7 +44,7 @@ def run(experiment: Experiment, folder: Path | None = None) -> Outcome:
     if claimed.done is not None:
         print_done_already(claimed.run, claimed.done)
         return Outcome.of_completed(claimed.run)
-    outcome = launch(claimed, experiment.config, experiment.folder)
+    outcome = launch(claimed, experiment.config, experiment.folder, Display)
     if outcome.status == REFUSED:
         refuse_as_worker(outcome.wrong, experiment.sources, outcome.trace)
         return outcome

@@ -3,23 +3,22 @@
 import shutil
 import signal
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from types import MappingProxyType
-from typing import Any
+from types import MappingProxyType, TracebackType
+from typing import Any, Protocol, Self
 
 from expctl.base.exit_codes import EXIT_COMPLETED, EXIT_FAILED, EXIT_INTERRUPTED, EXIT_REFUSED
 from expctl.launch.command import worker_command, worker_environment
-from expctl.launch.process import Signals, Start, Workers
-from expctl.report.display import Display
+from expctl.launch.process import Signals, Start, Workers, pause
 from expctl.runs import manifest, provenance, ranks
 from expctl.runs.checkpoints import ASIDE
 from expctl.runs.claim import Claim, undo
 from expctl.runs.files import Run
 from expctl.runs.records import Manifest, ProgressState, Summary, WorkerOutcome
 
-LOOK_SECONDS = 0.1
+LOOK_SECONDS = 0.05
 # How long the other ranks of an attempt that was refused may take to leave.
 LEAVE_SECONDS = 10.0
 
@@ -44,6 +43,17 @@ class Outcome:
         return cls(EXIT_COMPLETED, manifest.COMPLETED, objective=summary.objective)
 
 
+class Display(Protocol):
+    """Shows what runs while it is entered; see `expctl.report`."""
+
+    def __enter__(self) -> Self: ...
+
+    def __exit__(self, kind: type | None, error: BaseException | None, trace: TracebackType | None) -> None: ...
+
+    def look(self) -> None:
+        """Show what is new."""
+
+
 class Attempt:
     """One attempt at a claimed run, under way; see `begin`."""
 
@@ -62,9 +72,9 @@ class Attempt:
         environment = worker_environment(claimed.run, config, folder) | dict(devices)
         self._workers = start(worker_command(claimed.run, config["hardware"]), environment, claimed.run, folder)
 
-    def wait(self, seconds: float = 0.0) -> Outcome | None:
-        """Wait a little for the end; what became of it, settled in the manifest, or None while it goes on."""
-        code = self._workers.wait(seconds) if seconds else self._workers.poll()
+    def poll(self) -> Outcome | None:
+        """What became of it, settled in the manifest, or None while it goes on."""
+        code = self._workers.poll()
         if code is None:
             return None
         self._workers.stop_now()
@@ -79,10 +89,16 @@ class Attempt:
             self._workers.stop()
 
 
-def begin(claimed: Claim, config: dict[str, Any], folder: Path, **how: Any) -> Attempt | Outcome:
+def begin(
+    claimed: Claim,
+    config: dict[str, Any],
+    folder: Path,
+    start: Start = Workers,
+    devices: Mapping[str, str] = MappingProxyType({}),
+) -> Attempt | Outcome:
     """Begin an attempt; the settled outcome where its files cannot be written (a disk that is full from the start)."""
     try:
-        return Attempt(claimed, config, folder, **how)
+        return Attempt(claimed, config, folder, start, devices)
     except OSError as error:
         return not_begun(claimed, error)
 
@@ -97,15 +113,17 @@ def unwritten(error: OSError, run: Run) -> str:
     return f"{error.filename or run.folder} cannot be written: {error.strerror or error}"
 
 
-def launch(claimed: Claim, config: dict[str, Any], folder: Path) -> Outcome:
-    """Run the workers to their end under the signal layer, with a display."""
+def launch(
+    claimed: Claim, config: dict[str, Any], folder: Path, display: Callable[[Run, int], Display]
+) -> Outcome:
+    """Run the workers to their end under the signal layer. `display`: of a run and the step that it begins from."""
     under_way: list[Attempt] = []
 
-    def told(received: str, again: bool) -> None:
+    def stop(received: str, again: bool) -> None:
         for attempt in under_way:
             attempt.stop(received, at_once=again)
 
-    with Signals(told) as signals:  # from before the child is there: a signal at its birth is not lost
+    with Signals(stop) as signals:  # from before the child is there: a signal at its birth is not lost
         attempt = begin(claimed, config, folder)
         if isinstance(attempt, Outcome):
             return attempt
@@ -113,9 +131,10 @@ def launch(claimed: Claim, config: dict[str, Any], folder: Path) -> Outcome:
         if signals.received:
             attempt.stop(signals.received, at_once=False)
         try:
-            with Display(claimed.run, claimed.from_step) as display:
-                while (outcome := attempt.wait(LOOK_SECONDS)) is None:
-                    display.look()
+            with display(claimed.run, claimed.from_step) as shown:
+                while (outcome := attempt.poll()) is None:
+                    shown.look()
+                    pause(LOOK_SECONDS)
         except BaseException:
             attempt.stop("SIGTERM", at_once=True)
             raise

@@ -4,13 +4,23 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from expctl.base.experiment import Experiment
 from expctl.base.parent_death import hear_of_death
+from expctl.base.refusal import Refusal, set_by
 from expctl.launch.command import worker_environment
 from expctl.runs.identity import run_of
+
+
+def as_refusals(wrong: Sequence[Mapping[str, str]], sources: dict[str, str]) -> list[Refusal]:
+    """What a worker found wrong, with the word that set each key. `wrong`: dicts of `what`, `key` and `do`."""
+    refusals = []
+    for each in wrong:
+        where = set_by(each["key"], sources) if each["key"] else ""
+        refusals.append(Refusal(each["what"], where=where, do=each["do"]))
+    return refusals
 
 
 def preflights(experiments: Iterable[Experiment]) -> Iterator[dict[str, Any] | None]:
@@ -27,7 +37,7 @@ def preflights(experiments: Iterable[Experiment]) -> Iterator[dict[str, Any] | N
         process.communicate()
 
 
-def _started(experiment: Experiment) -> subprocess.Popen:
+def _started(experiment: Experiment) -> subprocess.Popen[str]:
     environment = worker_environment(run_of(experiment), experiment.config, experiment.folder)
     return subprocess.Popen(
         [sys.executable, "-m", "expctl.worker.preflight"],
@@ -41,10 +51,12 @@ def _started(experiment: Experiment) -> subprocess.Popen:
     )
 
 
-def _asked(process: subprocess.Popen, experiment: Experiment) -> dict[str, Any] | None:
+def _asked(process: subprocess.Popen[str], experiment: Experiment) -> dict[str, Any] | None:
+    assert process.stdin and process.stdout, "both are pipes"
     try:
         process.stdin.write(json.dumps(experiment.config) + "\n")
         process.stdin.flush()
     except BrokenPipeError:
         return None
-    return json.loads(process.stdout.readline() or "null")
+    answer: dict[str, Any] | None = json.loads(process.stdout.readline() or "null")
+    return answer

@@ -1,4 +1,4 @@
-"""Workers forked from a process that has the libraries imported: for sweeps of cells shorter than the imports."""
+"""Workers forked from a process that has the libraries imported: for sweeps of runs shorter than the imports."""
 
 import contextlib
 import json
@@ -10,13 +10,12 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Any
 
 import yaml
 
 from expctl.base.experiment import Experiment
 from expctl.base.parent_death import hear_of_death
-from expctl.launch.process import Start, Workers
+from expctl.launch.process import Start, WorkerProcess, Workers
 from expctl.runs import ranks
 from expctl.runs.files import Run
 from expctl.runs.manifest import COMPLETED, recorded
@@ -52,7 +51,7 @@ class Preloader:
         os.close(requests)
         os.close(answers)
 
-    def start(self, command: list[str], environment: dict[str, str], run: Run, folder: Path) -> "Workers | Forked":
+    def start(self, command: list[str], environment: dict[str, str], run: Run, folder: Path) -> WorkerProcess:
         """A worker of the run: forked, or started by itself where there is nothing to fork from."""
         request = {"run": str(run.folder), "folder": str(folder), "environment": environment}
         with contextlib.suppress(BrokenPipeError):
@@ -75,7 +74,7 @@ class Preloader:
         os.close(self._answers)
         self._config.unlink(missing_ok=True)
 
-    def _wait(self, condition: Any) -> bool:
+    def _wait(self, condition: Callable[[], bool]) -> bool:
         until = time.monotonic() + BIRTH_SECONDS
         while not condition():
             if self._process.poll() is not None or time.monotonic() > until:
@@ -90,18 +89,18 @@ class Preloader:
                 self._unread += received
         *lines, self._unread = self._unread.split(b"\n")
         for line in lines:
-            said = json.loads(line)
-            self._ready = self._ready or "ready" in said
-            if "began" in said:
-                self._pids[said["run"]] = said["began"]
-            if "ended" in said:
-                self._codes[said["ended"]] = said["code"]
+            answer = json.loads(line)
+            self._ready = self._ready or "ready" in answer
+            if "began" in answer:
+                self._pids[answer["run"]] = answer["began"]
+            if "ended" in answer:
+                self._codes[answer["ended"]] = answer["code"]
 
 
 @contextlib.contextmanager
-def preloader(cells: Sequence[tuple[Run, Experiment]], wanted: bool | None) -> Iterator[Callable[[Experiment], Start]]:
-    """How to start each cell's worker; with `wanted` null, forked where enough cells are to be trained to repay it."""
-    forked = [experiment for run, experiment in cells if _to_be_trained(run) and can_be_forked(experiment)]
+def preloader(runs: Sequence[tuple[Run, Experiment]], wanted: bool | None) -> Iterator[Callable[[Experiment], Start]]:
+    """How to start each run's worker; with `wanted` None, forked where enough runs are to be trained to repay it."""
+    forked = [experiment for run, experiment in runs if _to_be_trained(run) and can_be_forked(experiment)]
     if not forked or wanted is False or (wanted is None and len(forked) < WORTH_IT):
         yield lambda experiment: Workers
         return
@@ -124,7 +123,7 @@ def _to_be_trained(run: Run) -> bool:
 
 
 class Forked:
-    """A worker that was forked; to whoever waits for it as `Workers` is."""
+    """A worker that was forked; see `WorkerProcess`."""
 
     def __init__(self, source: Preloader, pid: int, run: Run):
         self._source, self._pid, self._run = source, pid, run

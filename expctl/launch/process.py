@@ -4,9 +4,11 @@ import contextlib
 import os
 import signal
 import subprocess
+import time
 from collections.abc import Callable
 from pathlib import Path
 from types import FrameType
+from typing import Any, Protocol
 
 from expctl.base.parent_death import hear_of_death
 from expctl.runs import ranks
@@ -16,16 +18,16 @@ FORWARDED = (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1, signal.SIGUSR2)
 
 
 class Signals:
-    """While it is entered, a signal to this process calls `told`: with its name, and whether it was not the first.
+    """While it is entered, a signal to this process calls `heard`: with its name, and whether it was not the first.
 
     Whatever the parent hears (Ctrl-C, a scheduler's USR1), the workers are to hear SIGTERM: save and stop. The parent's
     own handlers are put back at the end.
     """
 
-    def __init__(self, told: Callable[[str, bool], None]):
+    def __init__(self, heard: Callable[[str, bool], None]):
         self.received: str | None = None
-        self._told = told
-        self._before: dict[int, Callable | int | None] = {}
+        self._heard = heard
+        self._before: dict[int, Callable[[int, FrameType | None], Any] | int | None] = {}
 
     def __enter__(self) -> "Signals":
         for number in FORWARDED:
@@ -39,7 +41,26 @@ class Signals:
     def _hear(self, number: int, _: FrameType | None) -> None:
         again = self.received is not None
         self.received = self.received or signal.Signals(number).name
-        self._told(self.received, again)
+        self._heard(self.received, again)
+
+
+def pause(seconds: float) -> None:
+    """Wait a moment; not at all where the clock fails (seen: EINVAL)."""
+    with contextlib.suppress(OSError):
+        time.sleep(seconds)
+
+
+class WorkerProcess(Protocol):
+    """A process that trains a run."""
+
+    def poll(self) -> int | None:
+        """The exit status as `subprocess` gives it, or None while it lives."""
+
+    def stop(self) -> None:
+        """Ask for a checkpoint and an end."""
+
+    def stop_now(self) -> None:
+        """Kill whatever is left of it."""
 
 
 class Workers:
@@ -63,15 +84,6 @@ class Workers:
         """The exit status as `subprocess` gives it, or None while it lives."""
         return self._process.poll()
 
-    def wait(self, seconds: float) -> int | None:
-        """As `poll`, but wait a little for the end."""
-        try:
-            return self._process.wait(seconds)
-        except subprocess.TimeoutExpired:
-            return None
-        except OSError:  # a clock that fails (seen: EINVAL from the sleep of `subprocess`): look again at once
-            return self.poll()
-
     def stop(self) -> None:
         """Ask for a checkpoint and an end."""
         if self._process.returncode is None:
@@ -85,7 +97,7 @@ class Workers:
 
 
 # From a command, its environment, the run and the working folder to the child process.
-Start = Callable[[list[str], dict[str, str], Run, Path], Workers]
+Start = Callable[[list[str], dict[str, str], Run, Path], WorkerProcess]
 
 
 def _prepared() -> Callable[[], None]:

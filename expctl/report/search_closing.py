@@ -3,20 +3,19 @@
 from collections import Counter, defaultdict
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from expctl.runs.alerts import alerts_of, sentence
 from expctl.runs.files import Run
-from expctl.runs.manifest import COMPLETED, FAILED
+from expctl.runs.manifest import FAILED
 from expctl.runs.records import LedgerCell
 from expctl.search.question import Question
+from expctl.search.search import ranking
+
+if TYPE_CHECKING:
+    from rich.table import Table
 
 MOST_ROWS, MOST_ERRORS = 20, 5
-
-
-def ranking(entries: Sequence[LedgerCell], direction: str) -> list[LedgerCell]:
-    """The completed trials, the best first."""
-    done = [entry for entry in entries if entry.status == COMPLETED]
-    return sorted(done, key=lambda entry: entry.objective or 0.0, reverse=direction == "maximize")
 
 
 def print_search(
@@ -38,9 +37,10 @@ def print_search(
             say(f"and {len(ranked) - MOST_ROWS} more")
         say()
     failed = _failed(entries)
-    for error, those in list(failed.items())[:MOST_ERRORS]:
-        say(f"failed     {_named(those)}: {error}")
-        if (log := Run(question.outputs / those[0].run_id).log).exists():
+    for error, trials in list(failed.items())[:MOST_ERRORS]:
+        say(f"failed     {_named(trials)}: {error}")
+        log = Run(question.outputs / trials[0].run_id).log
+        if log.exists():
             say(f"  log      {log}")
     if len(failed) > MOST_ERRORS:
         say(f"and {len(failed) - MOST_ERRORS} other errors")
@@ -61,7 +61,7 @@ def print_search(
     say(f"ledger     {ledger}")
 
 
-def _table(ranked: Sequence[LedgerCell], objective: str):
+def _table(ranked: Sequence[LedgerCell], objective: str) -> "Table":
     from rich.table import Table
 
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
@@ -76,11 +76,11 @@ def _table(ranked: Sequence[LedgerCell], objective: str):
 
 def _failed(entries: Sequence[LedgerCell]) -> dict[str, list[LedgerCell]]:
     """Error -> the trials that failed of it."""
-    found = defaultdict(list)
+    failed = defaultdict(list)
     for entry in entries:
         if entry.status == FAILED:
-            found[entry.error or "no word"].append(entry)
-    return found
+            failed[entry.error or "no word"].append(entry)
+    return failed
 
 
 def _named(entries: Sequence[LedgerCell]) -> str:

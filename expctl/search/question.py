@@ -12,7 +12,7 @@ from expctl.base.refusal import Refusal
 from expctl.config.sweep_words import key_of
 from expctl.runs.identity import config_hash
 from expctl.search import space as spaces
-from expctl.sweep.cells import Composer
+from expctl.sweep.composer import Composer
 
 if TYPE_CHECKING:
     from optuna.distributions import BaseDistribution
@@ -41,25 +41,47 @@ class Question:
         Raises:
             Refusal: it does not compose, or the choices have objectives that cannot be compared.
         """
-        first = {key: _values(one)[0] for key, one in space.items()}
-        tried = [first, *({**first, key: value} for key, one in space.items() for value in _values(one)[1:])]
-        found = [composer.compose([*fixed, *(spaces.word(*pair) for pair in values.items())]) for values in tried]
-        aims = {(one.config["algorithm"]["objective"], one.config["algorithm"]["direction"]) for one in found}
+        example, *others = [
+            composer.compose([*fixed, *(spaces.word(key, value) for key, value in values.items())])
+            for values in _every_choice(space)
+        ]
+        objective, direction = _aim(example)
+        aims = {(objective, direction), *map(_aim, others)}
         if len(aims) > 1:
             named = ", ".join(sorted(f"{direction} {objective}" for objective, direction in aims))
             raise Refusal(f"what is searched has no single objective: {named}", do="search within one algorithm")
-        [(objective, direction)] = aims
-        name = f"{found[0].label('algorithm')}-search-{_hash(found[0], space)[:8]}"
-        return cls(fixed, space, objective, direction, name, outputs_root(found[0].folder), found[0])
+        name = f"{example.label('algorithm')}-search-{_hash(example, space)[:8]}"
+        return cls(fixed, space, objective, direction, name, outputs_root(example.folder), example)
 
     @property
     def force(self) -> bool:
-        return self.example.config["force"]
+        """Whether the search is to begin anew."""
+        return bool(self.example.config["force"])
+
+
+def _every_choice(space: Mapping[str, "BaseDistribution"]) -> list[dict[str, Any]]:
+    """Values of all keys so that every single choice occurs: the first of each, then each other one beside those."""
+    first = {key: _values(distribution)[0] for key, distribution in space.items()}
+    sampled = [first]
+    for key, distribution in space.items():
+        sampled += [{**first, key: value} for value in _values(distribution)[1:]]
+    return sampled
 
 
 def _values(distribution: "BaseDistribution") -> list[Any]:
     """Every choice; of a range its lowest value, which stands for all of them."""
-    return list(getattr(distribution, "choices", None) or [distribution.low])
+    from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
+
+    if isinstance(distribution, FloatDistribution | IntDistribution):
+        return [distribution.low]
+    assert isinstance(distribution, CategoricalDistribution), "there is no other"
+    return list(distribution.choices)
+
+
+def _aim(experiment: Experiment) -> tuple[str, str]:
+    """The objective, and its direction."""
+    algorithm = experiment.config["algorithm"]
+    return algorithm["objective"], algorithm["direction"]
 
 
 def _hash(example: Experiment, space: Mapping[str, "BaseDistribution"]) -> str:

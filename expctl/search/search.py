@@ -1,10 +1,8 @@
-"""A search: trials that Optuna proposes, each a cell like any other, until enough of them have completed."""
+"""A search: trials that Optuna proposes, each a job like any other, until enough of them have completed."""
 
 import math
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any
-
-from hydra.core.utils import JobReturn, JobStatus
+from typing import TYPE_CHECKING
 
 from expctl.runs import manifest
 from expctl.runs.files import Run
@@ -13,6 +11,7 @@ from expctl.runs.records import LedgerCell, Summary
 from expctl.search import space as spaces
 from expctl.search.pruning import Pruning
 from expctl.search.question import Question
+from expctl.sweep.job import PRUNED, WAITING, SweepJob
 
 if TYPE_CHECKING:
     from optuna import Study
@@ -20,7 +19,8 @@ if TYPE_CHECKING:
 
 # What a trial keeps in the study besides its values.
 WORDS, RUN, ERROR = "words", "run", "error"
-WAITING, PRUNED = "waiting", "pruned"
+# Optuna's state of a trial that has ended -> the status that the ledger has.
+STATUSES = {"COMPLETE": COMPLETED, "FAIL": FAILED, "PRUNED": PRUNED}
 
 
 class Search:
@@ -64,49 +64,46 @@ class Search:
     def overrides(self, trial: "FrozenTrial") -> tuple[str, ...]:
         return (*self.question.fixed, *trial.user_attrs[WORDS])
 
-    def tell(self, trial: "FrozenTrial", answer: JobReturn) -> bool:
+    def tell(self, trial: "FrozenTrial", job: SweepJob) -> bool:
         """Keep what came of a trial; False when it was interrupted, and so has not ended."""
         from optuna.trial import Trial, TrialState
 
-        failure = None if answer.status == JobStatus.COMPLETED else answer._return_value  # the property would print
-        if failure is None and _is_finite(answer.return_value):
-            self._study.tell(trial.number, float(answer.return_value), skip_if_finished=True)
-            return True
-        if getattr(failure, "status", None) == PRUNED:
+        if job.status == INTERRUPTED:
+            return False
+        if job.status == PRUNED:
             self._study.tell(trial.number, state=TrialState.PRUNED, skip_if_finished=True)
             return True
-        if getattr(failure, "status", None) == INTERRUPTED:
-            return False
-        if failure is None:
-            failure = f"no finite number for {self.question.objective}: {answer.return_value}"
+        if job.status == COMPLETED and _is_finite(job.objective):
+            self._study.tell(trial.number, job.objective, skip_if_finished=True)
+            return True
+        error = job.error or job.status
+        if job.status == COMPLETED:
+            error = f"no finite number for {self.question.objective}: {job.objective}"
         if self._study.trials[trial.number].state == TrialState.RUNNING:
-            Trial(self._study, trial._trial_id).set_user_attr(ERROR, str(failure))
+            Trial(self._study, trial._trial_id).set_user_attr(ERROR, error)
         self._study.tell(trial.number, state=TrialState.FAIL, skip_if_finished=True)
         self.failed += 1
         return True
 
     def entries(self) -> list[LedgerCell]:
         """Every trial so far, also of earlier commands."""
-        found = []
-        for trial in self._trials():
-            ended = {"COMPLETE": COMPLETED, "FAIL": FAILED, "PRUNED": PRUNED}.get(trial.state.name)
-            status, value, error = ended or self._told(trial) or WAITING, trial.value, trial.user_attrs.get(ERROR)
-            if status == COMPLETED and value is None:  # the study has not been told yet
-                summary = Summary.read(self._run(trial).summary)
-                value = summary.objective if summary else None
-                status = COMPLETED if _is_finite(value) else WAITING
-            words = [word.lstrip("+") for word in trial.user_attrs[WORDS]]
-            found.append(
-                LedgerCell(
-                    words=words,
-                    run_id=trial.user_attrs[RUN],
-                    status=status,
-                    objective=value,
-                    error=error,
-                    trial=trial.number,
-                )
-            )
-        return found
+        return [self._entry(trial) for trial in self._trials()]
+
+    def _entry(self, trial: "FrozenTrial") -> LedgerCell:
+        status = STATUSES.get(trial.state.name) or self._status_of_run(trial) or WAITING
+        objective = trial.value
+        if status == COMPLETED and objective is None:  # the study has not been told yet
+            summary = Summary.read(self._run(trial).summary)
+            objective = summary.objective if summary else None
+            status = COMPLETED if _is_finite(objective) else WAITING
+        return LedgerCell(
+            run_id=trial.user_attrs[RUN],
+            words=[word.lstrip("+") for word in trial.user_attrs[WORDS]],
+            status=status,
+            objective=objective,
+            error=trial.user_attrs.get(ERROR),
+            trial=trial.number,
+        )
 
     def _ask(self, run_id: Callable[[Sequence[str]], str]) -> "FrozenTrial":
         trial = self._study.ask(dict(self.question.space))
@@ -123,9 +120,9 @@ class Search:
         return [trial for trial in self._trials() if trial.state.name == "RUNNING"]
 
     def _alive(self, trial: "FrozenTrial") -> bool:
-        return self._told(trial) in (RUNNING, CREATED)
+        return self._status_of_run(trial) in (RUNNING, CREATED)
 
-    def _told(self, trial: "FrozenTrial") -> str | None:
+    def _status_of_run(self, trial: "FrozenTrial") -> str | None:
         """The status in the manifest of a trial's run."""
         recorded = manifest.read(self._run(trial))
         return recorded.status if recorded else None
@@ -134,5 +131,11 @@ class Search:
         return Run(self.question.outputs / trial.user_attrs[RUN])
 
 
-def _is_finite(value: Any) -> bool:
+def ranking(entries: Sequence[LedgerCell], direction: str) -> list[LedgerCell]:
+    """The completed trials, the best first."""
+    completed = [entry for entry in entries if entry.status == COMPLETED]
+    return sorted(completed, key=lambda entry: entry.objective or 0.0, reverse=direction == "maximize")
+
+
+def _is_finite(value: object) -> bool:
     return isinstance(value, int | float) and math.isfinite(value)

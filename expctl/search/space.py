@@ -22,15 +22,18 @@ def split(overrides: Iterable[Override]) -> tuple[list[str], dict[str, "BaseDist
     Raises:
         Refusal: nothing is searched, or a range is none.
     """
-    fixed, space = [], {}
+    fixed: list[str] = []
+    space: dict[str, BaseDistribution] = {}
     for override in overrides:
+        word = override.input_line
+        assert word is not None, "it was typed or stands in a file"
         if not override.is_sweep_override():
-            fixed.append(override.input_line)
+            fixed.append(word)
             continue
         try:
-            space[override.input_line.partition("=")[0]] = _distribution(override)
+            space[word.partition("=")[0]] = _distribution(override)
         except ValueError as error:
-            raise Refusal(f"no range to search in: {error}", where=override.input_line.lstrip("+")) from error
+            raise Refusal(f"no range to search in: {error}", where=word.lstrip("+")) from error
     if not space:
         raise Refusal("nothing is searched: no key has a range or a choice", do=f"give one: {EXAMPLE}")
     return fixed, space
@@ -46,11 +49,16 @@ def _distribution(override: Override) -> "BaseDistribution":
 
     value = override.value()
     if isinstance(value, IntervalSweep):
-        kind = IntDistribution if isinstance(value.start, int) and isinstance(value.end, int) else FloatDistribution
-        return kind(value.start, value.end, log="log" in value.tags)
+        low, high, log = value.start, value.end, "log" in value.tags
+        assert low is not None and high is not None, "Hydra's grammar has no interval without both"
+        if isinstance(low, int) and isinstance(high, int):
+            return IntDistribution(low, high, log=log)
+        return FloatDistribution(low, high, log=log)
     if isinstance(value, RangeSweep) and not value.shuffle:
         values = list(value.range())
         if values and value.step > 0:
-            kind = IntDistribution if isinstance(values[0], int) else FloatDistribution
-            return kind(values[0], values[-1], step=value.step)
-    return CategoricalDistribution([str(one) for one in override.sweep_iterator(transformer=Transformer.encode)])
+            if isinstance(values[0], int):
+                return IntDistribution(values[0], values[-1], step=int(value.step))
+            return FloatDistribution(values[0], values[-1], step=value.step)
+    choices = override.sweep_iterator(transformer=Transformer.encode)
+    return CategoricalDistribution([str(choice) for choice in choices])

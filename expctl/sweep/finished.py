@@ -1,7 +1,7 @@
-"""Cells that were completed before, known without composing them: a thousand are passed over in seconds.
+"""Jobs that were completed before, known without composing them: a thousand are passed over in seconds.
 
-What composing a cell's words gives depends on the config files and on a few facts of the machine. While those are the
-same, the words mean the run that they meant before. Runs that depend on more (the user's own code, local data or
+What composing a job's overrides gives depends on the config files and on a few facts of the machine. While those are
+the same, they mean the run that they meant before. Runs that depend on more (the user's own code, local data or
 weights) are composed each time, so that a change in those is never overlooked.
 """
 
@@ -27,7 +27,7 @@ OTHER_FACTS = re.compile(r"\$\{(oc\.(env|create|select)|now|hydra|random)\b")
 
 
 class Finished:
-    """Words of a cell -> the folder of its completed run, while the conditions hold."""
+    """Overrides of a job -> the folder of its completed run, while the conditions hold."""
 
     def __init__(self, loader: ConfigLoader, sweep: DictConfig):
         conditions = _conditions(loader, sweep)
@@ -36,26 +36,27 @@ class Finished:
         self._new: dict[str, str] = {}
 
     def run_of(self, overrides: Sequence[str]) -> Path | None:
-        """The completed run that the words mean, if it is known to be theirs."""
-        folder = self._known.get(_key(overrides))
-        if folder is None or recorded(Run(Path(folder))).status != COMPLETED:
+        """The folder of the completed run that the overrides mean, if it is known to be theirs."""
+        known = self._known.get(_key(overrides))
+        if known is None or recorded(Run(Path(known))).status != COMPLETED:
             return None
-        return Path(folder)
+        return Path(known)
 
     def remember(self, overrides: Sequence[str], run: Path) -> None:
-        """Keep what the words of a completed cell mean, where nothing but the conditions decides it."""
+        """Keep what the overrides of a completed job mean, where nothing but the conditions decides it."""
         manifest = recorded(Run(run))
-        if self._path and _key(overrides) not in self._known and not manifest.sources and not manifest.inputs:
+        if _key(overrides) not in self._known and not manifest.sources and not manifest.inputs:
             self._new[_key(overrides)] = str(run)
 
     def save(self) -> None:
-        if not self._new:
+        """Write what was kept, for the sweeps to come."""
+        if self._path is None or not self._new:
             return
         try:
             self._path.parent.mkdir(parents=True, exist_ok=True)
             write_json(self._path, self._known | self._new)
         except OSError:
-            return  # a read-only home: the next sweep composes its cells again
+            return  # a read-only home: the next sweep composes its jobs again
 
 
 def _key(overrides: Sequence[str]) -> str:
@@ -63,7 +64,7 @@ def _key(overrides: Sequence[str]) -> str:
 
 
 def _conditions(loader: ConfigLoader, sweep: DictConfig) -> str | None:
-    """A hash of everything that the composition of words depends on; None where a config file asks for other facts."""
+    """A hash of all that the composition of overrides depends on; None where a config file asks for other facts."""
     facts: list[Any] = [
         expctl.__version__, str(Path.cwd()), str(outputs_root()), sweep.hydra.job.config_name,
         detection.gpu_names(), detection.gpu_runs_bf16() if detection.gpu_names() else None, detection.cores(),

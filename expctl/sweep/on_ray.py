@@ -1,64 +1,80 @@
-"""Cells as tasks of Ray."""
+"""Jobs of a sweep as tasks of Ray."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from importlib.util import find_spec
+from pathlib import Path
 from typing import Any
+
+from hydra.types import HydraContext, TaskFunction
+from omegaconf import DictConfig, OmegaConf
 
 from expctl.base.refusal import Refusal
 from expctl.config.extras import missing
-from expctl.sweep.pool import Place
-from expctl.sweep.scheduler_pool import Submission
+from expctl.sweep.job import SweepJob
+from expctl.sweep.submission import Submission
 
 
 class Ray:
-    """Hands cells over through the launcher of hydra-ray-launcher.
+    """Hands jobs over through the launcher of hydra-ray-launcher.
+
+    `task`: from the folder of a submission to the function that each of its tasks is to call.
 
     Raises:
-        Refusal: the package is missing, or a cell needs several machines, which no task has.
+        Refusal: the package is missing, or a job needs several machines, which no task has.
     """
 
-    def __init__(self, settings: dict[str, Any], context: Any, config: Any):
+    def __init__(
+        self,
+        settings: dict[str, Any],
+        task: Callable[[Path], TaskFunction],
+        context: HydraContext,
+        config: DictConfig,
+    ):
         if not find_spec("ray") or not find_spec("hydra_plugins.hydra_ray_launcher"):
             raise missing("ray", "hydra/launcher=ray")
-        self._settings = settings
+        self._settings = settings["ray"]
+        self._task = task
         self._context, self._config = context, config
-        self._handover: Submission | None = None
+        self._submission: Submission | None = None
 
-    def left(self, places: Sequence[Place]) -> set[str]:
+    def left(self, jobs: Sequence[SweepJob]) -> set[str]:
         """None: tasks end with the command that asked for them."""
         return set()
 
-    def submit(self, places: Sequence[Place]) -> None:
+    def submit(self, jobs: Sequence[SweepJob]) -> None:
+        """Hand jobs over, each with the devices that the largest of them needs."""
         from hydra_plugins.hydra_ray_launcher.ray_launcher import RayLauncher
-        from omegaconf import OmegaConf
 
-        shapes = [place.experiment.config["hardware"] for place in places]
-        if any(hardware["num_machines"] > 1 for hardware in shapes):
+        hardware = [job.to_run.experiment.config["hardware"] for job in jobs]
+        if any(asked["num_machines"] > 1 for asked in hardware):
             raise Refusal(
                 "a task of Ray has one machine, and a cell asks for several",
                 where="hydra.launcher (hydra/launcher=ray), hardware.num_machines",
                 do="hydra/launcher=slurm, or hardware.num_machines=1",
             )
-        processes = max(hardware["num_processes"] for hardware in shapes)
-        gpus = max(0 if hardware["use_cpu"] else hardware["num_processes"] for hardware in shapes)
-        remote = {"num_cpus": processes, "num_gpus": gpus}
-        given = {key: value for key, value in self._settings["remote"].items() if value is not None}
-        ray = {"init": self._settings["init"], "remote": remote | given}
-        self._handover = Submission(places, "ray")
-        self._handover.start(RayLauncher(ray=OmegaConf.create(ray)), self._context, self._config)
+        processes = max(asked["num_processes"] for asked in hardware)
+        gpus = max(0 if asked["use_cpu"] else asked["num_processes"] for asked in hardware)
+        typed = {key: value for key, value in self._settings["remote"].items() if value is not None}
+        remote = {"num_cpus": processes, "num_gpus": gpus} | typed
+        launcher = RayLauncher(ray=OmegaConf.create({"init": self._settings["init"], "remote": remote}))
+        self._submission = Submission(jobs, "ray")
+        self._submission.start(launcher, self._task(self._submission.folder), self._context, self._config)
 
-    def gone(self, place: Place) -> tuple[bool, str | None]:
-        if self._handover is None:
+    def gone(self, job: SweepJob) -> tuple[bool, str | None]:
+        """Whether Ray has ended, and with it the job's task."""
+        if self._submission is None:
             return True, None
-        if self._handover.alive:
+        if self._submission.alive:
             return False, None
-        return True, f"Ray ended before this cell did ({self._handover.last_words()}); see {self._handover.log}"
+        last = self._submission.last_words()
+        return True, f"Ray ended before this cell did ({last}); see {self._submission.log}"
 
     def cancel(self) -> set[str]:
         """Without the process that asked for them Ray ends its tasks, and their workers save."""
-        if self._handover:
-            self._handover.end()
+        self.close()
         return set()
 
     def close(self) -> None:
-        self.cancel()
+        """End the process that waits for the tasks."""
+        if self._submission:
+            self._submission.end()

@@ -1,22 +1,25 @@
-"""Cells as jobs of Slurm."""
+"""Jobs of a sweep as jobs of Slurm."""
 
 import contextlib
 import re
 import shutil
 import subprocess
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
+
+from hydra.types import HydraContext, TaskFunction
+from omegaconf import DictConfig
 
 from expctl.base.paths import outputs_of
 from expctl.base.refusal import Refusal
 from expctl.base.suggest import nearest
 from expctl.config.extras import missing
 from expctl.runs.lock import Lock, LockedError, is_held
-from expctl.sweep.pool import Place
-from expctl.sweep.scheduler_pool import Submission, handed_over
+from expctl.sweep.job import SweepJob
+from expctl.sweep.submission import Submission, submitted_runs
 
 ASK_SECONDS, SUBMIT_SECONDS = 3.0, 300.0
 # The room of submissions below `outputs/sweeps/`, and what the command holds there that waits for the jobs of one.
@@ -24,85 +27,114 @@ FOLDER = "slurm"
 WAITED_FOR = ".lock"
 
 
+class Shape(NamedTuple):
+    """What a job asks Slurm for."""
+
+    machines: int
+    processes: int
+    on_cpu: bool
+    threads: int | None
+
+    @classmethod
+    def of(cls, job: SweepJob) -> "Shape":
+        """The shape of a job that is to be run."""
+        hardware = job.to_run.experiment.config["hardware"]
+        return cls(hardware["num_machines"], hardware["num_processes"], hardware["use_cpu"], hardware["threads"])
+
+
 @dataclass(frozen=True)
-class Job:
-    """A job of a cell, and the folder of the submission that it belongs to."""
+class SlurmJob:
+    """Slurm's own id of a job, and the folder of the submission that it belongs to."""
 
     name: str
     folder: Path
 
 
 class Slurm:
-    """Submits cells through the launcher of hydra-submitit-launcher, one array for those of one shape.
+    """Submits jobs through the launcher of hydra-submitit-launcher, one array for those of one shape.
+
+    `task`: from the folder of a submission to the function that each of its jobs is to call.
 
     Raises:
         Refusal: the package or Slurm itself is missing, or there is no such partition.
     """
 
-    def __init__(self, settings: dict[str, Any], context: Any, config: Any):
+    def __init__(
+        self,
+        settings: dict[str, Any],
+        task: Callable[[Path], TaskFunction],
+        context: HydraContext,
+        config: DictConfig,
+    ):
         self._settings = settings
+        self._task = task
         self._context, self._config = context, config
-        self._handovers: list[Submission] = []
-        self._jobs: dict[str, Job] = {}
+        self._submissions: list[Submission] = []
+        # Run id -> the job that it has in Slurm.
+        self._jobs: dict[str, SlurmJob] = {}
         self._held: dict[Path, Lock] = {}
-        self._asked, self._living = 0.0, set()
+        self._asked = 0.0
+        self._living: set[str] = set()
         self._check()
 
-    def left(self, places: Sequence[Place]) -> set[str]:
+    def left(self, jobs: Sequence[SweepJob]) -> set[str]:
         """Find the jobs that a command left in the queue when it was killed; ids of the runs that they are for."""
-        wanted = {place.run.run_id for place in places}
-        folder = outputs_of(places[0].run.folder) / "sweeps" / FOLDER
-        found: dict[str, Job] = {}
-        for name, jobs in _queued().items():
-            for run_id, job in zip(handed_over(folder / name), _jobs_in(folder / name), strict=False):
-                if run_id in wanted and job in jobs:
-                    found[run_id] = Job(job, folder / name)
-        for one in {job.folder for job in found.values()}:
-            self._hold(one)
-        self._jobs |= found
-        if found:
-            print(f"waiting    for {_named([job.name for job in found.values()])} of an earlier command", flush=True)
-        return set(found)
+        wanted = {job.run.run_id for job in jobs}
+        folder = outputs_of(jobs[0].run.folder) / "sweeps" / FOLDER
+        left: dict[str, SlurmJob] = {}
+        for submission, queued in _queued().items():
+            runs, names = submitted_runs(folder / submission), _jobs_in(folder / submission)
+            for run_id, name in zip(runs, names, strict=False):
+                if run_id in wanted and name in queued:
+                    left[run_id] = SlurmJob(name, folder / submission)
+        for submitted_in in {job.folder for job in left.values()}:
+            self._hold(submitted_in)
+        self._jobs |= left
+        if left:
+            print(f"waiting    for {_named([job.name for job in left.values()])} of an earlier command", flush=True)
+        return set(left)
 
-    def submit(self, places: Sequence[Place]) -> None:
-        """Hand the cells over; returns when Slurm has taken all."""
-        shapes: dict[tuple, list[Place]] = {}
-        for place in places:
-            hardware = place.experiment.config["hardware"]
-            shape = (hardware["num_machines"], hardware["num_processes"], hardware["use_cpu"], hardware["threads"])
-            shapes.setdefault(shape, []).append(place)
-        for shape, those in shapes.items():
-            self._submit(those, *shape)
+    def submit(self, jobs: Sequence[SweepJob]) -> None:
+        """Hand jobs over; returns when Slurm has taken all."""
+        shapes: dict[Shape, list[SweepJob]] = {}
+        for job in jobs:
+            shapes.setdefault(Shape.of(job), []).append(job)
+        for shape, alike in shapes.items():
+            self._submit(alike, shape)
 
-    def _submit(self, places: list[Place], machines: int, processes: int, on_cpu: bool, threads: int | None) -> None:
+    def _submit(self, jobs: list[SweepJob], shape: Shape) -> None:
         from hydra_plugins.hydra_submitit_launcher.submitit_launcher import SlurmLauncher
 
-        handover = Submission(places, FOLDER)
-        settings = self._settings | {"nodes": machines, "tasks_per_node": processes}
-        settings["submitit_folder"] = str(handover.folder / "%j")
-        if not on_cpu and not any(settings.get(key) for key in ("gpus_per_node", "gpus_per_task", "gres")):
-            settings["gpus_per_node"] = processes
-        if threads and not settings.get("cpus_per_task"):
-            settings["cpus_per_task"] = threads
-        handover.start(SlurmLauncher(**settings), self._context, self._config)
-        self._handovers.append(handover)
-        self._hold(handover.folder)
+        submission = Submission(jobs, FOLDER)
+        settings = self._settings_of(shape) | {"submitit_folder": str(submission.folder / "%j")}
+        submission.start(SlurmLauncher(**settings), self._task(submission.folder), self._context, self._config)
+        self._submissions.append(submission)
+        self._hold(submission.folder)
         deadline = time.monotonic() + SUBMIT_SECONDS
-        while len(jobs := _jobs_in(handover.folder)) < len(places):
-            if not handover.alive or time.monotonic() > deadline:
+        while len(names := _jobs_in(submission.folder)) < len(jobs):
+            if not submission.alive or time.monotonic() > deadline:
                 raise Refusal(
-                    f"Slurm did not take the jobs: {_complaint(handover)}",
+                    f"Slurm did not take the jobs: {_complaint(submission)}",
                     where="hydra.launcher (hydra/launcher=slurm)",
-                    do=f"the whole answer stands in {handover.log}",
+                    do=f"the whole answer stands in {submission.log}",
                 )
             time.sleep(0.1)
-        for place, job in zip(places, jobs, strict=True):
-            self._jobs[place.run.run_id] = Job(job, handover.folder)
+        for job, name in zip(jobs, names, strict=True):
+            self._jobs[job.run.run_id] = SlurmJob(name, submission.folder)
         self._asked = 0.0
-        print(f"submitted  {_named(jobs)} to Slurm   files in {handover.folder}", flush=True)
+        print(f"submitted  {_named(names)} to Slurm   files in {submission.folder}", flush=True)
 
-    def gone(self, place: Place) -> tuple[bool, str | None]:
-        """Whether the cell's job has left the queue, and what that means where the run has not said anything."""
+    def _settings_of(self, shape: Shape) -> dict[str, Any]:
+        """The launcher's settings; what they leave open is what the jobs' hardware says."""
+        settings = self._settings | {"nodes": shape.machines, "tasks_per_node": shape.processes}
+        if not shape.on_cpu and not any(settings.get(key) for key in ("gpus_per_node", "gpus_per_task", "gres")):
+            settings["gpus_per_node"] = shape.processes
+        if shape.threads and not settings.get("cpus_per_task"):
+            settings["cpus_per_task"] = shape.threads
+        return settings
+
+    def gone(self, job: SweepJob) -> tuple[bool, str | None]:
+        """Whether the job has left the queue, and what that means where the run has not said anything."""
         if time.monotonic() - self._asked > ASK_SECONDS:
             self._asked = time.monotonic()
             answer = _ask("squeue", "--me", "--noheader", "--array", "--format=%i")
@@ -110,17 +142,19 @@ class Slurm:
                 self._living = set(answer.stdout.split())
             else:  # a controller that does not answer has lost no job
                 self._living |= {job.name for job in self._jobs.values()}
-        job = self._jobs.get(place.run.run_id)
-        if job is None:
+        submitted = self._jobs.get(job.run.run_id)
+        if submitted is None:
             return True, None
-        if job.name in self._living:
+        name, folder = submitted.name, submitted.folder
+        if name in self._living:
             return False, None
-        return True, f"Slurm's job {job.name} is gone, and the run has not ended; see {job.folder / job.name}"
+        return True, f"Slurm's job {name} is gone, and the run has not ended; see {folder / name}"
 
     def cancel(self) -> set[str]:
-        """Have running cells save and stop, and take those that wait out of the queue."""
+        """Have running jobs save and stop, and take those that wait out of the queue."""
         others = {run_id for run_id, job in self._jobs.items() if self._is_anothers(job.folder)}
-        if mine := [job.name for run_id, job in self._jobs.items() if run_id not in others]:
+        mine = [job.name for run_id, job in self._jobs.items() if run_id not in others]
+        if mine:
             _ask("scancel", "--quiet", *mine)
         return others
 
@@ -132,8 +166,9 @@ class Slurm:
         return folder not in self._held and is_held(folder / WAITED_FOR)
 
     def close(self) -> None:
-        for handover in self._handovers:
-            handover.end()
+        """End the submissions, and let other commands have their jobs."""
+        for submission in self._submissions:
+            submission.end()
         while self._held:
             self._held.popitem()[1].release()
 
@@ -148,19 +183,24 @@ class Slurm:
                 where="hydra/launcher=slurm",
                 do="type the command on a machine of the cluster, or leave hydra/launcher out to use this one",
             )
-        partition = self._settings.get("partition")
-        known = sorted(set(_ask("sinfo", "--noheader", "--format=%R").stdout.split()))
-        for name in str(partition).split(",") if partition and known else []:
-            if name not in known:
-                raise Refusal(
-                    f"Slurm has no partition '{name}'; it has {', '.join(known)}",
-                    where=f"hydra.launcher.partition={partition}",
-                    nearest=nearest(name, known),
-                    do="sinfo shows what each of them is",
-                )
+        if self._settings.get("partition"):
+            _check_partitions(str(self._settings["partition"]))
 
 
-def _ask(*command: str) -> subprocess.CompletedProcess:
+def _check_partitions(partition: str) -> None:
+    """Refuse what Slurm does not list; where it lists none, it does not answer here."""
+    known = sorted(set(_ask("sinfo", "--noheader", "--format=%R").stdout.split()))
+    unknown = [name for name in partition.split(",") if name not in known]
+    if known and unknown:
+        raise Refusal(
+            f"Slurm has no partition '{unknown[0]}'; it has {', '.join(known)}",
+            where=f"hydra.launcher.partition={partition}",
+            nearest=nearest(unknown[0], known),
+            do="sinfo shows what each of them is",
+        )
+
+
+def _ask(*command: str) -> subprocess.CompletedProcess[str]:
     try:
         return subprocess.run(command, capture_output=True, text=True, timeout=60)
     except subprocess.TimeoutExpired:
@@ -176,25 +216,25 @@ def _queued() -> dict[str, set[str]]:
             where="squeue --me",
             do="type the command again when it answers: cells that are in the queue already are not submitted twice",
         )
-    found: dict[str, set[str]] = {}
+    queued: dict[str, set[str]] = {}
     for line in answer.stdout.splitlines():
         job, _, script = line.strip().partition(" ")
-        found.setdefault(Path(script).parent.name, set()).add(job)
-    return found
+        queued.setdefault(Path(script).parent.name, set()).add(job)
+    return queued
 
 
 def _jobs_in(folder: Path) -> list[str]:
-    """Ids of the jobs of a submission in the order of the cells: submitit keeps each one's cell in a folder called
-    after it."""
-    found = {path.parent.name for path in folder.glob("*/*_submitted.pkl")}
-    return sorted(found, key=lambda job: [int(part) for part in job.split("_")])
+    """Slurm's ids of the jobs of a submission, in their order: submitit keeps each job in a folder called after it."""
+    names = {path.parent.name for path in folder.glob("*/*_submitted.pkl")}
+    return sorted(names, key=lambda name: [int(part) for part in name.split("_")])
 
 
 def _named(jobs: Sequence[str]) -> str:
-    some = f"{', '.join(jobs[:4])}{' ...' if len(jobs) > 4 else ''}"
-    return f"{len(jobs)} job{'s' if len(jobs) > 1 else ''} ({some})"
+    more = " ..." if len(jobs) > 4 else ""
+    plural = "s" if len(jobs) > 1 else ""
+    return f"{len(jobs)} job{plural} ({', '.join(jobs[:4])}{more})"
 
 
-def _complaint(handover: Submission) -> str:
-    said = re.findall(r"(?:sbatch: )?error: (.+)", handover.log.read_text(errors="replace"))
-    return "; ".join(dict.fromkeys(said)) or handover.last_words()
+def _complaint(submission: Submission) -> str:
+    errors = re.findall(r"(?:sbatch: )?error: (.+)", submission.log.read_text(errors="replace"))
+    return "; ".join(dict.fromkeys(errors)) or submission.last_words()

@@ -13,7 +13,7 @@ from expctl.config.frozen import register_resolvers
 from expctl.config.locate import own_conf
 from expctl.config.sweep_words import sweep_words
 from expctl.runs.identity import config_hash
-from expctl.sweep.cells import Composer
+from expctl.sweep.composer import Composer
 
 TABLES = {"gfpo_paper_mini": 8, "replay_mini": 3, "bema_dpo_mini": 3}
 

@@ -18,7 +18,7 @@ from expctl.runs import manifest
 from expctl.runs.files import Run, write_json
 from expctl.runs.progress import Progress
 from expctl.runs.records import Alert
-from expctl.sweep.pool import Place
+from expctl.sweep.job import Ended, Running, SweepJob
 
 ALERT = {"kind": "no_contrast", "step": 3, "last_step": 17, "steps": 15, "text": "no group has contrast",
          "do": "raise args.num_generations (now 16)"}  # fmt: skip
@@ -87,16 +87,18 @@ def test_alerts_that_are_none_are_passed_over(run, capsys):
     assert main(["show"]) == 0 and "at some step: y" in capsys.readouterr().out
 
 
-def place(run, status):
-    config = {"force": False, "algorithm": {"objective": "eval_reward", "direction": "maximize"}}
-    made = Place(("seed=0",), SimpleNamespace(config=config), Run(run.folder), status=status, began=0.0)
-    made.outcome = Outcome(0, status, objective=0.5)
-    return made
+CONFIG = {"force": False, "algorithm": {"objective": "eval_reward", "direction": "maximize"}}
+
+
+def job(state):
+    return SweepJob(("seed=0",), ("seed=0",), state, began=0.0)
 
 
 def test_the_closing_of_a_sweep(run, capsys):
     without_objective(run)
-    print_results([place(run, manifest.COMPLETED)], Path("ledger.json"))
+    outcome = Outcome(0, manifest.COMPLETED, objective=0.5)
+    completed = job(Ended(Run(run.folder), outcome, SimpleNamespace(config=CONFIG), 1.0))
+    print_results([completed], Path("ledger.json"))
     told = capsys.readouterr().out
     assert f"seed=0: {SENTENCE}" in told and "seed=0: no objective: it was not a number" in told
     assert any("seed=0" in line and line.rstrip().endswith("no contrast") for line in told.splitlines())
@@ -104,7 +106,7 @@ def test_the_closing_of_a_sweep(run, capsys):
 
 def test_while_it_runs_an_alert_is_said_once(run, capsys):
     progress = Progress(run.progress)
-    running = place(run, manifest.RUNNING)
+    running = job(Running(SimpleNamespace(config=CONFIG), Run(run.folder)))
     with Display(run) as display, SweepDisplay([running]) as sweep:
         for last_step in (17, 18):
             progress.alert([ALERT | {"last_step": last_step}])

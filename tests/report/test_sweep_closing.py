@@ -8,7 +8,7 @@ import pytest
 from expctl.launch.launch import Outcome
 from expctl.report.sweep_closing import print_results
 from expctl.runs.files import Run
-from expctl.sweep.pool import Place
+from expctl.sweep.job import Ended, SweepJob
 
 
 @pytest.mark.parametrize(
@@ -16,7 +16,6 @@ from expctl.sweep.pool import Place
 )
 def test_a_sweep_that_was_forced_is_finished_by_the_command_without_that(force, said, tmp_path, capsys):
     config = {"force": force, "algorithm": {"objective": "eval_loss", "direction": "minimize"}}
-    place = Place(("seed=0",), SimpleNamespace(config=config), Run(tmp_path / "a"), status="interrupted")
-    place.outcome = Outcome(75, "interrupted")
-    print_results([place], Path("ledger.json"))
+    state = Ended(Run(tmp_path / "a"), Outcome(75, "interrupted"), SimpleNamespace(config=config))
+    print_results([SweepJob(("seed=0",), ("seed=0",), state)], Path("ledger.json"))
     assert f"{said} the rest" in capsys.readouterr().out

@@ -1,16 +1,18 @@
 """Which trials are run next, and what is kept of each."""
 
+from pathlib import Path
+
 import pytest
-from hydra.core.utils import JobReturn, JobStatus
 from optuna.distributions import FloatDistribution
 
-from expctl.cli.sweep import CellError
+from expctl.launch.launch import Outcome
 from expctl.runs import manifest
 from expctl.runs.files import Run
 from expctl.runs.lock import Lock
 from expctl.search.question import Question
 from expctl.search.search import Search
 from expctl.search.study import open_study
+from expctl.sweep.job import Ended, SweepJob
 
 
 @pytest.fixture
@@ -31,12 +33,16 @@ def named(overrides):
     return overrides[-1].replace("++args.lr=", "run-")
 
 
+def ended(outcome):
+    return SweepJob((), (), Ended(Run(Path("a")), outcome))
+
+
 def completed(value):
-    return JobReturn(status=JobStatus.COMPLETED, _return_value=value)
+    return ended(Outcome(0, "completed", objective=value))
 
 
 def failed(text="lost", status="failed"):
-    return JobReturn(status=JobStatus.FAILED, _return_value=CellError(text, status))
+    return ended(Outcome(1, status, error=text))
 
 
 def numbers(trials):

@@ -1,6 +1,5 @@
 """A search from its command to its exit code, with trials on paper: composed as always, trained by nobody."""
 
-import contextlib
 import errno
 
 import pytest
@@ -11,19 +10,24 @@ from hydra.types import RunMode
 from optuna.storages.journal import JournalFileBackend
 
 from expctl.base.refusal import Refusal
-from expctl.cli import search
-from expctl.cli.search import Searching
-from expctl.cli.search_plan import Plan
 from expctl.config.frozen import register_resolvers
 from expctl.config.locate import own_conf
 from expctl.launch.launch import Outcome
+from expctl.report.search_closing import print_search
+from expctl.report.sweep_closing import print_results
+from expctl.report.sweep_display import SweepDisplay
 from expctl.runs import manifest
 from expctl.runs.claim import claim
 from expctl.runs.files import Run, write_json
 from expctl.runs.lock import Lock
+from expctl.search.plan import Plan
 from expctl.search.question import Question
+from expctl.search.searching import Searching
 from expctl.search.space import split
-from expctl.sweep.cells import Composer
+from expctl.sweep.command import SweepCommand
+from expctl.sweep.composer import Composer
+from expctl.sweep.job import Ended
+from expctl.sweep.runners import Runner
 
 
 @pytest.fixture
@@ -35,7 +39,6 @@ def begin(tmp_path, monkeypatch):
     register_resolvers()
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("EXPCTL_CACHE", str(tmp_path / "cache"))
-    monkeypatch.setattr(search, "preloader", lambda *_: contextlib.nullcontext())
     with initialize_config_dir(str(own_conf()), version_base="1.3"):
         loader = GlobalHydra.instance().config_loader()
         composer = Composer(loader, loader.load_configuration("expctl", [], RunMode.MULTIRUN))
@@ -43,35 +46,35 @@ def begin(tmp_path, monkeypatch):
         def begin(*words, fates=(), n_trials=4, at_once=1, fail_fast=False):
             fates, begun = list(fates), []
 
-            class Paper:
-                def __init__(self, places, **_):
-                    self._places = places
+            class Paper(Runner):
+                def _run(self, jobs, look, to_come):
+                    for job in jobs:
+                        if not isinstance(job.state, Ended):
+                            begun.append(job.experiment.config["seed"])
+                            job.end(trained(job, fates.pop(0) if fates else "completed"))
 
-                def run(self):
-                    for place in self._places:
-                        begun.append(place.experiment.config["seed"])
-                        place.outcome = trained(place, fates.pop(0) if fates else "completed")
-                        place.status = place.outcome.status
+                def at_once(self, hardware):
+                    return at_once
 
-            def trained(place, fate):
-                claimed = claim(place.experiment)
+            def trained(job, fate):
+                claimed = claim(job.experiment)
                 if claimed.done:
-                    return Outcome.of_completed(place.run)
-                manifest.start_attempt(place.run, 0, {})
+                    return Outcome.of_completed(job.run)
+                manifest.start_attempt(job.run, 0, {})
                 if fate == "completed":
-                    write_json(place.run.summary, {"objective": float(place.experiment.config["seed"])})
+                    write_json(job.run.summary, {"objective": float(job.experiment.config["seed"])})
                 code = {"completed": 0, "failed": 1, "interrupted": 75}[fate]
-                manifest.end_attempt(place.run, fate, to_step=1, exit_code=code)
+                manifest.end_attempt(job.run, fate, to_step=1, exit_code=code)
                 claimed.held.release()
-                return Outcome.of_completed(place.run) if fate == "completed" else Outcome(code, fate, error="lost")
+                return Outcome.of_completed(job.run) if fate == "completed" else Outcome(code, fate, error="lost")
 
-            monkeypatch.setattr(search, "Pool", Paper)
             parsed = OverridesParser.create(config_loader=loader).parse_overrides(["algorithm=sft", *words])
             question = Question.of(*split(parsed), composer)
             plan = Plan(question, composer, {"name": "RandomSampler", "seed": 0}, None, n_trials, at_once)
-            searching = Searching("expctl", plan)
-            settings = {"n_jobs": None, "fail_fast": fail_fast, "preload": None}
-            return searching.run(lambda jobs: searching(composer.cells(jobs), settings)), begun
+            command = SweepCommand("expctl", SweepDisplay, print_results, print_search, lambda folder: None)
+            runner = Paper()
+            runner.fail_fast = fail_fast
+            return Searching(command, plan, runner).run(), begun
 
         yield begin
 

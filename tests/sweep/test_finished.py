@@ -1,4 +1,4 @@
-"""Completed cells are known again without composing them, and only while their words mean the same."""
+"""Completed jobs are known again without composing them, and only while their words mean the same."""
 
 import json
 
@@ -10,7 +10,7 @@ from hydra.types import RunMode
 from expctl.config.frozen import register_resolvers
 from expctl.config.locate import own_conf
 from expctl.config.search_path import UserConfFirst, search_user_conf
-from expctl.sweep.cells import Composer
+from expctl.sweep.composer import Composer
 from expctl.sweep.finished import Finished
 
 WORDS = ["algorithm=sft", "seed=3"]
@@ -50,7 +50,7 @@ def remembered(composer: Composer, folder) -> None:
     composer.finished.save()
 
 
-def test_a_completed_cell_is_known_again(composer, run):
+def test_a_completed_job_is_known_again(composer, run):
     remembered(composer(), run())
     assert composer().finished.run_of(WORDS) == run()
     assert composer().finished.run_of(["algorithm=sft", "seed=4"]) is None

@@ -1,4 +1,4 @@
-"""The pool: every device busy, none used twice, no cell passed over for ever, and every end accounted for."""
+"""The pool: every device busy, none used twice, no job passed over for ever, and every end accounted for."""
 
 import os
 import signal
@@ -8,7 +8,6 @@ from hydra import initialize_config_dir
 from hydra.core.global_hydra import GlobalHydra
 from hydra.types import RunMode
 
-from expctl.cli.sweep import place_of
 from expctl.config.frozen import register_resolvers
 from expctl.config.locate import own_conf
 from expctl.devices import detection, leases
@@ -17,7 +16,7 @@ from expctl.runs import manifest
 from expctl.runs.files import write_json
 from expctl.runs.lock import Lock
 from expctl.sweep import pool
-from expctl.sweep.cells import Composer
+from expctl.sweep.composer import Composer
 from expctl.sweep.pool import Pool
 
 
@@ -61,7 +60,7 @@ class Hall:
         self.inside.append(worker)
         self.order.append(worker.devices)
         self.most = max(self.most, len(self.inside))
-        used = [name for one in self.inside for name in (one.devices or "").split(",") if name]
+        used = [name for worker in self.inside for name in (worker.devices or "").split(",") if name]
         assert len(used) == len(set(used)), f"a device is used twice: {used}"
 
     def leave(self, worker):
@@ -80,23 +79,23 @@ def hall(tmp_path, monkeypatch):
 
 
 @pytest.fixture
-def cells(hall):
-    """Words of each cell -> their places."""
+def jobs(hall):
+    """Words of each job -> the jobs."""
     register_resolvers()
     with initialize_config_dir(str(own_conf()), version_base="1.3"):
         loader = GlobalHydra.instance().config_loader()
         composer = Composer(loader, loader.load_configuration("expctl", [], RunMode.MULTIRUN))
-        yield lambda *words: [place_of(cell) for cell in composer.cells([one.split() for one in words])]
+        yield lambda *words: composer.jobs([overrides.split() for overrides in words])
 
 
-def swim(hall, places, *, looks=3, fates=None, n_jobs=None, fail_fast=False, look=lambda: None):
+def swim(hall, jobs, *, looks=3, fates=None, n_jobs=None, fail_fast=False, look=lambda: None):
     fates = fates or {}
 
     def start(experiment):
         fate = fates.get(experiment.config["seed"], "completed")
         return lambda command, environment, run, folder: Trained(hall, run, environment, looks, fate)
 
-    return Pool(places, n_jobs=n_jobs, fail_fast=fail_fast, start=start, look=look).run()
+    return Pool(jobs, n_jobs=n_jobs, fail_fast=fail_fast, start=start, look=look).run()
 
 
 def on_gpus(monkeypatch, tmp_path, names):
@@ -104,45 +103,45 @@ def on_gpus(monkeypatch, tmp_path, names):
     monkeypatch.setattr(leases.tempfile, "gettempdir", lambda: str(tmp_path))
 
 
-def test_as_many_cells_as_the_cores_hold_run_at_once_and_all_end(hall, cells):
-    places = cells(*[f"seed={seed}" for seed in range(5)])
-    assert swim(hall, places) is None
-    assert hall.most == 2 and [place.status for place in places] == ["completed"] * 5
-    assert [place.outcome.objective for place in places] == [0, 1, 2, 3, 4]
+def test_as_many_jobs_as_the_cores_hold_run_at_once_and_all_end(hall, jobs):
+    made = jobs(*[f"seed={seed}" for seed in range(5)])
+    assert swim(hall, made) is None
+    assert hall.most == 2 and [job.status for job in made] == ["completed"] * 5
+    assert [job.objective for job in made] == [0, 1, 2, 3, 4]
 
 
 @pytest.mark.parametrize("n_jobs", [1, 4])
-def test_n_jobs_sets_the_number_at_once(n_jobs, hall, cells):
-    swim(hall, cells(*[f"seed={seed}" for seed in range(5)]), n_jobs=n_jobs)
+def test_n_jobs_sets_the_number_at_once(n_jobs, hall, jobs):
+    swim(hall, jobs(*[f"seed={seed}" for seed in range(5)]), n_jobs=n_jobs)
     assert hall.most == n_jobs
 
 
-def test_a_cell_that_needs_many_devices_is_not_passed_over(hall, cells, monkeypatch, tmp_path):
+def test_a_job_that_needs_many_devices_is_not_passed_over(hall, jobs, monkeypatch, tmp_path):
     on_gpus(monkeypatch, tmp_path, ["0", "1"])
     gpu = "hardware=gpu model.dtype=float32 hardware.bf16=false"
-    places = cells(f"seed=0 {gpu}", f"seed=1 {gpu} hardware.num_processes=2", f"seed=2 {gpu}", f"seed=3 {gpu}")
-    swim(hall, places)
+    made = jobs(f"seed=0 {gpu}", f"seed=1 {gpu} hardware.num_processes=2", f"seed=2 {gpu}", f"seed=3 {gpu}")
+    swim(hall, made)
     assert hall.order == ["0", "0,1", "0", "1"]
-    assert all(place.status == "completed" for place in places)
+    assert all(job.status == "completed" for job in made)
 
 
-def test_a_cell_that_fails_does_not_keep_the_others(hall, cells):
-    places = cells(*[f"seed={seed}" for seed in range(4)])
-    swim(hall, places, fates={1: "failed"})
-    assert [place.status for place in places] == ["completed", "failed", "completed", "completed"]
-    assert places[1].outcome.error == "KeyError: 'lost'"
+def test_a_job_that_fails_does_not_keep_the_others(hall, jobs):
+    made = jobs(*[f"seed={seed}" for seed in range(4)])
+    swim(hall, made, fates={1: "failed"})
+    assert [job.status for job in made] == ["completed", "failed", "completed", "completed"]
+    assert made[1].error == "KeyError: 'lost'"
 
 
-def test_fail_fast_stops_what_runs_and_begins_nothing_more(hall, cells):
-    places = cells(*[f"seed={seed}" for seed in range(4)])
-    swim(hall, places, fates={0: "failed", 1: "waits"}, fail_fast=True)
-    assert [place.status for place in places] == ["failed", "interrupted", "interrupted", "interrupted"]
-    assert not places[2].run.folder.exists()
+def test_fail_fast_stops_what_runs_and_begins_nothing_more(hall, jobs):
+    made = jobs(*[f"seed={seed}" for seed in range(4)])
+    swim(hall, made, fates={0: "failed", 1: "waits"}, fail_fast=True)
+    assert [job.status for job in made] == ["failed", "interrupted", "interrupted", "interrupted"]
+    assert not made[2].run.folder.exists()
 
 
-def test_a_signal_saves_what_runs_and_the_same_sweep_again_finishes_the_rest(hall, cells):
+def test_a_signal_saves_what_runs_and_the_same_sweep_again_finishes_the_rest(hall, jobs):
     words = [f"seed={seed}" for seed in range(4)]
-    places = cells(*words)
+    made = jobs(*words)
     counted = []
 
     def look():
@@ -151,71 +150,71 @@ def test_a_signal_saves_what_runs_and_the_same_sweep_again_finishes_the_rest(hal
             os.kill(os.getpid(), signal.SIGINT)
 
     fates = {1: "waits", 2: "waits", 3: "waits"}
-    assert swim(hall, places, fates=fates, look=look, looks=2) == "SIGINT"
-    assert {place.status for place in places} == {"completed", "interrupted"}
-    again = cells(*words)
+    assert swim(hall, made, fates=fates, look=look, looks=2) == "SIGINT"
+    assert {job.status for job in made} == {"completed", "interrupted"}
+    again = jobs(*words)
     swim(hall, again)
-    assert [place.status for place in again] == ["completed"] * 4
-    attempts = [len(manifest.read(place.run).attempts) for place in again]
+    assert [job.status for job in again] == ["completed"] * 4
+    attempts = [len(manifest.read(job.run).attempts) for job in again]
     assert attempts[0] == 1 and attempts[1] == 2, "what was completed is not done twice, what was begun is carried on"
 
 
-def test_a_cell_that_another_sweep_is_at_is_left_to_it_and_taken_over_when_given_up(hall, cells):
-    places = cells("seed=0", "seed=1")
-    places[0].run.folder.mkdir(parents=True)
-    theirs = Lock(places[0].run.lock)
+def test_a_job_that_another_sweep_is_at_is_left_to_it_and_taken_over_when_given_up(hall, jobs):
+    made = jobs("seed=0", "seed=1")
+    made[0].run.folder.mkdir(parents=True)
+    theirs = Lock(made[0].run.lock)
     seen = []
 
     def look():
-        seen.append(places[0].status)
+        seen.append(made[0].status)
         if len(seen) == 8:
             theirs.release()
 
-    swim(hall, places, look=look)
+    swim(hall, made, look=look)
     assert "elsewhere" in seen
-    assert [place.status for place in places] == ["completed", "completed"]
+    assert [job.status for job in made] == ["completed", "completed"]
 
 
-def test_a_cell_that_stands_twice_in_the_grid_is_trained_once(hall, cells):
-    places = cells("seed=0", "seed=0", "seed=1")
-    swim(hall, places)
-    assert [place.status for place in places] == ["completed"] * 3
+def test_a_job_that_stands_twice_in_the_grid_is_trained_once(hall, jobs):
+    made = jobs("seed=0", "seed=0", "seed=1")
+    swim(hall, made)
+    assert [job.status for job in made] == ["completed"] * 3
     assert len(hall.order) == 2
 
 
-def test_a_cell_that_a_full_disk_kept_from_saying_why_it_failed_has_failed_of_that(hall, cells, monkeypatch):
+def test_a_job_that_a_full_disk_kept_from_saying_why_it_failed_has_failed_of_that(hall, jobs, monkeypatch):
     def full(*_, **__):
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(manifest, "end_attempt", full)
-    [place] = cells("seed=0")
-    swim(hall, [place], fates={0: "mute"})
-    assert place.status == "failed"
-    assert place.outcome.error == f"{place.run.folder} cannot be written: No space left on device"
+    [job] = jobs("seed=0")
+    swim(hall, [job], fates={0: "mute"})
+    assert job.status == "failed"
+    assert job.error == f"{job.run.folder} cannot be written: No space left on device"
 
 
-def test_two_cells_of_many_threads_do_not_wait_for_ever(hall, cells):
-    places = cells("seed=0 hardware.threads=64", "seed=1 hardware.threads=64")
-    swim(hall, places)
-    assert hall.most == 1 and [place.status for place in places] == ["completed"] * 2
+def test_two_jobs_of_many_threads_do_not_wait_for_ever(hall, jobs):
+    made = jobs("seed=0 hardware.threads=64", "seed=1 hardware.threads=64")
+    swim(hall, made)
+    assert hall.most == 1 and [job.status for job in made] == ["completed"] * 2
 
 
 @pytest.mark.parametrize("what", ["begin_attempt", "note"])
-def test_a_cell_that_cannot_begin_fails_and_gives_its_run_and_its_devices_back(what, hall, cells, monkeypatch):
-    places = cells("seed=0", "seed=1", "seed=2")
+def test_a_job_that_cannot_begin_fails_and_gives_its_run_and_its_devices_back(what, hall, jobs, monkeypatch):
+    made = jobs("seed=0", "seed=1", "seed=2")
     module = launch if what == "begin_attempt" else manifest
     write = getattr(module, what)
 
     def full(claimed, *rest):
         run = getattr(claimed, "run", claimed)
-        if run.run_id == places[0].run.run_id:
+        if run.run_id == made[0].run.run_id:
             raise OSError(28, "No space left on device")  # as the kernel says it: without a file's name
         write(claimed, *rest)
 
     monkeypatch.setattr(module, what, full)
-    swim(hall, places)
-    assert [place.status for place in places] == ["failed", "completed", "completed"]
-    assert places[0].outcome.error == f"{places[0].run.folder} cannot be written: No space left on device"
-    assert manifest.read(places[0].run).status == "failed"
+    swim(hall, made)
+    assert [job.status for job in made] == ["failed", "completed", "completed"]
+    assert made[0].error == f"{made[0].run.folder} cannot be written: No space left on device"
+    assert manifest.read(made[0].run).status == "failed"
     assert hall.most == 2
-    Lock(places[0].run.lock).release()
+    Lock(made[0].run.lock).release()

@@ -1,4 +1,4 @@
-"""Cells that a scheduler runs: handed over once, waited for across commands, cancelled by the command that has them."""
+"""Jobs that a scheduler runs: handed over once, waited for across commands, cancelled by the command that has them."""
 
 import os
 import signal
@@ -13,7 +13,7 @@ from expctl.runs import manifest
 from expctl.runs.files import Run, write_json
 from expctl.runs.lock import Lock
 from expctl.sweep import scheduler_pool, slurm
-from expctl.sweep.pool import Place
+from expctl.sweep.job import SweepJob, Waiting
 from expctl.sweep.scheduler_pool import SchedulerPool
 from expctl.sweep.slurm import Slurm
 
@@ -28,21 +28,21 @@ class Queue:
         self._left, self._others, self._plan = set(left), set(others), plan or {}
         self.jobs, self.submitted = dict.fromkeys(left, 0), []
 
-    def left(self, places):
+    def left(self, jobs):
         return self._left
 
-    def submit(self, places):
-        for place in places:
-            self.submitted.append(place.run.run_id)
-            self.jobs[place.run.run_id] = 0
+    def submit(self, jobs):
+        for job in jobs:
+            self.submitted.append(job.run.run_id)
+            self.jobs[job.run.run_id] = 0
 
-    def gone(self, place):
-        name = place.run.run_id
+    def gone(self, job):
+        name = job.run.run_id
         if name in self.jobs:
             self.jobs[name] += 1
             if self.jobs[name] > 1 and (does := self._plan.pop(name, complete)):
                 del self.jobs[name]
-                does(place.run)
+                does(job.run)
         return name not in self.jobs, f"job of {name} is gone"
 
     def cancel(self):
@@ -75,49 +75,50 @@ def interrupt(*_):
 
 
 @pytest.fixture
-def place(tmp_path, monkeypatch):
+def job(tmp_path, monkeypatch):
     monkeypatch.setattr(scheduler_pool, "LOOK_SECONDS", 0.0)
 
-    def place(name, force=False):
+    def job(name, force=False):
         experiment = SimpleNamespace(config={"force": force}, folder=tmp_path)
-        return Place((f"seed={name}",), experiment, Run(tmp_path / "outputs" / name))
+        state = Waiting(experiment, Run(tmp_path / "outputs" / name))
+        return SweepJob((f"seed={name}",), (f"seed={name}",), state)
 
-    return place
-
-
-def statuses(places):
-    return [place.status for place in places]
+    return job
 
 
-def test_cells_whose_jobs_an_earlier_command_left_in_the_queue_are_waited_for_and_not_submitted_again(place):
-    places = [place("a"), place("b"), place("c")]
-    begin(places[1].run)
-    held = Lock(places[1].run.lock)  # it runs already, in its job
+def statuses(jobs):
+    return [job.status for job in jobs]
+
+
+def test_cells_whose_jobs_an_earlier_command_left_in_the_queue_are_waited_for_and_not_submitted_again(job):
+    jobs = [job("a"), job("b"), job("c")]
+    begin(jobs[1].run)
+    held = Lock(jobs[1].run.lock)  # it runs already, in its job
     queue = Queue(left=["a", "b"], plan={"b": lambda run: manifest.end_attempt(run, "failed", to_step=0, exit_code=1)})
-    assert SchedulerPool(places, queue).run() is None
+    assert SchedulerPool(jobs, queue).run() is None
     held.release()
     assert queue.submitted == ["c"]
-    assert statuses(places) == ["completed", "failed", "completed"]
+    assert statuses(jobs) == ["completed", "failed", "completed"]
 
 
-def test_a_job_of_an_earlier_command_that_is_gone_is_submitted_again_and_one_of_this_command_has_failed(place):
-    places = [place("a"), place("b")]
+def test_a_job_of_an_earlier_command_that_is_gone_is_submitted_again_and_one_of_this_command_has_failed(job):
+    jobs = [job("a"), job("b")]
     queue = Queue(left=["a"], plan={"a": vanish, "b": vanish})
-    SchedulerPool(places, queue).run()
+    SchedulerPool(jobs, queue).run()
     assert queue.submitted == ["b", "a"]
-    assert statuses(places) == ["completed", "failed"] and places[1].outcome.error == "job of b is gone"
+    assert statuses(jobs) == ["completed", "failed"] and jobs[1].error == "job of b is gone"
 
 
-def test_ctrl_c_cancels_what_is_this_commands_and_leaves_the_rest_to_those_that_wait_for_it(place):
-    places = [place("a"), place("b"), place("c")]
-    begin(places[1].run)
-    begin(places[2].run)
-    held = [Lock(one.run.lock) for one in places[1:]]  # b has a job of another command, c runs somewhere without one
+def test_ctrl_c_cancels_what_is_this_commands_and_leaves_the_rest_to_those_that_wait_for_it(job):
+    jobs = [job("a"), job("b"), job("c")]
+    begin(jobs[1].run)
+    begin(jobs[2].run)
+    held = [Lock(one.run.lock) for one in jobs[1:]]  # b has a job of another command, c runs somewhere without one
     queue = Queue(left=["b"], others=["b"], plan={"b": None})
-    assert SchedulerPool(places, queue, look=once(interrupt)).run() == "SIGINT"
+    assert SchedulerPool(jobs, queue, look=once(interrupt)).run() == "SIGINT"
     for one in held:
         one.release()
-    assert statuses(places) == ["interrupted"] * 3 and list(queue.jobs) == ["b"]
+    assert statuses(jobs) == ["interrupted"] * 3 and list(queue.jobs) == ["b"]
 
 
 def once(does):
@@ -125,23 +126,23 @@ def once(does):
     return lambda: left.pop()() if left else None
 
 
-def test_ctrl_c_while_jobs_are_handed_over_cancels_them_too(place):
+def test_ctrl_c_while_jobs_are_handed_over_cancels_them_too(job):
     queue = Queue()
     submit = queue.submit
-    queue.submit = lambda places: (interrupt(), submit(places))
-    places = [place("a")]
-    assert SchedulerPool(places, queue).run() == "SIGINT"
-    assert statuses(places) == ["interrupted"] and queue.jobs == {}
+    queue.submit = lambda jobs: (interrupt(), submit(jobs))
+    jobs = [job("a")]
+    assert SchedulerPool(jobs, queue).run() == "SIGINT"
+    assert statuses(jobs) == ["interrupted"] and queue.jobs == {}
 
 
-def test_a_cell_that_stands_twice_in_the_grid_is_handed_over_once(place):
-    places, queue = [place("a"), place("a")], Queue()
-    SchedulerPool(places, queue).run()
-    assert queue.submitted == ["a"] and statuses(places) == ["completed"] * 2
+def test_a_cell_that_stands_twice_in_the_grid_is_handed_over_once(job):
+    jobs, queue = [job("a"), job("a")], Queue()
+    SchedulerPool(jobs, queue).run()
+    assert queue.submitted == ["a"] and statuses(jobs) == ["completed"] * 2
 
 
-def test_a_run_that_is_forced_is_done_when_its_new_attempt_is_and_not_because_of_the_old_one(place, tmp_path):
-    old = place("a", force=True)
+def test_a_run_that_is_forced_is_done_when_its_new_attempt_is_and_not_because_of_the_old_one(job, tmp_path):
+    old = job("a", force=True)
     complete(old.run)
     told = manifest.read(old.run)
     told.attempts[0].started = "2020-01-01T00:00:00+00:00"
@@ -163,15 +164,15 @@ def test_force_holds_for_the_first_time_of_a_job_and_not_when_it_is_put_back(tmp
     assert forced == [True, False, False]
 
 
-def test_a_disk_that_is_full_when_cells_are_handed_over_is_one_message(place):
+def test_a_disk_that_is_full_when_cells_are_handed_over_is_one_message(job):
     queue = Queue()
 
-    def submit(places):
+    def submit(jobs):
         raise OSError(28, "No space left on device")
 
     queue.submit = submit
     with pytest.raises(Refusal, match="cannot be handed over: No space left on device"):
-        SchedulerPool([place("a")], queue).run()
+        SchedulerPool([job("a")], queue).run()
 
 
 @pytest.fixture
@@ -201,29 +202,29 @@ def submission(outputs, name, cells):
     return folder
 
 
-def test_jobs_are_found_by_what_slurm_and_the_submission_say_of_them(cluster, place, tmp_path, capsys):
+def test_jobs_are_found_by_what_slurm_and_the_submission_say_of_them(cluster, job, tmp_path, capsys):
     folder = submission(tmp_path / "outputs", "one", {"7_9": "a", "7_10": "b", "7_11": "c"})
     submission(tmp_path / "outputs", "before", {"6": "d"})
     cluster.queue = {"7_10": folder, "7_11": folder, "6": "/somewhere/else", "8": folder}
-    places = [place(name) for name in "abd"]
-    found = Slurm({}, None, None)
-    assert found.left(places) == {"b"}, "a has ended, c is not asked for, d is another's job with an old number"
+    jobs = [job(name) for name in "abd"]
+    found = Slurm({}, None, None, None)
+    assert found.left(jobs) == {"b"}, "a has ended, c is not asked for, d is another's job with an old number"
     assert "1 job (7_10) of an earlier command" in capsys.readouterr().out
-    assert not found.gone(places[1])[0] and found.gone(places[0]) == (True, None)
+    assert not found.gone(jobs[1])[0] and found.gone(jobs[0]) == (True, None)
 
 
-def test_jobs_that_a_living_command_waits_for_are_not_cancelled_by_another(cluster, place, tmp_path):
+def test_jobs_that_a_living_command_waits_for_are_not_cancelled_by_another(cluster, job, tmp_path):
     folder = submission(tmp_path / "outputs", "one", {"7": "a"})
     cluster.queue = {"7": folder}
-    first, second = Slurm({}, None, None), Slurm({}, None, None)
-    assert first.left([place("a")]) == second.left([place("a")]) == {"a"}
+    first, second = Slurm({}, None, None, None), Slurm({}, None, None, None)
+    assert first.left([job("a")]) == second.left([job("a")]) == {"a"}
     assert second.cancel() == {"a"} and cluster.cancelled == []
     assert first.cancel() == set() and cluster.cancelled == ["7"]
     first.close()
     assert second.cancel() == set(), "nobody waits for it any more"
 
 
-def test_a_slurm_that_does_not_say_what_is_queued_is_asked_again_before_anything_is_submitted_twice(cluster, place):
+def test_a_slurm_that_does_not_say_what_is_queued_is_asked_again_before_anything_is_submitted_twice(cluster, job):
     cluster.code = 1
     with pytest.raises(Refusal, match="does not say which jobs are there: Unable to contact slurm controller"):
-        Slurm({}, None, None).left([place("a")])
+        Slurm({}, None, None, None).left([job("a")])

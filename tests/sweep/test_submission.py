@@ -13,18 +13,17 @@ from fabricated import experiment
 from expctl.cli.scheduler_task import SchedulerTask
 from expctl.runs.files import Run, write_yaml
 from expctl.runs.seal import key_file
-from expctl.sweep.pool import Place
-from expctl.sweep.scheduler_pool import Submission
-from expctl.sweep.submission import ForeignSubmissionError, read, write
+from expctl.sweep.job import SweepJob, Waiting
+from expctl.sweep.submission import ForeignSubmissionError, Submission, read, write
 
 
 @pytest.fixture
 def folder(tmp_path, monkeypatch):
-    """A submission of one cell."""
+    """A submission of one job."""
     monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "settings"))
     monkeypatch.delenv("EXPCTL_OUTPUTS", raising=False)
-    place = Place(("seed=0",), replace(experiment(tmp_path), elsewhere=True), Run(tmp_path / "outputs" / "a"))
-    return Submission([place], "slurm").folder
+    state = Waiting(replace(experiment(tmp_path), elsewhere=True), Run(tmp_path / "outputs" / "a"))
+    return Submission([SweepJob(("seed=0",), ("seed=0",), state)], "slurm").folder
 
 
 @pytest.mark.parametrize("code", [None, Path("/somewhere/sources")])
@@ -82,7 +81,7 @@ def test_what_another_has_written_is_not_executed(what, folder, monkeypatch, cap
     assert not (folder / "executed").exists() and not (folder / "x").exists()
 
 
-def test_a_cell_does_not_take_anothers_place(folder):
+def test_a_job_does_not_take_anothers_place(folder):
     shutil.copy(folder / "0.yaml", folder / "1.yaml")
     with pytest.raises(ForeignSubmissionError):
         read(folder, 1)

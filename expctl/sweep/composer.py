@@ -1,9 +1,8 @@
-"""The cells of a sweep, composed: what they share is composed once."""
+"""The jobs of a sweep, composed: what they share is composed once."""
 
 import copy
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
-from pathlib import Path
+from dataclasses import dataclass, replace
 
 from hydra._internal.config_loader_impl import ConfigLoaderImpl
 from hydra.core.config_loader import ConfigLoader
@@ -19,54 +18,60 @@ from expctl.config.check import check
 from expctl.config.frozen import frozen
 from expctl.config.hydra_errors import as_refusal
 from expctl.config.merged import places
+from expctl.launch.launch import Outcome
+from expctl.runs.files import Run
+from expctl.runs.identity import run_of
 from expctl.sweep.finished import Finished
+from expctl.sweep.job import Ended, Refused, SweepJob, Waiting, shared_overrides
 
 
 @dataclass(frozen=True)
-class Cell:
-    """One experiment of a sweep, or what is wrong with it, or (neither) the folder of the run that completed it.
+class _Base:
+    """A composition of options alone: the config, Hydra's own node, and the files that set each key."""
 
-    `words`: its overrides that not every cell has.
-    """
-
-    words: tuple[str, ...]
-    overrides: tuple[str, ...]
-    experiment: Experiment | None = None
-    refusals: list[Refusal] = field(default_factory=list)
-    done: Path | None = None
+    config: DictConfig
+    hydra: DictConfig
+    places: dict[str, str]
 
 
 class Composer:
-    """Composes cells from the sweep's own config.
+    """Composes jobs from the sweep's own config. `elsewhere`: they are for other machines than this one.
 
-    Composing takes Hydra some 50 ms, most of it for finding and merging the files of the groups. Cells that choose the
+    Composing takes Hydra some 50 ms, most of it for finding and merging the files of the groups. Jobs that choose the
     same options differ in single values only, which Hydra itself lays over the files at the end: so they share one
     composition, and each gets its values by Hydra's own function.
     """
 
     def __init__(self, loader: ConfigLoader, sweep: DictConfig, *, elsewhere: bool = False):
+        assert isinstance(loader, ConfigLoaderImpl), "Hydra has one loader"
         self._loader = loader
         self._elsewhere = elsewhere
         self._name = sweep.hydra.job.config_name
         self._hydra_words = list(sweep.hydra.overrides.hydra)
         self._parser = OverridesParser.create(config_loader=loader)
-        self._bases: dict[tuple[str, ...], tuple[DictConfig, DictConfig, dict[str, str]]] = {}
+        self._bases: dict[tuple[str, ...], _Base] = {}
         self._parsed: dict[str, Override] = {}
         self.finished = Finished(loader, sweep)
 
-    def cells(self, jobs: Sequence[Sequence[str]]) -> list[Cell]:
-        """Compose and check each job's overrides; what is wrong stands in its cell."""
-        common = set.intersection(*(set(job) for job in jobs)) if len(jobs) > 1 else set()
-        return [self._cell(tuple(job), tuple(word for word in job if word not in common)) for job in jobs]
+    def jobs(self, overrides: Sequence[Sequence[str]]) -> list[SweepJob]:
+        """Compose and check the overrides of each job; what is wrong is in its state."""
+        jobs = [tuple(job) for job in overrides]
+        shared = shared_overrides(jobs)
+        return [self._job(job, tuple(word.lstrip("+") for word in job if word not in shared)) for job in jobs]
 
-    def _cell(self, overrides: tuple[str, ...], words: tuple[str, ...]) -> Cell:
-        if done := self.finished.run_of(overrides):
-            return Cell(words, overrides, done=done)
+    def _job(self, overrides: tuple[str, ...], words: tuple[str, ...]) -> SweepJob:
+        folder = self.finished.run_of(overrides)
+        if folder is not None:
+            run = Run(folder)
+            return SweepJob(overrides, words, Ended(run, Outcome.of_completed(run)))
         try:
             experiment = self.compose(overrides)
         except Refusal as refusal:
-            return Cell(words, overrides, refusals=[refusal])
-        return Cell(words, overrides, experiment, check(experiment))
+            return SweepJob(overrides, words, Refused((refusal,)))
+        refusals = check(experiment)
+        if refusals:
+            return SweepJob(overrides, words, Refused(tuple(refusals)))
+        return SweepJob(overrides, words, Waiting(experiment, run_of(experiment)))
 
     def compose(self, overrides: Sequence[str]) -> Experiment:
         """The experiment of a job's overrides, unchecked.
@@ -85,17 +90,16 @@ class Composer:
             raise refusal from error
 
     def _compose(self, overrides: Sequence[str]) -> Experiment:
-        parsed = [self._parse(word) for word in overrides]
-        options = tuple(one.input_line for one in parsed if self._chooses(one))
-        values = [one for one in parsed if not self._chooses(one)]
+        options = tuple(word for word in overrides if self._chooses(self._parse(word)))
+        values = [self._parse(word) for word in overrides if word not in options]
         if options not in self._bases:
             self._bases[options] = self._compose_options(options)
-        base, hydra, files = self._bases[options]
-        config = copy.deepcopy(base)
+        base = self._bases[options]
+        config = copy.deepcopy(base.config)
         ConfigLoaderImpl._apply_overrides_to_config(values, config)
-        return replace(frozen(config, hydra, list(overrides), files), elsewhere=self._elsewhere)
+        return replace(frozen(config, base.hydra, list(overrides), base.places), elsewhere=self._elsewhere)
 
-    def _compose_options(self, options: tuple[str, ...]) -> tuple[DictConfig, DictConfig, dict[str, str]]:
+    def _compose_options(self, options: tuple[str, ...]) -> _Base:
         config = self._loader.load_configuration(self._name, [*self._hydra_words, *options], RunMode.RUN)
         files = places()
         HydraConfig.instance().set_config(config)
@@ -104,7 +108,7 @@ class Composer:
         OmegaConf.set_struct(config, False)
         del config["hydra"]
         OmegaConf.set_struct(config, True)
-        return config, hydra, files
+        return _Base(config, hydra, files)
 
     def _parse(self, word: str) -> Override:
         if word not in self._parsed:

@@ -1,4 +1,4 @@
-"""Cells that share one composition are what Hydra composes for each by itself."""
+"""Jobs that share one composition are what Hydra composes for each by itself."""
 
 import pytest
 from hydra import initialize_config_dir
@@ -8,7 +8,7 @@ from hydra.types import RunMode
 
 from expctl.config.frozen import from_hydra, register_resolvers
 from expctl.config.locate import own_conf
-from expctl.sweep.cells import Composer
+from expctl.sweep.composer import Composer
 
 JOBS = [
     ["seed=1"],
@@ -45,31 +45,30 @@ def by_hydra(loader, sweep, job):
 
 
 @pytest.mark.parametrize("job", JOBS, ids=" ".join)
-def test_a_cell_is_what_hydra_composes(job, loader, sweep):
+def test_a_job_is_what_hydra_composes(job, loader, sweep):
     composer = Composer(loader, sweep)
     for _ in range(2):  # the second time from what the first left behind
-        (cell,) = composer.cells([job])
-        ours, theirs = cell.experiment, by_hydra(loader, sweep, job)
+        ours, theirs = composer.compose(job), by_hydra(loader, sweep, job)
         assert ours.config == theirs.config
         assert ours.choices == theirs.choices
         assert ours.overrides == theirs.overrides and ours.sources == theirs.sources
 
 
-def test_cells_do_not_touch_each_other(loader, sweep):
-    cells = Composer(loader, sweep).cells([["++args.learning_rate=1", "seed=1"], ["seed=2"], ["seed=1"]])
-    rates = [cell.experiment.config["args"]["learning_rate"] for cell in cells]
+def test_jobs_do_not_touch_each_other(loader, sweep):
+    jobs = Composer(loader, sweep).jobs([["++args.learning_rate=1", "seed=1"], ["seed=2"], ["seed=1"]])
+    rates = [job.experiment.config["args"]["learning_rate"] for job in jobs]
     assert rates[0] == 1 and rates[1] == rates[2] != 1
-    assert [cell.experiment.config["seed"] for cell in cells] == [1, 2, 1]
+    assert [job.experiment.config["seed"] for job in jobs] == [1, 2, 1]
 
 
-def test_a_cell_is_called_by_what_not_every_cell_has(loader, sweep):
-    cells = Composer(loader, sweep).cells([["algorithm=grpo", "seed=1"], ["algorithm=grpo", "seed=2"]])
-    assert [cell.words for cell in cells] == [("seed=1",), ("seed=2",)]
+def test_a_job_is_called_by_what_not_every_cell_has(loader, sweep):
+    jobs = Composer(loader, sweep).jobs([["algorithm=grpo", "seed=1"], ["algorithm=grpo", "seed=2"]])
+    assert [job.words for job in jobs] == [("seed=1",), ("seed=2",)]
 
 
-def test_what_is_wrong_with_a_cell_stands_in_it_and_the_others_are_composed(loader, sweep):
-    jobs = [["algorithm=gfop"], ["args.nonsense=1"], ["seed=1"], ["++args.num_remains_in_group=99"]]
-    cells = Composer(loader, sweep).cells(jobs)
-    assert [bool(cell.refusals) for cell in cells] == [True, True, False, True]
-    assert "gfop" in str(cells[0].refusals[0]) and "gfpo" in str(cells[0].refusals[0])
-    assert "99" in str(cells[3].refusals[0])
+def test_what_is_wrong_with_a_job_stands_in_it_and_the_others_are_composed(loader, sweep):
+    overrides = [["algorithm=gfop"], ["args.nonsense=1"], ["seed=1"], ["++args.num_remains_in_group=99"]]
+    jobs = Composer(loader, sweep).jobs(overrides)
+    assert [job.status for job in jobs] == ["refused", "refused", "waiting", "refused"]
+    assert "gfop" in str(jobs[0].state.refusals[0]) and "gfpo" in str(jobs[0].state.refusals[0])
+    assert "99" in str(jobs[3].state.refusals[0])
