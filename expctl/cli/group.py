@@ -60,7 +60,7 @@ def take_part(
     message, lead = _lead(group, composed) if group.rank == 0 else (None, None)
     message = _share(group, message)
     if "exit" in message:
-        return message["exit"]
+        return int(message["exit"])
     os.environ |= message["environment"] | {"EXPCTL_WORLD_SIZE": str(group.world)}
     run = Run(Path(message["folder"]))
     terminal = _log_to(run)
@@ -185,7 +185,7 @@ def _no_sweep(group: Group, words: list[str]) -> Refusal:
 
 def _share(group: Group, message: dict[str, Any] | None) -> dict[str, Any]:
     """Give rank 0's message to every rank, through the launcher's own store where it keeps one."""
-    from torch.distributed import PrefixStore, TCPStore
+    from torch.distributed import PrefixStore, TCPStore  # type: ignore[attr-defined]  # torch lists neither
 
     kept_by_launcher = os.environ.get("TORCHELASTIC_USE_AGENT_STORE") == "True"
     port = int(os.environ["MASTER_PORT"]) + (0 if kept_by_launcher else 1)
@@ -199,7 +199,7 @@ def _share(group: Group, message: dict[str, Any] | None) -> dict[str, Any]:
     shared = PrefixStore(f"expctl/{os.environ.get('TORCHELASTIC_RESTART_COUNT', 0)}", store)
     if message is not None:
         shared.set("message", json.dumps(message))
-    answer = json.loads(shared.get("message"))
+    answer: dict[str, Any] = json.loads(shared.get("message"))
     # Rank 0 may keep the store, so it must not leave before all have read; and nobody may need the store after that.
     if shared.add("read", 1) == group.world:
         shared.set("all", "read")

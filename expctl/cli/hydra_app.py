@@ -64,8 +64,9 @@ class _Freeze:
 
     def __call__(self, composed: DictConfig) -> None:
         try:
-            loader = GlobalHydra.instance().config_loader()
-            self.result = Composition(from_hydra(composed), HydraConfig.get(), loader)
+            whole = HydraConfig.instance().cfg
+            assert whole is not None, "Hydra calls its task with a config"
+            self.result = Composition(from_hydra(composed), whole.hydra, GlobalHydra.instance().config_loader())
         except Exception as error:
             self.result = error
 

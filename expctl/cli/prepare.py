@@ -36,8 +36,8 @@ def prepare(experiment: Experiment, folder: Path | None = None) -> Claim | Outco
         name = folder or run_of(experiment).run_id
         refusal = Refusal(str(foreign), do=f"if you trust who made the run: expctl resume {name} --trust")
     except OSError as error:
-        where = error.filename or folder or outputs_root(experiment.folder)  # of a full disk the kernel names no file
-        refusal = Refusal(f"the run's folder cannot be written: {error.strerror}", where=str(where))
+        path = error.filename or folder or outputs_root(experiment.folder)  # of a full disk the kernel names no file
+        refusal = Refusal(f"the run's folder cannot be written: {error.strerror}", where=str(path))
     else:
         if claimed.new and folder is None and (similar := nearest_unfinished(claimed.run, experiment)):
             print_similar(similar)

@@ -53,11 +53,13 @@ def open_study(
         OSError: the file cannot be written; later, from whatever the study is told, a `JournalError`.
     """
     from optuna import create_study
+    from optuna.study import StudyDirection
     from optuna.storages import InMemoryStorage, JournalStorage
     from optuna.storages.journal import JournalFileSymlinkLock
 
+    better = StudyDirection[direction.upper()]
     if file is None:
-        return create_study(storage=InMemoryStorage(), direction=direction, sampler=_sampler(sampler, 0))
+        return create_study(storage=InMemoryStorage(), direction=better, sampler=_sampler(sampler, 0))
     _sampler(sampler, 0)  # before anything is created
     prunes = _made("pruner", pruner or {"name": "NopPruner"})
     file.parent.mkdir(parents=True, exist_ok=True)
@@ -65,7 +67,7 @@ def open_study(
     storage = _backend(file, lock)
     _mend(file, lock)
     study = create_study(
-        storage=JournalStorage(storage), study_name=file.stem, direction=direction, load_if_exists=True, pruner=prunes
+        storage=JournalStorage(storage), study_name=file.stem, direction=better, load_if_exists=True, pruner=prunes
     )
     study.sampler = _sampler(sampler, _earlier(study))
     return study

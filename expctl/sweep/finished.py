@@ -22,8 +22,8 @@ from expctl.devices import detection
 from expctl.runs.files import Run, read_json, write_json
 from expctl.runs.manifest import COMPLETED, recorded
 
-# Resolvers whose answers are not among the conditions below.
-OTHER_FACTS = re.compile(r"\$\{(oc\.(env|create|select)|now|hydra|random)\b")
+# Resolvers whose answers are not among the conditions below. (That of oc.select is in the config itself.)
+OTHER_FACTS = re.compile(r"\$\{(oc\.(env|create)|now|hydra|random)\b")
 
 
 class Finished:
