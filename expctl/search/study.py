@@ -53,9 +53,9 @@ def open_study(
         OSError: the file cannot be written; later, from whatever the study is told, a `JournalError`.
     """
     from optuna import create_study
-    from optuna.study import StudyDirection
     from optuna.storages import InMemoryStorage, JournalStorage
     from optuna.storages.journal import JournalFileSymlinkLock
+    from optuna.study import StudyDirection
 
     better = StudyDirection[direction.upper()]
     if file is None:
