@@ -18,6 +18,7 @@ from expctl.config.groups import groups
 from expctl.config.locate import own_conf
 from expctl.config.source.lookup import find
 from expctl.config.source.signature import signature
+from expctl.config.sweep_plugins import INSTEAD, plugin_refusal
 
 
 def as_refusal(error: Exception, typed: list[str]) -> Refusal | None:
@@ -78,9 +79,15 @@ def _unknown_option(error: MissingConfigException, typed: list[str]) -> Refusal:
     if refusal := path_as_option(group, option, typed):
         return refusal
     setter = next((o for o in typed if o.lstrip("+").startswith(f"{group}=")), f"{group}={option}")
+    where = f"{setter} (command line)" if setter in typed else setter
+    for plugin, instead in INSTEAD.items():
+        if group == f"hydra/{plugin}" and option in instead:
+            return plugin_refusal(plugin, option, where)
+        if group == f"hydra/{plugin}":
+            options = [name for name in options if name not in instead]
     return Refusal(
         f"no option '{option}' in group '{group}'; it has {', '.join(options)}",
-        where=f"{setter} (command line)" if setter in typed else setter,
+        where=where,
         nearest=nearest(option, options),
         do=f"expctl list {group}",
     )

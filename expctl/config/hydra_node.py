@@ -13,14 +13,9 @@ from omegaconf import DictConfig, OmegaConf
 
 from expctl.base.plain_data import every_leaf
 from expctl.base.refusal import Refusal
-from expctl.base.suggest import nearest
 from expctl.config.checks.targets import ALLOWED, check_targets
+from expctl.config.sweep_plugins import OWN, Plugin, plugin_refusal
 
-# Key -> targets, and the options of `hydra/<key>` that lead to them.
-PLUGINS = {
-    "launcher": ("hydra_plugins.expctl.", ("pool", "slurm", "ray")),
-    "sweeper": ("hydra_plugins.expctl.", ("grid", "sweep=optuna")),
-}
 # Runs have a folder of their own, and a log in it.
 FIXED = {
     "run.dir": (".",),
@@ -68,14 +63,14 @@ def check_hydra(node: DictConfig) -> None:
     """
     config = OmegaConf.to_container(node, resolve=False)
     words = [str(word) for kind in config["overrides"].values() for word in kind]
-    for key in ("launcher", "sweeper"):
-        _check_plugin(key, config.get(key), words)
+    for plugin in OWN:
+        _check_plugin(plugin, config.get(plugin), words)
     for key, allowed in FIXED.items():
         _check_fixed(key, allowed, config, words)
     for key in LOGGING:
         _check_logging(f"hydra.{key}", config.get(key), words)
     rest = {key: value for key, value in config.items() if key not in LOGGING}
-    for key in PLUGINS:
+    for key in OWN:
         rest[key] = {name: value for name, value in rest[key].items() if name != "_target_"}
     for refusal in check_targets({"hydra": rest}, [Path.cwd()]):
         key = refusal.where.removesuffix("._target_")
@@ -83,18 +78,13 @@ def check_hydra(node: DictConfig) -> None:
         raise refusal
 
 
-def _check_plugin(key: str, plugin: Any, words: list[str]) -> None:
-    prefix, options = PLUGINS[key]
-    target = plugin.get("_target_") if isinstance(plugin, dict) else None
-    if isinstance(target, str) and target.startswith(prefix):
+def _check_plugin(plugin: Plugin, node: Any, words: list[str]) -> None:
+    target = node.get("_target_") if isinstance(node, dict) else None
+    if target in OWN[plugin].values():
         return
-    typed = next((word for word in words if word.startswith((f"hydra/{key}=", f"hydra.{key}"))), "")
-    raise Refusal(
-        f"the cells of a sweep do not go through this {key}: it would pass over their checks, ledger and devices",
-        where=f"{typed} (command line)" if typed else f"hydra/{key}, a config file ({target})",
-        nearest=nearest(typed.partition("=")[2], options),
-        do=f"hydra/{key}={options[0]}; there are {', '.join(options)}",
-    )
+    typed = next((word for word in words if word.startswith((f"hydra/{plugin}=", f"hydra.{plugin}"))), "")
+    where = f"{typed} (command line)" if typed else f"hydra/{plugin}, a config file ({target})"
+    raise plugin_refusal(plugin, typed.partition("=")[2], where)
 
 
 def _check_fixed(key: str, allowed: tuple, config: dict[str, Any], words: list[str]) -> None:

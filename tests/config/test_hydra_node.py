@@ -19,6 +19,10 @@ REFUSED = {
     "another launcher": (["hydra/launcher=basic"], "do not go through this launcher"),
     "another sweeper": (["hydra/sweeper=basic"], "do not go through this sweeper"),
     "a launcher by its target": (["hydra.launcher._target_=os.system"], "do not go through this launcher"),
+    "a sweeper for a launcher": (
+        ["hydra.launcher._target_=hydra_plugins.expctl.grid.GridSweeper"],
+        "do not go through this launcher",
+    ),
     "no launcher": (["hydra.launcher=null"], "do not go through this launcher"),
     "a log file": (["hydra/job_logging=default"], "logging.FileHandler"),
     "a handler": (["+hydra.job_logging.handlers.x={class: logging.FileHandler, filename: f}"], "logging.FileHandler"),

@@ -3,6 +3,7 @@
 import json
 import signal
 
+import pytest
 from harness import SFT, comparable, expctl, manifest, metrics, metrics_reach, only_run, runs, start, wait_for, weights
 
 ONE_STEP = [*SFT, "args.max_steps=1"]
@@ -48,6 +49,32 @@ def test_a_cell_whose_words_do_not_compose_is_one_of_the_table(tmp_path):
     assert done.returncode == 2 and "1 of 2 cells" in done.stderr
     assert "no option 'gfop'" in done.stderr and "algorithm=gfop" in done.stderr
     assert not (tmp_path / "outputs").exists()
+
+
+@pytest.mark.parametrize(
+    ("word", "instead"),
+    [
+        ("hydra/launcher=basic", "hydra/launcher=pool hydra.launcher.n_jobs=1"),
+        ("hydra/launcher=joblib", "hydra/launcher=pool"),
+        ("hydra/launcher=submitit_local", "hydra/launcher=pool"),
+        ("hydra/launcher=submitit_slurm", "hydra/launcher=slurm"),
+        ("hydra/launcher=ray_aws", "hydra/launcher=ray"),
+        ("hydra/sweeper=basic", "hydra/sweeper=grid"),
+        ("hydra/sweeper=optuna", "sweep=optuna"),
+    ],
+)
+def test_a_launcher_or_sweeper_that_passes_over_the_checks_is_refused_by_name(word, instead, tmp_path):
+    for verb in ([], ["check"]):
+        done = expctl(*verb, "-m", word, *ONE_STEP, "seed=0,1", cwd=tmp_path)
+        assert done.returncode == 2 and "Traceback" not in done.stderr
+        assert f"{word} (command line)" in done.stderr and f"do       {instead}\n" in done.stderr
+        assert list(tmp_path.iterdir()) == []
+
+
+def test_hydras_own_word_for_a_sweep_is_one_and_checking_it_runs_nothing(tmp_path):
+    done = expctl("check", "hydra.mode=MULTIRUN", *ONE_STEP, "seed=0,1", cwd=tmp_path)
+    assert done.returncode == 0 and done.stdout.count("ok  ") == 2, done.stderr
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_forked_worker_trains_to_the_same_bit_as_one_that_was_started(tmp_path):
