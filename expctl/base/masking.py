@@ -1,4 +1,4 @@
-"""Secrets of the environment, known by the names of their variables, are kept out of what a run writes."""
+"""Mask secrets of the environment, known by the names of their variables, in everything that a run writes."""
 
 import os
 import re
@@ -22,11 +22,12 @@ def secrets(environment: Mapping[str, str] | None = None) -> dict[str, str]:
 
     A variable that only says in which file a secret lies holds none.
     """
-    found = {}
-    for name, value in (os.environ if environment is None else environment).items():
+    variables = os.environ if environment is None else environment
+    by_value: dict[str, str] = {}
+    for name, value in variables.items():
         if is_secret(name) and not os.path.exists(value):
-            found |= {line.strip(): name for line in value.splitlines() if len(line.strip()) >= SHORTEST}
-    return dict(sorted(found.items(), key=lambda item: -len(item[0])))
+            by_value |= {line.strip(): name for line in value.splitlines() if len(line.strip()) >= SHORTEST}
+    return dict(sorted(by_value.items(), key=lambda item: -len(item[0])))
 
 
 def masked(text: str) -> str:
@@ -47,4 +48,4 @@ def shown(name: str, value: str) -> str:
     """What may be written of a variable: nothing of a secret, and no credentials inside a URL."""
     if is_secret(name):
         return MASK
-    return _IN_URL.sub(lambda found: (found[1] or "") + MASK, masked(value))
+    return _IN_URL.sub(lambda match: (match[1] or "") + MASK, masked(value))

@@ -17,13 +17,14 @@ _INVISIBLE = (0x034F, 0x115F, 0x1160, 0x17B4, 0x17B5, *range(0x180B, 0x1810), 0x
 _ERRORS = "expctl.escape"
 
 
-class _Table(dict):
+class _Table(dict[int, str]):
     """Code point -> what is printed for it; filled as characters are met."""
 
     def __missing__(self, code: int) -> str:
         character = chr(code)
-        kept = character.isprintable() or character.isspace() and code > 0x9F and code not in (0x2028, 0x2029)
-        self[code] = character if kept and code not in _INVISIBLE else _escape(code)
+        is_space = character.isspace() and code > 0x9F and code not in (0x2028, 0x2029)
+        is_shown = (character.isprintable() or is_space) and code not in _INVISIBLE
+        self[code] = character if is_shown else _escape(code)
         return self[code]
 
 

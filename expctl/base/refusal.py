@@ -1,14 +1,19 @@
 """What a refused command says: what is wrong, where it was set, the nearest right name, what to do."""
 
+import re
 from collections.abc import Iterable
+
+# A typed word, or the line of a config file: what only stands there because somebody wrote it.
+_SOURCE = re.compile(r"\(command line\)|\.ya?ml:\d+")
 
 
 class Refusal(Exception):  # noqa: N818 - what the command says, no failure of it
-    """A command that cannot work, told in a few lines.
+    """A command that cannot work, reported in a few lines.
 
     Args:
         what: what is wrong, one sentence without a full stop.
-        where: the key and how it was set, for example `args.learning_rat=1e-5`.
+        where: what set it, `args.learning_rat=1e-5 (command line)` or `args.beta (mine.yaml:3)`; else the key, file
+            or folder that it is about.
         nearest: right names that are close to the wrong one, best first.
         do: what to do about it.
     """
@@ -22,7 +27,8 @@ class Refusal(Exception):  # noqa: N818 - what the command says, no failure of i
 
     def __str__(self) -> str:
         lines = [f"expctl: {self.what}"]
-        for label, text in (("set by", self.where), ("nearest", ", ".join(self.nearest)), ("do", self.do)):
+        origin = "set by" if _SOURCE.search(self.where) else "where"
+        for label, text in ((origin, self.where), ("nearest", ", ".join(self.nearest)), ("do", self.do)):
             if text:
                 lines.append(f"  {label:<8} {text}")
         return "\n".join(lines)

@@ -1,10 +1,10 @@
-"""`expctl ls [filters]`: the runs of the outputs folder, as a table, as lines or as JSON."""
+"""`expctl ls [filters]`: list the runs of the outputs folder as a table, as lines or as JSON."""
 
 import math
-import os
 import shutil
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from pathlib import Path
 from typing import Any
 
 from expctl.base.paths import outputs_root
@@ -21,23 +21,23 @@ from expctl.runs.manifest import BROKEN
 USAGE = "expctl ls [FILTER ...] [--sort KEY,-KEY] [--columns KEY,KEY] [--limit N] [--all] [--json]"
 COLUMNS = ["run", "status", "progress", "objective", "age"]
 FOR_PROGRAMS = ["run", "status", "progress", "objective_name", "objective", "ended", "alerts"]
-# Made of several facts.
-MADE = ("progress", "age")
+# Columns that are computed from several facts.
+COMPUTED = ("progress", "age")
 MOST_NOTES, LONGEST_NOTE = 5, 400
-# More keys than that are no help in telling runs apart.
+# More keys than these do not help to tell runs apart.
 MOST_DIFFERENCES = 40
 
-Facts = dict[str, Any]
+Facts = Mapping[str, Any]
 
 
 def main(words: list[str]) -> int:
-    """List the runs that every filter is true of, the latest first; 0 also when there is none."""
+    """List the runs that match every filter, the latest first; 0 also when none does."""
     options, filters = take(words, flags=("--all", "--json"), valued=("--sort", "--columns", "--limit"), usage=USAGE)
     outputs = outputs_root()
-    everything = catalogue(outputs, everything="--all" in options)
-    known = names(everything) if everything else None
-    fits = parse(filters, known)
-    runs = [facts for _, facts in everything if fits(facts)]
+    listed = catalogue(outputs, everything="--all" in options)
+    known = names(listed) if listed else None
+    matches = parse(filters, known)
+    runs: list[Facts] = [facts for _, facts in listed if matches(facts)]
     runs = _sorted(runs, options.get("--sort"), known)
     limit = _limit(options.get("--limit"))
     shown = runs[: limit or None]
@@ -46,29 +46,32 @@ def main(words: list[str]) -> int:
         print(json_text([{name: facts.get(name) for name in columns or facts} for facts in shown]))
         return 0
     if not runs:
-        print(_nothing(outputs, len(everything)), file=sys.stderr)
+        print(_no_runs(outputs, len(listed)), file=sys.stderr)
     elif sys.stdout.isatty():
         _print_table(shown if limit is not None else shown[: _height()], len(runs), columns)
     else:
-        differ = [] if columns else differing(shown)[:MOST_DIFFERENCES]
-        print("\n".join(lines_for_programs(shown, columns or FOR_PROGRAMS, differ)))
+        differences = [] if columns else differing(shown)[:MOST_DIFFERENCES]
+        print("\n".join(lines_for_programs(shown, columns or FOR_PROGRAMS, differences)))
     _print_notes(shown)
     return 0
 
 
 def _print_table(shown: list[Facts], total: int, columns: list[str] | None) -> None:
-    differ = [] if columns else differing(shown)[:MOST_DIFFERENCES]
-    columns = [*(columns or _default_columns(shown)), *differ]
-    lines, left_out = table(shown, columns, differ, width=shutil.get_terminal_size().columns, colour=True)
-    print("\n".join(lines), file=unfiltered(sys.stdout))  # in colours, of cells that are printable already
-    notes = [f"{len(shown):,} of {total:,} runs; --limit 0 shows all"] if len(shown) < total else []
-    notes += [shortened(f"no room for: {', '.join(left_out)}", LONGEST_NOTE)] if left_out else []
+    differences = [] if columns else differing(shown)[:MOST_DIFFERENCES]
+    columns = [*(columns or _default_columns(shown)), *differences]
+    lines, left_out = table(shown, columns, differences, width=shutil.get_terminal_size().columns, colour=True)
+    print("\n".join(lines), file=unfiltered(sys.stdout))  # in colours; the cells are printable already
+    notes = []
+    if len(shown) < total:
+        notes.append(f"{len(shown):,} of {total:,} runs; --limit 0 shows all")
+    if left_out:
+        notes.append(shortened(f"no room for: {', '.join(left_out)}", LONGEST_NOTE))
     if notes:
         print("\n" + "\n".join(notes))
 
 
 def _default_columns(shown: list[Facts]) -> list[str]:
-    """With what any of them was warned of, and the objective's name where there are several: not to be compared."""
+    """With the alerts where any run has some, and the objective's name where runs have different ones."""
     objectives = {facts["objective_name"] for facts in shown if facts.get("objective_name")}
     names = ["objective_name"] if len(objectives) > 1 else []
     alerts = ["alerts"] if any(facts.get("alerts") for facts in shown) else []
@@ -76,22 +79,26 @@ def _default_columns(shown: list[Facts]) -> list[str]:
 
 
 def _height() -> int:
-    """As many runs as leave the head, the closing lines and the prompt on the screen."""
+    """How many runs fit on the screen beside the head, the closing lines and the prompt."""
     return max(10, shutil.get_terminal_size().lines - 5)
 
 
 def _sorted(runs: list[Facts], keys: str | None, known: set[str] | None) -> list[Facts]:
-    """By the keys, the first counting most, `-` for the largest first; runs that have no such number come last."""
+    """By the keys, the first counting most, `-` for the largest first; runs without a value come last."""
     if keys is None:
         return sorted(runs, key=lambda facts: text_of(facts.get("ended") or facts.get("started") or ""), reverse=True)
     for word in reversed(keys.split(",")):
-        key, descending = word.removeprefix("-"), word.startswith("-")
+        key = word.removeprefix("-")
         if known is not None:
             require_known(key, known, f"--sort {word}")
-        having = [facts for facts in runs if _sortable(facts.get(key))]
-        lacking = [facts for facts in runs if not _sortable(facts.get(key))]
-        runs = sorted(having, key=lambda facts: _rank(facts[key]), reverse=descending) + lacking  # noqa: B023 - used at once
+        runs = _sorted_by(key, runs, descending=word.startswith("-"))
     return runs
+
+
+def _sorted_by(key: str, runs: list[Facts], *, descending: bool) -> list[Facts]:
+    having = [facts for facts in runs if _sortable(facts.get(key))]
+    lacking = [facts for facts in runs if not _sortable(facts.get(key))]
+    return sorted(having, key=lambda facts: _rank(facts[key]), reverse=descending) + lacking
 
 
 def _sortable(value: Any) -> bool:
@@ -99,7 +106,7 @@ def _sortable(value: Any) -> bool:
 
 
 def _rank(value: Any) -> tuple[bool, float, str]:
-    """Numbers among themselves, then texts."""
+    """A sort key: numbers come first, then texts."""
     return (False, value, "") if is_number(value) else (True, 0.0, text_of(value))
 
 
@@ -107,7 +114,7 @@ def _columns(word: str | None, known: Iterable[str] | None) -> list[str] | None:
     columns = word.split(",") if word else None
     for column in columns or ():
         if known is not None:
-            require_known(column, {*known, *MADE}, f"--columns {word}")
+            require_known(column, {*known, *COMPUTED}, f"--columns {word}")
     return columns
 
 
@@ -119,18 +126,20 @@ def _limit(word: str | None) -> int | None:
     return int(word)
 
 
-def _nothing(outputs: os.PathLike, there: int) -> str:
-    if there:
-        return f"none of the {there:,} runs in {outputs} is so"
-    return f"no runs in {outputs} yet; expctl alone makes one, EXPCTL_OUTPUTS names another folder"
+def _no_runs(outputs: Path, total: int) -> str:
+    """Why nothing is listed: no run matches the filters, or there is none."""
+    folder = outputs.relative_to(Path.cwd()) if outputs.is_relative_to(Path.cwd()) else outputs
+    if total:
+        return f"No runs match ({total:,} run{'s' if total > 1 else ''} in {folder}/)"
+    return f"No runs in {folder}/ yet: expctl without words makes one; EXPCTL_OUTPUTS names another folder"
 
 
 def _print_notes(runs: list[Facts]) -> None:
-    """What is wrong with the files of the runs that were listed, so that no empty cell misleads."""
-    wrong = [f"{facts['run']}: {facts['error']}" for facts in runs if facts["status"] == BROKEN]
-    wrong += [f"{facts['run']}: {facts['damaged']}" for facts in runs if facts.get("damaged")]
-    wrong += [f"{facts['run']}: no objective: {facts['no_objective']}" for facts in runs if facts.get("no_objective")]
-    for note in wrong[:MOST_NOTES]:
+    """Say why cells are empty: damaged files of the listed runs, and objectives that were not measured."""
+    notes = [f"{facts['run']}: {facts['error']}" for facts in runs if facts["status"] == BROKEN]
+    notes += [f"{facts['run']}: {facts['damaged']}" for facts in runs if facts.get("damaged")]
+    notes += [f"{facts['run']}: no objective: {facts['no_objective']}" for facts in runs if facts.get("no_objective")]
+    for note in notes[:MOST_NOTES]:
         print(f"note: {shortened(note, LONGEST_NOTE)}", file=sys.stderr)
-    if len(wrong) > MOST_NOTES:
-        print(f"note: and {len(wrong) - MOST_NOTES:,} more runs with damaged files", file=sys.stderr)
+    if len(notes) > MOST_NOTES:
+        print(f"note: and {len(notes) - MOST_NOTES:,} more runs with damaged files", file=sys.stderr)

@@ -2,6 +2,7 @@
 
 import os
 import sys
+from collections.abc import Callable
 from importlib import import_module
 
 from expctl.base.printable import only_printable
@@ -40,19 +41,7 @@ def run_words(words: list[str]) -> int:
 
 def _run_words(words: list[str]) -> int:
     try:
-        verb = words[0] if words and not words[0].startswith("-") and "=" not in words[0] else None
-        if verb == "help" or "--help" in words or "-h" in words:
-            asked = words[1] if verb == "help" and len(words) > 1 else verb
-            return import_module("expctl.cli.help").print_help(asked)
-        if words == ["--version"]:  # Hydra would say its own
-            return import_module("expctl.cli.help").print_versions()
-        if verb is None and is_query(words) and import_module("expctl.cli.completion").suggest([*VERBS, "help"]):
-            return 0
-        if verb is None:
-            return import_module("expctl.cli.run").main(words)
-        if verb not in VERBS:
-            raise _unknown_verb(verb)
-        return import_module(VERBS[verb]).main(words[1:])
+        return _dispatch(words)
     except Refusal as refusal:
         return refuse([refusal])
     except KeyboardInterrupt:
@@ -62,6 +51,36 @@ def _run_words(words: list[str]) -> int:
         return 0
     except Exception as error:
         return fail(error)
+
+
+def _dispatch(words: list[str]) -> int:
+    """Hand the words to the verb that they begin with. A verb's module is imported only when it is asked for."""
+    verb = words[0] if words and not words[0].startswith("-") and "=" not in words[0] else None
+    if verb == "help" or "--help" in words or "-h" in words:
+        from expctl.cli.help import print_help
+
+        return print_help(words[1] if verb == "help" and len(words) > 1 else verb)
+    if words == ["--version"]:  # Hydra would say its own
+        from expctl.cli.help import print_versions
+
+        return print_versions()
+    if verb is None:
+        return _run_experiment(words)
+    if verb not in VERBS:
+        raise _unknown_verb(verb)
+    main: Callable[[list[str]], int] = import_module(VERBS[verb]).main
+    return main(words[1:])
+
+
+def _run_experiment(words: list[str]) -> int:
+    if is_query(words):
+        from expctl.cli.completion import suggest
+
+        if suggest([*VERBS, "help"]):
+            return 0
+    from expctl.cli.run import main
+
+    return main(words)
 
 
 def is_query(words: list[str]) -> bool:

@@ -15,7 +15,7 @@ from expctl.runs.difference import immaterial_changes
 from expctl.runs.files import Run, read_json, write_json, write_yaml
 from expctl.runs.identity import local_inputs
 from expctl.runs.origins import set_by
-from expctl.runs.reading import read_yaml
+from expctl.runs.reading import UnreadableError, read_yaml
 from expctl.runs.records import Manifest
 from expctl.runs.seal import WANDB_FOLDERS, broken, seal_run
 from expctl.runs.sources import digests, keep, user_sources
@@ -131,9 +131,15 @@ def rebuild(run: Run) -> Experiment:
 
 
 def read_config(run: Run) -> dict[str, Any]:
-    """What a run was started with. Raises as `expctl.runs.reading.read_yaml`."""
+    """What a run was started with, kinds of data in their current spelling.
+
+    Raises:
+        OSError, ValueError: the file cannot be read, or is no mapping.
+    """
     config = read_yaml(run.config)
-    return with_current_kinds(config) if isinstance(config, dict) else config
+    if not isinstance(config, dict):
+        raise UnreadableError("is no config")
+    return with_current_kinds(config)
 
 
 def _config_or_none(run: Run) -> dict[str, Any] | None:

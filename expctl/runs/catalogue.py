@@ -21,10 +21,13 @@ from expctl.base import plain_data
 from expctl.base.notice import notice
 from expctl.base.paths import REPLACED, RERUNS, cache_root
 from expctl.runs import facts as facts_of
+from expctl.runs import records
 from expctl.runs.facts import recorded_facts, with_what_changes
 from expctl.runs.files import Run, write_whole
 
 Facts = dict[str, Any]
+# Of each file of a run its time of change (ns), size and inode; empty where it is missing.
+Stamp = list[list[int]]
 # Reading so many for the first time takes long enough to say so.
 MANY = 500
 
@@ -42,7 +45,7 @@ def catalogue(outputs: Path, *, everything: bool = False) -> list[tuple[Run, Fac
 
 def latest(outputs: Path) -> Run | None:
     """The run of a folder whose manifest was written last: when an attempt began, or ended."""
-    written = [(stamp[0][0], name) for name in _folders(outputs) if (stamp := _stamp(f"{outputs}/{name}"))]
+    written = [(stamp[0][0], name) for name, stamp in _stamps(outputs).items()]
     return Run(outputs / max(written)[1]) if written else None
 
 
@@ -52,19 +55,26 @@ def names(runs: Iterable[tuple[Run, Facts]]) -> set[str]:
 
 
 def _in_folder(folder: Path) -> list[tuple[Run, Facts]]:
-    stamps = {name: stamp for name in _folders(folder) if (stamp := _stamp(f"{folder}/{name}"))}
-    index = _Index(folder) if stamps else None
+    stamps = _stamps(folder)
+    if not stamps:
+        return []
+    index = _Index(folder)
     unread = sum(not index.has(name, stamp) for name, stamp in stamps.items())
     if unread >= MANY:
         notice(f"reading {unread:,} runs for the first time")
-    found = []
+    runs = []
     for name, stamp in stamps.items():
         run = Run(folder / name)
         known = index.get(name, stamp) or index.put(name, stamp, recorded_facts(run))
-        found.append((run, with_what_changes(run, known)))
-    if index:
-        index.save(stamps)
-    return found
+        runs.append((run, with_what_changes(run, known)))
+    index.save(stamps)
+    return runs
+
+
+def _stamps(folder: Path) -> dict[str, Stamp]:
+    """Name -> stamp of each run in a folder."""
+    stamps = ((name, _stamp(f"{folder}/{name}")) for name in _folders(folder))
+    return {name: stamp for name, stamp in stamps if stamp is not None}
 
 
 def _folders(folder: Path) -> Iterator[str]:
@@ -72,48 +82,52 @@ def _folders(folder: Path) -> Iterator[str]:
         yield from (entry.name for entry in entries if entry.name[0] != "." and entry.is_dir())
 
 
-def _stamp(folder: str) -> list[list[int]] | None:
+def _stamp(folder: str) -> Stamp | None:
     """What tells one state of a run's files from another; None where there is no run."""
-    found = []
+    stamp: Stamp = []
     for name in ("run.json", "config.yaml", "summary.json"):
         try:
             stat = os.stat(f"{folder}/{name}")
-            found.append([stat.st_mtime_ns, stat.st_size, stat.st_ino])
+            stamp.append([stat.st_mtime_ns, stat.st_size, stat.st_ino])
         except OSError:
-            if not found:
+            if not stamp:
                 return None
-            found.append([])
-    return found
+            stamp.append([])
+    return stamp
 
 
 class _Index:
     """What was read of the runs of one folder. Runs alike share their keys, so that the file stays small."""
 
     def __init__(self, folder: Path):
-        place = hashlib.sha256(os.fsencode(folder.resolve())).hexdigest()[:16]
-        self._path = cache_root() / "runs" / f"{place}.json"
+        folder_hash = hashlib.sha256(os.fsencode(folder.resolve())).hexdigest()[:16]
+        self._path = cache_root() / "runs" / f"{folder_hash}.json"
+        # The key lists that occur, and of each run its stamp, the number of its key list, and its values.
         self._keys: list[list[str]] = []
-        self._runs: dict[str, list] = {}
+        self._runs: dict[str, tuple[Stamp, int, list[Any]]] = {}
         self._changed = False
         kept = _checked(self._path)
         if kept and kept["made_by"] == _made_by():
             self._keys, self._runs = kept["keys"], kept["runs"]
-        self._places = {tuple(keys): place for place, keys in enumerate(self._keys)}
+        self._numbers = {tuple(keys): number for number, keys in enumerate(self._keys)}
 
-    def has(self, name: str, stamp: list) -> bool:
+    def has(self, name: str, stamp: Stamp) -> bool:
+        """Whether the run was read in this state."""
         return name in self._runs and self._runs[name][0] == stamp
 
-    def get(self, name: str, stamp: list) -> Facts | None:
+    def get(self, name: str, stamp: Stamp) -> Facts | None:
+        """The facts of a run that was read in this state."""
         if not self.has(name, stamp):
             return None
-        _, place, values = self._runs[name]
-        return dict(zip(self._keys[place], values, strict=True))
+        _, number, values = self._runs[name]
+        return dict(zip(self._keys[number], values, strict=True))
 
-    def put(self, name: str, stamp: list, facts: Facts) -> Facts:
-        place = self._places.setdefault(tuple(facts), len(self._keys))
-        if place == len(self._keys):
+    def put(self, name: str, stamp: Stamp, facts: Facts) -> Facts:
+        """Keep the facts of a run in this state, and return them."""
+        number = self._numbers.setdefault(tuple(facts), len(self._keys))
+        if number == len(self._keys):
             self._keys.append(list(facts))
-        self._runs[name] = [stamp, place, list(facts.values())]
+        self._runs[name] = (stamp, number, list(facts.values()))
         self._changed = True
         return facts
 
@@ -136,7 +150,10 @@ def _checked(path: Path) -> dict[str, Any] | None:
         checksum, _, text = path.read_text(encoding="utf-8").partition("\n")
     except (OSError, ValueError):
         return None
-    return json.loads(text) if checksum == _checksum(text) else None
+    if checksum != _checksum(text):
+        return None
+    content: dict[str, Any] = json.loads(text)
+    return content
 
 
 def _checksum(text: str) -> str:
@@ -155,7 +172,7 @@ def _no_collecting() -> Iterator[None]:
             gc.enable()
 
 
-def _made_by() -> list:
+def _made_by() -> list[Any]:
     """Another version of the code reads other facts."""
-    files = (__file__, facts_of.__file__, plain_data.__file__)
+    files = (__file__, facts_of.__file__, plain_data.__file__, records.__file__)
     return [expctl.__version__, [os.stat(file).st_mtime_ns for file in files]]

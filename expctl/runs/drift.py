@@ -9,6 +9,8 @@ from expctl.base.plain_data import leaves
 from expctl.runs.files import Run, read_metrics
 from expctl.runs.records import Manifest
 
+# Step -> metric -> value.
+Rows = dict[int, dict[str, float | None]]
 # What the clock or a busy machine decides: times, rates, memory in use. The one list of it.
 _TIMED = re.compile(r"(\w*_)?(time|runtime|seconds)|\w*_per_second\w*|\w*_mem_\w*")
 # Job numbers and ports differ each time and decide nothing.
@@ -50,13 +52,19 @@ def compare_metrics(was: Run, now: Run) -> Comparison:
     first, second = _by_step(was), _by_step(now)
     common = sorted(first.keys() & second.keys())
     names = list(dict.fromkeys(name for step in common for name in (*first[step], *second[step])))
-    found = [drift for name in names if (drift := _drift(name, common, first, second))]
-    # Step 0 is the evaluation before training.
-    steps, only_was, only_now = (
-        sum(step > 0 for step in those)
-        for those in (common, first.keys() - second.keys(), second.keys() - first.keys())
+    drifts = [drift for drift in (_drift(name, common, first, second) for name in names) if drift is not None]
+    return Comparison(
+        steps=_training_steps(common),
+        metrics=len(names),
+        drifts=sorted(drifts, key=lambda drift: drift.step),
+        only_was=_training_steps(first.keys() - second.keys()),
+        only_now=_training_steps(second.keys() - first.keys()),
     )
-    return Comparison(steps, len(names), sorted(found, key=lambda drift: drift.step), only_was, only_now)
+
+
+def _training_steps(steps: Iterable[int]) -> int:
+    """How many steps there are; step 0 is the evaluation before training."""
+    return sum(step > 0 for step in steps)
 
 
 def circumstances(was: Manifest, now: Manifest) -> list[tuple[str, str]]:
@@ -73,7 +81,7 @@ def circumstances(was: Manifest, now: Manifest) -> list[tuple[str, str]]:
     return rows + [("inputs", f"{name} has other content") for name in changed]
 
 
-def _drift(name: str, steps: Iterable[int], first: dict, second: dict) -> MetricDrift | None:
+def _drift(name: str, steps: Iterable[int], first: Rows, second: Rows) -> MetricDrift | None:
     differing = []
     for step in steps:
         was, now = first[step].get(name), second[step].get(name)
@@ -81,7 +89,7 @@ def _drift(name: str, steps: Iterable[int], first: dict, second: dict) -> Metric
             differing.append((step, was, now, _relative(was, now)))
     if not differing:
         return None
-    worst = max(differing, key=lambda one: one[3])
+    worst = max(differing, key=lambda difference: difference[3])
     return MetricDrift(name, *differing[0][:3], largest=worst[3], largest_step=worst[0])
 
 
@@ -91,13 +99,13 @@ def _relative(was: float | None, now: float | None) -> float:
     return abs(was - now) / max(abs(was), abs(now))
 
 
-def _by_step(run: Run) -> dict[int, dict[str, float | None]]:
+def _by_step(run: Run) -> Rows:
     """Step -> everything logged at it that is no time; what was logged later counts."""
-    found: dict[int, dict[str, float | None]] = {}
+    rows: Rows = {}
     for row in read_metrics(run.metrics):
         kept = {name: value for name, value in row.items() if name != "step" and not is_timed(name)}
-        found.setdefault(row.get("step", 0), {}).update(kept)
-    return found
+        rows.setdefault(row.get("step", 0), {}).update(kept)
+    return rows
 
 
 def _changes(was: Mapping[str, Any] | None, now: Mapping[str, Any] | None) -> list[str]:
@@ -110,7 +118,9 @@ def _changes(was: Mapping[str, Any] | None, now: Mapping[str, Any] | None) -> li
 
 
 def _word(value: Any) -> str:
-    return "none" if value is None else ", ".join(map(str, value)) or "none" if isinstance(value, list) else str(value)
+    if isinstance(value, list):
+        return ", ".join(map(str, value)) or "none"
+    return "none" if value is None else str(value)
 
 
 def _kept(environment: dict[str, str] | None) -> dict[str, str] | None:

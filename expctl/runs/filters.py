@@ -78,14 +78,14 @@ def _test(word: str, known: Collection[str] | None) -> Callable[[Mapping[str, An
     return lambda facts: _compared(facts.get(key), sign, given, word)
 
 
-def _pattern(text: str, word: str) -> re.Pattern:
+def _pattern(text: str, word: str) -> re.Pattern[str]:
     try:
         return re.compile(text)
     except re.error as error:
         raise Refusal(f"'{text}' is no regular expression: {error}", where=f"{word} (command line)") from error
 
 
-def _found(pattern: re.Pattern, fact: Any) -> bool:
+def _found(pattern: re.Pattern[str], fact: Any) -> bool:
     return fact is not None and pattern.search(text_of(fact)) is not None
 
 

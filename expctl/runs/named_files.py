@@ -15,13 +15,11 @@ from urllib.parse import unquote
 
 from expctl.base.paths import outputs_root
 
-# What the keys of a place are called: there a bare word can be a folder.
-PLACES = {
-    "adapter", "args", "checkpoint", "data", "dir", "dirs", "directory", "file", "files", "folder", "folders", "model",
-    "path", "paths", "root", "template", "tokenizer", "weights",
-}  # fmt: skip
-# What is written by the run itself cannot decide what it does.
-WRITTEN = {"cache", "log", "logging", "logs", "out", "output", "outputs", "save", "scratch", "temp", "tmp"}
+# Words of the keys that hold paths: there a bare word can be a folder.
+PATH_WORDS = {"path", "paths", "file", "files", "folder", "folders", "dir", "dirs", "directory", "root"}
+PATH_WORDS |= {"adapter", "args", "checkpoint", "data", "model", "template", "tokenizer", "weights"}
+# The keys of what the run itself writes, which cannot decide what it does.
+OUTPUT_WORDS = {"cache", "log", "logging", "logs", "out", "output", "outputs", "save", "scratch", "temp", "tmp"}
 # Left behind by tools, beside what is read.
 SKIPPED = {".git", ".cache", ".venv", ".ipynb_checkpoints", "__pycache__"}
 NO_FILES = ("/dev", "/proc", "/sys")
@@ -34,25 +32,25 @@ def named_files(config: dict[str, Any], folders: Sequence[Path]) -> dict[Path, l
 
     `folders`: where a relative path may begin, the experiment's folder first.
     """
-    found: dict[Path, list[Path]] = {}
+    named: dict[Path, list[Path]] = {}
     for key, text in _texts(config, ""):
-        for place in _places(key, text, folders):
-            if place not in found:
-                found[place] = files_below(place, without=outputs_root(folders[0]))
-    return {place: files for place, files in found.items() if files}
+        for path in _paths(key, text, folders):
+            if path not in named:
+                named[path] = files_below(path, without=outputs_root(folders[0]))
+    return {path: files for path, files in named.items() if files}
 
 
 def passed_over(config: dict[str, Any], folder: Path) -> list[str]:
     """`key=folder` of each folder that a config names and that is not followed: the experiment itself lies in it."""
-    found = []
+    ignored = []
     for key, text in _texts(config, ""):
         words = _words(key)
-        place = existing(text, folder)
-        if place is None or not place.is_dir() or words & WRITTEN or key in ("model.path", "dataset.path"):
+        path = existing(text, folder)
+        if path is None or not path.is_dir() or words & OUTPUT_WORDS or key in ("model.path", "dataset.path"):
             continue
-        if (_has_form_of_path(text) or words & PLACES) and _holds(place, folder):
-            found.append(f"{key}={text}")
-    return found
+        if (_has_form_of_path(text) or words & PATH_WORDS) and _holds(path, folder):
+            ignored.append(f"{key}={text}")
+    return ignored
 
 
 def existing(text: str, folder: Path) -> Path | None:
@@ -60,29 +58,29 @@ def existing(text: str, folder: Path) -> Path | None:
     if not text or len(text) > LONGEST or "\0" in text:
         return None
     try:
-        place = folder / Path(text).expanduser()
-        return place if place.exists() else None
+        path = folder / Path(text).expanduser()
+        return path if path.exists() else None
     except (OSError, RuntimeError, ValueError):  # a name too long, no such user
         return None
 
 
-def files_below(place: Path, without: Path) -> list[Path]:
+def files_below(path: Path, without: Path) -> list[Path]:
     """The regular files at a path, sorted: one file, or all of a folder and of what its links lead to.
 
     `without`: a folder that is passed over, unless the path itself lies in it.
     """
-    if not place.is_dir():
-        return [place] if _is_regular(place) else []
-    found, seen = [], {os.path.realpath(without)}
-    for folder, names, files in os.walk(place, followlinks=True):
+    if not path.is_dir():
+        return [path] if _is_regular(path) else []
+    regular, seen = [], {os.path.realpath(without)}
+    for folder, names, files in os.walk(path, followlinks=True):
         real = os.path.realpath(folder)
-        if real in seen and folder != str(place):
+        if real in seen and folder != str(path):
             names.clear()
             continue
         seen.add(real)
         names[:] = [name for name in names if name not in SKIPPED]
-        found += [file for file in map(Path(folder).joinpath, files) if _is_regular(file)]
-    return sorted(found)
+        regular += [file for file in map(Path(folder).joinpath, files) if _is_regular(file)]
+    return sorted(regular)
 
 
 def _texts(node: Any, key: str) -> Iterator[tuple[str, str]]:
@@ -100,25 +98,25 @@ def _texts(node: Any, key: str) -> Iterator[tuple[str, str]]:
         yield key, node
 
 
-def _places(key: str, text: str, folders: Sequence[Path]) -> list[Path]:
+def _paths(key: str, text: str, folders: Sequence[Path]) -> list[Path]:
     """What a text names: one path, several that it lists (`a.txt,b.txt`), or all that fit a pattern (`data/*.txt`)."""
     words = _words(key)
-    if words & WRITTEN:
+    if words & OUTPUT_WORDS:
         return []
     if text.startswith("file:"):
         text = unquote(re.sub(r"^file:(//)?", "", text))
     for folder in folders:
-        place = existing(text, folder)
-        if place is not None:
-            is_place = not place.is_dir() or _has_form_of_path(text) or bool(words & PLACES)
-            return [place] if is_place and not _holds(place, folders[0]) else []
+        path = existing(text, folder)
+        if path is not None:
+            is_path = not path.is_dir() or _has_form_of_path(text) or bool(words & PATH_WORDS)
+            return [path] if is_path and not _holds(path, folders[0]) else []
     if GLOB.search(text) and _has_form_of_path(text):
-        return [place for folder in folders for place in _matches(text, folder)]
+        return [path for folder in folders for path in _matches(text, folder)]
     parts = [part.strip() for part in re.split(r"[:,;]", text)]
     if len(parts) == 1 or "://" in text:
         return []
     named = [existing(part, folder) for part in parts if _has_form_of_path(part) for folder in folders]
-    return [place for place in named if place is not None and not _holds(place, folders[0])]
+    return [path for path in named if path is not None and not _holds(path, folders[0])]
 
 
 def _words(key: str) -> set[str]:
@@ -130,17 +128,18 @@ def _has_form_of_path(text: str) -> bool:
     return text in (".", "..") or "/" in text or text.startswith("~") or bool(re.search(r"\w\.\w+$", text))
 
 
-def _holds(place: Path, folder: Path) -> bool:
+def _holds(path: Path, folder: Path) -> bool:
     """Whether the experiment itself or its outputs lie there: `.`, the home folder, `/`."""
     inside = (folder.resolve(), outputs_root(folder).resolve())
-    return any(each.is_relative_to(place.resolve()) for each in inside)
+    return any(each.is_relative_to(path.resolve()) for each in inside)
 
 
 def _matches(pattern: str, folder: Path) -> list[Path]:
     """The files that fit a pattern, below the part of it that is no pattern."""
-    start = pattern[: GLOB.search(pattern).start()].rpartition("/")
-    rest = pattern[len(start[0] + start[1]) :]
-    base = existing(start[0] + start[1] or ".", folder)
+    fixed = GLOB.split(pattern, maxsplit=1)[0]
+    parent = fixed[: fixed.rfind("/") + 1]
+    rest = pattern[len(parent) :]
+    base = existing(parent or ".", folder)
     if base is None or not base.is_dir():
         return []
     if "**" not in rest:

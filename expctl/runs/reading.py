@@ -9,8 +9,9 @@ import json
 import os
 import re
 import stat
+from io import BufferedReader
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 import yaml
 
@@ -29,7 +30,7 @@ class UnreadableError(ValueError):
     """A file that is not what a run has there; the text follows the file's name: `is no regular file`."""
 
 
-def open_plain(path: Path) -> BinaryIO:
+def open_plain(path: Path) -> BufferedReader:
     """The file, opened for reading.
 
     Raises:
@@ -64,8 +65,8 @@ def load_json(text: str | bytes) -> Any:
         content = json.loads(text, parse_int=_whole_number)
     except RecursionError as error:
         raise UnreadableError("is nested too deep") from error
-    opening = (b"[", b"{") if isinstance(text, bytes) else ("[", "{")
-    if sum(map(text.count, opening)) > DEEPEST:
+    brackets = text.count(b"[") + text.count(b"{") if isinstance(text, bytes) else text.count("[") + text.count("{")
+    if brackets > DEEPEST:
         _refuse_depth(content)
     return content
 
@@ -129,8 +130,12 @@ def read_yaml(path: Path) -> Any:
         raise UnreadableError("holds no plain YAML") from error
 
 
-class _Loader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):
-    """libyaml's loader, where there is one: a config is read in milliseconds."""
+# libyaml's loader, where there is one: a config is read in milliseconds.
+_FastLoader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+
+
+class _Loader(_FastLoader):  # type: ignore[misc]  # chosen when the module is imported
+    """A loader that refuses merged mappings."""
 
     def flatten_mapping(self, node: yaml.MappingNode) -> None:
         """Mappings that are merged into others grow beyond all bounds while they are read, and no run has any."""

@@ -68,7 +68,7 @@ def test_only_files_that_a_word_can_mean_are_read(outputs, monkeypatch):
     folders = [run(outputs, name=name) for name in ("gfpo-a", "gfpo-b", "grpo-a")]
     sweep(outputs, "lr-1", folders)
     read = []
-    monkeypatch.setattr("expctl.compare.select.read_json", lambda file: read.append(file) or read_json(file))
+    monkeypatch.setattr("expctl.runs.json_record.read_json", lambda file: read.append(file) or read_json(file))
     assert chosen("gfpo-b") == ["gfpo-b"] and {file.parent.name for file in read} == {"gfpo-b"}
 
 

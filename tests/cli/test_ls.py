@@ -129,7 +129,10 @@ def test_what_cannot_be_asked_is_refused_with_the_nearest(folder, capsys, words,
 
 def test_no_runs_is_said_and_is_no_failure(folder, capsys):
     assert run_words(["ls", "seed=1"]) == 0
-    assert "no runs in" in capsys.readouterr().err
+    assert "No runs in outputs/ yet" in capsys.readouterr().err
+    run(folder, 0.5)
+    assert run_words(["ls", "seed=17"]) == 0
+    assert capsys.readouterr().err == "No runs match (1 run in outputs/)\n"
 
 
 def test_more_than_the_window_holds_is_cut_in_a_terminal_only(folder, capsys, monkeypatch):
