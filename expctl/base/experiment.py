@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from expctl.base.plain_data import mapping
+from expctl.base.refusal import set_by
 
 
 @dataclass(frozen=True)
@@ -33,6 +34,10 @@ class Experiment:
     def code_folders(self) -> list[Path]:
         """Where the user's own modules are looked for, the first that has one counts."""
         return [*filter(None, [self.code]), self.folder]
+
+    def set_by(self, *keys: str) -> str:
+        """The words, or the files and lines, that set these keys, for the `where` of a refusal."""
+        return ", ".join(set_by(key, self.sources, self.places) for key in keys)
 
     def label(self, group: str) -> str:
         """The name of what was chosen in a group and in those below it; a local path is called after its file."""

@@ -1,7 +1,7 @@
 """What a refused command says: what is wrong, where it was set, the nearest right name, what to do."""
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 # A typed word, or the line of a config file: what only stands there because somebody wrote it.
 _SOURCE = re.compile(r"\(command line\)|\.ya?ml:\d+")
@@ -34,10 +34,18 @@ class Refusal(Exception):  # noqa: N818 - what the command says, no failure of i
         return "\n".join(lines)
 
 
-def set_by(key: str, sources: dict[str, str]) -> str:
-    """How `key` was set: by the source of the key itself or of the nearest key above it, else only the key."""
+def set_by(key: str, sources: Mapping[str, str], places: Mapping[str, str] | None = None) -> str:
+    """What set `key`, for the `where` of a refusal; of a key that nobody set, only the key.
+
+    Args:
+        key: a dotted key.
+        sources: dotted key -> the word that set it. A word for a key above it sets it too.
+        places: dotted key -> the file and line that set it, where no word did.
+    """
     above = key
     while above and above not in sources:
         above = above.rpartition(".")[0]
-    source = sources.get(above, "")
-    return source if key in source else f"{key} ({source})" if source else key
+    source = sources.get(above) or (places or {}).get(key)
+    if source is None:
+        return key
+    return source if key in source else f"{key} ({source})"

@@ -1,88 +1,99 @@
 """Everything that can be known to be wrong before weights are loaded. Half a second, nothing created."""
 
+import os
 import traceback
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 from expctl.base.experiment import Experiment
-from expctl.base.masking import secrets
-from expctl.base.plain_data import every_leaf
-from expctl.base.refusal import Refusal, set_by
-from expctl.config.checks.assets import check_inputs
-from expctl.config.checks.batch_sizes import check_batches
+from expctl.base.refusal import Refusal
+from expctl.config.checks.batch_sizes import check_batch_sizes
 from expctl.config.checks.bema import check_bema
 from expctl.config.checks.bounds import check_bounds
-from expctl.config.checks.callables import check_functions
+from expctl.config.checks.callables import check_callables
 from expctl.config.checks.combinations import check_combinations, check_ratio
+from expctl.config.checks.dataset import check_dataset
 from expctl.config.checks.fields import check_fields
 from expctl.config.checks.hardware import check_hardware
+from expctl.config.checks.model import check_model
+from expctl.config.checks.reward_columns import check_reward_columns
+from expctl.config.checks.rewards import check_rewards
 from expctl.config.checks.schedule import check_schedule
-from expctl.config.checks.schema import check_shape
+from expctl.config.checks.schema import check_schema
+from expctl.config.checks.secrets import check_secrets
 from expctl.config.checks.steps import check_steps
 from expctl.config.checks.targets import check_targets
 from expctl.config.checks.tracker import check_tracker
-from expctl.config.checks.typed import check_typed
 from expctl.config.checks.unread import check_unread
 from expctl.config.overlays import check_parts
 
 
+@dataclass(frozen=True)
+class Check:
+    """A check, and the names of those that must have refused nothing before it can be asked."""
+
+    name: str
+    refusals: Callable[[Experiment], list[Refusal]]
+    relies_on: tuple[str, ...] = ()
+
+
+SHAPE = ("schema", "overlays")
+VALUES = (*SHAPE, "targets", "callables", "ratio", "fields", "secrets", "tracker", "hardware")
+SETTINGS = (*VALUES, "bounds")
+ASSETS = (*SETTINGS, "model", "dataset", "rewards")
+EVERYTHING = (*ASSETS, "batch sizes", "combinations", "bema", "schedule", "unread", "reward columns")
+
+# In the order in which refusals are shown. One whose ground is missing is left out: its answer would only confuse.
+CHECKS = (
+    Check("schema", check_schema),  # keys of the root and of the groups that no `_target_` describes
+    Check("overlays", check_parts, ("schema",)),  # algorithm/ratio, /replay, /reference over an algorithm
+    Check("targets", check_targets, SHAPE),  # dotted paths, and the keywords beside them
+    Check("callables", check_callables, SHAPE),  # functions that a trainer takes by name or dotted path
+    Check("ratio", check_ratio, SHAPE),  # the level of the importance ratio, and the loss
+    Check("fields", check_fields, (*SHAPE, "ratio")),  # names and types of args
+    Check("secrets", check_secrets, SHAPE),  # keys and tokens, which a run would keep in its files
+    Check("tracker", check_tracker, SHAPE),  # its package, and passwords in its address
+    Check("hardware", check_hardware, SHAPE),  # devices, processes, sharding, number format
+    Check("bounds", check_bounds, VALUES),  # numbers that a field cannot have
+    Check("batch sizes", check_batch_sizes, SETTINGS),  # groups, batches and processes divide
+    Check("combinations", check_combinations, SETTINGS),  # algorithms and parts that exclude each other
+    Check("bema", check_bema, SETTINGS),  # the callback against its trainer and model
+    Check("schedule", check_schedule, SETTINGS),  # evaluations, checkpoints, learning rates, optimizers
+    Check("unread", check_unread, SETTINGS),  # what was typed and has no effect
+    Check("model", check_model, SETTINGS),  # its files, number format and attention
+    Check("dataset", check_dataset, SETTINGS),  # its files, and what the algorithm learns from
+    Check("rewards", check_rewards, SETTINGS),  # some reward, and its package
+    Check("reward columns", check_reward_columns, ASSETS),  # what each reward is called with
+    Check("steps", check_steps, EVERYTHING),  # some step to train
+)
+
+
 def check(experiment: Experiment) -> list[Refusal]:
     """What is wrong with an experiment; empty when it can be started."""
-    try:
-        return _refusals(experiment)
-    except Exception as error:
-        return [_unchecked(error)]
+    refusals: list[Refusal] = []
+    passed: set[str] = set()
+    for each in CHECKS:
+        if not passed.issuperset(each.relies_on):
+            continue
+        try:
+            refused = each.refusals(experiment)
+        except Exception as error:
+            if os.environ.get("EXPCTL_DEBUG") == "1":
+                traceback.print_exc()
+            return [_unchecked(each, error)]
+        refusals += refused
+        if not refused:
+            passed.add(each.name)
+    return refusals
 
 
-def _refusals(experiment: Experiment) -> list[Refusal]:
-    """Cheap and basic things first: a later check may rely on what an earlier one would have refused."""
-    found = check_shape(experiment) or check_parts(experiment)
-    if found:
-        return found
-    found = check_targets(experiment.config, experiment.code_folders, experiment.sources)
-    trainer = experiment.config["algorithm"]["trainer"].get("_target_")
-    found += check_functions(experiment)
-    found += check_ratio(experiment) or check_fields(
-        experiment.config["args"], experiment.sources, experiment.code_folders, trainer
-    )
-    found += check_secrets(experiment)
-    found += check_tracker(experiment)
-    found += check_hardware(experiment)
-    found = found or check_bounds(experiment)
-    if found:
-        return found
-    found = check_batches(experiment) + check_combinations(experiment) + check_bema(experiment)
-    found += check_schedule(experiment) + check_typed(experiment) + check_unread(experiment)
-    found += check_inputs(experiment)
-    return found or check_steps(experiment)
-
-
-def _unchecked(error: Exception) -> Refusal:
+def _unchecked(failed: Check, error: Exception) -> Refusal:
     """The refusal of what a check itself fell over: a fault of expctl, but nothing that should be started."""
     frame = traceback.extract_tb(error.__traceback__)[-1]
     described = " ".join(str(error).split())[:200]
     return Refusal(
-        f"this experiment cannot be checked: {type(error).__name__}: {described}",
-        where=f"{Path(frame.filename).name}, line {frame.lineno}, of a check of expctl",
+        f"this experiment cannot be checked: {type(error).__name__}: {described} (in {Path(frame.filename).name}, "
+        f"line {frame.lineno}, for the check of {failed.name})",
         do="EXPCTL_DEBUG=1 shows the traceback; that is a fault of expctl, please report it with the command",
     )
-
-
-def check_secrets(experiment: Experiment) -> list[Refusal]:
-    """A key or token in the config would be written into the run's files."""
-    found = []
-    known = secrets()
-    for key, value in every_leaf(experiment.config):
-        if not isinstance(value, str) or not value:
-            continue
-        is_token = key.rpartition(".")[2] in ("hub_token", "token", "api_key", "password")
-        held = next((name for secret, name in known.items() if secret in value), None)
-        if is_token or held:
-            name = held or ("HF_TOKEN" if "token" in key else "an environment variable")
-            found.append(
-                Refusal(
-                    f"'{key}' holds a secret, which would be written into the run's files",
-                    where=set_by(key, {}),
-                    do=f"leave it out; the libraries read {name} from the environment",
-                )
-            )
-    return found

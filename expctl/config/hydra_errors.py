@@ -158,11 +158,11 @@ def known_keys(key: str) -> list[str]:
 def _below() -> dict[str, str]:
     """Name -> key of what lies in a group (`learning_rate` -> `args.learning_rate`), and of the fields of trainers."""
     config_class = find("trl.GRPOConfig")
-    fields = signature(config_class).parameters if config_class else {}
-    found = {name: f"args.{name}" for name in fields}
-    for group in ("hardware", "model", "dataset", "algorithm", "args"):
-        found |= {name: f"{group}.{name}" for name in known_keys(f"{group}.") if not name.startswith("_")}
-    return found
+    fields = list(signature(config_class).parameters) if config_class else []
+    # Where two groups have a name the later one counts: devices and formats are hardware's, learning rates of args.
+    names = {"algorithm": known_keys("algorithm."), "args": fields}
+    names |= {group: known_keys(f"{group}.") for group in ("hardware", "model", "dataset")}
+    return {name: f"{group}.{name}" for group, below in names.items() for name in below if not name.startswith("_")}
 
 
 def _first_line(error: Exception) -> str:

@@ -4,20 +4,22 @@ Hydra instantiates callbacks, sweeper and launcher, configures logging with clas
 makes folders, and searches packages for config files. All of it is held to what expctl allows elsewhere.
 """
 
+import re
 from collections.abc import Sequence
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 from hydra._internal.config_loader_impl import ConfigLoaderImpl
 from omegaconf import DictConfig, OmegaConf
 
-from expctl.base.plain_data import every_leaf
+from expctl.base.plain_data import at, every_leaf, mapping
 from expctl.base.refusal import Refusal
-from expctl.config.checks.targets import ALLOWED, check_targets
+from expctl.config.checks.targets import ALLOWED, check_nodes
 from expctl.config.sweep_plugins import OWN, Plugin, plugin_refusal
 
 # Runs have a folder of their own, and a log in it.
-FIXED = {
+FIXED: dict[str, tuple[object, ...]] = {
     "run.dir": (".",),
     "sweep.dir": ("outputs/sweeps/hydra",),
     "sweep.subdir": (".",),
@@ -36,18 +38,21 @@ def guard_hydra(words: Sequence[str]) -> None:
         Refusal: a word has Hydra search a package that is not allowed.
     """
     _check_search_path(words)
-    if hasattr(ConfigLoaderImpl, "_expctl_guard"):
-        return
+    _guard_compositions()
+
+
+@cache
+def _guard_compositions() -> None:
+    """Once a process: have Hydra's loader check what it has composed."""
     load = ConfigLoaderImpl.load_configuration
 
-    def load_and_check(self, *given: Any, **named: Any) -> DictConfig:
+    def load_and_check(self: ConfigLoaderImpl, *given: Any, **named: Any) -> DictConfig:
         composed = load(self, *given, **named)
         if composed.hydra.job.config_name is not None:  # else Hydra composes its own help
             check_hydra(composed.hydra)
         return composed
 
-    ConfigLoaderImpl.load_configuration = load_and_check
-    ConfigLoaderImpl._expctl_guard = True
+    ConfigLoaderImpl.load_configuration = load_and_check  # type: ignore[method-assign]  # Hydra has no hook here
 
 
 def allow_sweep_folder(folder: Path) -> None:
@@ -61,7 +66,7 @@ def check_hydra(node: DictConfig) -> None:
     Raises:
         Refusal: a target outside the allowed packages, another launcher, sweeper, folder or log.
     """
-    config = OmegaConf.to_container(node, resolve=False)
+    config = mapping(OmegaConf.to_container(node, resolve=False))
     words = [str(word) for kind in config["overrides"].values() for word in kind]
     for plugin in OWN:
         _check_plugin(plugin, config.get(plugin), words)
@@ -72,10 +77,9 @@ def check_hydra(node: DictConfig) -> None:
     rest = {key: value for key, value in config.items() if key not in LOGGING}
     for key in OWN:
         rest[key] = {name: value for name, value in rest[key].items() if name != "_target_"}
-    for refusal in check_targets({"hydra": rest}, [Path.cwd()]):
-        key = refusal.where.removesuffix("._target_")
-        refusal.where = _set_by(key, words)
-        raise refusal
+    refusals = check_nodes({"hydra": rest}, [Path.cwd()], lambda key: _set_by(key.removesuffix("._target_"), words))
+    if refusals:
+        raise refusals[0]
 
 
 def _check_plugin(plugin: Plugin, node: Any, words: list[str]) -> None:
@@ -87,10 +91,8 @@ def _check_plugin(plugin: Plugin, node: Any, words: list[str]) -> None:
     raise plugin_refusal(plugin, typed.partition("=")[2], where)
 
 
-def _check_fixed(key: str, allowed: tuple, config: dict[str, Any], words: list[str]) -> None:
-    value: Any = config
-    for part in key.split("."):
-        value = value.get(part) if isinstance(value, dict) else None
+def _check_fixed(key: str, allowed: tuple[object, ...], config: dict[str, Any], words: list[str]) -> None:
+    value = at(config, *key.split("."))
     if value not in allowed:
         raise Refusal(
             f"'hydra.{key}' is expctl's own, it is {value!r}",
@@ -117,8 +119,9 @@ def _check_logging(key: str, node: Any, words: list[str]) -> None:
 def _check_search_path(words: Sequence[str]) -> None:
     for word in words:
         key, _, value = word.lstrip("+").partition("=")
-        packages = [part.split("/")[0].split(".")[0].strip("'\" ]") for part in value.split("pkg://")[1:]]
-        if key == "hydra.searchpath" and (unknown := [name for name in packages if name not in ALLOWED]):
+        packages = [re.split(r"[/.]", part)[0].strip("'\" ]") for part in value.split("pkg://")[1:]]
+        unknown = [name for name in packages if name not in ALLOWED]
+        if key == "hydra.searchpath" and unknown:
             raise Refusal(
                 f"'hydra.searchpath' would import the package {unknown[0]}",
                 where=f"{word} (command line)",

@@ -7,7 +7,7 @@ import pytest
 from expctl.base.refusal import Refusal
 from expctl.cli.hydra_app import compose
 from expctl.config import check as checks
-from expctl.config.check import check
+from expctl.config.check import CHECKS, Check, check
 from expctl.config.hydra_errors import as_refusal
 
 ODD = {
@@ -39,9 +39,10 @@ def test_a_check_that_fails_itself_is_a_refusal_that_says_so(monkeypatch):
     def broken(experiment):
         raise KeyError("nothing")
 
-    monkeypatch.setattr(checks, "check_hardware", broken)
+    monkeypatch.setattr(checks, "CHECKS", (*CHECKS[:2], Check("broken", broken), *CHECKS[2:]))
     (refusal,) = refusals([])
-    assert "cannot be checked: KeyError: 'nothing'" in refusal.what and "EXPCTL_DEBUG=1" in refusal.do
+    assert "cannot be checked: KeyError: 'nothing'" in refusal.what and "the check of broken" in refusal.what
+    assert "EXPCTL_DEBUG=1" in refusal.do
 
 
 def test_a_name_too_long_for_the_file_system_is_a_refusal():

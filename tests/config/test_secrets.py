@@ -3,7 +3,7 @@
 import pytest
 from fabricated import experiment
 
-from expctl.config.check import check_secrets
+from expctl.config.checks.secrets import check_secrets
 
 
 @pytest.fixture(autouse=True)

@@ -95,7 +95,7 @@ from expctl.base import refusal
 from expctl.base import suggest
 signature(find("trl.GRPOConfig")), signature(find("trl.GRPOTrainer"))
 config = {"args": {"_target_": "trl.GRPOConfig", "optim": "adam"}, "peft": {"_target_": "peft.LoraConfig", "r": 2}}
-targets.check_targets(config), fields.check_fields(config["args"])
+targets.check_nodes(config), fields.check_args(config["args"])
 heavy = {"torch", "transformers", "trl", "datasets", "accelerate", "peft", "wandb", "numpy", "hydra", "omegaconf"}
 print(sorted(heavy & set(sys.modules)))
 """

@@ -4,7 +4,7 @@ import textwrap
 
 import pytest
 
-from expctl.config.checks.targets import ALLOWED, check_targets, resolve
+from expctl.config.checks.targets import ALLOWED, check_nodes, resolve
 
 
 @pytest.fixture
@@ -35,7 +35,7 @@ def folder(tmp_path):
 
 
 def check(node, folder=None, **options):
-    return check_targets({"root": node}, [folder] if folder else [], **options)
+    return check_nodes({"root": node}, [folder] if folder else [], **options)
 
 
 def only(node, folder=None, **options):
@@ -127,8 +127,8 @@ def test_targets_are_found_at_any_depth(node, folder):
 
 
 def test_a_refusal_names_the_place_and_how_it_was_set():
-    sources = {"root.list[1]._target_": "root.list[1]._target_=os.system (command line)"}
-    refusal = only({"list": [{"_target_": "trl.GRPOTrainer"}, {"_target_": "os.system"}]}, sources=sources)
+    nodes = [{"_target_": "trl.GRPOTrainer"}, {"_target_": "os.system"}]
+    refusal = only({"list": nodes}, set_by=lambda key: f"{key}=os.system (command line)")
     assert refusal.where == "root.list[1]._target_=os.system (command line)"
 
 
@@ -223,12 +223,12 @@ def test_what_is_built_by_a_nested_target_is_not_checked_as_a_value(folder):
 def test_a_dataset_may_carry_its_reward(folder):
     (folder / "loader.py").write_text("def load(*, kind, seed, size: int = 3): ...")
     node = {"_target_": "loader.load", "size": 4, "reward": {"right": {"_target_": "mine.reward", "_partial_": True}}}
-    assert check_targets({"dataset": node}, [folder]) == []
-    assert len(check_targets({"elsewhere": node}, [folder])) == 1
+    assert check_nodes({"dataset": node}, [folder]) == []
+    assert len(check_nodes({"elsewhere": node}, [folder])) == 1
 
 
 def test_keywords_of_args_are_left_to_the_field_check():
-    assert check_targets({"args": {"_target_": "trl.GRPOConfig", "no_such_field": 1}}) == []
+    assert check_nodes({"args": {"_target_": "trl.GRPOConfig", "no_such_field": 1}}) == []
 
 
 def test_a_file_with_a_syntax_error_is_told_with_its_line(tmp_path):

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from expctl.base.experiment import Experiment
-from expctl.base.refusal import Refusal, set_by
+from expctl.base.refusal import Refusal
 
 
 @dataclass(frozen=True)
@@ -18,6 +18,7 @@ class Bound:
     below: bool = False
 
     def holds(self, value: float) -> bool:
+        """Whether a value is within."""
         low = value > self.low if self.above else value >= self.low
         high = value < self.high if self.below else value <= self.high
         return low and high
@@ -84,23 +85,23 @@ LARGEST = 2**63 - 1
 
 def check_bounds(experiment: Experiment) -> list[Refusal]:
     """Refuse numbers of `args` and `peft` outside of what their fields mean; null and unknown fields are let be."""
-    config, sources = experiment.config, experiment.sources
-    found = _outside(config["args"], "args", ARGS, sources)
-    return found + _outside(config["peft"] or {}, "peft", PEFT, sources)
+    config = experiment.config
+    refusals = _outside(experiment, "args", config["args"], ARGS)
+    return refusals + _outside(experiment, "peft", config["peft"] or {}, PEFT)
 
 
-def _outside(node: dict[str, Any], group: str, bounds: dict[str, Bound], sources: dict[str, str]) -> list[Refusal]:
-    found = []
+def _outside(experiment: Experiment, group: str, node: dict[str, Any], bounds: dict[str, Bound]) -> list[Refusal]:
+    refusals = []
     for name, value in node.items():
         key = f"{group}.{name}"
-        fault = _fault(name, value, bounds.get(name)) if _is_number(value) else None
-        if fault:
-            found.append(Refusal(f"{key} is {value}; it must be {fault}", where=set_by(key, sources)))
-    return found
+        wanted = _wanted(name, value, bounds.get(name)) if _is_number(value) else None
+        if wanted:
+            refusals.append(Refusal(f"{key} is {value}; it must be {wanted}", where=experiment.set_by(key)))
+    return refusals
 
 
-def _fault(name: str, value: float, bound: Bound | None) -> str | None:
-    """What the number would have to be; None where it is that."""
+def _wanted(name: str, value: float, bound: Bound | None) -> str | None:
+    """What the number has to be; None where it is that."""
     if isinstance(value, int) and abs(value) > LARGEST:
         return "a number that fits into 64 bits"
     if math.isnan(value):

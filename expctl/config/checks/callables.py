@@ -1,49 +1,47 @@
 """Functions that a trainer takes by name or dotted path: such a text is no `_target_`, but runs code all the same."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 from expctl.algorithms.filters import NAMED_FILTERS
 from expctl.base.experiment import Experiment
-from expctl.base.refusal import Refusal, set_by
+from expctl.base.refusal import Refusal
 from expctl.base.suggest import nearest
 from expctl.config.checks.targets import resolve
 from expctl.config.source.lookup import ClassDefinition, Definition, find
 
-# Keyword of the trainer -> what it is called, and the names that stand for a dotted path.
-FUNCTIONS = {
-    "group_filter_func": ("group filter", NAMED_FILTERS),
-    "token_advantages": ("source of token advantages", {}),
-}
+
+@dataclass(frozen=True)
+class Kind:
+    """A kind of function.
+
+    Args:
+        title: what a refusal calls it.
+        names: the names that stand for a dotted path.
+        is_instantiated: the trainer makes an object of a class; elsewhere a class would be called with a rollout.
+    """
+
+    title: str
+    names: Mapping[str, str] = field(default_factory=dict)
+    is_instantiated: bool = False
+
+
+FILTER = Kind("group filter", NAMED_FILTERS, is_instantiated=True)
+# Keyword of the trainer -> the kind of function that it takes.
+OF_TRAINER = {"group_filter_func": FILTER, "token_advantages": Kind("source of token advantages")}
 # The same for keywords of what is nested in them.
-NESTED = {
-    "filter": ("group filter", NAMED_FILTERS),
-    "filters": ("group filter", NAMED_FILTERS),
-    "step_rewards": ("step reward", {}),
-}
-# A class under these names is instantiated by the trainer; elsewhere it would be called with a rollout.
-INSTANTIATED = ("group filter",)
+OF_NESTED = {"filter": FILTER, "filters": FILTER, "step_rewards": Kind("step reward")}
 
 
-def check_functions(experiment: Experiment) -> list[Refusal]:
+def check_callables(experiment: Experiment) -> list[Refusal]:
     """Refuse names and dotted paths, at any depth below the trainer, that lead to no permitted function."""
-    found = []
-    trainer = experiment.config["algorithm"]["trainer"]
-    for key, (called, names), text in _texts(trainer, "algorithm.trainer", FUNCTIONS):
-        where = set_by(key, experiment.sources)
-        if "." not in text:
-            if text not in names:
-                found.append(_unknown(text, called, names, where))
-            continue
-        try:
-            definition = resolve(text, tuple(folder.resolve() for folder in experiment.code_folders), where)
-        except Refusal as refusal:
-            found.append(refusal)
-            continue
-        if isinstance(definition, ClassDefinition) and called not in INSTANTIATED:
-            what = f"{text} is a class, and a {called} is called with a rollout"
-            found.append(Refusal(what, where=where, do=f"{key}._target_={text} makes one of it"))
-    return found
+    refusals = []
+    for key, kind, text in _texts(experiment.config["algorithm"]["trainer"], "algorithm.trainer", OF_TRAINER):
+        refusal = _refusal(experiment, key, kind, text)
+        if refusal:
+            refusals.append(refusal)
+    return refusals
 
 
 def defined_by(node: Any, experiment: Experiment) -> Definition | None:
@@ -52,22 +50,39 @@ def defined_by(node: Any, experiment: Experiment) -> Definition | None:
     return find(NAMED_FILTERS.get(path, path), experiment.code_folders) if isinstance(path, str) else None
 
 
-def _texts(node: dict, key: str, functions: dict) -> Iterator[tuple[str, tuple[str, dict], str]]:
-    """Dotted key, what it is called, and text, of every function that is given as text."""
-    for name, called in functions.items():
+def _refusal(experiment: Experiment, key: str, kind: Kind, text: str) -> Refusal | None:
+    where = experiment.set_by(key)
+    if "." not in text:
+        return None if text in kind.names else _unknown(text, kind, where)
+    try:
+        definition = resolve(text, tuple(folder.resolve() for folder in experiment.code_folders), where)
+    except Refusal as refusal:
+        return refusal
+    if isinstance(definition, ClassDefinition) and not kind.is_instantiated:
+        what = f"{text} is a class, and a {kind.title} is called with a rollout"
+        return Refusal(what, where=where, do=f"{key}._target_={text} makes one of it")
+    return None
+
+
+def _texts(node: dict[str, Any], key: str, kinds: dict[str, Kind]) -> Iterator[tuple[str, Kind, str]]:
+    """Dotted key, kind and text of every function that is given as text."""
+    for name, kind in kinds.items():
         value = node.get(name)
-        for position, item in enumerate(value if isinstance(value, list) else [value]):
-            inner = f"{key}.{name}[{position}]" if isinstance(value, list) else f"{key}.{name}"
+        items = {f"{key}.{name}": value}
+        if isinstance(value, list):
+            items = {f"{key}.{name}[{position}]": item for position, item in enumerate(value)}
+        for inner, item in items.items():
             if isinstance(item, str):
-                yield inner, called, item
+                yield inner, kind, item
             elif isinstance(item, dict) and str(item.get("_target_")).startswith("expctl."):
-                yield from _texts(item, inner, NESTED)
+                yield from _texts(item, inner, OF_NESTED)
 
 
-def _unknown(text: str, called: str, names: dict[str, str], where: str) -> Refusal:
+def _unknown(text: str, kind: Kind, where: str) -> Refusal:
+    what = f"no {kind.title} '{text}'"
     return Refusal(
-        f"no {called} '{text}'; there are {', '.join(names)}" if names else f"no {called} '{text}'",
+        f"{what}; there are {', '.join(kind.names)}" if kind.names else what,
         where=where,
-        nearest=nearest(text, names),
-        do=f"a {called} of your own is a dotted path, my_module.my_function",
+        nearest=nearest(text, kind.names),
+        do=f"a {kind.title} of your own is a dotted path, my_module.my_function",
     )

@@ -1,16 +1,15 @@
 """Which algorithms, parts and options exclude each other, by the rules of the algorithms themselves (`limits`)."""
 
-from collections.abc import Callable
-from dataclasses import dataclass
-from functools import cached_property
 from importlib.util import find_spec
 from typing import Any
 
 from expctl.algorithms import limits
 from expctl.algorithms.filters import NAMED_FILTERS
 from expctl.base.experiment import Experiment
-from expctl.base.refusal import Refusal, set_by
+from expctl.base.plain_data import sequence
+from expctl.base.refusal import Refusal
 from expctl.config.checks.callables import defined_by
+from expctl.config.checks.settings import Settings, lineage
 from expctl.config.source.defaults import FieldValues
 from expctl.config.source.lookup import Definition
 
@@ -27,70 +26,24 @@ CONFIGURED = (
 )
 COMPOSED_CONFIG = ROOM + "composed.ComposedConfig"
 PACKAGES = {"use_vllm": "vllm", "use_liger_kernel": "liger_kernel"}
-# Where a setting stands that is no field of `args`.
-TRAINER_KEYWORDS = ("group_filter_func", "token_advantages")
-QUARTILES = ("very_hard", "hard", "medium", "easy")
-
-
-@dataclass(frozen=True)
-class Combination:
-    """An experiment as the rules ask for it: what its trainer is made of, and its arguments with their defaults."""
-
-    experiment: Experiment
-
-    @property
-    def trainer(self) -> dict[str, Any]:
-        return self.experiment.config["algorithm"]["trainer"]
-
-    @cached_property
-    def args(self) -> FieldValues:
-        return FieldValues(self.experiment.config["args"], self.experiment.code_folders)
-
-    @cached_property
-    def parts(self) -> set[str]:
-        """Dotted paths of the trainer's class and of all it derives from."""
-        return lineage(defined_by(self.trainer, self.experiment))
-
-    @property
-    def is_ours(self) -> bool:
-        """Whether all of the trainer is known; a user's own may read any field."""
-        return str(self.trainer.get("_target_")).startswith(("expctl.", "trl."))
-
-    def where(self, *keys: str) -> str:
-        return ", ".join(set_by(key, self.experiment.sources) for key in keys)
-
-    def held_to(self, rule: Callable[[], Any], place: Callable[[str], str] | None = None) -> list[Refusal]:
-        """What a rule of the algorithms says; `place` gives the dotted key of a setting."""
-        try:
-            rule()
-        except limits.Excluded as error:
-            keys = map(place or self._place, error.settings)
-            do = error.do[:1].lower() + error.do[1:]
-            return [Refusal(error.what, where=self.where(*keys), nearest=error.nearest, do=do)]
-        return []
-
-    def _place(self, setting: str) -> str:
-        if setting in QUARTILES:
-            return f"algorithm.trainer.group_filter_func.{setting}"
-        return f"algorithm.trainer.{setting}" if setting in TRAINER_KEYWORDS else f"args.{setting}"
 
 
 def check_ratio(experiment: Experiment) -> list[Refusal]:
-    """The level of the importance ratio, which TRL's own documentation knows two of, and the loss."""
-    case = Combination(experiment)
-    if "importance_sampling_level" not in case.args:
+    """Refuse a level of the importance ratio that the trainer does not have, or that does not go with the loss."""
+    settings = Settings(experiment)
+    if "importance_sampling_level" not in settings.args:
         return []
-    if RATIO in case.parts:
-        return case.held_to(lambda: limits.check_ratio_level(case.args))
-    if GRPO not in case.parts or not case.is_ours:
+    if RATIO in settings.parts:
+        return settings.refusals_of(lambda: limits.check_ratio_level(settings.args))
+    if GRPO not in settings.parts or not settings.is_ours:
         return []
-    if case.args["importance_sampling_level"] != "sequence_token":
-        return case.held_to(lambda: limits.check_ratio_level(case.args, known=limits.LEVELS[:2]))
+    if settings.args["importance_sampling_level"] != "sequence_token":
+        return settings.refusals_of(lambda: limits.check_ratio_level(settings.args, known=limits.LEVELS[:2]))
     return [
         Refusal(
-            f"importance_sampling_level='sequence_token' is GSPO-token's, and {case.trainer['_target_']} has no such "
-            "ratio",
-            where=case.where("args.importance_sampling_level"),
+            f"importance_sampling_level='sequence_token' is GSPO-token's, and {settings.trainer['_target_']} has no "
+            "such ratio",
+            where=settings.where("args.importance_sampling_level"),
             do="algorithm/ratio=sequence_token instead, or algorithm=gspo_token",
         )
     ]
@@ -98,122 +51,136 @@ def check_ratio(experiment: Experiment) -> list[Refusal]:
 
 def check_combinations(experiment: Experiment) -> list[Refusal]:
     """Refuse what the trainer's constructor would refuse, and settings that nothing would read."""
-    case = Combination(experiment)
-    found = _check_config_class(case)
-    return found or [
-        refusal
-        for check in (_check_filter, _check_settings, _check_reference, _check_packages)
-        for refusal in check(case)
+    settings = Settings(experiment)
+    refusals = _check_config_class(settings) + _check_bases(settings)
+    if refusals:
+        return refusals
+    checks = (_check_filter, _check_token_advantages, _check_replay, _check_reference, _check_packages)
+    return [refusal for check in checks for refusal in check(settings)]
+
+
+def _check_config_class(settings: Settings) -> list[Refusal]:
+    """The fields of the trainer's parts in `args`, and no others."""
+    refusals, target = [], settings.trainer.get("_target_")
+    present = [part for part, _, _ in CONFIGURED if part in settings.parts]
+    lacking = [config for part, field, config in CONFIGURED if part in present and field not in settings.args]
+    if lacking:
+        what = f"{target} needs the fields of {' and '.join(lacking)}, and args is a {settings.args['_target_']}"
+        config = COMPOSED_CONFIG if len(present) == len(CONFIGURED) else lacking[0]
+        refusals.append(Refusal(what, where=settings.where("args._target_"), do=f"args._target_={config}"))
+    for part, field, _ in CONFIGURED:
+        if part not in present and settings.is_ours and field in settings.args and settings.args[field]:
+            what = f"{field}={settings.args[field]} does nothing: {target} has no such part"
+            where = settings.where(f"args.{field}", "algorithm.trainer._target_")
+            do = f"args._target_=trl.GRPOConfig without it, or a trainer with {part}"
+            refusals.append(Refusal(what, where=where, do=do))
+    return refusals
+
+
+def _check_bases(settings: Settings) -> list[Refusal]:
+    if not {REPLAY, CREDIT} & settings.parts or SCORED_ROLLOUT in settings.parts:
+        return []
+    target = settings.trainer.get("_target_")
+    return [
+        Refusal(
+            f"{target} has a part that reads the rewards of a rollout, and no {SCORED_ROLLOUT}",
+            where=settings.where("algorithm.trainer._target_"),
+            do="put it first of these in the bases",
+        )
     ]
 
 
-def _check_config_class(case: Combination) -> list[Refusal]:
-    found, target = [], case.trainer.get("_target_")
-    lacking = [config for part, field, config in CONFIGURED if part in case.parts and field not in case.args]
-    if lacking:
-        what = f"{target} needs the fields of {' and '.join(lacking)}, and args is a {case.args['_target_']}"
-        both = all(part in case.parts for part, _, _ in CONFIGURED)
-        do = f"args._target_={COMPOSED_CONFIG if both else lacking[0]}"
-        found.append(Refusal(what, where=case.where("args._target_"), do=do))
-    for part, field, _ in CONFIGURED:
-        if part not in case.parts and case.is_ours and field in case.args and case.args[field]:
-            what = f"{field}={case.args[field]} does nothing: {target} has no such part"
-            do = f"args._target_=trl.GRPOConfig without it, or a trainer with {part}"
-            found.append(Refusal(what, where=case.where(f"args.{field}", "algorithm.trainer._target_"), do=do))
-    if {REPLAY, CREDIT} & case.parts and SCORED_ROLLOUT not in case.parts:
-        what = f"{target} has a part that reads the rewards of a rollout, and no {SCORED_ROLLOUT}"
-        found.append(
-            Refusal(what, where=case.where("algorithm.trainer._target_"), do="put it first of these in the bases")
-        )
-    return found
-
-
-def _check_filter(case: Combination) -> list[Refusal]:
-    if FILTERING not in case.parts:
+def _check_filter(settings: Settings) -> list[Refusal]:
+    if FILTERING not in settings.parts:
         return []
-    found = case.held_to(lambda: limits.check_kept(case.args))
-    node = case.trainer.get("group_filter_func")
-    found = found or case.held_to(lambda: limits.check_group_filter(case.args, _stand_in(case, node), NAMED_FILTERS))
-    return found + _check_nested(case, node, "algorithm.trainer.group_filter_func")
+    node = settings.trainer.get("group_filter_func")
+    refusals = settings.refusals_of(lambda: limits.check_kept(settings.args))
+    if not refusals:
+        stand_in = _stand_in(settings, node)
+        refusals = settings.refusals_of(lambda: limits.check_group_filter(settings.args, stand_in, NAMED_FILTERS))
+    return refusals + _check_nested(settings, node, "algorithm.trainer.group_filter_func")
 
 
-def _stand_in(case: Combination, node: Any) -> Any:
+def _stand_in(settings: Settings, node: Any) -> Any:
     """An object that answers the rules as the filter would: whether it decides k, and which."""
     if node is None:
         return None
-    definition = defined_by(node, case.experiment)
-    stand_in = type(definition.name if definition else str(node), (), {})
+    definition = defined_by(node, settings.experiment)
+    members: dict[str, Any] = {}
     if _decides_k(definition):
-        stand_in.remains = None
+        members["remains"] = None
     if ADAPTIVE in lineage(definition):
         node = node if isinstance(node, dict) else {"_target_": ADAPTIVE}
-        ks = FieldValues(node, case.experiment.code_folders)
-        stand_in.check = staticmethod(lambda sampled: limits.check_quartiles(ks, sampled))
-    return stand_in()
+        quartiles = FieldValues(node, settings.experiment.code_folders)
+        members["check"] = staticmethod(lambda sampled: limits.check_quartiles(quartiles, sampled))
+    return type(definition.name if definition else str(node), (), members)()
 
 
-def _check_nested(case: Combination, node: Any, key: str) -> list[Refusal]:
+def _check_nested(settings: Settings, node: Any, key: str) -> list[Refusal]:
     """Filters inside of a filter score; only the outermost may decide k."""
     if not isinstance(node, dict):
         return []
-    found = []
-    inner = node.get("filters") or [node.get("filter")]
-    for part in inner if isinstance(inner, list) else []:
-        definition = defined_by(part, case.experiment)
-        if _decides_k(definition):
+    refusals = []
+    inner = sequence(node.get("filters") or [node.get("filter")])
+    for part in inner:
+        definition = defined_by(part, settings.experiment)
+        if definition and _decides_k(definition):
             what = f"{definition.name} decides how many are kept, so it must be outermost"
             outer = str(node.get("_target_")).rpartition(".")[2]
-            found.append(Refusal(what, where=case.where(key), do=f"put {outer} inside of {definition.name}"))
-        found += _check_nested(case, part, key)
+            do = f"put {outer} inside of {definition.name}"
+            refusals.append(Refusal(what, where=settings.where(key), do=do))
+        refusals += _check_nested(settings, part, key)
     weights = node.get("weights")
     if isinstance(weights, list) and isinstance(node.get("filters"), list) and len(weights) != len(inner):
         what = f"{len(inner)} filters but {len(weights)} weights"
-        found.append(Refusal(what, where=case.where(f"{key}.weights"), do="one weight a filter, or leave weights out"))
-    return found
+        do = "one weight a filter, or leave weights out"
+        refusals.append(Refusal(what, where=settings.where(f"{key}.weights"), do=do))
+    return refusals
 
 
-def _check_settings(case: Combination) -> list[Refusal]:
-    found = []
-    if CREDIT in case.parts:
-        found += case.held_to(lambda: limits.check_token_advantages(case.args, case.trainer.get("token_advantages")))
-    if REPLAY in case.parts:
-        found += case.held_to(lambda: limits.check_replay(case.args))
-    return found
+def _check_token_advantages(settings: Settings) -> list[Refusal]:
+    if CREDIT not in settings.parts:
+        return []
+    source = settings.trainer.get("token_advantages")
+    return settings.refusals_of(lambda: limits.check_token_advantages(settings.args, source))
 
 
-def _check_reference(case: Combination) -> list[Refusal]:
+def _check_replay(settings: Settings) -> list[Refusal]:
+    if REPLAY not in settings.parts:
+        return []
+    return settings.refusals_of(lambda: limits.check_replay(settings.args))
+
+
+def _check_reference(settings: Settings) -> list[Refusal]:
     """TRL's own moving reference needs one of its own to move."""
-    if "sync_ref_model" not in case.args or not case.args["sync_ref_model"]:
+    if not settings.args["sync_ref_model"]:
         return []
-    other = ""
-    if GRPO in case.parts and not case.args["beta"]:
-        other = "args.beta=0 has no reference model"
-    elif case.experiment.config["peft"]:
-        other = "an adapter's reference is the model without it"
-    elif "precompute_ref_log_probs" in case.args and case.args["precompute_ref_log_probs"]:
-        other = "args.precompute_ref_log_probs=true freezes what it says"
-    if not other:
+    if GRPO in settings.parts and not settings.args["beta"]:
+        reason = "args.beta=0 has no reference model"
+    elif settings.experiment.config["peft"]:
+        reason = "an adapter's reference is the model without it"
+    elif settings.args["precompute_ref_log_probs"]:
+        reason = "args.precompute_ref_log_probs=true freezes what it says"
+    else:
         return []
-    what = f"args.sync_ref_model=true moves the reference model, and {other}"
-    return [Refusal(what, where=case.where("args.sync_ref_model"), do="args.sync_ref_model=false")]
+    what = f"args.sync_ref_model=true moves the reference model, and {reason}"
+    return [Refusal(what, where=settings.where("args.sync_ref_model"), do="args.sync_ref_model=false")]
 
 
-def _check_packages(case: Combination) -> list[Refusal]:
+def _check_packages(settings: Settings) -> list[Refusal]:
+    missing = {
+        field: package for field, package in PACKAGES.items() if settings.args[field] and find_spec(package) is None
+    }
     return [
         Refusal(
             f"args.{field}=true needs the package {package}, which is not installed",
-            where=case.where(f"args.{field}"),
+            where=settings.where(f"args.{field}"),
             do=f"pip install {package.replace('_', '-')}, or args.{field}=false",
         )
-        for field, package in PACKAGES.items()
-        if field in case.args and case.args[field] and find_spec(package) is None
+        for field, package in missing.items()
     ]
 
 
-def lineage(definition: Definition | None) -> set[str]:
-    """Dotted paths of a class and of those it derives from; of a function its own."""
-    return {each.path for each in definition.lineage} if definition else set()
-
-
 def _decides_k(definition: Definition | None) -> bool:
+    """Whether a filter says itself how many completions of a group are kept."""
     return definition is not None and any("remains" in owner.members.bound for owner in definition.lineage)

@@ -1,10 +1,13 @@
 """The `args` of an experiment against the config dataclass that `args._target_` names."""
 
 import ast
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
-from expctl.base.refusal import Refusal, set_by
+from expctl.base.experiment import Experiment
+from expctl.base.refusal import Refusal
 from expctl.base.suggest import nearest
 from expctl.config.source import docstrings
 from expctl.config.source.annotation import admits, choices, fits
@@ -24,96 +27,111 @@ RENAMED = {
 }
 HYDRA_KEYS = ("_target_", "_partial_", "_convert_", "_args_", "_recursive_")
 
+# From a dotted key to what set it, for the `where` of a refusal.
+SetBy = Callable[[str], str]
 
-def check_fields(
-    args: dict, sources: dict[str, str] | None = None, search: Iterable[Path] = (), trainer: str | None = None
+
+def check_fields(experiment: Experiment) -> list[Refusal]:
+    """Refuse unknown fields, wrong types and values that are no option in the `args` of an experiment."""
+    trainer = experiment.config["algorithm"]["trainer"].get("_target_")
+    return check_args(experiment.config["args"], experiment.code_folders, trainer, experiment.set_by)
+
+
+def check_args(
+    args: dict[str, Any], search: Iterable[Path] = (), trainer: str | None = None, set_by: SetBy = str
 ) -> list[Refusal]:
-    """What is wrong with `args`: unknown fields, wrong types, values that are no option.
+    """Refuse unknown fields, wrong types and values that are no option. A `_target_` that leads nowhere is left alone.
 
     Args:
         args: the resolved root key `args`, with `_target_`.
-        sources: dotted key -> how it was set, for the refusals.
         search: folders of modules that are not installed.
         trainer: dotted path of the trainer; options that only its source names are taken as known.
-
-    A `_target_` that cannot be found is left to `check_targets`.
+        set_by: what set a dotted key, for the refusals.
     """
-    if not isinstance(args.get("_target_"), str):
+    target = args.get("_target_")
+    if not isinstance(target, str):
         do = "set args._target_ to the config class of the trainer, for example trl.GRPOConfig"
-        return [Refusal("args names no config class", where=set_by("args", sources or {}), do=do)]
-    definition = find(args["_target_"], search)
-    if definition is None:
+        return [Refusal("args names no config class", where=set_by("args"), do=do)]
+    config_class = find(target, search)
+    if config_class is None:
         return []
-    takes = signature(definition)
-    known_by = find(trainer, search) if trainer else None
-    refusals = []
-    for name, value in args.items():
-        if name in HYDRA_KEYS:
-            continue
-        key = f"args.{name}"
-        field = takes.known.get(name)
-        if field is None:
-            refusals += [] if takes.accepts_any else [_unknown(name, key, args["_target_"], definition, sources)]
-        elif not field.init:
-            what = f"{name!r} of {args['_target_']} is computed, it cannot be set"
-            refusals.append(Refusal(what, where=set_by(key, sources or {}), do="leave it out"))
-        elif refusal := check_value(field, key, value, sources) or _no_option(field, key, value, sources, known_by):
-            refusals.append(refusal)
-    return refusals
+    arguments = _Arguments(target, config_class, find(trainer, search), set_by)
+    refusals = [arguments.refusal(name, value) for name, value in args.items() if name not in HYDRA_KEYS]
+    return [refusal for refusal in refusals if refusal]
 
 
-def check_value(field: Field, key: str, value, sources: dict[str, str] | None = None) -> Refusal | None:
+def check_value(field: Field, key: str, value: object, set_by: SetBy = str) -> Refusal | None:
     """Refuse a value that fits neither the annotation of its field nor the type that the docstring gives."""
-    if isinstance(value, dict) and "_target_" in value or fits(field, value):
+    annotation = field.annotation
+    if (isinstance(value, dict) and "_target_" in value) or annotation is None or fits(field, value):
         return None
-    options = choices(field.annotation, field.owner)
+    options = choices(annotation, field.owner)
     if options and isinstance(value, str):
-        return _not_among(options, key, value, sources)
-    documented_types = () if options else docstrings.types(field)
+        return _not_among([str(option) for option in options], key, value, set_by)
+    documented_types = [] if options else docstrings.types(field)
     if any(admits(kind, value, field.owner) for kind in documented_types) or docstrings.converts(field, value):
         return None
     kind = "null" if value is None else type(value).__name__
-    what = f"{key} must be {ast.unparse(field.annotation)}, got {value!r} ({kind})"
-    return Refusal(what, where=set_by(key, sources or {}), do=_advice(field, key, value))
+    what = f"{key} must be {ast.unparse(annotation)}, got {value!r} ({kind})"
+    return Refusal(what, where=set_by(key), do=_advice(ast.unparse(annotation), options, key, value))
 
 
-def _unknown(name: str, key: str, target: str, definition: Definition, sources: dict | None) -> Refusal:
-    close = nearest(name, signature(definition).parameters)
-    do = "expctl --cfg job shows every key that is set"
-    if name in RENAMED:
-        close, do = RENAMED[name]
-    elif not close:
-        classes = ", ".join(owner.path for owner in definition.lineage if signature(owner).fields)
-        do = f"it has the fields of {classes}"
-    return Refusal(f"no field {name!r} in {target}", where=set_by(key, sources or {}), nearest=close, do=do)
+@dataclass(frozen=True)
+class _Arguments:
+    """What `args` is held against: its config class, and the trainer that reads it."""
+
+    target: str
+    config_class: Definition
+    trainer: Definition | None
+    set_by: SetBy
+
+    def refusal(self, name: str, value: object) -> Refusal | None:
+        """What is wrong with one field."""
+        key = f"args.{name}"
+        takes = signature(self.config_class)
+        field = takes.known.get(name)
+        if field is None:
+            return None if takes.accepts_any else self._unknown(name, key)
+        if not field.init:
+            what = f"{name!r} of {self.target} is computed, it cannot be set"
+            return Refusal(what, where=self.set_by(key), do="leave it out")
+        return check_value(field, key, value, self.set_by) or self._no_option(field, key, value)
+
+    def _unknown(self, name: str, key: str) -> Refusal:
+        close = nearest(name, signature(self.config_class).parameters)
+        do = "expctl --cfg job shows every key that is set"
+        if name in RENAMED:
+            close, do = RENAMED[name]
+        elif not close:
+            classes = [owner.path for owner in self.config_class.lineage if signature(owner).fields]
+            do = f"it has the fields of {', '.join(classes)}"
+        return Refusal(f"no field {name!r} in {self.target}", where=self.set_by(key), nearest=close, do=do)
+
+    def _no_option(self, field: Field, key: str, value: object) -> Refusal | None:
+        """Refuse a string that the docstring does not list and no source of the algorithm names."""
+        items = value if isinstance(value, list) else [value]
+        strings = [item for item in items if isinstance(item, str)]
+        options = docstrings.options(field) if strings else []
+        for string in strings:
+            if options and string not in options and not self._is_named(string, field.owner):
+                return _not_among(options, key, string, self.set_by)
+        return None
+
+    def _is_named(self, option: str, owner: Definition) -> bool:
+        """Whether the config class's file, that of TRL's trainer beside it, or those of the trainer name the option."""
+        files = {owner.file, owner.file.with_name(owner.file.name.replace("_config", "_trainer"))}
+        if self.trainer:
+            files |= {ancestor.file for ancestor in self.trainer.lineage}
+        texts = [file.read_text(encoding="utf-8") for file in files if file.is_file()]
+        return any(f'"{option}"' in text or f"'{option}'" in text for text in texts)
 
 
-def _no_option(field: Field, key: str, value, sources: dict | None, trainer: Definition | None) -> Refusal | None:
-    """Refuse a string that the docstring does not list and no source of the algorithm names."""
-    given = [item for item in (value if isinstance(value, list) else [value]) if isinstance(item, str)]
-    options = docstrings.options(field) if given else []
-    for item in given:
-        if options and item not in options and not _named(item, field.owner, trainer):
-            return _not_among(options, key, item, sources)
-    return None
-
-
-def _named(option: str, owner: Definition, trainer: Definition | None) -> bool:
-    """Whether the file of the config class, of TRL's trainer beside it, or of the trainer in use names the option."""
-    files = {owner.file, owner.file.with_name(owner.file.name.replace("_config", "_trainer"))}
-    if trainer:
-        files |= {ancestor.file for ancestor in trainer.lineage}
-    texts = [file.read_text(encoding="utf-8") for file in files if file.is_file()]
-    return any(f'"{option}"' in text or f"'{option}'" in text for text in texts)
-
-
-def _not_among(options: list, key: str, value, sources: dict | None) -> Refusal:
-    strings = [str(option) for option in options]
+def _not_among(options: list[str], key: str, value: str, set_by: SetBy) -> Refusal:
     return Refusal(
         f"{value!r} is no option of {key}",
-        where=set_by(key, sources or {}),
-        nearest=nearest(str(value), strings),
-        do=f"one of {_listed(strings)}",
+        where=set_by(key),
+        nearest=nearest(value, options),
+        do=f"one of {_listed(options)}",
     )
 
 
@@ -122,9 +140,8 @@ def _listed(options: list[str]) -> str:
     return ", ".join(options if len(options) <= 16 else [*options[:12], f"and {len(options) - 12} more"])
 
 
-def _advice(field: Field, key: str, value) -> str:
+def _advice(annotation: str, options: list[object], key: str, value: object) -> str:
     """What to type instead."""
-    options = choices(field.annotation, field.owner)
     word = "yes" if value is True else "no"
     if isinstance(value, bool) and word in options:
         return f'write "{word}" in quotes: YAML reads a bare {word} as {str(value).lower()}'
@@ -134,9 +151,9 @@ def _advice(field: Field, key: str, value) -> str:
         return f"write {int(value)}"
     if isinstance(value, str) and _is_number(value):
         return f"write {value} without quotes"
-    if isinstance(value, int | float) and ast.unparse(field.annotation) in ("str", "str | None", "Optional[str]"):
+    if isinstance(value, int | float) and annotation in ("str", "str | None", "Optional[str]"):
         return f"quote it: \"{key}='{value}'\""
-    return f"give it as {ast.unparse(field.annotation)}"
+    return f"give it as {annotation}"
 
 
 def _is_number(text: str) -> bool:

@@ -5,7 +5,7 @@ from typing import Any
 from expctl.base.data_kinds import PROMPT_ONLY
 from expctl.base.experiment import Experiment
 from expctl.base.plain_data import mapping
-from expctl.base.refusal import Refusal, set_by
+from expctl.base.refusal import Refusal
 from expctl.base.suggest import nearest
 from expctl.config.source.lookup import ClassDefinition, Definition, FunctionDefinition, find
 from expctl.config.source.signature import signature
@@ -25,29 +25,29 @@ FILES = "expctl.data.files.load"
 def check_reward_columns(experiment: Experiment) -> list[Refusal]:
     """Refuse reward functions that need a column which is not there, or that do not take the columns that are."""
     config = experiment.config
-    found = []
+    refusals = []
     if config["algorithm"]["kind"] == PROMPT_ONLY:
-        found += _check(experiment, config["dataset"], mapping(config["reward"]["functions"]), "reward.functions")
+        refusals += _check(experiment, config["dataset"], mapping(config["reward"]["functions"]), "reward.functions")
     sampled = mapping(mapping(config["callbacks"]).get("completions"))
     if sampled.get("_target_") == "expctl.worker.completions.EvaluateCompletions":
         functions = mapping(mapping(sampled.get("reward")).get("functions"))
-        found += _check(experiment, mapping(sampled.get("dataset")), functions, "reward.functions")
-    return found
+        refusals += _check(experiment, mapping(sampled.get("dataset")), functions, "reward.functions")
+    return refusals
 
 
 def _check(experiment: Experiment, dataset: dict[str, Any], functions: dict[str, Any], key: str) -> list[Refusal]:
     columns = _columns(dataset)
-    found = []
+    refusals = []
     for name, node in functions.items():
         called = _called(mapping(node).get("_target_"), experiment)
         if called is None:
             continue
-        where = set_by(f"{key}.{name}", experiment.sources)
+        where = experiment.set_by(f"{key}.{name}")
         if not signature(called).accepts_any:
-            found.append(_closed(name, called, where))
+            refusals.append(_closed(name, called, where))
         elif columns is not None:
-            found += _lacking(name, called, node, columns, where)
-    return found
+            refusals += _lacking(name, called, node, columns, where)
+    return refusals
 
 
 def _called(target: Any, experiment: Experiment) -> Definition | None:
@@ -72,6 +72,7 @@ def _columns(dataset: dict[str, Any]) -> list[str] | None:
 
 
 def _lacking(name: str, called: Definition, node: dict[str, Any], columns: list[str], where: str) -> list[Refusal]:
+    """Refuse a reward that needs columns which the data do not have."""
     needed = [
         parameter.name
         for parameter in signature(called).parameters.values()
@@ -90,6 +91,7 @@ def _lacking(name: str, called: Definition, node: dict[str, Any], columns: list[
 
 
 def _closed(name: str, called: Definition, where: str) -> Refusal:
+    """The refusal of a reward without `**kwargs`."""
     return Refusal(
         f"the reward '{name}' takes no further keywords, and is given every column of the data and more",
         where=where,

@@ -1,9 +1,10 @@
-"""Rewards: the packages that not everybody installs."""
+"""The reward functions: that there are some, and the packages that not everybody installs."""
 
 from collections.abc import Iterator
 from importlib.util import find_spec
 from typing import Any
 
+from expctl.base.data_kinds import PROMPT_ONLY
 from expctl.base.experiment import Experiment
 from expctl.base.refusal import Refusal
 from expctl.config.extras import missing
@@ -16,10 +17,23 @@ PACKAGES = {
 
 
 def check_rewards(experiment: Experiment) -> list[Refusal]:
-    """Refuse a reward whose package is not there: the worker would only find out once the model is loaded."""
-    for key, target in _targets(experiment.config["reward"]["functions"] or {}, "reward.functions"):
-        package, extra = PACKAGES.get(target.rpartition(".")[0], (None, None))
-        if package is not None and find_spec(package) is None:
+    """Refuse prompts without a reward, and a reward whose package is not there: a worker would find out late."""
+    functions = experiment.config["reward"]["functions"]
+    if experiment.config["algorithm"]["kind"] == PROMPT_ONLY and not functions:
+        return [
+            Refusal(
+                "the algorithm learns from rewards and there is none",
+                where=experiment.set_by("reward"),
+                do="expctl list reward; or yours: reward.functions.mine._target_=my_module.my_reward "
+                "reward.functions.mine._partial_=true",
+            )
+        ]
+    for key, target in _targets(functions or {}, "reward.functions"):
+        module = target.rpartition(".")[0]
+        if module not in PACKAGES:
+            continue
+        package, extra = PACKAGES[module]
+        if find_spec(package) is None:
             return [missing(extra, f"{key}={target}")]
     return []
 

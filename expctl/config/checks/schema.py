@@ -4,117 +4,168 @@ from typing import Any
 
 from expctl.base.data_kinds import COLUMNS
 from expctl.base.experiment import Experiment
-from expctl.base.refusal import Refusal, set_by
+from expctl.base.refusal import Refusal
 from expctl.base.suggest import nearest
 
-NUMBER, TEXT, FLAG = (int,), (str,), (bool,)
-OPTIONAL_TEXT = (str, type(None))
+Types = tuple[type, ...]
+NUMBER, TEXT, FLAG, MAPPING = (int,), (str,), (bool,), (dict,)
+OPTIONAL_TEXT, OPTIONAL_MAPPING = (str, type(None)), (dict, type(None))
 
-ROOT = {
-    "algorithm": (dict,), "model": (dict,), "dataset": (dict,), "reward": (dict,), "hardware": (dict,),
-    "peft": (dict, type(None)), "tracker": (dict,), "callbacks": (dict,), "args": (dict,),
-    "seed": NUMBER, "name": OPTIONAL_TEXT, "force": FLAG,
-}  # fmt: skip
-GROUPS = {
-    "algorithm": {"kind": TEXT, "objective": TEXT, "direction": TEXT, "trainer": (dict,)},
-    "reward": {"functions": (dict,), "weights": (dict, type(None))},
+ROOT: dict[str, Types] = {
+    "algorithm": MAPPING,
+    "model": MAPPING,
+    "dataset": MAPPING,
+    "reward": MAPPING,
+    "hardware": MAPPING,
+    "peft": OPTIONAL_MAPPING,
+    "tracker": MAPPING,
+    "callbacks": MAPPING,
+    "args": MAPPING,
+    "seed": NUMBER,
+    "name": OPTIONAL_TEXT,
+    "force": FLAG,
+}
+GROUPS: dict[str, dict[str, Types]] = {
+    "algorithm": {"kind": TEXT, "objective": TEXT, "direction": TEXT, "trainer": MAPPING},
+    "reward": {"functions": MAPPING, "weights": OPTIONAL_MAPPING},
     "hardware": {
-        "use_cpu": FLAG, "num_processes": NUMBER, "num_machines": NUMBER, "bf16": FLAG, "fp16": FLAG,
-        "sharding": (dict, type(None)), "threads": (int, type(None)),
+        "use_cpu": FLAG,
+        "num_processes": NUMBER,
+        "num_machines": NUMBER,
+        "bf16": FLAG,
+        "fp16": FLAG,
+        "sharding": OPTIONAL_MAPPING,
+        "threads": (int, type(None)),
         "hang_minutes": (int, float, type(None)),
     },
-}  # fmt: skip
+}
 # Keys that an option of these groups need not have; without `on_error` it is "stop".
-OPTIONAL = {"reward": {"on_error": TEXT}}
-ON_ERROR = ("stop", "missing")
+OPTIONAL: dict[str, dict[str, Types]] = {"reward": {"on_error": TEXT}}
 # The loader's own, and those of transformers' from_pretrained that change what is loaded.
-MODEL = {
-    "path": TEXT, "dtype": TEXT, "attn_implementation": OPTIONAL_TEXT, "revision": TEXT, "trust_remote_code": FLAG,
-    "subfolder": TEXT, "quantization_config": (dict,), "variant": TEXT, "cache_dir": TEXT, "code_revision": TEXT,
-}  # fmt: skip
-TRACKER = {"report_to": TEXT, "project": OPTIONAL_TEXT, "mode": OPTIONAL_TEXT, "uri": OPTIONAL_TEXT}
+MODEL: dict[str, Types] = {
+    "path": TEXT,
+    "dtype": TEXT,
+    "attn_implementation": OPTIONAL_TEXT,
+    "revision": TEXT,
+    "trust_remote_code": FLAG,
+    "subfolder": TEXT,
+    "quantization_config": MAPPING,
+    "variant": TEXT,
+    "cache_dir": TEXT,
+    "code_revision": TEXT,
+}
+TRACKER: dict[str, Types] = {
+    "report_to": TEXT,
+    "project": OPTIONAL_TEXT,
+    "mode": OPTIONAL_TEXT,
+    "uri": OPTIONAL_TEXT,
+}
+# Keys with a fixed set of values.
+OPTIONS: dict[str, tuple[str, ...]] = {
+    "algorithm.kind": tuple(COLUMNS),
+    "algorithm.direction": ("maximize", "minimize"),
+    "tracker.report_to": ("none", "wandb", "tensorboard", "trackio", "mlflow"),
+    "reward.on_error": ("stop", "missing"),
+}
 # Fields of the trainer's arguments that expctl sets itself, and how a person says the same.
 OURS = {
     "output_dir": "set EXPCTL_OUTPUTS to have runs elsewhere than in outputs/",
     "resume_from_checkpoint": "leave it out: the same command carries on from the last checkpoint by itself",
 }
-TRACKERS = ("none", "wandb", "tensorboard", "trackio", "mlflow")
 HEADER = "let the file begin with '# @package _global_'"
+TYPE_NAMES: dict[type, str] = {
+    dict: "a mapping",
+    list: "a list",
+    str: "a text",
+    int: "a whole number",
+    float: "a number",
+    bool: "true or false",
+    type(None): "null",
+}
 
 
-def check_shape(experiment: Experiment) -> list[Refusal]:
-    """Unknown, missing and mistyped keys of the root and of the groups without a `_target_`."""
-    config, sources = experiment.config, experiment.sources
-    found = _compare("", config, ROOT, sources)
+def check_schema(experiment: Experiment) -> list[Refusal]:
+    """Refuse unknown, missing and mistyped keys of the root and of the groups without a `_target_`."""
+    config = experiment.config
+    refusals = _compare(experiment, "", config, ROOT, {})
     for group, keys in GROUPS.items():
         if isinstance(config.get(group), dict):
-            optional = OPTIONAL.get(group, {})
-            given = {key: kind for key, kind in optional.items() if key in config[group]}
-            found += _compare(f"{group}.", config[group], keys | given, sources, known=[*keys, *optional])
-    if found:
-        return found
-    for name in OURS.keys() & config["args"].keys():
-        found.append(Refusal(f"'args.{name}' is expctl's own", where=set_by(f"args.{name}", sources), do=OURS[name]))
-    model = {key: kind for key, kind in MODEL.items() if key == "path" or key in config["model"]}
-    found += _compare("model.", config["model"], model, sources, known=list(MODEL))
-    tracker = {key: kind for key, kind in TRACKER.items() if key == "report_to" or key in config["tracker"]}
-    found += _compare("tracker.", config["tracker"], tracker, sources, known=list(TRACKER))
-    for key, value, allowed in (
-        ("algorithm.kind", config["algorithm"]["kind"], tuple(COLUMNS)),
-        ("algorithm.direction", config["algorithm"]["direction"], ("maximize", "minimize")),
-        ("tracker.report_to", config["tracker"].get("report_to"), TRACKERS),
-        ("reward.on_error", config["reward"].get("on_error", "stop"), ON_ERROR),
-    ):
-        if value not in allowed:
-            found.append(
-                Refusal(
-                    f"'{key}' is {value!r}; it can be {', '.join(allowed)}",
-                    where=set_by(key, sources),
-                    nearest=nearest(str(value), allowed),
-                )
-            )
-    for key in ("hardware.num_processes", "hardware.num_machines"):
-        if config["hardware"][key.split(".")[1]] < 1:
-            found.append(Refusal(f"'{key}' must be at least 1", where=set_by(key, sources)))
-    if (config["hardware"]["hang_minutes"] or 1) <= 0:
-        key = "hardware.hang_minutes"
-        found.append(Refusal(f"'{key}' must be above 0; null never looks", where=set_by(key, sources)))
-    unknown = set(config["reward"]["weights"] or {}) - set(config["reward"]["functions"])
-    for name in sorted(unknown):
-        key = f"reward.weights.{name}"
-        rewards = config["reward"]["functions"]
-        found.append(Refusal(f"'{key}' weighs no reward", where=set_by(key, sources), nearest=nearest(name, rewards)))
-    if config["seed"] < 0:
-        found.append(Refusal(f"'seed' is {config['seed']}; it cannot be negative", where=set_by("seed", sources)))
-    return found
+            refusals += _compare(experiment, group, config[group], keys, OPTIONAL.get(group, {}))
+    if refusals:
+        return refusals
+    refusals += _check_ours(experiment)
+    refusals += _compare(experiment, "model", config["model"], {"path": TEXT}, MODEL)
+    refusals += _compare(experiment, "tracker", config["tracker"], {"report_to": TEXT}, TRACKER)
+    return refusals + _check_options(experiment) + _check_numbers(experiment) + _check_weights(experiment)
 
 
 def _compare(
-    prefix: str, node: dict[str, Any], keys: dict[str, tuple], sources: dict[str, str], known: list[str] | None = None
+    experiment: Experiment, group: str, node: dict[str, Any], required: dict[str, Types], optional: dict[str, Types]
 ) -> list[Refusal]:
-    found = []
+    """Refuse the keys of a node that are unknown or of another type, and those that are missing."""
+    refusals = []
+    prefix = f"{group}." if group else ""
+    known = required | optional
     for name, value in node.items():
         key = f"{prefix}{name}"
-        if name not in keys:
-            found.append(
-                Refusal(
-                    f"no key '{key}'",
-                    where=set_by(key, sources),
-                    nearest=nearest(str(name), known or keys),
-                    do=HEADER if key == "experiment" else "expctl --cfg job shows every key",
-                )
-            )
-        elif not isinstance(value, keys[name]) or (isinstance(value, bool) and bool not in keys[name]):
-            wanted = " or ".join(_called(kind) for kind in keys[name])
-            found.append(Refusal(f"'{key}' is {value!r}; it must be {wanted}", where=set_by(key, sources)))
-    for name in keys:
-        if name not in node:
-            found.append(Refusal(f"'{prefix}{name}' is missing", where=prefix.rstrip(".") or "the root config"))
-    return found
+        if name not in known:
+            do = HEADER if key == "experiment" else "expctl --cfg job shows every key"
+            close = nearest(str(name), known)
+            refusals.append(Refusal(f"no key '{key}'", where=experiment.set_by(key), nearest=close, do=do))
+        elif not _is_one_of(value, known[name]):
+            wanted = " or ".join(TYPE_NAMES[kind] for kind in known[name])
+            refusals.append(Refusal(f"'{key}' is {value!r}; it must be {wanted}", where=experiment.set_by(key)))
+    missing = [name for name in required if name not in node]
+    refusals += [Refusal(f"'{prefix}{name}' is missing", where=group or "the root config") for name in missing]
+    return refusals
 
 
-def _called(kind: type) -> str:
-    return {
-        dict: "a mapping", list: "a list", str: "a text", int: "a whole number", float: "a number",
-        bool: "true or false", type(None): "null",
-    }[kind]  # fmt: skip
+def _is_one_of(value: object, types: Types) -> bool:
+    """Whether a value has one of the types; a flag is no number."""
+    return isinstance(value, types) and (bool in types or not isinstance(value, bool))
+
+
+def _check_ours(experiment: Experiment) -> list[Refusal]:
+    typed = [name for name in OURS if name in experiment.config["args"]]
+    return [
+        Refusal(f"'args.{name}' is expctl's own", where=experiment.set_by(f"args.{name}"), do=OURS[name])
+        for name in typed
+    ]
+
+
+def _check_options(experiment: Experiment) -> list[Refusal]:
+    refusals = []
+    for key, options in OPTIONS.items():
+        group, name = key.split(".")
+        value = experiment.config[group].get(name, options[0])
+        if value not in options:
+            what = f"'{key}' is {value!r}; it can be {', '.join(options)}"
+            refusals.append(Refusal(what, where=experiment.set_by(key), nearest=nearest(str(value), options)))
+    return refusals
+
+
+def _check_numbers(experiment: Experiment) -> list[Refusal]:
+    hardware, seed = experiment.config["hardware"], experiment.config["seed"]
+    faults = {
+        f"hardware.{name}": f"'hardware.{name}' must be at least 1"
+        for name in ("num_processes", "num_machines")
+        if hardware[name] < 1
+    }
+    if (hardware["hang_minutes"] or 1) <= 0:
+        faults["hardware.hang_minutes"] = "'hardware.hang_minutes' must be above 0; null never looks"
+    if seed < 0:
+        faults["seed"] = f"'seed' is {seed}; it cannot be negative"
+    return [Refusal(what, where=experiment.set_by(key)) for key, what in faults.items()]
+
+
+def _check_weights(experiment: Experiment) -> list[Refusal]:
+    reward = experiment.config["reward"]
+    unknown = sorted(set(reward["weights"] or {}) - set(reward["functions"]))
+    return [
+        Refusal(
+            f"'reward.weights.{name}' weighs no reward",
+            where=experiment.set_by(f"reward.weights.{name}"),
+            nearest=nearest(name, reward["functions"]),
+        )
+        for name in unknown
+    ]

@@ -1,7 +1,7 @@
-"""Will training take a step at all? Asked here where the number of rows is known without loading them."""
+"""Whether the training takes a step at all, where the number of rows is known without loading them."""
 
 from expctl.base.experiment import Experiment
-from expctl.base.refusal import Refusal, set_by
+from expctl.base.refusal import Refusal
 from expctl.config.source.defaults import FieldValues
 from expctl.data.rows import training_rows
 from expctl.data.steps import Batches, NoStepError, check_some_step
@@ -11,25 +11,25 @@ def check_steps(experiment: Experiment) -> list[Refusal]:
     """Refuse a training of no steps, and data that fill no batch."""
     values = FieldValues(experiment.config["args"], experiment.code_folders)
     for key in ("max_steps", "num_train_epochs"):
-        if _is_none(values, key):
+        if _trains_nothing(values, key):
             what = f"args.{key}={values[key]} trains for no step"
-            where = set_by(f"args.{key}", experiment.sources)
-            return [Refusal(what, where=where, do=f"args.{key}=1 or more; expctl check trains nothing")]
-    there = training_rows(experiment.config["dataset"])
-    if there is None or values["per_device_train_batch_size"] is None:
+            do = f"args.{key}=1 or more; expctl check trains nothing"
+            return [Refusal(what, where=experiment.set_by(f"args.{key}"), do=do)]
+    rows = training_rows(experiment.config["dataset"])
+    if rows is None or values["per_device_train_batch_size"] is None:
         return []
     try:
-        check_some_step(there, _batches(experiment, values))
+        check_some_step(rows, _batches(experiment, values))
     except NoStepError as error:
         do = error.do
         if values["generation_batch_size"] is not None:
             do = "a smaller args.generation_batch_size, or more rows"
-        where = ", ".join(set_by(key, experiment.sources) for key in ("dataset", "args.per_device_train_batch_size"))
-        return [Refusal(error.what + _without_held_out(experiment), where=where, do=do)]
+        where = experiment.set_by("dataset", "args.per_device_train_batch_size")
+        return [Refusal(error.what + _held_out(experiment), where=where, do=do)]
     return []
 
 
-def _without_held_out(experiment: Experiment) -> str:
+def _held_out(experiment: Experiment) -> str:
     """Why there are fewer rows to train on than a file has."""
     dataset = experiment.config["dataset"]
     if "eval_path" not in dataset or dataset["eval_path"] is not None:
@@ -37,10 +37,10 @@ def _without_held_out(experiment: Experiment) -> str:
     return " (others are held out, see dataset.eval_size)"
 
 
-def _is_none(values: FieldValues, key: str) -> bool:
-    """Whether a setting that decides how long is trained makes it no time. Epochs do so where there are no steps."""
+def _trains_nothing(values: FieldValues, key: str) -> bool:
+    """Whether a setting of the length of the training makes it none. Epochs count where there are no steps."""
     if key == "max_steps":
-        return values[key] == 0
+        return bool(values[key] == 0)
     steps, epochs = values["max_steps"], values[key]
     return isinstance(epochs, int | float) and epochs <= 0 and not (isinstance(steps, int) and steps > 0)
 

@@ -5,93 +5,112 @@ import sys
 from collections.abc import Iterable, Iterator
 from itertools import islice
 from pathlib import Path
+from typing import Any
 
+from expctl.base.experiment import Experiment
 from expctl.base.modules import find_module, installed_file
-from expctl.base.refusal import Refusal, set_by
+from expctl.base.refusal import Refusal
 from expctl.base.suggest import nearest
-from expctl.config.checks.fields import HYDRA_KEYS, check_value
+from expctl.config.checks.fields import HYDRA_KEYS, SetBy, check_value
 from expctl.config.source.lookup import ClassDefinition, Definition, FunctionDefinition, Missing, find, locate
 from expctl.config.source.signature import signature
 
 ALLOWED = ("expctl", "trl", "transformers", "peft", "torch.optim", "datasets", "accelerate")
 # Parts of the allowed packages that start processes or run code that they fetched or unpickled.
-MACHINERY = {"cli", "commands", "launch", "launchers", "scripts", "test_utils", "testing_utils",
-             "dynamic_module_utils", "_dill"}  # fmt: skip
-LOADERS = {"accelerate.utils.other.load", "peft.utils.save_and_load.torch_load",
-           "transformers.modeling_utils.load_state_dict",
-           "transformers.utils.import_utils.direct_transformers_import"}  # fmt: skip
+MACHINERY = {
+    "_dill",
+    "cli",
+    "commands",
+    "dynamic_module_utils",
+    "launch",
+    "launchers",
+    "scripts",
+    "test_utils",
+    "testing_utils",
+}
+LOADERS = {
+    "accelerate.utils.other.load",
+    "peft.utils.save_and_load.torch_load",
+    "transformers.modeling_utils.load_state_dict",
+    "transformers.utils.import_utils.direct_transformers_import",
+}
 # Keys beside a `_target_` that are not for it.
 NOT_KEYWORDS = {"dataset": {"reward"}}
-HYDRA_KINDS = {"_partial_": (bool,), "_recursive_": (bool,), "_args_": (list,), "_convert_": (str,)}
+# Hydra's own keywords, and the type of each.
+HYDRA_KEYWORDS: dict[str, type] = {"_partial_": bool, "_recursive_": bool, "_args_": list, "_convert_": str}
 
 
-def check_targets(config: dict, search: Iterable[Path] = (), sources: dict[str, str] | None = None) -> list[Refusal]:
-    """What is wrong with the `_target_`s of a resolved config, at any depth.
+def check_targets(experiment: Experiment) -> list[Refusal]:
+    """Refuse what `check_nodes` refuses in the config of an experiment."""
+    return check_nodes(experiment.config, experiment.code_folders, experiment.set_by)
 
-    Args:
-        config: the resolved config, plain containers.
-        search: folders whose modules are the user's own code, as a rule the working folder.
-        sources: dotted key -> how it was set, for the refusals.
+
+def check_nodes(config: dict[str, Any], search: Iterable[Path] = (), set_by: SetBy = str) -> list[Refusal]:
+    """Refuse `_target_`s, at any depth, that are not permitted or lead nowhere, and keywords that they do not take.
 
     A target has to lead to a class or function inside `ALLOWED`, inside a module of the user's own, or inside a prefix
     that the environment variable EXPCTL_ALLOW names (comma separated). The fields of the root key `args` are left to
     `check_fields`; keywords given only at run time are not in a config, so none is asked for.
+
+    Args:
+        config: the resolved config, plain containers.
+        search: folders whose modules are the user's own code, as a rule the working folder.
+        set_by: what set a dotted key, for the refusals.
     """
-    search = tuple(folder.resolve() for folder in search)
+    folders = tuple(folder.resolve() for folder in search)
     refusals = []
     for key, node in _targets(config):
         try:
-            definition = resolve(node["_target_"], search, set_by(f"{key}._target_", sources or {}))
+            definition = resolve(node["_target_"], folders, set_by(f"{key}._target_"))
         except Refusal as refusal:
             refusals.append(refusal)
             continue
         if definition and key != "args":
-            refusals += _check_keywords(key, node, definition, sources or {})
+            refusals += _check_keywords(key, node, definition, set_by)
     return refusals
 
 
-def resolve(target: str, search: tuple[Path, ...] = (), where: str = "_target_") -> Definition | None:
+def resolve(target: object, search: tuple[Path, ...] = (), where: str = "_target_") -> Definition | None:
     """The definition that a permitted target leads to; None inside EXPCTL_ALLOW where its source cannot tell.
 
-    Raises Refusal where the target is not permitted or not found.
+    Raises:
+        Refusal: the target is not permitted, or not found.
     """
-    first = _first_name(target, where)
-    if problem := _shadowed(first, search):
+    path, first = _checked_path(target, where)
+    problem = _shadowed(first, search)
+    if problem:
         raise Refusal(problem, where=where, do="rename the file; its name is taken")
-    if not _permitted(target, search):
+    if not _permitted(path, search):
         raise Refusal(
-            f"_target_ {target} is outside the allowed packages",
+            f"_target_ {path} is outside the allowed packages",
             where=where,
-            nearest=_elsewhere(target, search),
+            nearest=_similar_paths(path, search),
             do=f"take it from {', '.join(ALLOWED)} or a module in the working folder, or set EXPCTL_ALLOW={first}",
         )
     try:
-        found = locate(target, search)
+        located = locate(path, search)
     except SyntaxError as error:
-        what = f"_target_ {target}: {error.filename}, line {error.lineno}: {error.msg}"
+        what = f"_target_ {path}: {error.filename}, line {error.lineno}: {error.msg}"
         raise Refusal(what, where=where, do="correct the file") from error
-    trusted = _under(target, _allowed_by_environment())
-    reached = found.reached if isinstance(found, Missing) else found.path
+    reached = located.reached if isinstance(located, Missing) else located.path
     if reached and not _permitted(reached, search):
         raise Refusal(
-            f"_target_ {target} leads out of the allowed packages, to {_destination(found)}",
+            f"_target_ {path} leads out of the allowed packages, to {_destination(located)}",
             where=where,
             do="name a class or function where it is defined",
         )
-    if isinstance(found, Missing):
-        if trusted:
+    is_trusted = _under(path, _allowed_by_environment())
+    if isinstance(located, Missing):
+        if is_trusted:
             return None
-        raise _not_found(target, found, where)
-    if not trusted and not _is_own(found.path, search):
-        if not isinstance(found, ClassDefinition | FunctionDefinition):
-            raise Refusal(f"_target_ {target} is neither class nor function", where=where, do="name one that is")
-        if found.path in LOADERS or not MACHINERY.isdisjoint(found.module.name.split(".")):
-            raise Refusal(f"_target_ {target} runs other code than a training", where=where, do="name another target")
-    return found
+        raise _not_found(path, located, where)
+    if not is_trusted and not _is_own(located.path, search):
+        _check_use(path, located, where)
+    return located
 
 
-def _targets(node, key: str = "") -> Iterator[tuple[str, dict]]:
-    """Every dict with a `_target_` and its dotted key."""
+def _targets(node: Any, key: str = "") -> Iterator[tuple[str, dict[str, Any]]]:
+    """Every mapping with a `_target_` and its dotted key."""
     if isinstance(node, dict):
         if "_target_" in node:
             yield key, node
@@ -102,8 +121,8 @@ def _targets(node, key: str = "") -> Iterator[tuple[str, dict]]:
             yield from _targets(child, f"{key}[{position}]")
 
 
-def _first_name(target: str, where: str) -> str:
-    """The first part of a dotted path. Raises Refusal where the target is none."""
+def _checked_path(target: object, where: str) -> tuple[str, str]:
+    """The target as a dotted path, and its first part. Raises Refusal where it is none."""
     parts = target.split(".") if isinstance(target, str) else []
     if len(parts) < 2 or not all(part.isidentifier() for part in parts):
         bare = parts[0] if len(parts) == 1 else ""
@@ -112,18 +131,26 @@ def _first_name(target: str, where: str) -> str:
         raise Refusal(what, where=where, nearest=islice(known, 1), do="write package.module.Name")
     if any(part.startswith("__") for part in parts):
         raise Refusal(f"_target_ {target} reaches into Python's internals", where=where, do="name a class or function")
-    return parts[0]
+    return ".".join(parts), parts[0]
+
+
+def _check_use(path: str, definition: Definition, where: str) -> None:
+    """Raise Refusal for what is permitted by its path and no part of a training."""
+    if not isinstance(definition, ClassDefinition | FunctionDefinition):
+        raise Refusal(f"_target_ {path} is neither class nor function", where=where, do="name one that is")
+    if definition.path in LOADERS or not MACHINERY.isdisjoint(definition.module.name.split(".")):
+        raise Refusal(f"_target_ {path} runs other code than a training", where=where, do="name another target")
 
 
 def _shadowed(name: str, search: tuple[Path, ...]) -> str:
     """What a module of the user's own hides, where it has the name of an installed or standard one."""
-    mine = find_module(name, search)
-    if name == "expctl" or not (mine and mine.file and _in_search(mine.file, search)):
+    module = find_module(name, search)
+    if name == "expctl" or not (module and module.file and _in_search(module.file, search)):
         return ""
     installed = installed_file(name, without=[folder.resolve() for folder in search])
-    taken = name in sys.stdlib_module_names or name in {prefix.partition(".")[0] for prefix in ALLOWED}
-    elsewhere = installed is not None and installed != mine.file.resolve()
-    return f"{mine.file} hides the installed {name}" if taken or elsewhere else ""
+    is_hidden = installed is not None and installed != module.file.resolve()
+    is_taken = name in sys.stdlib_module_names or name in {prefix.partition(".")[0] for prefix in ALLOWED}
+    return f"{module.file} hides the installed {name}" if is_taken or is_hidden else ""
 
 
 def _permitted(path: str, search: tuple[Path, ...]) -> bool:
@@ -137,7 +164,7 @@ def _is_own(path: str, search: tuple[Path, ...]) -> bool:
     return module is not None and _in_search(module.file or module.folder, search) and not _shadowed(first, search)
 
 
-def _elsewhere(target: str, search: tuple[Path, ...]) -> list[str]:
+def _similar_paths(target: str, search: tuple[Path, ...]) -> list[str]:
     """The same path under an allowed name like its first one, where it leads somewhere."""
     first, _, rest = target.partition(".")
     own = [file.stem for folder in search for file in folder.glob("*.py")]
@@ -150,59 +177,70 @@ def _in_search(file: Path | None, search: tuple[Path, ...]) -> bool:
 
 
 def _allowed_by_environment() -> tuple[str, ...]:
-    return tuple(filter(None, (part.strip(" .") for part in os.environ.get("EXPCTL_ALLOW", "").split(","))))
+    prefixes = os.environ.get("EXPCTL_ALLOW", "").split(",")
+    return tuple(filter(None, (prefix.strip(" .") for prefix in prefixes)))
 
 
 def _under(path: str, prefixes: Iterable[str]) -> bool:
     return any(f"{path}.".startswith(f"{prefix}.") for prefix in prefixes)
 
 
-def _destination(found: Definition | Missing) -> str:
-    return found.path if isinstance(found, Definition) else f"{found.reached}.{found.name}".rstrip(".")
+def _destination(located: Definition | Missing) -> str:
+    return located.path if isinstance(located, Definition) else f"{located.reached}.{located.name}".rstrip(".")
 
 
-def _not_found(target: str, found: Missing, where: str) -> Refusal:
-    if not found.name:
+def _not_found(target: str, missing: Missing, where: str) -> Refusal:
+    if not missing.name:
         return Refusal(f"_target_ {target} is a module", where=where, do="name a class or function in it")
-    if not found.reached:
-        return Refusal(f"_target_ {target}: {found.name} is not installed", where=where, do="install it")
-    if found.name in found.known:
-        what = f"_target_ {target}: {found.reached} takes {found.name!r} from outside the allowed packages"
+    if not missing.reached:
+        return Refusal(f"_target_ {target}: {missing.name} is not installed", where=where, do="install it")
+    if missing.name in missing.known:
+        what = f"_target_ {target}: {missing.reached} takes {missing.name!r} from outside the allowed packages"
         return Refusal(what, where=where, do="name a class or function where it is defined")
-    close = nearest(found.name, [name for name in found.known if not name.startswith("__")])
+    close = nearest(missing.name, [name for name in missing.known if not name.startswith("__")])
     return Refusal(
-        f"_target_ {target}: {found.reached} has no {found.name!r}",
+        f"_target_ {target}: {missing.reached} has no {missing.name!r}",
         where=where,
-        nearest=[f"{found.reached}.{name}" for name in close],
+        nearest=[f"{missing.reached}.{name}" for name in close],
         do="name a class or function that exists",
     )
 
 
-def _check_keywords(key: str, node: dict, definition: Definition, sources: dict[str, str]) -> list[Refusal]:
+def _check_keywords(above: str, node: dict[str, Any], definition: Definition, set_by: SetBy) -> list[Refusal]:
+    """Refuse keywords that the definition does not take, and values that it cannot take."""
     takes = signature(definition)
     refusals = []
     for name, value in node.items():
-        inner = f"{key}.{name}" if key else name
-        if name in HYDRA_KINDS:
-            if not isinstance(value, HYDRA_KINDS[name]):
-                what = f"{inner} is Hydra's own and takes a {HYDRA_KINDS[name][0].__name__}, got {value!r}"
-                refusals.append(Refusal(what, where=set_by(inner, sources), do="see Hydra's instantiate"))
-        elif name == "_target_" or name in NOT_KEYWORDS.get(key, ()):
+        if name == "_target_" or name in NOT_KEYWORDS.get(above, ()):
             continue
-        elif field := takes.parameters.get(name):
-            if refusal := check_value(field, inner, value, sources):
-                refusals.append(refusal)
-        elif not takes.accepts_any or (name.startswith("_") and name.endswith("_")):
-            refusals.append(_unknown(name, inner, node["_target_"], definition, sources))
+        key = f"{above}.{name}" if above else name
+        if name in HYDRA_KEYWORDS:
+            refusal = _check_hydra_keyword(name, value, key, set_by)
+        elif name in takes.parameters:
+            refusal = check_value(takes.parameters[name], key, value, set_by)
+        elif takes.accepts_any and not (name.startswith("_") and name.endswith("_")):
+            refusal = None
+        else:
+            refusal = _unknown(name, key, node["_target_"], definition, set_by)
+        if refusal:
+            refusals.append(refusal)
     return refusals
 
 
-def _unknown(name: str, key: str, target: str, definition: Definition, sources: dict[str, str]) -> Refusal:
+def _check_hydra_keyword(name: str, value: object, key: str, set_by: SetBy) -> Refusal | None:
+    kind = HYDRA_KEYWORDS[name]
+    if isinstance(value, kind):
+        return None
+    what = f"{key} is Hydra's own and takes a {kind.__name__}, got {value!r}"
+    return Refusal(what, where=set_by(key), do="see Hydra's instantiate")
+
+
+def _unknown(name: str, key: str, target: str, definition: Definition, set_by: SetBy) -> Refusal:
     parameters = signature(definition).parameters
-    taken = ", ".join(parameters) if len(parameters) <= 8 else f"see {definition.file}"
+    listed = ", ".join(parameters) if len(parameters) <= 8 else f"see {definition.file}"
     return Refusal(
         f"{target} takes no {name!r}",
-        where=set_by(key, sources),
+        where=set_by(key),
         nearest=nearest(name, [*parameters, *HYDRA_KEYS]),
-        do=f"it takes: {taken or 'nothing'}",
+        do=f"it takes: {listed or 'nothing'}",
     )

@@ -1,11 +1,30 @@
-"""Settings that were typed for something that this experiment does not do: evaluate, reward, look for the best."""
+"""Settings that were typed and that nothing would read: each is told what it needs."""
 
 from expctl.base.data_kinds import PROMPT_ONLY
 from expctl.base.experiment import Experiment
 from expctl.base.plain_data import mapping
 from expctl.base.refusal import Refusal
-from expctl.config.checks.combinations import Combination
+from expctl.base.trainer_keywords import GIVEN
+from expctl.config.checks.settings import Settings
 
+# Field -> the field that it needs, the values with which it is read, and what to type. None: any value but false.
+NEEDS = {
+    "save_steps": ("save_strategy", ("steps",), "args.save_strategy=steps"),
+    "logging_steps": ("logging_strategy", ("steps",), "args.logging_strategy=steps"),
+    "eval_steps": ("eval_strategy", ("steps",), "args.eval_strategy=steps"),
+    "gradient_checkpointing_kwargs": ("gradient_checkpointing", None, "args.gradient_checkpointing=true"),
+    "ref_model_sync_steps": ("sync_ref_model", None, "args.sync_ref_model=true"),
+    "ref_model_mixup_alpha": ("sync_ref_model", None, "args.sync_ref_model=true"),
+    "packing_strategy": ("packing", None, "args.packing=true"),
+    "eval_packing": ("packing", None, "args.packing=true"),
+}
+# The same for all fields that begin with vllm_.
+VLLM_SWITCH = ("use_vllm", None, "args.use_vllm=true")
+# Fields that another group of the config decides: a value typed here would part the two -> what to type in their place.
+DECIDED = {
+    "report_to": "tracker=wandb, tensorboard, trackio or mlflow",
+    "local_rank": "hardware.num_processes",
+}
 OF_EVALUATIONS = ("per_device_eval_batch_size", "num_generations_eval", "eval_accumulation_steps", "eval_delay")
 OF_THE_BEST = ("metric_for_best_model", "greater_is_better")
 # What else asks for a metric: schedulers that look at it, and callbacks that stop by it.
@@ -15,29 +34,82 @@ SAMPLES = "expctl.worker.completions.EvaluateCompletions"
 
 def check_unread(experiment: Experiment) -> list[Refusal]:
     """Refuse what was typed and that nothing of this experiment reads; presets of files are left alone."""
-    case = Combination(experiment)
-    if not case.is_ours:
-        return []  # a trainer of the user's own may read any field
-    return _evaluations(case) + _best(case) + _rewards(case) + _learning_rates(case) + _lengths(case)
+    settings = Settings(experiment)
+    checks = [_given, _decided, _steps_and_epochs]
+    if settings.is_ours:  # a trainer of the user's own may read any field
+        checks += [_needs, _evaluations, _best, _rewards, _learning_rates, _lengths]
+    return [refusal for check in checks for refusal in check(settings)]
 
 
-def _evaluations(case: Combination) -> list[Refusal]:
-    if case.args["do_eval"] or case.args["eval_strategy"] not in (None, "no", False):
+def _given(settings: Settings) -> list[Refusal]:
+    return [
+        Refusal(
+            f"'algorithm.trainer.{name}' is given by expctl itself",
+            where=settings.where(f"algorithm.trainer.{name}"),
+            do=GIVEN[name],
+        )
+        for name in GIVEN
+        if name in settings.trainer
+    ]
+
+
+def _decided(settings: Settings) -> list[Refusal]:
+    typed = [name for name in DECIDED if settings.is_typed(f"args.{name}")]
+    return [
+        Refusal(
+            f"'args.{name}' follows from another group of the config",
+            where=settings.where(f"args.{name}"),
+            do=DECIDED[name],
+        )
+        for name in typed
+    ]
+
+
+def _steps_and_epochs(settings: Settings) -> list[Refusal]:
+    keys = ("args.max_steps", "args.num_train_epochs")
+    steps = settings.args["max_steps"]
+    if not all(map(settings.is_typed, keys)) or not isinstance(steps, int) or steps <= 0:
+        return []
+    what = f"args.max_steps={steps} decides how long is trained, so args.num_train_epochs would do nothing"
+    return [Refusal(what, where=settings.where(*keys), do="type one of them")]
+
+
+def _needs(settings: Settings) -> list[Refusal]:
+    refusals = []
+    for key in settings.experiment.sources:
+        name = key.removeprefix("args.")
+        needed = NEEDS.get(name)
+        if name.startswith("vllm_"):
+            needed = VLLM_SWITCH
+        if not key.startswith("args.") or needed is None or settings.args[name] in (None, False):
+            continue
+        switch, values, do = needed
+        setting = settings.args[switch]
+        is_read = setting in values if values else bool(setting)
+        if not is_read:
+            shown = "not set" if setting is None else str(setting).lower()
+            what = f"{key}={settings.args[name]} would do nothing: args.{switch} is {shown}"
+            refusals.append(Refusal(what, where=settings.where(key), do=f"{do} as well, or leave it out"))
+    return refusals
+
+
+def _evaluations(settings: Settings) -> list[Refusal]:
+    if settings.args["do_eval"] or settings.evaluates:
         return []
     return [
         Refusal(
             f"args.{name} would do nothing: args.do_eval is false",
-            where=case.where(f"args.{name}"),
+            where=settings.where(f"args.{name}"),
             do="args.do_eval=true, or leave it out",
         )
         for name in OF_EVALUATIONS
-        if f"args.{name}" in case.experiment.sources
+        if settings.is_typed(f"args.{name}")
     ]
 
 
-def _best(case: Combination) -> list[Refusal]:
-    args = case.args
-    callbacks = [mapping(node).get("_target_") for node in case.experiment.config["callbacks"].values()]
+def _best(settings: Settings) -> list[Refusal]:
+    args = settings.args
+    callbacks = [mapping(node).get("_target_") for node in settings.experiment.config["callbacks"].values()]
     # Any callback that is not ours may ask for the best metric, as EarlyStoppingCallback does.
     is_asked = any(not str(target).startswith("expctl.") for target in callbacks)
     is_asked = is_asked or args["lr_scheduler_type"] in ASK_FOR_A_METRIC or args["save_strategy"] == "best"
@@ -46,60 +118,57 @@ def _best(case: Combination) -> list[Refusal]:
     return [
         Refusal(
             f"args.{name} would do nothing: no best checkpoint is looked for",
-            where=case.where(f"args.{name}"),
+            where=settings.where(f"args.{name}"),
             do="args.load_best_model_at_end=true (with args.eval_strategy=steps), or leave it out",
         )
         for name in OF_THE_BEST
-        if f"args.{name}" in case.experiment.sources and args[name] is not None
+        if settings.is_typed(f"args.{name}") and args[name] is not None
     ]
 
 
-def _learning_rates(case: Combination) -> list[Refusal]:
-    is_full = case.experiment.config["peft"] is None
+def _learning_rates(settings: Settings) -> list[Refusal]:
+    is_full = settings.experiment.config["peft"] is None
     unread, trained = ("adapter", "all weights are") if is_full else ("full", "an adapter is")
     key = f"algorithm.learning_rate.{unread}"
-    if key not in case.experiment.sources:
+    if not settings.is_typed(key):
         return []
     return [
         Refusal(
             f"'{key}' would do nothing: {trained} trained",
-            where=case.where(key),
+            where=settings.where(key),
             do="args.learning_rate=... counts for both; or leave it out",
         )
     ]
 
 
-def _lengths(case: Combination) -> list[Refusal]:
+def _lengths(settings: Settings) -> list[Refusal]:
     key = "dataset.max_completion_length"
-    if (
-        key not in case.experiment.sources
-        or case.experiment.config["algorithm"]["kind"] == PROMPT_ONLY
-        or _samples(case)
-    ):
+    experiment = settings.experiment
+    if not settings.is_typed(key) or experiment.config["algorithm"]["kind"] == PROMPT_ONLY or _samples(settings):
         return []
     return [
         Refusal(
-            f"'{key}' would do nothing: algorithm={case.experiment.choices.get('algorithm')} samples no completions",
-            where=case.where(key),
+            f"'{key}' would do nothing: algorithm={experiment.choices.get('algorithm')} samples no completions",
+            where=settings.where(key),
             do="callbacks=completions samples some at every evaluation; or leave it out",
         )
     ]
 
 
-def _samples(case: Combination) -> bool:
-    return any(mapping(node).get("_target_") == SAMPLES for node in case.experiment.config["callbacks"].values())
+def _samples(settings: Settings) -> bool:
+    return any(mapping(node).get("_target_") == SAMPLES for node in settings.experiment.config["callbacks"].values())
 
 
-def _rewards(case: Combination) -> list[Refusal]:
-    config, sources = case.experiment.config, case.experiment.sources
-    typed = [key for key in sources if key == "reward" or key.startswith("reward.")]
-    if config["algorithm"]["kind"] == PROMPT_ONLY or _samples(case) or not typed:
+def _rewards(settings: Settings) -> list[Refusal]:
+    experiment = settings.experiment
+    algorithm = experiment.choices.get("algorithm")
+    typed = [key for key in experiment.sources if key == "reward" or key.startswith("reward.")]
+    if experiment.config["algorithm"]["kind"] == PROMPT_ONLY or _samples(settings) or not typed:
         return []
     return [
         Refusal(
-            f"'{typed[0]}' would do nothing: algorithm={case.experiment.choices.get('algorithm')} learns from given "
-            "completions",
-            where=case.where(typed[0]),
+            f"'{typed[0]}' would do nothing: algorithm={algorithm} learns from given completions",
+            where=settings.where(typed[0]),
             do="callbacks=completions rewards what the model writes at every evaluation; or leave it out",
         )
     ]

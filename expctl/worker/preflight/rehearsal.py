@@ -10,6 +10,7 @@ from hydra.utils import get_class
 from transformers import Trainer, set_seed
 
 from expctl.base.data_kinds import PROMPT_ONLY
+from expctl.base.trainer_keywords import GIVEN
 from expctl.data.conversation import fit_to_tokenizer
 from expctl.worker import build
 from expctl.worker.preflight import data, first_step, model
@@ -56,27 +57,12 @@ def phases(check: Any, folder: str) -> None:
     first_step.take(check, trainer, length)
 
 
-# What expctl gives to each trainer.
-OURS = (
-    "model",
-    "args",
-    "train_dataset",
-    "eval_dataset",
-    "processing_class",
-    "callbacks",
-    "peft_config",
-    "reward_funcs",
-)
-
-
 def check_free(node: dict[str, Any]) -> None:
     """Raise WrongError where a keyword of the trainer is set that is given by a group of its own."""
-    for name in OURS:
+    for name in GIVEN:
         if name in node:
             raise WrongError(
-                f"the trainer's '{name}' comes from another group of the config",
-                f"algorithm.trainer.{name}",
-                "leave it out: model=, args., dataset=, callbacks=, peft= and reward= set these",
+                f"'algorithm.trainer.{name}' is given by expctl itself", f"algorithm.trainer.{name}", GIVEN[name]
             )
 
 

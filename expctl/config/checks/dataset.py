@@ -1,0 +1,50 @@
+"""The dataset: its files, the keywords of its loader, and what the algorithm learns from."""
+
+import re
+
+from expctl.base.experiment import Experiment
+from expctl.base.refusal import Refusal
+from expctl.config.source.lookup import find
+from expctl.config.source.signature import signature
+from expctl.data.check import check_dataset as check_options
+
+
+def check_dataset(experiment: Experiment) -> list[Refusal]:
+    """Refuse data that are not there or do not fit the algorithm."""
+    dataset, kind = experiment.config["dataset"], experiment.config["algorithm"]["kind"]
+    if dataset.get("kind", kind) != kind:
+        return [
+            Refusal(
+                f"the algorithm learns from {kind} data, the dataset gives {dataset['kind']} data",
+                where=experiment.set_by("dataset.kind"),
+                do="leave dataset.kind out: it follows the algorithm",
+            )
+        ]
+    missing = _missing_keywords(experiment)
+    if missing:
+        return missing
+    try:
+        check_options(dataset)
+    except (FileNotFoundError, ValueError) as error:
+        named = re.match(r"dataset\.\w+", str(error))
+        key = named[0] if named and named[0] in experiment.sources else "dataset"
+        return [Refusal(str(error), where=experiment.set_by(key))]
+    return []
+
+
+def _missing_keywords(experiment: Experiment) -> list[Refusal]:
+    """Keywords that the loader of the dataset needs and nothing gives, such as `~dataset.kind` leaves behind."""
+    dataset = experiment.config["dataset"]
+    loader = find(dataset.get("_target_"), experiment.code_folders)
+    if loader is None or dataset.get("_args_"):
+        return []
+    required = [name for name, field in signature(loader).parameters.items() if field.default is None]
+    return [
+        Refusal(
+            f"'dataset.{name}' is missing: {dataset['_target_']} needs it",
+            where=experiment.set_by(f"dataset.{name}"),
+            do=f"dataset.{name}=..., or leave the override that takes it away out",
+        )
+        for name in required
+        if name not in dataset
+    ]
