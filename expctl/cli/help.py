@@ -15,8 +15,8 @@ TEXT = """expctl: post-training experiments from small YAML groups.
   expctl show [RUN]                one run: status, metrics, every value with what set it, completions, commands
   expctl resume RUN                carry a run on by its name, from any folder
   expctl rerun RUN                 do a run again from what it kept, and show what came out differently
-  expctl sync [RUN|SWEEP ...]      hand up to Weights & Biases what runs have recorded offline
-  expctl verify [ALGORITHM ...]    prove the algorithms on the versions installed here
+  expctl sync [RUN|SWEEP ...]      upload to Weights & Biases what runs have recorded offline
+  expctl verify [ALGORITHM ...]    check the algorithms on the versions installed here
   expctl VERB --help               the options of a verb, with examples
   expctl --version                 the versions of expctl and of what it stands on
 

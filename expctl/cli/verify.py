@@ -1,4 +1,4 @@
-"""`expctl verify [ALGORITHM ...]`: prove the algorithms on the versions that are installed here."""
+"""`expctl verify [ALGORITHM ...]`: check the algorithms on the versions that are installed here."""
 
 import json
 import os
@@ -7,106 +7,121 @@ import sys
 import tempfile
 import time
 from contextlib import nullcontext
-from typing import Any, TextIO
+from typing import IO, Any
 
 from expctl.algorithms.upstream import ALGORITHMS
+from expctl.base.exit_codes import EXIT_COMPLETED, EXIT_FAILED
 from expctl.base.refusal import Refusal
 from expctl.base.suggest import nearest
 from expctl.report.verdicts import Verdicts, failures
 from expctl.runs.provenance import DECISIVE, versions
 
-EXIT_PROVEN, EXIT_NOT_PROVEN = 0, 1
-# What else people call them; `gspo` is proven with GSPO-token, which equals it where both are defined.
-ALSO = {"gspo": "gspo_token", "replay": "grpo_replay", "bema": "dpo_bema", "together": "composed"}
-# Several threads, a GPU, a launcher's group or a network would only make the small numbers come later or otherwise.
-QUIET = {"OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": "", "TOKENIZERS_PARALLELISM": "false"}
-QUIET |= {"HF_HUB_OFFLINE": "1"}
-OF_A_LAUNCHER = ("RANK", "LOCAL_RANK", "WORLD_SIZE", "LOCAL_WORLD_SIZE", "MASTER_", "TORCHELASTIC_", "ACCELERATE_")
+# One result, as `python -m expctl.verify` prints it.
+Result = dict[str, Any]
+
+# Other names of the algorithms; `gspo` is checked with GSPO-token, which equals it where both are defined.
+ALIASES = {"gspo": "gspo_token", "replay": "grpo_replay", "bema": "dpo_bema", "together": "composed"}
+# Several threads, a GPU, a launcher's group or a network would only make the checks slower or their numbers others.
+ENVIRONMENT = {
+    "OMP_NUM_THREADS": "1",
+    "CUDA_VISIBLE_DEVICES": "",
+    "TOKENIZERS_PARALLELISM": "false",
+    "HF_HUB_OFFLINE": "1",
+}
+LAUNCHER_VARIABLES = ("RANK", "LOCAL_RANK", "WORLD_SIZE", "LOCAL_WORLD_SIZE", "MASTER_", "TORCHELASTIC_", "ACCELERATE_")
 
 
 def main(words: list[str]) -> int:
-    """Prove, and show; 0 when everything is proven, else 1."""
+    """Run the checks and show their results; 0 when all passed, else 1."""
     unknown = [word for word in words if word.startswith("-") and word != "--json"]
     if unknown:
         raise Refusal(f"no option '{unknown[0]}'", where="command line", do="expctl verify [--json] [ALGORITHM ...]")
-    algorithms = list(dict.fromkeys(map(_algorithm, (word for word in words if word != "--json")))) or [*ALGORITHMS]
-    began, verdicts, broken = time.monotonic(), [], ""
+    named = [_algorithm(word) for word in words if word != "--json"]
+    began, error = time.monotonic(), None
     try:
-        verdicts = _proven(algorithms, show="--json" not in words)
-    except BrokenOff as error:
-        verdicts, broken = error.verdicts, str(error)
-    proven = not broken and all(verdict["passed"] for verdict in verdicts)
+        results = _run_checks(list(dict.fromkeys(named)) or [*ALGORITHMS], show="--json" not in words)
+    except IncompleteError as incomplete:
+        results, error = incomplete.results, str(incomplete)
+    passed = error is None and all(result["passed"] for result in results)
     seconds = round(time.monotonic() - began, 1)
     if "--json" in words:
-        found = {"proven": proven, "versions": _versions(), "seconds": seconds, "error": broken or None}
-        print(json.dumps(found | {"proofs": verdicts}, indent=2))
+        head = {"passed": passed, "versions": _versions(), "seconds": seconds, "error": error}
+        print(json.dumps(head | {"checks": results}, indent=2))
     else:
-        _print_closing(verdicts, broken, seconds)
-    return EXIT_PROVEN if proven else EXIT_NOT_PROVEN
+        _print_closing(results, error, seconds)
+    return EXIT_COMPLETED if passed else EXIT_FAILED
 
 
-class BrokenOff(Exception):  # noqa: N818 - what is left of the proofs
-    """The process of the proofs ended before all of them; `verdicts` are those that it had come to."""
+class IncompleteError(Exception):
+    """The process of the checks ended before all were done; `results` are those of the ones that were."""
 
-    def __init__(self, what: str, verdicts: list[dict[str, Any]]):
-        super().__init__(what)
-        self.verdicts = verdicts
+    def __init__(self, message: str, results: list[Result]):
+        super().__init__(message)
+        self.results = results
 
 
-def _proven(algorithms: list[str], show: bool) -> list[dict[str, Any]]:
-    """All verdicts of `python -m expctl.verify`, shown as they come. Raises BrokenOff."""
-    kept = {key: value for key, value in os.environ.items() if not key.startswith(OF_A_LAUNCHER)}
+def _run_checks(algorithms: list[str], show: bool) -> list[Result]:
+    """All results of `python -m expctl.verify`, shown as they come. Raises IncompleteError."""
+    environment = {key: value for key, value in os.environ.items() if not key.startswith(LAUNCHER_VARIABLES)}
     command = [sys.executable, "-m", "expctl.verify", *algorithms]
-    verdicts: list[dict[str, Any]] = []
-    # Every folder that a proof or an import makes goes with this one.
+    # Every folder that a check or an import makes goes with this one.
     with tempfile.TemporaryFile("w+") as log, tempfile.TemporaryDirectory() as folder:
-        environment = kept | QUIET | {"TMPDIR": folder}
+        environment |= ENVIRONMENT | {"TMPDIR": folder}
         child = subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=log, text=True)
+        assert child.stdout is not None  # it is a pipe
         try:
-            announced = json.loads(child.stdout.readline() or '{"proofs": null}')["proofs"]
-            with Verdicts() if show and announced else nullcontext() as shown:
-                if shown:
-                    shown.begin(announced)
-                for line in child.stdout:
-                    verdicts.append(json.loads(line))
-                    if shown:
-                        shown.show(verdicts[-1])
+            announced, results = _read_results(child.stdout, show)
             code = child.wait()
         finally:
             child.kill()
             child.wait()
-        if code != 0 or announced is None or len(verdicts) != len(announced):
-            what = f"the proofs broke off after {len(verdicts)}, exit code {code}:\n{_last_lines(log)}"
-            raise BrokenOff(what, verdicts)
-    return verdicts
+        if code != 0 or announced is None or len(results) != len(announced):
+            message = f"the checks broke off after {len(results)}, exit code {code}:\n{_last_lines(log)}"
+            raise IncompleteError(message, results)
+    return results
+
+
+def _read_results(output: IO[str], show: bool) -> tuple[list[list[str]] | None, list[Result]]:
+    """The (algorithm, name) of all checks, None where they were not announced, and the results that followed."""
+    header = json.loads(output.readline() or "{}")
+    announced = header.get("checks", header.get("proofs"))
+    results: list[Result] = []
+    with Verdicts() if show and announced else nullcontext() as table:
+        if table:
+            table.begin(announced)
+        for line in output:
+            results.append(json.loads(line))
+            if table:
+                table.show(results[-1])
+    return announced, results
 
 
 def _algorithm(word: str) -> str:
-    name = ALSO.get(word.lower(), word.lower())
+    name = ALIASES.get(word.lower(), word.lower())
     if name not in ALGORITHMS:
-        known = [*ALGORITHMS, *ALSO]
+        known = [*ALGORITHMS, *ALIASES]
         raise Refusal(
-            f"nothing to prove about '{word}'",
+            f"no algorithm '{word}' to check",
             where=f"{word} (command line)",
             nearest=nearest(word, known) or [*ALGORITHMS],
-            do="expctl verify proves all of them",
+            do="expctl verify checks all of them",
         )
     return name
 
 
 def _versions() -> dict[str, str | None]:
-    found = versions()
-    return {name: found[name] for name in ("python", *DECISIVE)}
+    installed = versions()
+    return {name: installed[name] for name in ("python", *DECISIVE)}
 
 
-def _print_closing(verdicts: list[dict[str, Any]], broken: str, seconds: float) -> None:
+def _print_closing(results: list[Result], error: str | None, seconds: float) -> None:
     installed = ", ".join(f"{name} {number}" for name, number in _versions().items())
-    passed = sum(verdict["passed"] for verdict in verdicts)
-    print(f"\n{passed} of {len(verdicts)} proven on {installed} in {seconds:.0f} s")
-    for line in [*failures(verdicts), *([broken] if broken else [])]:
-        print(f"not proven: {line}", file=sys.stderr)
+    passed = sum(result["passed"] for result in results)
+    print(f"\n{passed} of {len(results)} checks passed on {installed} in {seconds:.0f} s")
+    for line in [*failures(results), *filter(None, [error])]:
+        print(f"failed: {line}", file=sys.stderr)
 
 
-def _last_lines(log: TextIO, count: int = 12) -> str:
+def _last_lines(log: IO[str], count: int = 12) -> str:
     log.seek(0)
     return "".join(log.readlines()[-count:]).rstrip()

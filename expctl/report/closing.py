@@ -77,7 +77,7 @@ def _print_warnings(run: Run) -> None:
     for warning in [*recorded.data_changed, *recorded.warnings]:
         print(f"warning: {warning}", file=sys.stderr)
     if recorded.warnings:
-        print("         expctl verify proves what still holds", file=sys.stderr)
+        print("         expctl verify checks what still holds", file=sys.stderr)
     for alert in recorded.alerts:
         print("\n".join(alert_lines(alert)), file=sys.stderr)
 

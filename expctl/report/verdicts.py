@@ -1,4 +1,4 @@
-"""The table of `expctl verify`, a row as each proof is done."""
+"""The table of `expctl verify`, a row as each check is done."""
 
 import sys
 from types import TracebackType
@@ -10,7 +10,7 @@ ROW = "{:<4}  {:<11}  {:<21}  {:>8} {:<8}  {}"
 
 
 class Verdicts:
-    """Shows verdicts as they come; in a terminal in colour, with the proof that is running at the foot."""
+    """Shows verdicts as they come; in a terminal in colour, with the check that is running at the foot."""
 
     def __init__(self, out: TextIO | None = None):
         self._out = out or sys.stdout
@@ -25,9 +25,9 @@ class Verdicts:
             self._live.end()
 
     def begin(self, names: list[list[str]]) -> None:
-        """The (algorithm, proof) of all verdicts that will follow."""
+        """The (algorithm, check) of all verdicts that will follow."""
         self._waiting = list(names)
-        self._say(ROW.format("", "algorithm", "proof", "measured", "must be", "what holds").rstrip(), "bold")
+        self._say(ROW.format("", "algorithm", "check", "measured", "must be", "what holds").rstrip(), "bold")
         self._show_running()
 
     def show(self, verdict: dict[str, Any]) -> None:
@@ -52,7 +52,7 @@ class Verdicts:
 
 
 def failures(verdicts: list[dict[str, Any]]) -> list[str]:
-    """What the failed proofs say, a line each."""
+    """What the failed checks say, a line each."""
     lines = []
     for verdict in verdicts:
         if not verdict["passed"]:

@@ -24,7 +24,7 @@ def typed(*words, cwd, **environment):
 
 @pytest.fixture
 def child(monkeypatch, tmp_path):
-    """Replaces the process of the proofs by one that says the given lines and ends with the given code."""
+    """Replaces the process of the checks by one that says the given lines and ends with the given code."""
 
     def says(*lines, code=0):
         script = tmp_path / "child.py"
@@ -39,33 +39,33 @@ def child(monkeypatch, tmp_path):
 
 
 def header(*verdicts):
-    return json.dumps({"proofs": [[each["algorithm"], each["name"]] for each in verdicts]})
+    return json.dumps({"checks": [[each["algorithm"], each["name"]] for each in verdicts]})
 
 
-def test_everything_is_proven_on_the_tested_versions_and_leaves_nothing_behind(tmp_path):
-    # as inside of a launcher's process: its group and its settings are none of the proofs' business
+def test_everything_passes_on_the_tested_versions_and_leaves_nothing_behind(tmp_path):
+    # as inside of a launcher's process: its group and its settings are none of the checks' business
     done = typed("--json", cwd=tmp_path, RANK="1", WORLD_SIZE="2", ACCELERATE_USE_FSDP="true", TMPDIR=str(tmp_path))
     told = json.loads(done.stdout)
-    assert [each for each in told["proofs"] if not each["passed"]] == [] and told["error"] is None
-    assert done.returncode == 0 and told["proven"]
-    assert {each["algorithm"] for each in told["proofs"]} == set(ALGORITHMS)
+    assert [each for each in told["checks"] if not each["passed"]] == [] and told["error"] is None
+    assert done.returncode == 0 and told["passed"]
+    assert {each["algorithm"] for each in told["checks"]} == set(ALGORITHMS)
     assert {"trl", "transformers", "torch", "expctl", "python"} == set(told["versions"])
     assert list(tmp_path.iterdir()) == []
 
 
-def test_proofs_are_shown_one_a_line_and_a_failed_one_is_explained(child, capfd):
+def test_checks_are_shown_one_a_line_and_a_failed_one_is_explained(child, capfd):
     child(header(PASSED, WRONG, CHANGED), *map(json.dumps, (PASSED, WRONG, CHANGED)))
     assert run_words(["verify", "gfpo"]) == 1
     shown = capfd.readouterr()
     rows = shown.out.splitlines()
-    assert rows[0].split() == ["algorithm", "proof", "measured", "must", "be", "what", "holds"]
+    assert rows[0].split() == ["algorithm", "check", "measured", "must", "be", "what", "holds"]
     assert rows[1].startswith("ok") and "k = G is GRPO" in rows[1] and rows[1].endswith("keeping all is GRPO")
     assert rows[2].startswith("FAIL") and " 3 = 0" in rows[2]
-    assert "1 of 3 proven on python" in shown.out
+    assert "1 of 3 checks passed on python" in shown.out
     assert shown.err.splitlines() == [
-        "not proven: gfpo: filters: measured 3, must be = 0",
-        "not proven: gfpo: upstream: A.b changed between 1 and 2",
-        "not proven: gfpo: upstream: A.c is gone",
+        "failed: gfpo: filters: measured 3, must be = 0",
+        "failed: gfpo: upstream: A.b changed between 1 and 2",
+        "failed: gfpo: upstream: A.c is gone",
     ]
 
 
@@ -74,12 +74,12 @@ def test_proofs_are_shown_one_a_line_and_a_failed_one_is_explained(child, capfd)
     [((header(PASSED, WRONG), json.dumps(PASSED)), 0), ((header(PASSED), json.dumps(PASSED)), 1), ((), 1), ((), 0)],
 )
 @pytest.mark.parametrize("words", [[], ["--json"]])
-def test_proofs_that_break_off_are_no_proofs(child, capfd, lines, code, words):
+def test_checks_that_break_off_have_not_passed(child, capfd, lines, code, words):
     child(*lines, code=code)
     assert run_words(["verify", *words]) == 1
     shown = capfd.readouterr()
     told = json.loads(shown.out)["error"] if words else shown.err
-    assert "the proofs broke off" in told and f"exit code {code}" in told and "Boom" in told
+    assert "the checks broke off" in told and f"exit code {code}" in told and "Boom" in told
 
 
 def test_all_passed_is_exit_0(child, capfd):
@@ -94,7 +94,7 @@ def test_all_passed_is_exit_0(child, capfd):
 def test_an_unknown_algorithm_is_refused_with_the_nearest(capfd, word, nearest):
     assert run_words(["verify", word]) == 2
     told = capfd.readouterr().err
-    assert f"nothing to prove about '{word}'" in told and nearest in told.split("nearest")[1]
+    assert f"no algorithm '{word}' to check" in told and nearest in told.split("nearest")[1]
 
 
 def test_an_unknown_option_is_refused(capfd):
@@ -106,14 +106,14 @@ def test_an_unknown_option_is_refused(capfd):
     ("words", "expected"),
     [([], [*ALGORITHMS]), (["gspo", "gspo_token", "GFPO"], ["gspo_token", "gfpo"]), (["bema"], ["dpo_bema"])],
 )
-def test_options_and_other_names_choose_what_is_proven(monkeypatch, words, expected):
+def test_options_and_other_names_choose_what_is_checked(monkeypatch, words, expected):
     chosen = []
-    monkeypatch.setattr(verify, "_proven", lambda algorithms, show: chosen.extend(algorithms) or [])
+    monkeypatch.setattr(verify, "_run_checks", lambda algorithms, show: chosen.extend(algorithms) or [])
     verify.main([*words, "--json"])
     assert chosen == expected
 
 
-def test_in_a_terminal_rows_stay_and_the_running_proof_goes(monkeypatch):
+def test_in_a_terminal_rows_stay_and_the_running_check_goes(monkeypatch):
     class Terminal(io.StringIO):
         def isatty(self):
             return True
