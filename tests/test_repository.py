@@ -27,6 +27,14 @@ def test_the_paths_that_a_page_names_exist(page):
     assert [name for name in named if not (REPOSITORY / name).exists()] == []
 
 
+def test_the_files_along_the_way_of_a_command_exist():
+    text = (REPOSITORY / "docs" / "how-it-is-built.md").read_text()
+    named = set(re.findall(r"`([\w-]+/[\w/-]+\.(?:py|yaml|md))`", text))
+    assert len(named) > 30
+    roots = (REPOSITORY / "expctl", REPOSITORY / "expctl" / "worker", REPOSITORY)
+    assert sorted(name for name in named if not any((root / name).is_file() for root in roots)) == []
+
+
 def test_the_scripts_are_executable():
     scripts = [REPOSITORY / ".ci" / "run", *(REPOSITORY / "scripts").glob("*.sh")]
     assert [script.name for script in scripts if not os.access(script, os.X_OK)] == []
