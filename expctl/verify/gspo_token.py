@@ -1,20 +1,24 @@
-"""Proofs of GSPO and GSPO-token (arXiv 2507.18071)."""
+"""Checks of GSPO and GSPO-token (arXiv 2507.18071)."""
+
+from typing import Any
 
 import torch
 import trl
-from torch import Tensor
+from torch import Tensor, nn
 from trl import GRPOConfig
 
 from expctl.algorithms.gspo_token import GRPOTrainer
 from expctl.algorithms.token_advantages import DiscountedCredit
-from expctl.verify.check import CheckFailed, Proof
+from expctl.verify.check import CheckFailed, check
 from expctl.verify.setup import (
     difference,
     gradient,
+    greatest,
     grpo,
     interrupted,
     loss_and_gradient,
     move,
+    policy,
     relative,
     sample,
     substantial,
@@ -22,16 +26,19 @@ from expctl.verify.setup import (
     trained,
 )
 
-PAPER = {"epsilon": 3e-4, "epsilon_high": 4e-4}
-UNCLIPPED = {"epsilon": 0.99, "epsilon_high": 50.0}
+PAPER: dict[str, Any] = {"epsilon": 3e-4, "epsilon_high": 4e-4}
+UNCLIPPED: dict[str, Any] = {"epsilon": 0.99, "epsilon_high": 50.0}
 
 
-def moved(level: str = "sequence_token", upstream: bool = False, **settings):
+def moved(
+    level: str = "sequence_token", upstream: bool = False, **settings: Any
+) -> tuple[trl.GRPOTrainer, dict[str, Tensor]]:
     """A trainer whose policy has moved since it sampled, and the batch that it sampled before."""
-    settings = {"loss_type": "grpo", "num_iterations": 2, "double": True} | PAPER | settings
-    built = grpo(trl.GRPOTrainer if upstream else GRPOTrainer, GRPOConfig, importance_sampling_level=level, **settings)
+    defaults: dict[str, Any] = {"loss_type": "grpo", "num_iterations": 2, "double": True}
+    trainer = trl.GRPOTrainer if upstream else GRPOTrainer
+    built = grpo(trainer, GRPOConfig, importance_sampling_level=level, **defaults | PAPER | settings)
     batch = sample(built)
-    move(built.model, 0.002)
+    move(policy(built), 0.002)
     return built, batch
 
 
@@ -41,17 +48,19 @@ def credit(batch: dict[str, Tensor]) -> Tensor:
     return torch.randn(batch["completion_mask"].shape, generator=generator, dtype=torch.float64)
 
 
+@check("constant A is GSPO", at_most=1e-5)
 def constant_advantages_are_gspo() -> float:
-    worst = 0.0
+    """with one advantage a sequence, loss and gradient are level 'sequence', TRL's own"""
+    measured = []
     for loss_type in ("grpo", "dapo"):
         for clip in (PAPER, UNCLIPPED):
             ours = loss_and_gradient(*moved(loss_type=loss_type, **clip))
             theirs = loss_and_gradient(*moved("sequence", upstream=True, loss_type=loss_type, **clip))
-            worst = max(worst, relative(ours, theirs))
-    return worst
+            measured.append(relative(ours, theirs))
+    return greatest(measured)
 
 
-def equation_13(model, batch: dict[str, Tensor], low: float, high: float) -> Tensor:
+def equation_13(model: nn.Module, batch: dict[str, Tensor], low: float, high: float) -> Tensor:
     """The paper's objective (13) with the ratio of (14), as a loss; its gradient where nothing is clipped is (17)."""
     logps, mask = token_logps(model, batch), batch["completion_mask"]
     lengths = mask.sum(1, keepdim=True)
@@ -63,20 +72,26 @@ def equation_13(model, batch: dict[str, Tensor], low: float, high: float) -> Ten
     return -((surrogate * mask).sum(1, keepdim=True) / lengths).mean()
 
 
+@check("equations 13 to 17", at_most=1e-5)
 def equations_13_to_17() -> float:
-    worst, gradients = 0.0, []
+    """with an advantage a token, loss and gradient are the paper's"""
+    measured, gradients = [], []
     for clip in (PAPER, UNCLIPPED):
         ours, batch = moved(**clip)
         batch["advantages"] = credit(batch)
-        reference = equation_13(ours.model, batch, ours.epsilon_low, ours.epsilon_high)
-        gradients.append(gradient(reference, ours.model))
-        worst = max(worst, relative(loss_and_gradient(ours, batch), (reference.detach(), gradients[-1])))
+        reference = equation_13(policy(ours), batch, ours.epsilon_low, ours.epsilon_high)
+        gradients.append(gradient(reference, policy(ours)))
+        measured.append(relative(loss_and_gradient(ours, batch), (reference.detach(), gradients[-1])))
     substantial(gradients[0] - gradients[1], "the clip range changes nothing, so no token is clipped")
-    return worst
+    return greatest(measured)
 
 
+@check("zero-mean credit", at_least=0.1)
 def zero_mean_credit_teaches() -> float:
-    """Norm of the gradient in units of the one of the same credit before its mean was taken off."""
+    """moves the policy (the level 'sequence' has no gradient from it)
+
+    Norm of the gradient in units of the one of the same credit before its mean was taken off.
+    """
     ours, batch = moved(**UNCLIPPED)
     theirs, _ = moved("sequence", upstream=True, **UNCLIPPED)
     mask, full = batch["completion_mask"], credit(batch)
@@ -86,19 +101,24 @@ def zero_mean_credit_teaches() -> float:
     sequence = loss_and_gradient(theirs, batch | {"advantages": full - mean})[1].norm()
     if sequence > 1e-5 * whole:
         raise CheckFailed(f"the level 'sequence' has a gradient of {sequence / whole:.1e} from credit of mean zero")
-    return (token / whole).item()
+    return float(token / whole)
 
 
+@check("gamma = 1 is GSPO")
 def credit_of_gamma_one_is_gspo() -> float:
-    settings = {"importance_sampling_level": "sequence_token", "loss_type": "grpo", "steps_per_generation": 2}
-    settings |= PAPER | {"per_device_train_batch_size": 8}
+    """the token advantages' hook, fed with A itself, changes no weight"""
+    settings: dict[str, Any] = {"importance_sampling_level": "sequence_token", "loss_type": "grpo"}
+    settings |= PAPER | {"per_device_train_batch_size": 8, "steps_per_generation": 2}
     source = {"token_advantages": DiscountedCredit(gamma=1.0)}
     credited = trained(grpo(GRPOTrainer, GRPOConfig, keywords=source, **settings))
     return difference(credited, trained(grpo(GRPOTrainer, GRPOConfig, **settings)))
 
 
+@check("discounted credit", at_most=1e-5)
 def discounted_credit() -> float:
-    gamma, settings = 0.9, {"importance_sampling_level": "sequence_token", "loss_type": "grpo"}
+    """A_t is gamma^(tokens to come) A on every token of the mask"""
+    gamma = 0.9
+    settings: dict[str, Any] = {"importance_sampling_level": "sequence_token", "loss_type": "grpo"}
     source = {"token_advantages": DiscountedCredit(gamma)}
     plain = sample(grpo(GRPOTrainer, GRPOConfig, **settings))
     credited = sample(grpo(GRPOTrainer, GRPOConfig, keywords=source, **settings))
@@ -109,28 +129,22 @@ def discounted_credit() -> float:
     return difference([credited["advantages"]], [substantial(expected, "every advantage is zero")])
 
 
+@check("resumed")
 def resumed_is_uninterrupted() -> float:
-    """Saved while half of a rollout is still to be trained on, for the first of two times."""
-    settings = {"per_device_train_batch_size": 8, "steps_per_generation": 2, "num_iterations": 2, "max_steps": 5}
+    """a run resumed in the middle of a rollout ends where the uninterrupted one does
+
+    Saved while half of a rollout is still to be trained on, for the first of two times.
+    """
+    settings: dict[str, Any] = {
+        "per_device_train_batch_size": 8,
+        "steps_per_generation": 2,
+        "num_iterations": 2,
+        "max_steps": 5,
+    }
     settings |= {"importance_sampling_level": "sequence_token", "loss_type": "grpo", "save_strategy": "steps"} | PAPER
     source = {"token_advantages": DiscountedCredit(0.9)}
 
-    def make(folder):
+    def make(folder: str) -> GRPOTrainer:
         return grpo(GRPOTrainer, GRPOConfig, keywords=source, output_dir=folder, save_steps=1, **settings)
 
     return interrupted(make, 1, lambda run: [])
-
-
-PROOFS = (
-    Proof("constant A is GSPO", "with one advantage a sequence, loss and gradient are level 'sequence', TRL's own",
-          constant_advantages_are_gspo, 1e-5),
-    Proof("equations 13 to 17", "with an advantage a token, loss and gradient are the paper's", equations_13_to_17,
-          1e-5),
-    Proof("zero-mean credit", "moves the policy (the level 'sequence' has no gradient from it)",
-          zero_mean_credit_teaches, at_least=0.1),
-    Proof("gamma = 1 is GSPO", "the token advantages' hook, fed with A itself, changes no weight",
-          credit_of_gamma_one_is_gspo),
-    Proof("discounted credit", "A_t is gamma^(tokens to come) A on every token of the mask", discounted_credit, 1e-5),
-    Proof("resumed", "a run resumed in the middle of a rollout ends where the uninterrupted one does",
-          resumed_is_uninterrupted),
-)  # fmt: skip

@@ -1,8 +1,7 @@
-"""Every proof fails when what it proves is broken, here or upstream."""
+"""Every check fails when what it checks is broken, here or upstream."""
 
 import math
 import tempfile
-from importlib import import_module
 
 import pytest
 import torch
@@ -23,8 +22,8 @@ from expctl.algorithms import (
     token_advantages,
 )
 from expctl.algorithms.upstream import ALGORITHMS
-from expctl.verify.__main__ import proofs
-from expctl.verify.check import CheckFailed, Proof, verdict
+from expctl.verify.__main__ import checks
+from expctl.verify.check import Check, CheckFailed, check, run_check
 
 
 @pytest.fixture(autouse=True)
@@ -128,38 +127,38 @@ BROKEN = [
 ]  # fmt: skip
 
 
-def find(algorithm: str, name: str) -> Proof:
-    (proof,) = (each for each in import_module(f"expctl.verify.{algorithm}").PROOFS if each.name == name)
-    return proof
+def find(algorithm: str, name: str) -> Check:
+    (check,) = (check for check in checks(algorithm) if check.name == name)
+    return check
 
 
 @pytest.mark.parametrize(
     ("algorithm", "name", "owner", "attribute", "broken"), BROKEN, ids=[f"{c[0]}: {c[1]} ({c[3]})" for c in BROKEN]
 )
-def test_a_proof_fails_when_what_it_proves_is_broken(monkeypatch, algorithm, name, owner, attribute, broken):
+def test_a_check_fails_when_what_it_checks_is_broken(monkeypatch, algorithm, name, owner, attribute, broken):
     monkeypatch.setattr(owner, attribute, broken(getattr(owner, attribute)))
-    found = verdict(algorithm, find(algorithm, name))
-    assert not found.passed, found
+    result = run_check(algorithm, find(algorithm, name))
+    assert not result.passed, result
 
 
-def test_there_is_a_way_to_break_each_proof():
-    known = {(algorithm, proof.name) for algorithm in ALGORITHMS for proof in proofs(algorithm)}
-    assert {case[:2] for case in BROKEN} == {each for each in known if each[1] != "upstream"}
+def test_there_is_a_way_to_break_each_check():
+    known = {(algorithm, check.name) for algorithm in ALGORITHMS for check in checks(algorithm)}
+    assert {case[:2] for case in BROKEN} == {(algorithm, name) for algorithm, name in known if name != "upstream"}
 
 
-def test_a_changed_upstream_disproves_by_name(monkeypatch):
+def test_a_changed_upstream_fails_by_name(monkeypatch):
     sentence = "GRPOTrainer._generate changed between trl 1.16.0 and 1.17.0; GFPO not tested on it"
     monkeypatch.setattr("expctl.algorithms.fingerprints.check", lambda algorithm: [sentence])
-    found = verdict("gfpo", next(proofs("gfpo")))
-    assert (found.name, found.passed, found.why) == ("upstream", False, [sentence])
+    result = run_check("gfpo", next(checks("gfpo")))
+    assert (result.name, result.passed, result.why) == ("upstream", False, [sentence])
 
 
-def test_an_upstream_that_cannot_be_imported_from_is_a_failed_proof_like_others(monkeypatch):
+def test_an_upstream_that_cannot_be_imported_from_is_a_failed_check_like_others(monkeypatch):
     def import_module(name):
         raise ImportError("cannot import name 'GRPOTrainer' from 'trl'")
 
     monkeypatch.setattr("expctl.verify.__main__.import_module", import_module)
-    upstream, other = (verdict("gfpo", proof) for proof in proofs("gfpo"))
+    upstream, other = (run_check("gfpo", check) for check in checks("gfpo"))
     assert upstream.name == "upstream" and not other.passed
     assert other.why == ["ImportError: cannot import name 'GRPOTrainer' from 'trl'"]
 
@@ -177,12 +176,25 @@ def test_an_upstream_that_cannot_be_imported_from_is_a_failed_proof_like_others(
         (lambda: {}["gone"], {}, False, ["KeyError: 'gone'"]),
     ],
 )
-def test_a_verdict_is_the_measured_number_against_its_bound(measure, bounds, passed, why):
-    found = verdict("gfpo", Proof("name", "statement", measure, **bounds))
-    assert (found.passed, found.why) == (passed, why)
+def test_a_result_is_the_measured_number_against_its_bound(measure, bounds, passed, why):
+    result = run_check("gfpo", Check("name", "statement", measure, **bounds))
+    assert (result.passed, result.why) == (passed, why)
 
 
-def test_what_compared_nothing_is_disproved():
+def test_the_statement_of_a_check_is_the_first_line_of_its_docstring():
+    @check("zero", at_most=0.5)
+    def zero_is_small():
+        """zero is small
+
+        Not shown.
+        """
+        return 0.0
+
+    assert (zero_is_small.name, zero_is_small.statement, zero_is_small.bound) == ("zero", "zero is small", "<= 0.5")
+    assert all(each.statement for algorithm in ALGORITHMS for each in checks(algorithm))
+
+
+def test_what_compared_nothing_fails():
     from expctl.verify.setup import substantial
 
     for empty in (torch.zeros(3), torch.tensor([1.0, math.nan])):
