@@ -84,7 +84,7 @@ def _run_checks(algorithms: list[str], show: bool) -> list[Result]:
 def _read_results(output: IO[str], show: bool) -> tuple[list[list[str]] | None, list[Result]]:
     """The (algorithm, name) of all checks, None where they were not announced, and the results that followed."""
     header = json.loads(output.readline() or "{}")
-    announced = header.get("checks", header.get("proofs"))
+    announced = header.get("checks")
     results: list[Result] = []
     with Verdicts() if show and announced else nullcontext() as table:
         if table:

@@ -23,7 +23,7 @@ TRAINERS = {
     "trl.SFTTrainer": "trl.SFTConfig",
     "trl.DPOTrainer": "trl.DPOConfig",
 }
-# What a first training asks for wherever it is (its model, whether that is DeepSpeed's), launchers, proofs.
+# What a first training asks for wherever it is (its model, whether that is DeepSpeed's), launchers, checks.
 LATER = [
     "transformers.models.qwen3.modeling_qwen3",
     "deepspeed",

@@ -194,6 +194,15 @@ def test_the_statement_of_a_check_is_the_first_line_of_its_docstring():
     assert all(each.statement for algorithm in ALGORITHMS for each in checks(algorithm))
 
 
+def test_a_nan_among_the_measured_is_not_lost():
+    from expctl.verify.setup import difference, greatest, relative
+
+    whole, broken = torch.ones(2), torch.tensor([1.0, math.nan])
+    assert greatest([0.0, 2.0]) == 2.0
+    assert math.isnan(greatest([0.0, math.nan, 1.0]))
+    assert math.isnan(difference([whole, broken], [whole, whole])) and math.isnan(relative([broken], [whole]))
+
+
 def test_what_compared_nothing_fails():
     from expctl.verify.setup import substantial
 
