@@ -38,7 +38,7 @@ Led = tuple[Claim, dict[str, str]]
 
 
 def join_group(group: Group, words: list[str]) -> int:
-    """Take part in the run that rank 0 composes; the exit code where there is nothing to take part in."""
+    """Take part in the run that rank 0 composes; the exit code where there is none."""
 
     def composed() -> Experiment | None:
         if is_multirun(words):
@@ -53,7 +53,7 @@ def take_part(
     composed: Callable[[], Experiment | None],
     leave: Callable[[Run, int], NoReturn] = lambda run, code: os._exit(code),
 ) -> int:
-    """Take part in a run; the exit code where there is nothing to take part in.
+    """Take part in a run; the exit code where there is none.
 
     `composed` returns rank 0's experiment, if the command has one; `leave` ends rank 0 when the run is settled.
     """

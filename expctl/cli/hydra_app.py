@@ -4,6 +4,7 @@ import os
 import sys
 import warnings
 from dataclasses import dataclass
+from typing import cast
 
 import hydra
 import yaml
@@ -64,9 +65,9 @@ class _Freeze:
 
     def __call__(self, composed: DictConfig) -> None:
         try:
-            whole = HydraConfig.instance().cfg
-            assert whole is not None, "Hydra calls its task with a config"
-            self.result = Composition(from_hydra(composed), whole.hydra, GlobalHydra.instance().config_loader())
+            loader = GlobalHydra.instance().config_loader()
+            node = cast(DictConfig, HydraConfig.get())  # Hydra declares its schema, and returns a DictConfig
+            self.result = Composition(from_hydra(composed), node, loader)
         except Exception as error:
             self.result = error
 

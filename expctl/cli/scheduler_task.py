@@ -1,4 +1,4 @@
-"""What a job of a scheduler does: the cell that it was sent for, as it was checked where it was submitted."""
+"""What a job of a scheduler does: train its experiment, as it was checked where it was submitted."""
 
 import os
 import signal
@@ -28,7 +28,8 @@ class SchedulerTask:
 
     folder: Path
 
-    def __call__(self, composed: Any) -> float | None:
+    def __call__(self, composed: object) -> float | None:
+        """Train the job's experiment, or join the processes that do; its objective. What Hydra composed is not read."""
         number = job_number()
         try:
             experiment, expected = read(self.folder, number)
@@ -58,12 +59,15 @@ class SchedulerTask:
 
 
 def job_number() -> int:
-    """Which cell of its submission this job is."""
+    """The number of this job in its submission."""
     return HydraConfig.get().job.num
 
 
 def forced_once(experiment: Experiment, mark: Path) -> Experiment:
-    """`force=true` is meant for a job's first time: put back into the queue it carries on. `mark` is left by it."""
+    """The experiment with `force=true` only the first time: put back into the queue, a job resumes its run.
+
+    `mark`: the file that the first time leaves.
+    """
     if mark.exists():
         return replace(experiment, config=experiment.config | {"force": False})
     mark.touch()
@@ -79,10 +83,10 @@ def _leave(run: Run, code: int, put_back: Any) -> NoReturn:
 
 
 def _interrupted(run: Run, put_back: Any) -> None:
-    """All is saved. What a scheduler announces by USR1 or USR2 goes back into the queue, by submitit's own handler.
+    """End a job whose run is saved. After USR1 or USR2 it goes back into the queue, by submitit's own handler.
 
-    SIGTERM is Slurm's own beginning of an end. It alone knows whether that is a preemption, after which it puts the job
-    back, or a cancellation; a job that went by itself would be neither. So it is waited for.
+    With SIGTERM Slurm ends a job itself. It alone knows whether that is a preemption, after which it puts the job back,
+    or a cancellation; a job that left by itself would be neither. So this waits for Slurm.
     """
     attempts = manifest.recorded(run).attempts
     received = attempts[-1].signal if attempts else None

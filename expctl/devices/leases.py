@@ -1,4 +1,4 @@
-"""Devices of this machine, lent to the cells of sweeps: to one at a time, also when several sweeps run at once."""
+"""Leases on the devices of this machine: a GPU belongs to one job at a time, also when several sweeps run at once."""
 
 import os
 import tempfile
@@ -11,21 +11,25 @@ from expctl.devices import detection
 
 @dataclass
 class Lease:
-    """Devices that are one's own until they are given back or the process ends."""
+    """Devices that no other job has until they are given back or the process ends.
+
+    `variables`: environment variables that make a worker use them.
+    """
 
     variables: dict[str, str]
     cores: int = 0
     _descriptors: list[int] = field(default_factory=list)
 
     def give_back(self) -> None:
+        """End the lease; to end it again does nothing."""
         while self._descriptors:
             os.close(self._descriptors.pop())
 
 
 class Machine:
-    """What this machine has to lend: its GPUs by name (each a lock file that the kernel frees), its cores by number.
+    """The devices of this machine: GPUs by name, each with a lock file that the kernel frees, and cores by number.
 
-    Cores are counted within this sweep only: to share them with others is the kernel's own trade.
+    Cores are counted within this sweep only: sharing them among sweeps is left to the kernel.
     """
 
     def __init__(self, folder: Path | None = None):
@@ -35,11 +39,14 @@ class Machine:
         self.gpus = detection.gpu_names()
 
     def lend_gpus(self, number: int) -> Lease | None:
-        """`number` GPUs that nobody else has, or None while there are not so many."""
+        """A lease on `number` GPUs, or None while fewer are free."""
         self._folder.mkdir(mode=0o700, exist_ok=True)
         taken: dict[str, int] = {}
         for name in self.gpus:
-            if len(taken) < number and (descriptor := _locked(self._folder / f"gpu-{name}")) is not None:
+            if len(taken) == number:
+                break
+            descriptor = _locked(self._folder / f"gpu-{name}")
+            if descriptor is not None:
                 taken[name] = descriptor
         lease = Lease({"CUDA_VISIBLE_DEVICES": ",".join(taken)}, _descriptors=list(taken.values()))
         if len(taken) == number:
@@ -48,9 +55,9 @@ class Machine:
         return None
 
     def lend_cores(self, number: int, processes: int, *, counted: bool = True) -> Lease | None:
-        """`number` cores for so many processes, or None while there are not so many; all are the most one can have.
+        """A lease on `number` cores (at most all) for so many processes, or None while fewer are free.
 
-        `counted` false: they are not taken from anybody, since a person has said how many cells run at once.
+        `counted` false: they do not count as taken, since `n_jobs` says how many jobs run at once.
         """
         number = min(number, self.cores)
         if counted and number > self._free_cores:
@@ -60,11 +67,13 @@ class Machine:
         return Lease({"OMP_NUM_THREADS": str(max(1, number // processes))}, cores=taken)
 
     def take_back(self, lease: Lease) -> None:
+        """End a lease of this machine."""
         self._free_cores += lease.cores
         lease.give_back()
 
 
 def _locked(path: Path) -> int | None:
+    """The descriptor of a file whose lock this process now has; None where another has it."""
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
     if try_lock(descriptor):
         return descriptor

@@ -33,20 +33,27 @@ def accelerate_config(hardware: dict[str, Any]) -> dict[str, Any]:
         "num_machines": 1,
         "machine_rank": 0,
         "main_process_port": 0,
-        "mixed_precision": "bf16" if hardware["bf16"] else "fp16" if hardware["fp16"] else "no",
+        "mixed_precision": _precision(hardware),
         "use_cpu": False,
     } | sharding.in_file(hardware["sharding"])
 
 
+def _precision(hardware: dict[str, Any]) -> str:
+    if hardware["bf16"]:
+        return "bf16"
+    return "fp16" if hardware["fp16"] else "no"
+
+
 def accelerate_environment(hardware: dict[str, Any]) -> dict[str, str]:
-    """What accelerate reads in each process, whoever launched it."""
-    return sharding.in_environment(hardware["sharding"]) | (
-        {"ACCELERATE_USE_CPU": "true"} if hardware["use_cpu"] else {}
-    )
+    """The variables that accelerate reads in each process, whoever launched it."""
+    variables = sharding.in_environment(hardware["sharding"])
+    if hardware["use_cpu"]:
+        variables["ACCELERATE_USE_CPU"] = "true"
+    return variables
 
 
 def worker_environment(run: Run, config: dict[str, Any], folder: Path) -> dict[str, str]:
-    """The environment of the workers: the user's own, plus where to record and how to share the cores."""
+    """The environment of the workers: the user's own, with the run's code, trackers and share of the cores."""
     environment = dict(os.environ)
     paths = [str(folder), environment.get("PYTHONPATH", "")]
     if recorded(run).rerun_of:
@@ -57,7 +64,7 @@ def worker_environment(run: Run, config: dict[str, Any], folder: Path) -> dict[s
     environment["PYTHONPATH"] = os.pathsep.join(filter(None, paths))
     environment["PYTHONUNBUFFERED"] = "1"
     environment.setdefault("TOKENIZERS_PARALLELISM", "false")
-    # What a job had time to save when it was told to stop must not be cut off by the launcher's own patience.
+    # A launcher that waits less would cut off what a worker saves when it is asked to stop.
     environment.setdefault("TORCH_ELASTIC_SHUTDOWN_TIMEOUT", "120")
     environment["EXPCTL_WORLD_SIZE"] = str(config["hardware"]["num_processes"])
     environment |= accelerate_environment(config["hardware"])

@@ -1,4 +1,4 @@
-"""Launch a claimed run, watch it, and write down what became of it."""
+"""Launch a claimed run, watch it, and record what became of it."""
 
 import shutil
 import signal
@@ -73,7 +73,7 @@ class Attempt:
         self._workers = start(worker_command(claimed.run, config["hardware"]), environment, claimed.run, folder)
 
     def poll(self) -> Outcome | None:
-        """What became of it, settled in the manifest, or None while it goes on."""
+        """The outcome, settled in the manifest, or None while the attempt goes on."""
         code = self._workers.poll()
         if code is None:
             return None
@@ -81,7 +81,7 @@ class Attempt:
         return settle(self.claimed, code, self.received)
 
     def stop(self, received: str, *, at_once: bool) -> None:
-        """Hand a signal on: save and stop, or stop at once."""
+        """Have the workers save and stop, or stop at once; `received`: the signal that asked for it."""
         self.received = self.received or received
         if at_once:
             self._workers.stop_now()
@@ -96,7 +96,10 @@ def begin(
     start: Start = Workers,
     devices: Mapping[str, str] = MappingProxyType({}),
 ) -> Attempt | Outcome:
-    """Begin an attempt; the settled outcome where its files cannot be written (a disk that is full from the start)."""
+    """Begin an attempt; the settled outcome where its files cannot be written, for example on a full disk.
+
+    Args as those of `Attempt`.
+    """
     try:
         return Attempt(claimed, config, folder, start, devices)
     except OSError as error:
@@ -104,18 +107,16 @@ def begin(
 
 
 def not_begun(claimed: Claim, error: OSError) -> Outcome:
-    """Settle a claimed run whose files could not be written before its workers were there; its lock is given back."""
+    """Settle a claimed run whose files could not be written before its workers started; its lock is released."""
     return settle(claimed, EXIT_FAILED, None, unwritten(error, claimed.run))
 
 
 def unwritten(error: OSError, run: Run) -> str:
-    """Which file of a run could not be written, and why; of a disk that is full the kernel names none."""
+    """Which file of a run could not be written, and why. Of a full disk the kernel names no file."""
     return f"{error.filename or run.folder} cannot be written: {error.strerror or error}"
 
 
-def launch(
-    claimed: Claim, config: dict[str, Any], folder: Path, display: Callable[[Run, int], Display]
-) -> Outcome:
+def launch(claimed: Claim, config: dict[str, Any], folder: Path, display: Callable[[Run, int], Display]) -> Outcome:
     """Run the workers to their end under the signal layer. `display`: of a run and the step that it begins from."""
     under_way: list[Attempt] = []
 
@@ -123,7 +124,7 @@ def launch(
         for attempt in under_way:
             attempt.stop(received, at_once=again)
 
-    with Signals(stop) as signals:  # from before the child is there: a signal at its birth is not lost
+    with Signals(stop) as signals:  # from before the child starts: a signal meanwhile is not lost
         attempt = begin(claimed, config, folder)
         if isinstance(attempt, Outcome):
             return attempt
@@ -142,7 +143,7 @@ def launch(
 
 
 def begin_attempt(claimed: Claim) -> None:
-    """Clear what an earlier attempt said and write the manifest's new one."""
+    """Clear what an earlier attempt left and record the new one in the manifest."""
     for stale in (claimed.run.outcome, claimed.run.progress):
         stale.unlink(missing_ok=True)
     ranks.forget(claimed.run)
@@ -151,14 +152,18 @@ def begin_attempt(claimed: Claim) -> None:
 
 
 def settle(claimed: Claim, code: int, received: str | None, trouble: str | None = None) -> Outcome:
-    """Judge by what the worker wrote, not by a launcher's exit code, and end the attempt in the manifest."""
+    """Judge by what the worker wrote, not by a launcher's exit code, and end the attempt in the manifest.
+
+    `code`: the exit status of the worker's process; `received`: the signal that stopped it, if one did; `trouble`: why
+    it could not even be started.
+    """
     run = claimed.run
     left = WorkerOutcome.read(run.outcome)
     if left and left.status == manifest.REFUSED and not trouble:
         return _refused(claimed, left)
     status, error = (manifest.FAILED, trouble) if trouble else _judged(run, code, received)
     if status != manifest.COMPLETED and not ranks.alive(run):
-        # Half a checkpoint is of no use to anybody, and where the disk is full its room is.
+        # Half a checkpoint is of no use, and its room is where the disk is full.
         shutil.rmtree(run.checkpoints / ASIDE, ignore_errors=True)
     exit_code = {manifest.COMPLETED: EXIT_COMPLETED, manifest.INTERRUPTED: EXIT_INTERRUPTED}.get(status, EXIT_FAILED)
     progress = ProgressState.read(run.progress)
@@ -166,10 +171,10 @@ def settle(claimed: Claim, code: int, received: str | None, trouble: str | None 
     try:
         manifest.end_attempt(run, status, to_step=step, exit_code=exit_code, signal=received, error=error)
     except OSError as wrong:
-        # Without a word in the manifest the run is read as what its workers said, or as interrupted.
+        # A manifest that is not ended is read as the workers' outcome has it, or as interrupted.
         print(f"expctl: {run.manifest} could not be written: {wrong.strerror}", file=sys.stderr)
         if status == manifest.FAILED and not trouble and not run.outcome.exists():
-            error = unwritten(wrong, run)  # the same kept the worker from saying so
+            error = unwritten(wrong, run)  # what kept the worker from writing its outcome
     if claimed.held:
         claimed.held.release()
     if status == manifest.COMPLETED:
@@ -178,7 +183,7 @@ def settle(claimed: Claim, code: int, received: str | None, trouble: str | None 
 
 
 def _refused(claimed: Claim, left: WorkerOutcome) -> Outcome:
-    """The worker found that nothing would come of it: the attempt is undone."""
+    """Undo an attempt that the worker refused before it trained."""
     ranks.wait_for_end(claimed.run, LEAVE_SECONDS)
     try:
         undo(claimed)
@@ -188,19 +193,20 @@ def _refused(claimed: Claim, left: WorkerOutcome) -> Outcome:
 
 
 def _judged(run: Run, code: int, received: str | None) -> tuple[str, str | None]:
+    """Status and error of an attempt that has ended."""
     left = WorkerOutcome.read(run.outcome)
     status, error = (left.status, left.error) if left else (None, None)
     if status is None or (status == manifest.COMPLETED and not run.summary.exists()):
         status = manifest.INTERRUPTED if received else manifest.FAILED
         error = None if received else _died(run, code)
     if status == manifest.FAILED and received:
-        # Told to stop, a rank may break off in the middle of talking to another.
+        # A rank that is asked to stop may leave in the middle of a collective operation.
         return manifest.INTERRUPTED, None
     return status, error
 
 
 def _died(run: Run, code: int) -> str:
-    """Why a worker ended that said nothing itself."""
+    """Why a worker ended that wrote no outcome."""
     if code < 0:
         name = signal.Signals(-code).name
         hint = " (out of memory?)" if name == "SIGKILL" else ""

@@ -11,7 +11,7 @@ from pathlib import Path
 
 @dataclass(frozen=True)
 class Group:
-    """The place of this process among those that were launched together."""
+    """The processes that were launched together, and the rank of this one."""
 
     rank: int
     world: int
@@ -19,6 +19,7 @@ class Group:
 
     @property
     def processes_a_machine(self) -> int:
+        """Processes on each machine."""
         return self.world // self.machines
 
 
@@ -59,5 +60,5 @@ def _first_host(nodes: str) -> str:
         shown = subprocess.run(["scontrol", "show", "hostnames", nodes], capture_output=True, text=True, timeout=10)
         if shown.returncode == 0 and shown.stdout.strip():
             return shown.stdout.split()[0]
-    found = re.match(r"([^\[,]+)(?:\[(\w+))?", nodes)
-    return found[1] + (found[2] or "") if found else "localhost"
+    match = re.match(r"([^\[,]+)(?:\[(\w+))?", nodes)
+    return match[1] + (match[2] or "") if match else "localhost"

@@ -27,10 +27,10 @@ LOST = 1
 
 
 class Preloader:
-    """The process that forks. Its `start` has the signature of `Workers`; where it is gone, that is used."""
+    """The process that workers are forked from. `start` is used in the place of `Workers`, and falls back to it."""
 
     def __init__(self, first: Experiment):
-        """`first`: what its worker imports is what the others' are expected to."""
+        """`first`: an experiment whose worker imports what those of the others are expected to import."""
         requests, self._requests = os.pipe()
         self._answers, answers = os.pipe()
         os.set_blocking(self._answers, False)
@@ -44,10 +44,14 @@ class Preloader:
         self._process = subprocess.Popen(
             [sys.executable, "-m", "expctl.worker.preload", str(requests), str(answers), file.name],
             env=os.environ | {"OMP_NUM_THREADS": "1", "TOKENIZERS_PARALLELISM": "false"},
-            cwd=first.folder, pass_fds=(requests, answers), start_new_session=True,
+            cwd=first.folder,
+            pass_fds=(requests, answers),
+            start_new_session=True,
             preexec_fn=hear_of_death(os.getpid()),
-            stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
-        )  # fmt: skip
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
         os.close(requests)
         os.close(answers)
 

@@ -20,8 +20,8 @@ FORWARDED = (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1, signal.SIGUSR2)
 class Signals:
     """While it is entered, a signal to this process calls `heard`: with its name, and whether it was not the first.
 
-    Whatever the parent hears (Ctrl-C, a scheduler's USR1), the workers are to hear SIGTERM: save and stop. The parent's
-    own handlers are put back at the end.
+    Whatever the parent receives (Ctrl-C, a scheduler's USR1), the workers are to receive SIGTERM: save and stop. The
+    parent's own handlers are put back at the end.
     """
 
     def __init__(self, heard: Callable[[str, bool], None]):

@@ -1,4 +1,4 @@
-"""`force=true` with a search: what the earlier one remembered is set aside, as runs are."""
+"""`force=true` with a search: journal and ledger of the earlier one are archived, as runs are."""
 
 from expctl.base.paths import REPLACED, first_free
 from expctl.base.refusal import Refusal
@@ -9,7 +9,7 @@ from expctl.runs.manifest import CREATED, RUNNING
 from expctl.search.question import Question
 
 
-def set_aside(question: Question) -> None:
+def archive(question: Question) -> None:
     """Move journal and ledger of a question to `outputs/replaced/`, under the first free number.
 
     Raises:

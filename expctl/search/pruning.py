@@ -1,4 +1,4 @@
-"""Trials that have no prospect, told from the evaluations in their metrics while they train."""
+"""Trials that have no prospect, found by the evaluations in their metrics while they train."""
 
 from typing import TYPE_CHECKING
 
@@ -9,7 +9,7 @@ if TYPE_CHECKING:
 
 
 class Pruning:
-    """Hands evaluations on to the study's pruner, which compares them with those of the other trials."""
+    """Reports evaluations to the study's pruner, which compares them with those of the other trials."""
 
     def __init__(self, study: "Study", objective: str):
         self._study = study

@@ -1,4 +1,4 @@
-"""What a search is about, found out before the first trial."""
+"""What a search is about, known before its first trial."""
 
 import hashlib
 from collections.abc import Mapping
@@ -20,10 +20,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Question:
-    """The words that all trials have, what is searched, and what counts as better.
+    """The overrides that all trials have, the space that is searched, and the objective with its direction.
 
     `name` is the same for the same question: another range, another choice, another line of the user's own code or of
-    local data make it another, so that values which cannot be compared never meet in one study.
+    local data make it another, so that no study has values which cannot be compared. `example`: a trial, composed.
     """
 
     fixed: list[str]
@@ -36,7 +36,7 @@ class Question:
 
     @classmethod
     def of(cls, fixed: list[str], space: Mapping[str, "BaseDistribution"], composer: Composer) -> "Question":
-        """Compose the experiment with every single choice.
+        """The question of some words; the experiment is composed with every single choice.
 
         Raises:
             Refusal: it does not compose, or the choices have objectives that cannot be compared.

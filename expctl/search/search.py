@@ -24,11 +24,11 @@ STATUSES = {"COMPLETE": COMPLETED, "FAIL": FAILED, "PRUNED": PRUNED}
 
 
 class Search:
-    """Asks a study for trials, has them run, and tells it what came of them.
+    """Asks a study for trials and tells it their results.
 
-    A trial that was under way when a search was killed is the first to be taken up again: its run carries on from its
-    checkpoint. One whose run is alive, in another command or on another machine, is left to that one. Trials that
-    failed are made up for by others, but only once in a command, so that it ends also where all of them fail. `failed`
+    A trial that was under way when a search was killed is the first to be run again: its run resumes from its
+    checkpoint. One whose run is alive, in another command or on another machine, is left to that command. For a trial
+    that failed another is run, but only in the next command, so that one ends also where all trials fail. `failed`
     counts those of this command.
     """
 
@@ -41,7 +41,7 @@ class Search:
         self._pruning = Pruning(study, question.objective)
 
     def batch(self, run_id: Callable[[Sequence[str]], str]) -> list["FrozenTrial"]:
-        """The trials to be run next, none when the search is at its end; `run_id`: of a job's overrides."""
+        """The trials to be run next, none when the search is at its end. `run_id`: from overrides to a run's id."""
         under_way = self._under_way()
         left = [trial for trial in under_way if not self._alive(trial)]
         size = min(self._at_once, self.to_come() - (len(under_way) - len(left)))
@@ -62,10 +62,11 @@ class Search:
         return self._pruning.hopeless(trial._trial_id, self._run(trial))
 
     def overrides(self, trial: "FrozenTrial") -> tuple[str, ...]:
+        """The overrides of a trial's job."""
         return (*self.question.fixed, *trial.user_attrs[WORDS])
 
     def tell(self, trial: "FrozenTrial", job: SweepJob) -> bool:
-        """Keep what came of a trial; False when it was interrupted, and so has not ended."""
+        """Keep the result of a trial; False when its job was interrupted, and so has not ended."""
         from optuna.trial import Trial, TrialState
 
         if job.status == INTERRUPTED:
@@ -113,7 +114,7 @@ class Search:
         return self._study.trials[trial.number]
 
     def _trials(self) -> list["FrozenTrial"]:
-        """Those that were asked for to the end; a command may have been killed in the middle of one."""
+        """The trials that were recorded whole; a command may have been killed while it asked for one."""
         return [trial for trial in self._study.get_trials(deepcopy=False) if RUN in trial.user_attrs]
 
     def _under_way(self) -> list["FrozenTrial"]:

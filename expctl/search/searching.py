@@ -13,7 +13,7 @@ from expctl.config.sweep_words import key_of
 from expctl.runs.ledger import Ledger
 from expctl.runs.manifest import INTERRUPTED, REFUSED
 from expctl.runs.records import LedgerCell
-from expctl.search.archive import set_aside
+from expctl.search.archive import archive
 from expctl.search.plan import Plan
 from expctl.search.search import RUN, WORDS, ranking
 from expctl.search.study import JournalError
@@ -36,7 +36,7 @@ class Searching:
         self._runner = runner
         self._question = question = plan.question
         if question.force:
-            set_aside(question)
+            archive(question)
         self._search = plan.search()
         file = question.outputs / "sweeps" / f"{question.name}.json"
         self._ledger = Ledger(file, command.typed, question.objective, question.direction)

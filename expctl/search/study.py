@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 MISSING = Refusal("a search needs Optuna, which is not installed", do='pip install "expctl[sweep]"')
 
-# Samplers that give a trial its place in one sequence by what the study keeps: another seed would be another sequence.
+# Samplers of one sequence, in which the study keeps count: with another seed each command would have another sequence.
 OF_ONE_SEQUENCE = ("GridSampler", "QMCSampler")
 
 
@@ -61,27 +61,27 @@ def open_study(
     if file is None:
         return create_study(storage=InMemoryStorage(), direction=better, sampler=_sampler(sampler, 0))
     _sampler(sampler, 0)  # before anything is created
-    prunes = _made("pruner", pruner or {"name": "NopPruner"})
+    stops = _made("pruner", pruner or {"name": "NopPruner"})
     file.parent.mkdir(parents=True, exist_ok=True)
     lock = JournalFileSymlinkLock(str(file))
     storage = _backend(file, lock)
     _mend(file, lock)
     study = create_study(
-        storage=JournalStorage(storage), study_name=file.stem, direction=better, load_if_exists=True, pruner=prunes
+        storage=JournalStorage(storage), study_name=file.stem, direction=better, load_if_exists=True, pruner=stops
     )
     study.sampler = _sampler(sampler, _earlier(study))
     return study
 
 
 def _earlier(study: "Study") -> int:
-    """How many times the study was opened before. Counted in its journal, so that of two at once one is the earlier."""
+    """How often the study was opened before. Its journal counts, so that of two commands at once one is the earlier."""
     name = f"opened {uuid.uuid4().hex}"
     study.set_user_attr(name, now())
     return [key for key in study.user_attrs if key.startswith("opened ")].index(name)
 
 
 def _backend(file: Path, lock: Any) -> Any:
-    """Optuna's file backend, which on a full disk leaves no half of a line: others would append to that."""
+    """Optuna's file backend, which on a full disk leaves no half of a line: other commands would append to that."""
     from optuna.storages.journal import JournalFileBackend
 
     class Backend(JournalFileBackend):
@@ -98,21 +98,24 @@ def _backend(file: Path, lock: Any) -> Any:
 
 def _sampler(options: Mapping[str, Any], earlier: int) -> Any:
     """The sampler of the config. From the same seed every command that takes part would propose the same trials."""
-    seeded = options.get("seed") is not None and options.get("name") not in OF_ONE_SEQUENCE
-    return _made("sampler", {**options, **({"seed": options["seed"] + earlier} if seeded else {})})
+    if options.get("seed") is not None and options.get("name") not in OF_ONE_SEQUENCE:
+        options = {**options, "seed": options["seed"] + earlier}
+    return _made("sampler", options)
 
 
 def _made(kind: str, options: Mapping[str, Any]) -> Any:
     """Optuna's sampler or pruner of that name, with the arguments beside it."""
     import optuna
 
-    module, options = getattr(optuna, f"{kind}s"), dict(options)
-    name, base = options.pop("name"), f"Base{kind.title()}"
-    known = [one for one in module.__all__ if one.endswith(kind.title()) and one != base]
+    module = getattr(optuna, f"{kind}s")
+    arguments = dict(options)
+    name = arguments.pop("name")
+    suffix = kind.title()
+    known = [public for public in module.__all__ if public.endswith(suffix) and public != f"Base{suffix}"]
     if name not in known:
         raise Refusal(f"no {kind} '{name}'", where=f"hydra.sweeper.{kind}.name", nearest=nearest(str(name), known))
     try:
-        return getattr(module, name)(**options)
+        return getattr(module, name)(**arguments)
     except (TypeError, ValueError, ImportError) as error:
         raise Refusal(f"{name} cannot be made: {error}", where=f"hydra.sweeper.{kind}") from error
 
@@ -124,10 +127,10 @@ def _mend(file: Path, lock: Any) -> None:
 
 
 def _cut(file: Path, lock: Any) -> bool:
-    """Whether there was something to cut off."""
+    """Cut a journal off at the first line that is none; whether there was one."""
     if _whole(file) == file.stat().st_size:
         return False
-    lock.acquire()  # it may have been nothing but another searcher in the middle of a line
+    lock.acquire()  # it may be another search in the middle of a line
     try:
         whole = _whole(file)
         damaged = whole < file.stat().st_size
@@ -140,7 +143,7 @@ def _cut(file: Path, lock: Any) -> bool:
 
 
 def _whole(file: Path) -> int:
-    """Bytes up to the first line that is none."""
+    """Bytes before the first line that is no JSON object."""
     whole = 0
     for line in file.read_bytes().splitlines(keepends=True):
         if not line.endswith(b"\n") or not _is_json(line):

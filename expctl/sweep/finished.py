@@ -65,11 +65,17 @@ def _key(overrides: Sequence[str]) -> str:
 
 def _conditions(loader: ConfigLoader, sweep: DictConfig) -> str | None:
     """A hash of all that the composition of overrides depends on; None where a config file asks for other facts."""
+    own_code = sorted(Path(expctl.__file__).parent.rglob("*.py"))
     facts: list[Any] = [
-        expctl.__version__, str(Path.cwd()), str(outputs_root()), sweep.hydra.job.config_name,
-        detection.gpu_names(), detection.gpu_runs_bf16() if detection.gpu_names() else None, detection.cores(),
-        [(str(file), file.stat().st_mtime_ns) for file in sorted(Path(expctl.__file__).parent.glob("*/*.py"))],
-    ]  # fmt: skip
+        expctl.__version__,
+        str(Path.cwd()),
+        str(outputs_root()),
+        sweep.hydra.job.config_name,
+        detection.gpu_names(),
+        detection.gpu_runs_bf16() if detection.gpu_names() else None,
+        detection.cores(),
+        [(str(file), file.stat().st_mtime_ns) for file in own_code],
+    ]
     for source in loader.get_sources():
         folder = Path(source.path)
         if source.scheme() != "file":

@@ -8,10 +8,12 @@ import pytest
 from expctl.devices import detection
 from expctl.devices.leases import Machine
 
-HOLD = "import sys, time; from pathlib import Path; from expctl.devices import detection\n" \
-       "detection.gpu_names = lambda: ['0', '1']\nfrom expctl.devices.leases import Machine\n" \
-       "lease = Machine(Path(sys.argv[1])).lend_gpus(1); print(lease.variables['CUDA_VISIBLE_DEVICES'], flush=True)\n" \
-       "time.sleep(60)"  # fmt: skip
+HOLD = (
+    "import sys, time; from pathlib import Path; from expctl.devices import detection\n"
+    "detection.gpu_names = lambda: ['0', '1']\nfrom expctl.devices.leases import Machine\n"
+    "lease = Machine(Path(sys.argv[1])).lend_gpus(1); print(lease.variables['CUDA_VISIBLE_DEVICES'], flush=True)\n"
+    "time.sleep(60)"
+)
 
 
 @pytest.fixture

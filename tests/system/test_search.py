@@ -54,8 +54,16 @@ def test_a_search_without_a_single_trial_says_so_and_tries_others_the_next_time(
 
 
 def test_a_search_that_was_stopped_or_killed_takes_up_its_trials_from_their_checkpoints(tmp_path):
-    words = ["-m", "sweep=optuna", "algorithm=sft", "args.max_steps=16", "args.save_steps=4", "args.do_eval=false",
-             "args.per_device_train_batch_size=2", "hydra.sweeper.n_trials=3"]  # fmt: skip
+    words = [
+        "-m",
+        "sweep=optuna",
+        "algorithm=sft",
+        "args.max_steps=16",
+        "args.save_steps=4",
+        "args.do_eval=false",
+        "args.per_device_train_batch_size=2",
+        "hydra.sweeper.n_trials=3",
+    ]
     process = start(*words, cwd=tmp_path)
     wait_for(lambda: any((folder / "metrics.jsonl").exists() for folder in runs(tmp_path)))
     process.send_signal(signal.SIGINT)
@@ -84,10 +92,21 @@ def test_a_search_that_was_stopped_or_killed_takes_up_its_trials_from_their_chec
 
 
 def test_a_trial_without_prospect_is_pruned_by_its_evaluations_and_keeps_a_checkpoint(tmp_path):
-    words = ["-m", "sweep=optuna", "algorithm=sft", "args.max_steps=30", "args.per_device_train_batch_size=4",
-             "args.eval_strategy=steps", "args.eval_steps=2", "dataset.eval_size=16", "args.learning_rate=1e-3,30",
-             "args.max_grad_norm=100", "hydra.sweeper.n_trials=4", "hydra.launcher.n_jobs=1",
-             "hydra.sweeper.pruner={name:ThresholdPruner,upper:1.0}"]  # fmt: skip
+    words = [
+        "-m",
+        "sweep=optuna",
+        "algorithm=sft",
+        "args.max_steps=30",
+        "args.per_device_train_batch_size=4",
+        "args.eval_strategy=steps",
+        "args.eval_steps=2",
+        "dataset.eval_size=16",
+        "args.learning_rate=1e-3,30",
+        "args.max_grad_norm=100",
+        "hydra.sweeper.n_trials=4",
+        "hydra.launcher.n_jobs=1",
+        "hydra.sweeper.pruner={name:ThresholdPruner,upper:1.0}",
+    ]
     done = expctl(*words, cwd=tmp_path)
     assert done.returncode == 0, done.stdout + done.stderr
     found = by_status(tmp_path)

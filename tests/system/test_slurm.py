@@ -77,8 +77,12 @@ def test_cells_become_jobs_that_keep_to_the_gpu_that_slurm_gives_them_and_are_su
 def test_a_cell_over_two_nodes_that_is_told_to_stop_is_put_back_and_carries_on_as_the_same_run(cluster, tmp_path):
     sweep = subprocess.Popen(
         [COMMAND, *SLURM, *LONG, "hardware.num_machines=2", "force=true"],
-        cwd=tmp_path, env=clean_environment(**cluster), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
-    )  # fmt: skip
+        cwd=tmp_path,
+        env=clean_environment(**cluster),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
     wait_for(lambda: trains(tmp_path))
     ask(cluster, "scancel", "--signal=USR2", ask(cluster, "squeue", "--noheader", "--format=%i").strip())
     said, _ = sweep.communicate(timeout=200)
@@ -142,9 +146,13 @@ def test_a_launcher_whose_package_is_missing_names_the_extra(extra, without_extr
 
 def test_a_node_that_dies_costs_its_cell_only_the_steps_since_its_checkpoint(cluster, tmp_path):
     sweep = subprocess.Popen(
-        [COMMAND, *SLURM, *LONG, "args.save_steps=20"], cwd=tmp_path, env=clean_environment(**cluster),
-        stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
-    )  # fmt: skip
+        [COMMAND, *SLURM, *LONG, "args.save_steps=20"],
+        cwd=tmp_path,
+        env=clean_environment(**cluster),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
     wait_for(lambda: runs(tmp_path) and list((only_run(tmp_path) / "checkpoints").glob("checkpoint-*")))
     job, node = ask(cluster, "squeue", "--noheader", "--format=%i %N").split()
     daemon = Path(cluster["SLURM_CONF"]).with_name(f"slurmd-{node}.pid")
