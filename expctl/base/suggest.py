@@ -15,9 +15,10 @@ def nearest(name: str, known: Iterable[str], limit: int = 4) -> list[str]:
     """
     # Between equals the first letter decides as it is typed: a module is lower case, a class is not.
     scored = [(closeness(name, other), name[:1] == other[:1], other) for other in sorted(set(known))]
-    found = sorted((found for found in scored if found[0] >= CUTOFF), key=lambda found: found[:2], reverse=True)
+    close = [match for match in scored if match[0] >= CUTOFF]
+    close.sort(key=lambda match: match[:2], reverse=True)
     # A name that is far behind the best one is noise, not help.
-    return [other for score, _, other in found if score >= found[0][0] - 0.15][:limit]
+    return [other for score, _, other in close if score >= close[0][0] - 0.15][:limit]
 
 
 def closeness(name: str, other: str) -> float:

@@ -37,23 +37,23 @@ def _is_key(word: str, words: list[str]) -> bool:
     return "=" not in word and not word.startswith(("-", "~")) and before not in ("--config-dir", "-cd")
 
 
-def explain(key: str, experiment: Experiment, found: Origins) -> None:
-    """Print what is known of a key.
+def explain(key: str, experiment: Experiment, traced: Origins) -> None:
+    """Print the value of a key, what set it, over what, and what it means.
 
     Raises:
-        Refusal: no key is called so, and no `_target_` takes one.
+        Refusal: there is no such key, and no `_target_` takes one.
     """
-    values = {name: found.resolved(name) for name in found.keys if is_ingredient(name)}
+    values = {name: traced.resolved(name) for name in traced.keys if is_ingredient(name)}
     values |= dict(leaves(experiment.config))
     below = {name: value for name, value in values.items() if name.startswith(f"{key.replace('/', '.')}.")}
     target = target_above(experiment.config, key)
     taken = meaning(target, key.rpartition(".")[2], experiment.code_folders) if target else None
     if key in experiment.choices:
-        _print_choice(key, experiment.choices[key], found)
+        _print_choice(key, experiment.choices[key], traced)
     if key in values:
-        _print_value(key, values[key], found, taken)
+        _print_value(key, values[key], traced, taken)
     elif below:
-        _print_table(below, found)
+        _print_table(below, traced)
     elif taken:
         print(f"{key} = {taken.default}\n" + ROW.format("set by", f"nothing: the default of {taken.target}"))
         _print_meaning(taken)
@@ -64,31 +64,31 @@ def explain(key: str, experiment: Experiment, found: Origins) -> None:
 
 
 def source_of(settings: list[Setting]) -> str:
-    """The place that counts, in one line."""
+    """What set a value last, in one line."""
     return settings[-1].where if settings else "computed"
 
 
-def _print_choice(group: str, option: str, found: Origins) -> None:
+def _print_choice(group: str, option: str, traced: Origins) -> None:
     print(f"{group} = {option}")
     word = f"{group}={option} ({COMMAND_LINE})"
-    by = found.groups.get(group, "")
+    by = traced.groups.get(group, "")
     print(ROW.format("set by", word if by == COMMAND_LINE else by or "computed"))
     file = group_options(group).get(option)
     if file:
         print(ROW.format("file", file))
 
 
-def _print_value(key: str, value: Any, found: Origins, taken: Meaning | None) -> None:
+def _print_value(key: str, value: Any, traced: Origins, taken: Meaning | None) -> None:
     print(f"{key} = {text_of(value)}")
-    *earlier, last = found.of(key) or [Setting(value, "computed")]
+    *earlier, last = traced.of(key) or [Setting(value, "computed")]
     written = f"{text_of(last.value)}, " if _is_reference(last.value) else ""
     print(ROW.format("set by", f"{written}{last.where}"))
     for setting in reversed(earlier):
         print(ROW.format("over", f"{text_of(setting.value)}, {setting.where}"))
     if taken and taken.default is not None:
         print(ROW.format("over", f"{taken.default}, the default of {taken.target}"))
-    for name in found.followed(last.value):
-        *earlier, last = found.of(name)
+    for name in traced.followed(last.value):
+        *earlier, last = traced.of(name)
         print(ROW.format("from", f"{name} = {text_of(last.value)}, {last.where}"))
         for setting in reversed(earlier):
             print(ROW.format("", f"over {text_of(setting.value)}, {setting.where}"))
@@ -102,12 +102,12 @@ def _print_meaning(taken: Meaning) -> None:
             print(ROW.format(label, text))
 
 
-def _print_table(values: dict[str, Any], found: Origins) -> None:
+def _print_table(values: dict[str, Any], traced: Origins) -> None:
     keys = max(map(len, values))
     texts = {key: text_of(value) for key, value in values.items()}
     width = min(40, max(map(len, texts.values())))
     for key, text in texts.items():
-        print(f"{key:<{keys}}  {text:<{width}}  {source_of(found.of(key))}")
+        print(f"{key:<{keys}}  {text:<{width}}  {source_of(traced.of(key))}")
 
 
 def _is_reference(value: Any) -> bool:

@@ -1,4 +1,4 @@
-"""The run that a verb is told by name, and the experiment it was."""
+"""The run that a verb is given by name, and its experiment."""
 
 import shlex
 
@@ -15,12 +15,12 @@ def named_run(verb: str, words: list[str]) -> Run:
     """The run that follows a verb.
 
     Raises:
-        Refusal: there is none, more was typed, or this is a process of a launched group.
+        Refusal: no run is named, more was typed, or this is a process of a launched group.
     """
     typed = f"{shlex.join([verb, *words])} (command line)"
     if group_of_this_process() is not None:
         raise Refusal(
-            f"{verb} inside a distributed launch: each process would do it",
+            f"{verb} does not work inside a distributed launch, where each process would do it",
             where=typed,
             do=f"expctl {shlex.join([verb, *words])} alone starts as many processes as the run has; "
             "under the launcher, type the run's own command",

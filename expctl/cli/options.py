@@ -1,4 +1,4 @@
-"""The few options that a verb of its own takes beside its words."""
+"""The options that a verb takes beside its words."""
 
 from collections.abc import Collection
 
@@ -17,12 +17,12 @@ def take(
     """Option -> its value (empty for a flag), and the other words. Values follow as the next word or after `=`.
 
     Args:
-        listed: options that may come several times; their values are joined by commas. Of another the last one counts.
+        listed: options that may come several times; their values are joined by commas. Else the last one counts.
 
     Raises:
-        Refusal: an option that there is none of, or one without its value.
+        Refusal: an unknown option, or one without its value.
     """
-    found: dict[str, str] = {}
+    options: dict[str, str] = {}
     rest: list[str] = []
     left = iter(words)
     for word in left:
@@ -30,13 +30,14 @@ def take(
         if not word.startswith("-"):
             rest.append(word)
         elif name in flags and not given:
-            found[name] = ""
+            options[name] = ""
         elif name in valued or name in listed:
             value = value if given else next(left, "")
             if not value:
                 raise Refusal(f"{name} needs a value", where=f"{word} (command line)", do=usage)
-            found[name] = f"{found[name]},{value}" if name in listed and name in found else value
+            is_more = name in listed and name in options
+            options[name] = f"{options[name]},{value}" if is_more else value
         else:
             known = [*flags, *valued, *listed]
             raise Refusal(f"no option '{name}'", where=f"{word} (command line)", nearest=nearest(name, known), do=usage)
-    return found, rest
+    return options, rest

@@ -1,4 +1,4 @@
-"""`expctl rerun RUN`: do a run again from what it kept, and show what came out differently."""
+"""`expctl rerun RUN`: do a run again from the files that it kept, and show what came out differently."""
 
 import os
 import sys
@@ -25,7 +25,7 @@ def main(words: list[str]) -> int:
     ask_for_trust("rerun", run, experiment, TRUST in words)
     experiment = _with_its_own_code(run, experiment)
     os.chdir(experiment.folder)
-    again = Run(place_of(run, experiment))
+    again = Run(rerun_folder(run, experiment))
     outcome = run_experiment(experiment, again.folder)
     if outcome.exit_code in (EXIT_COMPLETED, EXIT_FAILED):
         print_drift(run, again)
@@ -33,29 +33,29 @@ def main(words: list[str]) -> int:
 
 
 def _with_its_own_code(run: Run, experiment: Experiment) -> Experiment:
-    """The experiment with the code that the run kept; where its folder is gone (another machine), in this one."""
+    """The experiment with the code that the run kept, in this folder where its own is gone (another machine)."""
     recorded = manifest.recorded(run)
     folder = experiment.folder
     if not folder.is_dir():
         print(f"note: the run's folder {folder} is not here; data are looked for in {Path.cwd()}", file=sys.stderr)
         folder = Path.cwd()
     code = code_of(run)
-    now = changed_files(recorded, replace(experiment, folder=folder, code=None))
-    differing = [name for name in now if name in (recorded.sources or {})]
-    if differing:
-        print(f"note: {', '.join(differing)} differs by now; the run's own copy is used ({code})", file=sys.stderr)
+    changed = changed_files(recorded, replace(experiment, folder=folder, code=None))
+    sources = [name for name in changed if name in (recorded.sources or {})]
+    if sources:
+        print(f"note: {', '.join(sources)} has changed since; the run's own copy is used ({code})", file=sys.stderr)
     if recorded.masked:
         names = ", ".join(recorded.masked)
-        print(f"note: in the copy of {names} a secret was masked, so it may do other than it did", file=sys.stderr)
+        print(f"note: a secret was masked in the copy of {names}, so it may behave differently", file=sys.stderr)
     return replace(experiment, folder=folder, code=code)
 
 
-def place_of(run: Run, experiment: Experiment) -> Path:
-    """Where the run is done again: the last place when that was not finished, else the first that is free."""
+def rerun_folder(run: Run, experiment: Experiment) -> Path:
+    """The folder of the rerun: the last one where that was not finished, else the first that is free."""
     reruns = outputs_of(run.folder) / RERUNS
     number = first_free(reruns, run.run_id)
-    last, place = (reruns / f"{run.run_id}-{one}" for one in (number - 1, number))
+    last, free = reruns / f"{run.run_id}-{number - 1}", reruns / f"{run.run_id}-{number}"
     recorded = manifest.read(Run(last))
     if recorded is None or recorded.status == manifest.COMPLETED:
-        return place
-    return last if is_same_experiment(experiment, recorded.config_hash) else place
+        return free
+    return last if is_same_experiment(experiment, recorded.config_hash) else free

@@ -1,4 +1,4 @@
-"""`expctl resume RUN`: carry a run on by its name, from any folder, exactly as its own command would."""
+"""`expctl resume RUN`: resume a run by its name, from any folder, exactly as its own command would."""
 
 import os
 
@@ -18,7 +18,7 @@ from expctl.runs.records import Manifest
 
 
 def main(words: list[str]) -> int:
-    """Carry one run on; the exit code is that of the run."""
+    """Resume one run; the exit code is that of the run."""
     run = named_run("resume", [word for word in words if word != TRUST])
     experiment = as_it_was(run)
     recorded = manifest.read(run) or manifest.recorded(run)
@@ -34,19 +34,21 @@ def main(words: list[str]) -> int:
         )
     os.chdir(experiment.folder)  # where its code and data are
     if not is_same_experiment(experiment, recorded.config_hash):
-        raise _changed(run, recorded, experiment)
+        raise _changed_since(run, recorded, experiment)
     return run_experiment(experiment, run.folder).exit_code
 
 
-def _changed(run: Run, recorded: Manifest, experiment: Experiment) -> Refusal:
-    """Carried on with other code or data, a run would be neither the old experiment nor the new one."""
+def _changed_since(run: Run, recorded: Manifest, experiment: Experiment) -> Refusal:
+    """Why the run is not resumed: with other code or data it would be neither the old experiment nor the new one."""
     files = changed_files(recorded, experiment)
     named = ", ".join(f"{name} ({word})" for name, word in files.items()) or f"its {run.config.name}"
-    other = next((f" (made by {change})" for change in drift(recorded.versions) if change.startswith("expctl ")), "")
-    kept = f"as it was: {code_of(run)}; " if files.keys() & (recorded.sources or {}).keys() else ""
+    upgrades = [change for change in drift(recorded.versions) if change.startswith("expctl ")]
+    made_by = f" (made by {upgrades[0]})" if upgrades else ""
+    has_code = bool(files.keys() & (recorded.sources or {}).keys())
+    copy = f"as it was: {code_of(run)}; " if has_code else ""
     return Refusal(
-        f"since the run was started this has changed: {named}{other}",
+        f"since the run was started this has changed: {named}{made_by}",
         where=str(experiment.folder if files else run.config),
-        do=f"put it back ({kept}then resume), or type the command, which is another run now: {recorded.command}; "
+        do=f"put it back ({copy}then resume), or type the command, which is another run now: {recorded.command}; "
         f"expctl rerun {run.run_id} does the old one again with its own code",
     )

@@ -1,4 +1,4 @@
-"""Which file or word set each value of a run's config, as the run has written it down."""
+"""Which file or word set each value of a run's config, as the run recorded it."""
 
 from typing import Any
 
@@ -13,8 +13,8 @@ UNKNOWN = "a config file"
 def set_by(run: Run, manifest: Manifest, values: dict[str, Any]) -> dict[str, str]:
     """Dotted key -> what set it, for every value of a run's config.
 
-    It is read and never composed again: a run's command and files may be anybody's. Of a run that has not written it
-    down, only what was typed is known.
+    The origins are read and never composed again, since a run's command and files may be anybody's. Where a run has not
+    recorded them, only the typed words are known.
     """
     recorded = mapping(read_json(run.origins))
     typed = sources_of(manifest.overrides)

@@ -1,4 +1,4 @@
-"""`expctl show [RUN]`: one run, from what it keeps: what became of it, metrics, settings, completions, what to type."""
+"""`expctl show [RUN]`: one run as its files describe it: status, metrics, settings, completions, commands."""
 
 import os
 import shlex
@@ -21,8 +21,8 @@ from expctl.runs.reading import read_rows
 from expctl.runs.records import Manifest
 
 USAGE = "expctl show [RUN] [--json]; RUN is an id, the beginning of one, or a path"
-WIDTH = 100  # of a file or a pipe
-# A run that expctl made has less of both.
+WIDTH = 100  # where the output is no terminal
+# Runs that expctl made stay below both.
 MOST_LINES, LONGEST_LINE = 400, 4000
 
 
@@ -32,28 +32,28 @@ def main(words: list[str]) -> int:
     if len(names) > 1:
         raise Refusal("show takes one run", where=f"{shlex.join(names)} (command line)", do=USAGE)
     run = find(names[0]) if names else _latest()
-    found = _with_damaged_rows(run, facts(run))
+    known = _with_damaged_rows(run, facts(run))
     recorded = manifest.recorded(run)
     config = _values(run)
     if "--json" in options:
-        print(json_text(_as_data(run, found, recorded, config)))
+        print(json_text(_as_data(run, known, recorded, config)))
     else:
-        _print_page(run, found, recorded, config)
+        _print_page(run, known, recorded, config)
     return 0
 
 
 def _latest() -> Run:
-    """The run of this folder that was begun or ended last."""
+    """The run of the outputs folder that started or ended last."""
     from expctl.runs.catalogue import latest
 
     run = latest(outputs_root())
     if run is None:
-        raise Refusal(f"no runs in {outputs_root()} yet", where="show (command line)", do=USAGE)
+        raise Refusal(f"there are no runs in {outputs_root()} yet", where="show (command line)", do=USAGE)
     return run
 
 
 def _values(run: Run) -> dict[str, Any]:
-    """Dotted key -> value of the run's config; none where it cannot be read, which stands in the facts."""
+    """Dotted key -> value of the run's config; empty where it cannot be read, which the facts report."""
     from expctl.runs.bundle import read_config
 
     try:
@@ -62,14 +62,17 @@ def _values(run: Run) -> dict[str, Any]:
         return {}
 
 
-def _with_damaged_rows(run: Run, found: dict[str, Any]) -> dict[str, Any]:
-    """The facts, with what is wrong with the files that only this verb reads."""
-    wrong = [f"{path.name} {said}" for path in (run.metrics, run.samples) if (said := read_rows(path)[1])]
-    damaged = [*filter(None, [found.get("damaged")]), *wrong]
-    return found | ({"damaged": "; ".join(damaged)} if damaged else {})
+def _with_damaged_rows(run: Run, known: dict[str, Any]) -> dict[str, Any]:
+    """The facts, with the damage of the files that only this verb reads."""
+    damaged = [known["damaged"]] if known.get("damaged") else []
+    for path in (run.metrics, run.samples):
+        _, damage = read_rows(path)
+        if damage:
+            damaged.append(f"{path.name} {damage}")
+    return known | ({"damaged": "; ".join(damaged)} if damaged else {})
 
 
-def _print_page(run: Run, found: dict[str, Any], recorded: Manifest, config: dict[str, Any]) -> None:
+def _print_page(run: Run, known: dict[str, Any], recorded: Manifest, config: dict[str, Any]) -> None:
     from expctl.cli.set_by import set_by
     from expctl.report import run_page
     from expctl.runs.history import samples, series
@@ -81,28 +84,30 @@ def _print_page(run: Run, found: dict[str, Any], recorded: Manifest, config: dic
         "metrics": run_page.metric_lines(series(run), width),
         "config": run_page.config_lines(config, set_by(run, recorded, config), width if terminal else None),
         "samples": run_page.sample_lines(samples(run), width),
-        "commands": [f"  {label:<10}{command}" for label, command in _commands(run, found, recorded).items()],
+        "commands": [f"  {label:<10}{command}" for label, command in _commands(run, known, recorded).items()],
     }
-    lines = run_page.head_lines(found, recorded, run.folder)
+    lines = run_page.head_lines(known, recorded, run.folder)
     for title, part in parts.items():
         lines += ["", title, *_most(part)] if part else []
     print("\n".join(shortened(printable(line), LONGEST_LINE) for line in lines))
 
 
 def _most(lines: list[str]) -> list[str]:
-    """As many lines of a part as anybody reads."""
+    """The first lines of a section, and how many are left out."""
     left_out = len(lines) - MOST_LINES
-    return [*lines[:MOST_LINES], f"  [... {left_out:,} lines more; --json has all ...]"] if left_out > 0 else lines
+    if left_out <= 0:
+        return lines
+    return [*lines[:MOST_LINES], f"  [... {left_out:,} lines more; --json has all ...]"]
 
 
-def _commands(run: Run, found: dict[str, Any], recorded: Manifest) -> dict[str, str]:
-    """What to type, so that it is this run that is meant, from here."""
-    here = run.folder.parent == outputs_root().resolve()
-    name = run.run_id if here else shlex.quote(_shorter(run.folder))
+def _commands(run: Run, known: dict[str, Any], recorded: Manifest) -> dict[str, str]:
+    """Label -> command that carries the run on or does it again, as it is typed in this folder."""
+    is_here = run.folder.parent == outputs_root().resolve()
+    name = run.run_id if is_here else shlex.quote(_shorter(run.folder))
     commands: dict[str, str] = {}
-    if found["status"] == manifest.BROKEN:
+    if known["status"] == manifest.BROKEN:
         return commands
-    if found["status"] not in (manifest.COMPLETED, *UNDER_WAY):
+    if known["status"] not in (manifest.COMPLETED, *UNDER_WAY):
         commands["resume"] = f"expctl resume {name}"
     commands["again"] = f"expctl rerun {name}"
     if recorded.command is not None:
@@ -113,12 +118,12 @@ def _commands(run: Run, found: dict[str, Any], recorded: Manifest) -> dict[str, 
 
 
 def _shorter(folder: Path) -> str:
-    """A path as it is typed from here."""
+    """The relative or the absolute path, whichever is shorter."""
     relative = os.path.relpath(folder)
     return relative if len(relative) < len(str(folder)) and os.sep in relative else str(folder)
 
 
-def _as_data(run: Run, found: dict[str, Any], recorded: Manifest, config: dict[str, Any]) -> dict[str, Any]:
+def _as_data(run: Run, known: dict[str, Any], recorded: Manifest, config: dict[str, Any]) -> dict[str, Any]:
     from expctl.cli.set_by import set_by
     from expctl.runs.history import samples, series
 
@@ -126,13 +131,13 @@ def _as_data(run: Run, found: dict[str, Any], recorded: Manifest, config: dict[s
     return {
         "run": run.run_id,
         "folder": str(run.folder),
-        "status": found["status"],
-        "error": found.get("error"),
-        "damaged": found.get("damaged"),
-        "manifest": read_json(run.manifest) if found["status"] != manifest.BROKEN else {},
+        "status": known["status"],
+        "error": known.get("error"),
+        "damaged": known.get("damaged"),
+        "manifest": read_json(run.manifest) if known["status"] != manifest.BROKEN else {},
         "summary": read_json(run.summary),
         "config": {key: {"value": value, "set_by": sources[key]} for key, value in config.items()},
-        "metrics": {one.name: {"steps": one.steps, "values": one.values} for one in series(run)},
+        "metrics": {metric.name: {"steps": metric.steps, "values": metric.values} for metric in series(run)},
         "samples": samples(run),
-        "commands": _commands(run, found, recorded),
+        "commands": _commands(run, known, recorded),
     }

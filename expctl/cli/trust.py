@@ -1,4 +1,4 @@
-"""Whether what a run names may be executed: at once if this user's expctl made it, else only if the user says so."""
+"""Whether the code of a run may be executed: if this user's expctl made it, or else if the user says so."""
 
 import shlex
 import sys
@@ -14,12 +14,12 @@ MOST_FILES = 6
 
 
 def ask_for_trust(verb: str, run: Run, experiment: Experiment, trusted: bool) -> None:
-    """Return if the run may be executed; one that is trusted now is sealed, and not asked about again.
+    """Return if the run may be executed. A run that is trusted is sealed, and not asked about again.
 
     `trusted`: the user has typed `--trust`.
 
     Raises:
-        Refusal: the run was made elsewhere, and nobody has said, or can be asked, whether it is trusted.
+        Refusal: the run was made elsewhere, and the user has not said, and cannot be asked, whether to trust it.
     """
     reason = broken(run)
     if reason is None:

@@ -172,6 +172,6 @@ def changed_files(recorded: Manifest, experiment: Experiment) -> dict[str, str]:
 def _seeds(config: dict[str, Any]) -> dict[str, int | None]:
     """What every random number of the run comes from; the trainer draws its data by `data_seed`, else by `seed`."""
     arguments = config["args"]
-    found = {"seed": config["seed"], "args.seed": arguments.get("seed"), "args.data_seed": arguments.get("data_seed")}
+    seeds = {"seed": config["seed"], "args.seed": arguments.get("seed"), "args.data_seed": arguments.get("data_seed")}
     dataset = mapping(config["dataset"])
-    return found | ({"dataset.seed": dataset["seed"]} if "seed" in dataset else {})
+    return seeds | ({"dataset.seed": dataset["seed"]} if "seed" in dataset else {})

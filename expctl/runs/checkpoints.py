@@ -144,8 +144,8 @@ def _files(checkpoint: Path) -> list[Path]:
 
 def _checksum(file: Path) -> str:
     """XXH3 of the content, 64 bits: enough against truncation and bit rot, at the speed of reading."""
-    found, chunk = xxhash.xxh3_64(), memoryview(bytearray(CHUNK))
+    checksum, chunk = xxhash.xxh3_64(), memoryview(bytearray(CHUNK))
     with file.open("rb", buffering=0) as opened:
         while size := opened.readinto(chunk):
-            found.update(chunk[:size])
-    return found.hexdigest()
+            checksum.update(chunk[:size])
+    return str(checksum.hexdigest())

@@ -1,4 +1,4 @@
-"""Make an experiment's run one's own: a new one, one to carry on, or one that is done already."""
+"""Acquire the run of an experiment: create it, resume it, or report it complete."""
 
 import contextlib
 import shutil
@@ -22,15 +22,19 @@ SAVING_SECONDS = 120.0
 
 @dataclass
 class Claim:
-    """A run and what is to be done with it. `held` keeps the lock; `new`: there was none before; `done` is the manifest
-    of a completed run; `aside` is where an earlier run was moved to; `before` is the manifest before an attempt."""
+    """An acquired run, or a completed one.
+
+    `held` is its lock, None for a completed run, whose manifest is `done`. `new`: the run did not exist before.
+    `checkpoint`: the one to resume from. `replaced`: where force=true has moved an earlier run. `before`: the manifest
+    before the attempt that is under way.
+    """
 
     run: Run
     held: Lock | None = None
     new: bool = False
     done: Manifest | None = None
     checkpoint: Path | None = None
-    aside: Path | None = None
+    replaced: Path | None = None
     before: Manifest | None = None
 
     @property
@@ -39,7 +43,7 @@ class Claim:
 
 
 def claim(experiment: Experiment, folder: Path | None = None) -> Claim:
-    """Create the run's folder, or take over the one that the same experiment left.
+    """Acquire the run of an experiment: create it, resume it, or report it complete.
 
     `folder`: where the run is or is to be, when not under its own id in the outputs.
 
@@ -64,19 +68,19 @@ def claim(experiment: Experiment, folder: Path | None = None) -> Claim:
 
 def _take_over(run: Run, held: Lock, experiment: Experiment) -> Claim:
     _wait_for_ranks(run)
-    # Only now is it certain that nobody else is at it.
-    found = manifest.settled(run)
-    forced, put = 0, None
-    if found and experiment.config["force"]:
-        forced = found.forced + 1
-        put = _set_aside(run)
+    # Only now is it certain that nobody else works on it.
+    recorded = manifest.settled(run)
+    forced, replaced = 0, None
+    if recorded and experiment.config["force"]:
+        forced = recorded.forced + 1
+        replaced = _move_to_replaced(run)
         run.folder.mkdir(parents=True, exist_ok=True)
-        aside, held, found = held, Lock(run.lock), None
-        aside.release()
-    if found and found.status == manifest.COMPLETED:
+        held_before, held, recorded = held, Lock(run.lock), None
+        held_before.release()
+    if recorded and recorded.status == manifest.COMPLETED:
         held.release()
-        return Claim(run, done=found)
-    if found:
+        return Claim(run, done=recorded)
+    if recorded:
         for change in describe_again(run, experiment):
             notice(change)
     else:
@@ -84,7 +88,7 @@ def _take_over(run: Run, held: Lock, experiment: Experiment) -> Claim:
     checkpoint = last_complete(run.checkpoints)
     if checkpoint:
         refuse_foreign(checkpoint)
-    return Claim(run, held=held, new=not found, checkpoint=checkpoint, aside=put)
+    return Claim(run, held=held, new=recorded is None, checkpoint=checkpoint, replaced=replaced)
 
 
 def undo(claimed: Claim) -> None:
@@ -94,8 +98,8 @@ def undo(claimed: Claim) -> None:
         leftover = run.folder.with_name(f".{run.run_id}.refused")
         run.folder.rename(leftover)  # at once, so that whoever claims the run now finds nothing of it
         shutil.rmtree(leftover, ignore_errors=True)
-        if claimed.aside:
-            claimed.aside.rename(run.folder)
+        if claimed.replaced:
+            claimed.replaced.rename(run.folder)
         with contextlib.suppress(OSError):  # other runs are there
             run.folder.parent.rmdir()
     elif claimed.before:
@@ -115,8 +119,8 @@ def leave_refused(experiment: Experiment, error: str | None) -> None:
 
 
 def _completed(run: Run) -> Manifest | None:
-    found = manifest.read(run) if run.folder.is_dir() else None
-    return found if found and found.status == manifest.COMPLETED else None
+    recorded = manifest.read(run) if run.folder.is_dir() else None
+    return recorded if recorded and recorded.status == manifest.COMPLETED else None
 
 
 def _wait_for_ranks(run: Run) -> None:
@@ -128,7 +132,7 @@ def _wait_for_ranks(run: Run) -> None:
             raise LockedError(left[0])
 
 
-def _set_aside(run: Run) -> Path:
+def _move_to_replaced(run: Run) -> Path:
     """Move an earlier attempt to `outputs/replaced/`, under the first free number."""
     replaced = outputs_of(run.folder) / REPLACED
     replaced.mkdir(exist_ok=True)

@@ -1,4 +1,4 @@
-"""What is known of a run as one flat mapping: names as a person types them, from whatever state its files are in.
+"""The facts of a run: one flat mapping by names as a person types them, whatever state its files are in.
 
 Keys of the config are dotted (`args.learning_rate`), a group has the name of what was chosen in it (`algorithm`),
 metrics have their own names (`eval_reward`; `before.eval_reward` is that of the evaluation before training; one that is
@@ -20,19 +20,21 @@ from expctl.runs.records import Manifest, ProgressState, Summary
 UNDER_WAY = (manifest.CREATED, manifest.RUNNING)
 STATUSES = (*UNDER_WAY, manifest.COMPLETED, manifest.FAILED, manifest.INTERRUPTED)
 # What can be asked also while no run has it.
-ALWAYS = ("objective", "objective_name", "direction", "step", "steps", "seconds", "error", "damaged",
-          "alerts", "no_objective")  # fmt: skip
+ALWAYS = (
+    *("objective", "objective_name", "no_objective", "direction", "step", "steps", "seconds"),
+    *("error", "damaged", "alerts"),
+)
 # Nobody compares runs by these, and they would hide args.learning_rate behind its value at the last step.
 _METRICS_WITHOUT = ("learning_rate",)
 
 
 def facts(run: Run) -> dict[str, Any]:
-    """Everything known of a run as it is now; of one whose run.json says nothing, status `broken` and the `error`."""
+    """All facts of a run as it is now; status `broken` and the `error` where its run.json cannot be read."""
     return with_what_changes(run, recorded_facts(run))
 
 
 def recorded_facts(run: Run) -> dict[str, Any]:
-    """What the files say, which holds for as long as they stay the same."""
+    """The facts that hold for as long as the files stay the same."""
     try:
         recorded = _manifest(run)
     except ValueError as error:

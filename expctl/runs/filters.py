@@ -25,29 +25,29 @@ HOW = "write key=value, key!=value, key~regex, or in quotes (the shell has < and
 
 
 def parse(words: Iterable[str], known: Collection[str] | None = None) -> Callable[[Mapping[str, Any]], bool]:
-    """Whether the facts of a run are what every word says.
+    """A predicate: whether the facts of a run match every filter.
 
     `key=value` takes several values (`seed=0,1`) and patterns (`model=qwen*`); `!=` is its opposite; `<`, `<=`, `>`,
     `>=` compare numbers as numbers and texts (`started>2026-11`) as texts; `key~regex` looks for a match anywhere and
-    `key!~regex` is its opposite. A run without the fact is only what `key=null`, `key!=...` and `key!~...` say.
+    `key!~regex` is its opposite. A run without the fact matches only `key=null`, `key!=...` and `key!~...`.
 
     Args:
         words: as typed.
-        known: the names that may stand left; None when any may.
+        known: the keys that may be asked for; None when any may.
 
     Raises:
-        Refusal: a word is no filter, its key is unknown, or its value cannot be compared with what a run has (told
-            when the filter is asked about that run).
+        Refusal: a word is no filter, its key is unknown, or (raised by the predicate) its value cannot be compared with
+            that of a run.
     """
     tests = [_test(word, known) for word in words]
     return lambda facts: all(test(facts) for test in tests)
 
 
 def require_known(key: str, known: Collection[str], where: str) -> None:
-    """Refuse a name that is none of the facts of any run.
+    """Refuse a key that no run has.
 
     Raises:
-        Refusal: with the nearest right names.
+        Refusal: with the nearest known keys.
     """
     if key in known:
         return
@@ -62,15 +62,15 @@ def require_known(key: str, known: Collection[str], where: str) -> None:
 
 
 def _test(word: str, known: Collection[str] | None) -> Callable[[Mapping[str, Any]], bool]:
-    found = _WORD.fullmatch(word)
-    if not found:
+    match = _WORD.fullmatch(word)
+    if not match:
         raise Refusal(f"'{word}' is no filter", where=f"{word} (command line)", do=HOW)
-    key, sign, text = found[1], found[2], found[3].strip()
+    key, sign, text = match[1], match[2], match[3].strip()
     if known is not None:
         require_known(key, known, word)
     if sign in ("~", "!~"):
         pattern = _pattern(text, word)
-        return lambda facts: (_found(pattern, facts.get(key))) == (sign == "~")
+        return lambda facts: _matches(pattern, facts.get(key)) == (sign == "~")
     if sign in ("=", "!="):
         options = text.split(",") if not text.startswith(("[", "{")) else [text]
         return lambda facts: any(_is(facts.get(key), option.strip()) for option in options) == (sign == "=")
@@ -85,7 +85,7 @@ def _pattern(text: str, word: str) -> re.Pattern[str]:
         raise Refusal(f"'{text}' is no regular expression: {error}", where=f"{word} (command line)") from error
 
 
-def _found(pattern: re.Pattern[str], fact: Any) -> bool:
+def _matches(pattern: re.Pattern[str], fact: Any) -> bool:
     return fact is not None and pattern.search(text_of(fact)) is not None
 
 

@@ -1,4 +1,4 @@
-"""Which run is meant: by its id, the beginning of one, or its folder."""
+"""Find a run by its id, the beginning of one, its name, or its folder."""
 
 import os
 from pathlib import Path
@@ -13,10 +13,10 @@ MOST_NAMED = 8
 
 
 def find(word: str) -> Run:
-    """The run that `word` names: looked for in the outputs of the working folder, then wherever runs have been made.
+    """The run that `word` names, looked for in the outputs of the working folder, then in all known outputs folders.
 
     Raises:
-        Refusal: no run is called so, several are, or the folder holds no run.
+        Refusal: no run has this name, several have, or the folder holds no run.
     """
     if word.startswith("name="):
         return _labelled(word)
@@ -27,11 +27,11 @@ def find(word: str) -> Run:
         raise _no_run_in(path, word)
     here = outputs_root()
     for folders in ([here], [here / RERUNS], outputs_folders(), [outputs / RERUNS for outputs in outputs_folders()]):
-        found = _called(word, folders)
-        if len(found) > 1:
-            raise _ambiguous(word, found)
-        if found:
-            return Run(found[0].resolve())
+        matches = _called(word, folders)
+        if len(matches) > 1:
+            raise _ambiguous(word, matches)
+        if matches:
+            return Run(matches[0].resolve())
     raise _no_run_in(path, word) if path.is_dir() else _unknown(word, here)
 
 
@@ -39,12 +39,12 @@ def _labelled(word: str) -> Run:
     """The run of the outputs folder that was given this name (the root key `name`)."""
     from expctl.runs.catalogue import catalogue
 
-    listed = catalogue(outputs_root())
-    folders = [run.folder for run, facts in listed if str(facts.get("name")) == word.removeprefix("name=")]
+    runs = catalogue(outputs_root())
+    folders = [run.folder for run, facts in runs if str(facts.get("name")) == word.removeprefix("name=")]
     if len(folders) > 1:
         raise _ambiguous(word, folders)
     if not folders:
-        labels = {f"name={facts['name']}" for _, facts in listed if facts.get("name")}
+        labels = {f"name={facts['name']}" for _, facts in runs if facts.get("name")}
         where = f"{word} (command line)"
         raise Refusal(f"no run has the {word}", where=where, nearest=nearest(word, labels), do="expctl ls")
     return Run(folders[0].resolve())
@@ -76,15 +76,15 @@ def _no_run_in(path: Path, word: str) -> Refusal:
     return Refusal(what, where=f"{word} (command line)", nearest=inside[:MOST_NAMED])
 
 
-def _ambiguous(word: str, found: list[Path]) -> Refusal:
+def _ambiguous(word: str, matches: list[Path]) -> Refusal:
     """Several runs, the latest first: told apart by more of their ids, or by paths where they are called the same."""
-    found = sorted(found, key=lambda folder: (folder / "run.json").stat().st_mtime, reverse=True)
-    by_id = len({folder.name for folder in found}) == len(found)
-    named = [folder.name if by_id else str(folder) for folder in found]
+    matches = sorted(matches, key=lambda folder: (folder / "run.json").stat().st_mtime, reverse=True)
+    by_id = len({folder.name for folder in matches}) == len(matches)
+    named = [folder.name if by_id else str(folder) for folder in matches]
     more = [f"and {len(named) - MOST_NAMED} more"] if len(named) > MOST_NAMED else []
-    what = f"'{word}' is the beginning of {len(found)} runs" if by_id else f"{len(found)} runs are called '{word}'"
+    what = f"'{word}' is the beginning of {len(matches)} runs" if by_id else f"{len(matches)} runs are called '{word}'"
     if word.startswith("name="):
-        what = f"{len(found)} runs have the {word}"
+        what = f"{len(matches)} runs have the {word}"
     return Refusal(
         what,
         where=f"{word} (command line)",

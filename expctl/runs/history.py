@@ -1,5 +1,6 @@
 """The metrics of a run over its steps, and the completions that it kept."""
 
+import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,6 +18,7 @@ class Series:
 
     @property
     def known(self) -> list[float]:
+        """The values that are numbers."""
         return [value for value in self.values if value is not None]
 
 
@@ -25,7 +27,7 @@ def series(run: Run) -> list[Series]:
 
     A metric may be missing at some steps, or be logged at fewer than others.
     """
-    found: dict[str, Series] = {}
+    by_name: dict[str, Series] = {}
     for row in read_metrics(run.metrics):
         step = row.get("step")
         if type(step) is not int:
@@ -33,11 +35,10 @@ def series(run: Run) -> list[Series]:
         for name, value in row.items():
             if name in ("step", "epoch") or is_timed(name) or not (value is None or type(value) in (int, float)):
                 continue
-            one = found.setdefault(name, Series(name, [], []))
-            one.steps.append(step)
-            # NaN and infinity, which differ from themselves when taken from themselves.
-            one.values.append(value if value is not None and value - value == 0 else None)
-    return list(found.values())
+            metric = by_name.setdefault(name, Series(name, [], []))
+            metric.steps.append(step)
+            metric.values.append(value if value is not None and math.isfinite(value) else None)
+    return list(by_name.values())
 
 
 def samples(run: Run) -> list[dict[str, Any]]:

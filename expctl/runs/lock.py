@@ -115,10 +115,10 @@ def _is_at(descriptor: int, path: Path) -> bool:
 def _holder(path: Path) -> dict[str, Any] | None:
     """Who wrote itself into the lock last without releasing it."""
     try:
-        found = load_json(read_bytes(path).partition(b"\n")[0] or b"null")
+        holder = load_json(read_bytes(path).partition(b"\n")[0] or b"null")
     except (OSError, ValueError):
         return None
-    return found if isinstance(found, dict) else None
+    return holder if isinstance(holder, dict) else None
 
 
 def _moves(path: Path, before: dict[str, Any]) -> bool:

@@ -1,4 +1,4 @@
-"""Where runs have been made, remembered between commands: one small file in the cache for each outputs folder."""
+"""The known outputs folders: one small file in the cache for each folder in which runs were made."""
 
 import contextlib
 import hashlib
@@ -12,7 +12,7 @@ MOST = 100
 
 
 def remember(outputs: Path) -> None:
-    """Remember an outputs folder; a home that cannot be written only costs the looking up by name from elsewhere."""
+    """Add an outputs folder. Where the cache cannot be written, runs are only found by name from their own folder."""
     outputs = outputs.resolve()
     file = _folder() / hashlib.sha256(os.fsencode(outputs)).hexdigest()[:16]
     with contextlib.suppress(OSError):
@@ -26,14 +26,14 @@ def remember(outputs: Path) -> None:
 
 
 def outputs_folders() -> list[Path]:
-    """The remembered outputs folders that are there, the latest first."""
-    found = []
+    """The known outputs folders that still exist, the latest first."""
+    folders = []
     for file in _files():
         with contextlib.suppress(OSError, UnicodeDecodeError):
             folder = Path(file.read_text(encoding="utf-8").removesuffix("\n"))
             if folder.is_dir():
-                found.append(folder)
-    return found
+                folders.append(folder)
+    return folders
 
 
 def _files() -> list[Path]:

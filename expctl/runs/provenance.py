@@ -1,4 +1,4 @@
-"""Under which circumstances a run was made: versions, machine, environment. Asked without importing any of it."""
+"""The circumstances of a run: versions, machine, environment. Nothing is imported to find them out."""
 
 import os
 import platform
@@ -12,12 +12,13 @@ from pathlib import Path
 from expctl.base.masking import shown
 from expctl.runs.records import Devices
 
-PACKAGES = (
-    "expctl", "trl", "transformers", "torch", "accelerate", "datasets", "peft", "hydra-core", "omegaconf", "numpy",
-    "tokenizers", "safetensors", "vllm", "deepspeed", "bitsandbytes", "flash-attn", "liger-kernel",
-)  # fmt: skip
 # Another version of one of these may give other numbers.
 DECISIVE = ("expctl", "trl", "transformers", "torch")
+PACKAGES = (
+    *DECISIVE,
+    *("accelerate", "datasets", "peft", "hydra-core", "omegaconf", "numpy", "tokenizers", "safetensors"),
+    *("vllm", "deepspeed", "bitsandbytes", "flash-attn", "liger-kernel"),
+)
 # Variables that a training or its libraries read.
 _READ = re.compile(
     r"(ACCELERATE|CUBLAS|CUDA|DATASETS|DEEPSPEED|EXPCTL|FSDP|GLOO|HF|HIP|HUGGINGFACE|KMP|MASTER|MKL|MLFLOW|NCCL|NVIDIA|OMP"
@@ -33,17 +34,18 @@ def versions() -> dict[str, str | None]:
 
 @cache
 def _versions() -> dict[str, str | None]:
-    # Asked once a process: to find that a package is missing takes a millisecond.
-    found: dict[str, str | None] = {"python": platform.python_version()}
+    # Once a process: to find that a package is missing takes a millisecond.
+    installed: dict[str, str | None] = {"python": platform.python_version()}
     for package in PACKAGES:
         try:
-            found[package] = version(package)
+            installed[package] = version(package)
         except PackageNotFoundError:
-            found[package] = None
-    return found
+            installed[package] = None
+    return installed
 
 
 def host() -> str:
+    """The name of this machine."""
     return socket.gethostname()
 
 

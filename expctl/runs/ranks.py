@@ -1,4 +1,4 @@
-"""Which ranks of a run are alive, and which are gone without a word: a file a rank, locked while it lives."""
+"""Which ranks of a run are alive, and which were lost: one file for each rank, locked while its process lives."""
 
 import json
 import os
@@ -19,7 +19,7 @@ MOST_BYTES = 4096
 
 
 class Presence:
-    """This rank, seen by the others and by the command that started it, until the process ends."""
+    """Shows that this rank is alive, to the others and to the command that started it, until the process ends."""
 
     def __init__(self, run: Run, rank: int):
         run.ranks.mkdir(exist_ok=True)
@@ -40,13 +40,13 @@ def alive(run: Run) -> list[dict[str, Any]]:
 
 
 def lost(run: Run) -> list[dict[str, Any]]:
-    """The ranks that began and are gone without having said so: killed, or crashed below Python."""
+    """The ranks that started and ended without saying so: killed, or crashed below Python."""
     return [who for who, is_alive, left in _ranks(run) if not is_alive and not left]
 
 
 def describe(gone: list[dict[str, Any]]) -> str:
-    """What to say of ranks that were lost."""
-    who = ", ".join(f"rank {one['rank']} (process {one['pid']} on {one['host']})" for one in gone)
+    """A sentence about lost ranks."""
+    who = ", ".join(f"rank {rank['rank']} (process {rank['pid']} on {rank['host']})" for rank in gone)
     return f"{who} was killed or crashed without a word (out of memory?)"
 
 
@@ -68,7 +68,7 @@ def kill(run: Run) -> None:
 
 
 def forget(run: Run) -> None:
-    """Begin a new attempt's list."""
+    """Clear the list for a new attempt."""
     for file in _files(run):
         file.unlink(missing_ok=True)
 
@@ -78,15 +78,16 @@ def _files(run: Run) -> list[Path]:
 
 
 def _ranks(run: Run) -> list[tuple[dict[str, Any], bool, bool]]:
-    found = []
+    """Of each rank its `rank`, `pid` and `host`, whether it is alive, and whether it has said that it ends."""
+    ranks = []
     for path in _files(run):
         try:
             with open_plain(path) as file:
                 is_alive = is_locked(file.fileno())
-                said, _, rest = file.read(MOST_BYTES).partition(b"\n")
-            who = load_json(said) if said else None
+                line, _, rest = file.read(MOST_BYTES).partition(b"\n")
+            who = load_json(line) if line else None
         except (OSError, ValueError):
             continue
         if isinstance(who, dict) and {"rank", "pid", "host"} <= who.keys():
-            found.append((who, is_alive, rest.startswith(LEFT)))
-    return found
+            ranks.append((who, is_alive, rest.startswith(LEFT)))
+    return ranks

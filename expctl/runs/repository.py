@@ -1,4 +1,4 @@
-"""The user's git repository as it is when a run begins: commit, and a patch of what is not committed."""
+"""The user's git repository when a run is created: the commit, and a patch of the uncommitted changes."""
 
 import os
 import subprocess
@@ -13,9 +13,9 @@ MOST_BYTES = 10_000_000
 MOST_NAMES = 200
 # Whatever the user's own settings are, a patch that `git apply` takes.
 DIFF = (
-    "diff", "HEAD", "--binary", "-U3", "--no-color", "--no-ext-diff", "--no-textconv", "--no-relative",
-    "--src-prefix=a/", "--dst-prefix=b/", "--submodule=short",
-)  # fmt: skip
+    *("diff", "HEAD", "--binary", "-U3", "--no-color", "--no-ext-diff", "--no-textconv", "--no-relative"),
+    *("--src-prefix=a/", "--dst-prefix=b/", "--submodule=short"),
+)
 
 
 def snapshot(folder: Path, outputs: Path) -> tuple[Git, bytes]:

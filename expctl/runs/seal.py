@@ -21,9 +21,7 @@ from expctl.runs.reading import open_plain, read_bytes
 KEY_BYTES = 32
 FORMAT = 1
 # What `expctl.runs.bundle.rebuild` takes from the manifest, and what the code and data are compared with.
-SEALED_KEYS = (
-    "command", "overrides", "choices", "folder", "config_hash", "rerun_of", "sources", "inputs", "masked",
-)  # fmt: skip
+SEALED_KEYS = ("command", "overrides", "choices", "folder", "config_hash", "rerun_of", "sources", "inputs", "masked")
 # Folders in which wandb looks for settings, the server that a key is sent to among them; expctl writes none.
 WANDB_FOLDERS = ("wandb", ".wandb")
 
@@ -76,11 +74,11 @@ def _content(run: Run) -> dict[str, Any]:
     if run.sources.is_symlink():
         raise ValueError(f"{run.sources} is a link")
     files += [file for file in sorted(run.sources.rglob("*")) if file.is_symlink() or not file.is_dir()]
-    told = mapping(read_json(run.manifest))
+    manifest = mapping(read_json(run.manifest))
     return {
         "format": FORMAT,
         "files": {file.relative_to(run.folder).as_posix(): _digest(file) for file in files},
-        "manifest": {key: told.get(key) for key in SEALED_KEYS},
+        "manifest": {key: manifest.get(key) for key in SEALED_KEYS},
     }
 
 

@@ -17,7 +17,7 @@ def user_sources(config: Any, folders: Sequence[Path]) -> dict[str, Path]:
 
     `folders`: where modules are looked for, as Python does; the first that has one counts.
     """
-    found: dict[str, Path] = {}
+    sources: dict[str, Path] = {}
     wanted, seen = _dotted_paths(config), set()
     while wanted:
         path = wanted.pop()
@@ -28,12 +28,12 @@ def user_sources(config: Any, folders: Sequence[Path]) -> dict[str, Path]:
             files = _files_of(path, folder)
             for file in files:
                 name = file.relative_to(folder).as_posix()
-                if name not in found:
-                    found[name] = file
+                if name not in sources:
+                    sources[name] = file
                     wanted += _imports(file, name)
             if files:
                 break
-    return dict(sorted(found.items()))
+    return dict(sorted(sources.items()))
 
 
 def digests(sources: dict[str, Path]) -> dict[str, str]:

@@ -12,7 +12,7 @@ from expctl.base.exit_codes import EXIT_FAILED
 from expctl.base.refusal import Refusal
 from expctl.cli.main import run_words
 from expctl.cli.named_run import as_it_was
-from expctl.cli.rerun import place_of
+from expctl.cli.rerun import rerun_folder
 from expctl.cli.trust import ask_for_trust
 from expctl.launch.launch import Outcome
 from expctl.runs import manifest
@@ -99,13 +99,13 @@ def test_a_run_that_is_completed_is_shown_even_where_its_code_has_changed(run, t
 def test_an_unfinished_rerun_is_carried_on_and_a_finished_or_other_one_is_left_alone(run, tmp_path):
     described = experiment(tmp_path / "work", args__beta=0.1)
     other, reruns = experiment(tmp_path / "work", args__beta=0.2), run.folder.parent / "reruns"
-    assert place_of(run, described) == reruns / f"{run.run_id}-1"
+    assert rerun_folder(run, described) == reruns / f"{run.run_id}-1"
     first = run_of(replace(described, code=code_of(run)), reruns)
     first = Run(first.folder.rename(reruns / f"{run.run_id}-1"))
-    assert place_of(run, described) == first.folder
-    assert place_of(run, other) == reruns / f"{run.run_id}-2"
+    assert rerun_folder(run, described) == first.folder
+    assert rerun_folder(run, other) == reruns / f"{run.run_id}-2"
     manifest.end_attempt(first, manifest.COMPLETED, to_step=4, exit_code=0)
-    assert place_of(run, described) == reruns / f"{run.run_id}-2"
+    assert rerun_folder(run, described) == reruns / f"{run.run_id}-2"
 
 
 def test_a_rerun_keeps_the_code_of_the_run_and_not_what_lies_in_the_folder_now(run, tmp_path):

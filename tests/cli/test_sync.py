@@ -1,4 +1,4 @@
-"""`expctl sync`: what is handed up, what is not, and what it says; wandb's own command is stood in for."""
+"""`expctl sync`: what is uploaded, what is not, and what it says; wandb's own command is stood in for."""
 
 import json
 import os
@@ -62,7 +62,7 @@ def test_what_was_recorded_is_handed_up_once_with_the_attempts_of_a_run_in_order
     first, second, silent = recorded(folder, 0, attempts=2), recorded(folder, 1), run_of(experiment(folder, seed=2))
     assert run_words(["sync"]) == 0
     said = capfd.readouterr().out
-    assert f"handed up  {first.run_id}" in said and f"handed up  {second.run_id}" in said
+    assert f"uploaded  {first.run_id}" in said and f"uploaded  {second.run_id}" in said
     assert silent.run_id not in said
     ((words, has_mode),) = calls()
     assert words[0] == "sync"
@@ -70,7 +70,7 @@ def test_what_was_recorded_is_handed_up_once_with_the_attempts_of_a_run_in_order
     assert words[1:3] == sorted(words[1:3])
     assert not has_mode, "wandb sync would stay offline"
     assert run_words(["sync"]) == 0
-    assert len(calls()) == 1 and "2 runs were handed up before" in capfd.readouterr().out
+    assert len(calls()) == 1 and "2 runs were uploaded before" in capfd.readouterr().out
 
 
 def test_a_later_attempt_is_handed_up_alone(folder):
@@ -106,8 +106,8 @@ def test_what_did_not_arrive_is_named_and_the_exit_code_says_so(folder, monkeypa
     monkeypatch.setenv("REFUSED", second.run_id)
     assert run_words(["sync"]) == 1
     said = capfd.readouterr()
-    assert f"handed up  {first.run_id}" in said.out.splitlines()
-    assert f"not handed up  {second.run_id}" in said.out and "ended with 3" in said.err
+    assert f"uploaded  {first.run_id}" in said.out.splitlines()
+    assert f"not uploaded  {second.run_id}" in said.out and "ended with 3" in said.err
 
 
 def test_a_run_under_way_is_left_alone(folder, capfd):

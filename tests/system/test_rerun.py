@@ -48,7 +48,7 @@ def test_the_run_as_it_was_is_identical_and_changed_data_are_told(completed):
     (work / "my_rewards.py").write_text("raise RuntimeError('the code as it is now')\n")
     done = expctl("rerun", "gfpo", cwd=elsewhere, forked=True, **environment)
     assert done.returncode == 0, done.stdout + done.stderr
-    assert "my_rewards.py differs by now; the run's own copy is used" in done.stderr
+    assert "my_rewards.py has changed since; the run's own copy is used" in done.stderr
     assert "the same versions, machine, environment and data" in done.stdout
     assert "identical: 2 steps" in done.stdout
     again = work / "outputs" / "reruns" / f"{run.name}-1"
