@@ -26,12 +26,12 @@ def main(words: list[str]) -> int:
     plots, page = (Path(options[name]).expanduser() if name in options else None for name in ("--plots", "--html"))
     refuse_unwritable(plots, page)
     # The numeric libraries are for this verb alone.
-    from expctl.compare.conclusion import conclude
+    from expctl.compare.conclusion import compare_runs
     from expctl.compare.select import select
     from expctl.report.comparison import print_comparison
 
     selection = select(named)
-    comparison = conclude(
+    comparison = compare_runs(
         selection.folders,
         gone=selection.gone,
         asked=_several(options, "--metric"),

@@ -1,10 +1,10 @@
-"""Was it measured alike? What forbids a comparison, and what a reader should know of how runs were made."""
+"""Whether groups were measured alike: what forbids a comparison, and what to know of how their runs were made."""
 
 import re
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from expctl.compare.groups import Grouped, canonical
+from expctl.compare.groups import Facts, Grouped, canonical, listed
 from expctl.compare.metrics import TRAIN
 from expctl.compare.runs import Record
 from expctl.runs.alerts import sentence
@@ -27,92 +27,97 @@ _REWARD = re.compile(r"(eval_)?(reward|reward_std|frac_reward_zero_std)")
 _FUNCTION = re.compile(r"(eval_)?rewards/(?!chosen|rejected|margins|accuracies)([^/]+)/\w+")
 _OF_LOSS = re.compile(r"(eval_)?(\w*loss|rewards/(chosen|rejected|margins)|logps/\w+|kl)")
 
-Facts = Callable[[Record], Any]
-
 
 def other_data(groups: Sequence[Grouped]) -> str | None:
     """Why the groups' evaluations cannot be compared at all, or None: they were made on other rows."""
     for facts in (_evaluated_on, _evaluation_asked_for):
-        if all(facts(record) is not None for one in groups for record in one.records):
-            odd = _odd(groups, facts)
-            return f"they were evaluated on other data: {_of_each(groups, odd, facts, _rows)}" if odd else None
+        if all(facts(record) is not None for group in groups for record in group.records):
+            other = _first_that_differs(groups, facts)
+            return f"they were evaluated on other data: {_of_each(groups, other, facts, _rows)}" if other else None
     return None
 
 
-def measured_otherwise(name: str, groups: Sequence[Grouped]) -> str | None:
+def measured_differently(name: str, groups: Sequence[Grouped]) -> str | None:
     """Why one metric cannot be compared over the groups, or None."""
     name = name.removeprefix(TRAIN)
-    if found := _FUNCTION.fullmatch(name):
-        if _odd(groups, lambda record: _reward(record, f"reward.functions.{found[2]}.")):
-            return f"{name}: the reward function '{found[2]}' is not the same in all groups"
+    if match := _FUNCTION.fullmatch(name):
+        function = match[2]
+        if _first_that_differs(groups, lambda record: _reward(record, f"reward.functions.{function}.")):
+            return f"{name}: the reward function '{function}' is not the same in all groups"
     elif _REWARD.fullmatch(name):
-        if odd := _odd(groups, lambda record: _reward(record, "reward.")):
-            return f"{name}: rewards differ, {_of_each(groups, odd, _functions, str)}"
+        if other := _first_that_differs(groups, lambda record: _reward(record, "reward.")):
+            return f"{name}: rewards differ, {_of_each(groups, other, _functions, str)}"
     elif _OF_LOSS.fullmatch(name):
-        keys = {key for one in groups for record in one.records for key in record.config if LOSS.fullmatch(key)}
-        other = sorted(key for key in keys if _odd(groups, _config(key)))
-        if other:
-            return f"{name}: another loss in each group, by {', '.join(other[:4])}"
+        keys = [key for key in _keys(groups) if LOSS.fullmatch(key) and _first_that_differs(groups, _config(key))]
+        if keys:
+            return f"{name}: another loss in each group, by {', '.join(keys[:4])}"
     return None
 
 
 def other_start(groups: Sequence[Grouped]) -> list[str]:
     """The settings by which groups did not start from the same model, or were sampled otherwise before training."""
-    keys = sorted({key for one in groups for record in one.records for key in record.config})
-    return [key for key in keys if (key.startswith("model.") or SAMPLING.fullmatch(key)) and _odd(groups, _config(key))]
+    of_start = [key for key in _keys(groups) if key.startswith("model.") or SAMPLING.fullmatch(key)]
+    return [key for key in of_start if _first_that_differs(groups, _config(key))]
 
 
 def circumstances(groups: Sequence[Grouped]) -> list[str]:
     """What differs around the runs: versions, machines, data, how far they came; a sentence each."""
-    told = [_spread(groups, package, _version(package)) for package in PACKAGES]
-    told.append(_spread(groups, "processor", lambda record: record.devices.cpu if record.devices else None))
-    told.append(_spread(groups, "GPUs", lambda record: record.devices.gpus if record.devices else None))
-    keys = sorted({key for one in groups for record in one.records for key in record.config})
-    shown = {key for one in groups for key in one.group.settings}
+    keys = _keys(groups)
+    shown = {key for group in groups for key in group.settings}
+    sentences = [_spread(groups, package, _version(package)) for package in PACKAGES]
+    sentences.append(_spread(groups, "processor", lambda record: record.devices.cpu if record.devices else None))
+    sentences.append(_spread(groups, "GPUs", lambda record: record.devices.gpus if record.devices else None))
     if "hardware" not in shown:
-        told += [_spread(groups, key, _config(key)) for key in keys if key.startswith("hardware.") and key not in shown]
-    if "dataset" not in shown and _odd(groups, _trained_on):
-        told.append(_spread(groups, "training data", _trained_on))
-    sampled = [key for key in keys if SAMPLING.fullmatch(key) and _odd(groups, _config(key))]
+        hardware = [key for key in keys if key.startswith("hardware.") and key not in shown]
+        sentences += [_spread(groups, key, _config(key)) for key in hardware]
+    if "dataset" not in shown and _first_that_differs(groups, _trained_on):
+        sentences.append(_spread(groups, "training data", _trained_on))
+    sampled = [key for key in keys if SAMPLING.fullmatch(key) and _first_that_differs(groups, _config(key))]
     if sampled:
-        told.append(f"held-out completions were sampled otherwise, which is part of a difference: {', '.join(sampled)}")
-    if not any(key in ("args.max_steps", "args.num_train_epochs") for key in shown):
-        told.append(_spread(groups, "steps", lambda record: record.steps))
-    if unseen := [record.run_id for one in groups for record in one.records if _evaluated_on(record) is None]:
-        told.append(f"what data it was evaluated on is not recorded in {len(unseen)} of the runs; the configs agree")
-    own = {f"{record.run_id}: {said}" for one in groups for record in one.records for said in record.warnings}
-    return [*_learned_nothing(groups), *filter(None, told), *sorted(own)]
+        how = "held-out completions were sampled otherwise, which is part of a difference"
+        sentences.append(f"{how}: {', '.join(sampled)}")
+    if not shown & {"args.max_steps", "args.num_train_epochs"}:
+        sentences.append(_spread(groups, "steps", lambda record: record.steps))
+    unseen = sum(_evaluated_on(record) is None for group in groups for record in group.records)
+    if unseen:
+        sentences.append(f"what data it was evaluated on is not recorded in {unseen} of the runs; the configs agree")
+    own = {f"{record.run_id}: {warning}" for group in groups for record in group.records for warning in record.warnings}
+    return [*_alerts(groups), *filter(None, sentences), *sorted(own)]
 
 
-def _learned_nothing(groups: Sequence[Grouped]) -> list[str]:
-    """Of each group what its trainings were warned of while they ran, with what one of them said."""
-    said = []
-    for one in groups:
-        alerts: dict[str, list[str]] = {}
-        for record in one.records:
+def _keys(groups: Sequence[Grouped]) -> list[str]:
+    return sorted({key for group in groups for record in group.records for key in record.config})
+
+
+def _alerts(groups: Sequence[Grouped]) -> list[str]:
+    """Of each group what its trainings were warned of while they ran, with the words of one of them."""
+    sentences = []
+    for group in groups:
+        by_kind: dict[str, list[str]] = {}
+        for record in group.records:
             for alert in record.alerts:
-                alerts.setdefault(alert.kind, []).append(f"{record.run_id}, {sentence(alert)}")
-        for kind, those in alerts.items():
-            number = f"{len(those)} of {len(one.records)} runs"
-            said.append(f"{one.label}: {number} gave an alert ({kind.replace('_', ' ')}), e.g. {those[0]}")
-    return said
+                by_kind.setdefault(alert.kind, []).append(f"{record.run_id}, {sentence(alert)}")
+        for kind, alerts in by_kind.items():
+            number = f"{len(alerts)} of {len(group.records)} runs"
+            sentences.append(f"{group.label}: {number} gave an alert ({kind.replace('_', ' ')}), e.g. {alerts[0]}")
+    return sentences
 
 
-def _odd(groups: Sequence[Grouped], facts: Facts) -> Grouped | None:
+def _first_that_differs(groups: Sequence[Grouped], facts: Facts) -> Grouped | None:
     """The first group that differs from the first of all: in a seed that both have, else in the values they have."""
-    first = {record.seed: canonical(facts(record)) for record in groups[0].records}
-    for one in groups[1:]:
-        those = {record.seed: canonical(facts(record)) for record in one.records}
-        common = first.keys() & those.keys()
-        if any(first[seed] != those[seed] for seed in common):
-            return one
-        if not common and set(first.values()) != set(those.values()):
-            return one
+    baseline = {record.seed: canonical(facts(record)) for record in groups[0].records}
+    for group in groups[1:]:
+        values = {record.seed: canonical(facts(record)) for record in group.records}
+        common = baseline.keys() & values.keys()
+        if any(baseline[seed] != values[seed] for seed in common):
+            return group
+        if not common and set(baseline.values()) != set(values.values()):
+            return group
     return None
 
 
-def _of_each(groups: Sequence[Grouped], odd: Grouped, facts: Facts, say: Callable[[Any], str]) -> str:
-    return "; ".join(f"{one.label}: {say(facts(one.records[0]))}" for one in (groups[0], odd))
+def _of_each(groups: Sequence[Grouped], other: Grouped, facts: Facts, describe: Callable[[Any], str]) -> str:
+    return "; ".join(f"{group.label}: {describe(facts(group.records[0]))}" for group in (groups[0], other))
 
 
 def _evaluated_on(record: Record) -> Any:
@@ -162,23 +167,24 @@ def _version(package: str) -> Facts:
 
 
 def _spread(groups: Sequence[Grouped], what: str, facts: Facts) -> str | None:
-    """`trl differs: 1.16.0 (algorithm=gfpo), 1.17.0 (algorithm=grpo)`, or None; the unrecorded never does."""
-    by_group = [list(dict.fromkeys(_said(facts(record)) for record in one.records)) for one in groups]
-    values = dict.fromkeys(value for those in by_group for value in those if value is not None)
+    """`trl differ between the groups: 1.16.0 (gfpo), 1.17.0 (grpo)`, or None; what is not recorded never differs."""
+    by_group = [list(dict.fromkeys(_text(facts(record)) for record in group.records)) for group in groups]
+    values = dict.fromkeys(value for of_group in by_group for value in of_group if value is not None)
     if len(values) < 2:
         return None
-    if all(len(those) == 1 for those in by_group):
-        labels = {value: [one.label for one, those in zip(groups, by_group, strict=True) if value in those] for value in
-                  values}  # fmt: skip
-        named = [f"{value} ({those[0]}{f' and {len(those) - 1} more' if those[1:] else ''})" for value, those in
-                 labels.items()]  # fmt: skip
-        return f"{what} differ between the groups: {', '.join(named)}"
-    runs = [_said(facts(record)) for one in groups for record in one.records]
-    named = [f"{value} ({runs.count(value)} of {len(runs)} runs)" for value in values]
-    return f"{what} differ: {', '.join(named[:6])}"
+    if all(len(of_group) == 1 for of_group in by_group):
+        labels: dict[str, list[str]] = {value: [] for value in values}
+        for group, [value] in zip(groups, by_group, strict=True):
+            if value is not None:
+                labels[value].append(group.label)
+        descriptions = [f"{value} ({listed(names, 1)})" for value, names in labels.items()]
+        return f"{what} differ between the groups: {', '.join(descriptions)}"
+    runs = [_text(facts(record)) for group in groups for record in group.records]
+    descriptions = [f"{value} ({runs.count(value)} of {len(runs)} runs)" for value in values]
+    return f"{what} differ: {', '.join(descriptions[:6])}"
 
 
-def _said(value: Any) -> str | None:
+def _text(value: Any) -> str | None:
     if isinstance(value, list):
         return ", ".join(map(str, value)) or "none"
     return None if value is None else str(value)

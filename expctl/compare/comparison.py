@@ -23,6 +23,11 @@ class Estimate:
     high: float | None = None
     method: str | None = None
 
+    @property
+    def interval(self) -> tuple[float, float] | None:
+        """`low` and `high`, where there is an interval."""
+        return None if self.low is None or self.high is None else (self.low, self.high)
+
 
 @dataclass(frozen=True)
 class RunValue:
@@ -38,7 +43,7 @@ class Group:
     """Runs that differ in nothing but the seed.
 
     `label` is for people and unique (`algorithm=gfpo learning_rate=0.001`); `settings` is what it is made of, by
-    key. `runs` are ids, `folders` their places, `overrides` the words that a command for one more seed takes.
+    key. `runs` are ids, `folders` where they lie, `overrides` the words that a command for one more seed takes.
     """
 
     label: str
@@ -159,4 +164,5 @@ class Comparison:
     more_seeds: list[str] = field(default_factory=list)
 
     def metric(self, name: str) -> Metric | None:
+        """The metric with this key of summary.json, where it was compared."""
         return next((metric for metric in self.metrics if metric.name == name), None)

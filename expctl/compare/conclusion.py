@@ -6,19 +6,19 @@ from pathlib import Path
 from expctl.base.refusal import Refusal
 from expctl.base.suggest import nearest
 from expctl.compare import comparability, metrics
-from expctl.compare.before_training import started_otherwise
+from expctl.compare.before_training import different_starts
 from expctl.compare.comparison import Comparison, Metric
-from expctl.compare.excess_reduction import excess as excess_of
-from expctl.compare.groups import Grouped, group, listed, typed, varied
+from expctl.compare.differences import compare_metric, with_verdicts
+from expctl.compare.excess_reduction import with_excess
+from expctl.compare.groups import Grouped, group_runs, listed, typed, varied
 from expctl.compare.more_seeds import commands
 from expctl.compare.runs import Record, UnreadableRunError, read
-from expctl.compare.tests_of_metrics import judge, measure
 from expctl.runs.manifest import COMPLETED
 
 MOST_NAMED = 4
 
 
-def conclude(
+def compare_runs(
     folders: Sequence[Path],
     *,
     gone: Sequence[str] = (),
@@ -42,36 +42,36 @@ def conclude(
         Refusal: nothing can be compared: no completed run, other data, or no metric that was measured alike.
     """
     records, warnings = _completed(folders, gone)
-    groups, told = group(records)
+    groups, left_out = group_runs(records)
     base = _baseline(groups, baseline)
-    groups = groups if baseline == "first" else [base, *(one for one in groups if one is not base)]
-    warnings += told
+    groups = [base, *(group for group in groups if group is not base)]
+    warnings += left_out
     if why := comparability.other_data(groups):
         raise Refusal(f"not measured alike: {why}", do=_within(groups))
-    added = _evaluated_before(excess, groups)
+    with_start = _evaluated_before(excess, groups)
     names, refusals = _measured_alike(metrics.chosen(groups, asked), groups, asked)
-    measured = [measure(name, groups, level) for name in dict.fromkeys([*names, *added])]
-    judged = [
-        excess_of(metric, groups, level) if metric.name in added else metric for metric in judge(measured, 1 - level)
-    ]
+    compared = [compare_metric(name, groups, level) for name in dict.fromkeys([*names, *with_start])]
+    judged = []
+    for metric in with_verdicts(compared, 1 - level):
+        judged.append(with_excess(metric, groups, level) if metric.name in with_start else metric)
     titles = {metric.name: metric.title for metric in judged}
-    count = sum(difference.p_corrected is not None for metric in judged for difference in metric.differences)
+    differences = [difference for metric in judged for difference in metric.differences]
     return Comparison(
         question=_question(groups),
         level=level,
         baseline=base.label,
         varied=varied(groups),
-        groups=[one.group for one in groups],
+        groups=[group.group for group in groups],
         metrics=judged,
-        corrected_for=count,
+        corrected_for=sum(difference.p_corrected is not None for difference in differences),
         warnings=[
             *warnings,
             *_missing(judged),
-            *started_otherwise(titles, groups),
+            *different_starts(titles, groups),
             *comparability.circumstances(groups),
         ],
         refusals=refusals,
-        more_seeds=commands(groups, [difference for metric in judged for difference in metric.differences]),
+        more_seeds=commands(groups, differences),
     )
 
 
@@ -89,33 +89,33 @@ def _completed(folders: Sequence[Path], gone: Sequence[str]) -> tuple[list[Recor
             records.append(record)
         else:
             left_out.setdefault(f"{record.status}, not completed", []).append(folder.name)
-    told = [f"{listed(names)} left out: {why}" for why, names in left_out.items()]
+    warnings = [f"{listed(names)} left out: {why}" for why, names in left_out.items()]
     if not records:
-        raise Refusal("no completed run to compare", where="; ".join(told) or "nothing was found")
-    return records, told
+        raise Refusal("no completed run to compare", where="; ".join(warnings) or "nothing was found")
+    return records, warnings
 
 
 def _baseline(groups: Sequence[Grouped], word: str) -> Grouped:
     if word == "first":
         return groups[0]
-    labels = {one.label: one for one in groups}
-    found = [one for label, one in labels.items() if label == word] or [
-        one for label, one in labels.items() if word in _names(one)
-    ] or [one for label, one in labels.items() if word in label]  # fmt: skip
-    if len(found) != 1:
-        what = "no group is called" if not found else f"{len(found)} groups are called"
+    matches = [group for group in groups if group.label == word]
+    matches = matches or [group for group in groups if word in _names(group)]
+    matches = matches or [group for group in groups if word in group.label]
+    if len(matches) != 1:
+        labels = [group.label for group in groups]
+        what = "no group is called" if not matches else f"{len(matches)} groups are called"
         raise Refusal(
             f"{what} '{word}'",
             where=f"--baseline {word} (command line)",
-            nearest=[one.label for one in found] or nearest(word, labels) or list(labels)[:8],
+            nearest=[group.label for group in matches] or nearest(word, labels) or labels[:8],
         )
-    return found[0]
+    return matches[0]
 
 
-def _names(one: Grouped) -> set[str]:
+def _names(group: Grouped) -> set[str]:
     """What a group may be called besides its label: one of its settings, whole or only the value."""
-    settings = {f"{key}={typed(value)}" for key, value in one.group.settings.items()}
-    return {*one.label.split(), *settings, " ".join(settings), *map(typed, one.group.settings.values())}
+    settings = {f"{key}={typed(value)}" for key, value in group.settings.items()}
+    return {*group.label.split(), *settings, " ".join(settings), *map(typed, group.settings.values())}
 
 
 def _measured_alike(
@@ -126,19 +126,22 @@ def _measured_alike(
     Raises:
         Refusal: one that was asked for is among the others, or nothing with a verdict is left.
     """
-    reasons = {name: why for name in names if (why := comparability.measured_otherwise(name, groups))}
+    checked = {name: comparability.measured_differently(name, groups) for name in names}
+    reasons = {name: reason for name, reason in checked.items() if reason}
     kept = [name for name in names if name not in reasons]
     if reasons and (asked or not any(map(metrics.is_judged, kept))):
         raise Refusal(f"not measured alike: {'; '.join(reasons.values())}", do=_within(groups))
     if not kept:
-        lacking = "; ".join(
-            f"{one.label}: {', '.join(sorted({name for record in one.records for name in record.after})[:6]) or 'none'}"
-            for one in groups[:MOST_NAMED]
-        )
+        evaluated = "; ".join(f"{group.label}: {_evaluated(group)}" for group in groups[:MOST_NAMED])
         raise Refusal(
-            "the groups have no metric in common", where=lacking, do="evaluate all of them: args.do_eval=true"
+            "the groups have no metric in common", where=evaluated, do="evaluate all of them: args.do_eval=true"
         )
     return kept, list(reasons.values())
+
+
+def _evaluated(group: Grouped) -> str:
+    names = sorted({name for record in group.records for name in record.after})
+    return ", ".join(names[:6]) or "none"
 
 
 def _evaluated_before(asked: Sequence[str], groups: Sequence[Grouped]) -> list[str]:
@@ -156,29 +159,32 @@ def _evaluated_before(asked: Sequence[str], groups: Sequence[Grouped]) -> list[s
     known = {name: None for record in groups[0].records for name, value in record.before.items() if value is not None}
     for name in names:
         if name not in known:
-            said = f"{groups[0].label} has no evaluation of {name} before training"
-            raise Refusal(said, where=where, nearest=nearest(name, known))
+            what = f"{groups[0].label} has no evaluation of {name} before training"
+            raise Refusal(what, where=where, nearest=nearest(name, known))
     return names
 
 
 def _within(groups: Sequence[Grouped]) -> str:
-    setting = next(((key, value) for key in ("dataset", "reward", "algorithm")
-                    for key_of, value in groups[0].group.settings.items() if key_of == key), None)  # fmt: skip
-    return f"compare within one, by a filter: {setting[0]}={setting[1]}" if setting else ""
+    """What to do about groups that were not measured alike, where a setting tells them apart."""
+    for key in ("dataset", "reward", "algorithm"):
+        if key in groups[0].settings:
+            return f"compare within one, by a filter: {key}={groups[0].settings[key]}"
+    return ""
 
 
-def _missing(computed: Sequence[Metric]) -> list[str]:
+def _missing(compared: Sequence[Metric]) -> list[str]:
     """A run whose training diverged has no number, and its group looks better without it: that must be said."""
-    told = []
-    for metric in computed:
-        missing = [value.run_id for one in metric.groups for value in one.values if value.value is None]
+    warnings = []
+    for metric in compared:
+        missing = [run.run_id for summary in metric.groups for run in summary.values if run.value is None]
         if missing:
-            told.append(f"{metric.name} is missing or no finite number, so left out of that metric: {listed(missing)}")
-    return told
+            what = f"{metric.name} is missing or no finite number, so left out of that metric"
+            warnings.append(f"{what}: {listed(missing)}")
+    return warnings
 
 
 def _question(groups: Sequence[Grouped]) -> str:
-    seeds = sorted({seed for one in groups for seed in one.group.seeds if seed is not None})
+    seeds = sorted(set[int]().union(*(group.seeds for group in groups)))
     over = f"seeds {_ranges(seeds)}" if seeds else "runs without a seed"
     if len(groups) == 1:
         return f"{groups[0].label}: {over}"
@@ -190,10 +196,10 @@ def _question(groups: Sequence[Grouped]) -> str:
 
 def _ranges(seeds: Sequence[int]) -> str:
     """`0-4, 7`."""
-    found: list[list[int]] = []
+    ranges: list[tuple[int, int]] = []
     for seed in seeds:
-        if found and seed == found[-1][-1] + 1:
-            found[-1].append(seed)
+        if ranges and seed == ranges[-1][1] + 1:
+            ranges[-1] = (ranges[-1][0], seed)
         else:
-            found.append([seed])
-    return ", ".join(f"{those[0]}-{those[-1]}" if those[1:] else str(those[0]) for those in found)
+            ranges.append((seed, seed))
+    return ", ".join(str(first) if first == last else f"{first}-{last}" for first, last in ranges)

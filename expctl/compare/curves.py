@@ -1,17 +1,18 @@
 """What plots show, as plain data: learning curves over seeds, and reward against completion length."""
 
+import contextlib
 import math
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, replace
 
 from expctl.base.metric_titles import SHOWN
+from expctl.base.plain_data import number
 from expctl.compare import metrics
 from expctl.compare.comparison import Comparison, Metric
+from expctl.compare.differences import compare_metric
 from expctl.compare.groups import Grouped
 from expctl.compare.runs import Record, UnreadableRunError, read
-from expctl.compare.tests_of_metrics import measure
 
 REWARD, LENGTH = "eval_reward", "eval_completions/mean_length"
 # Metrics of groups of completions that taught nothing, as trainers log them -> what a person calls them.
@@ -79,74 +80,81 @@ class Trade:
 
 def records_of(comparison: Comparison) -> list[Grouped]:
     """The groups of a comparison with their runs read again; one that has gone since is left out."""
-    found = []
+    groups = []
     for group in comparison.groups:
         records = []
         for folder in group.folders:
-            try:
+            with contextlib.suppress(UnreadableRunError):
                 records.append(read(folder))
-            except UnreadableRunError:
-                continue
-        found.append(Grouped(group, records))
-    return found
+        groups.append(Grouped(group, records))
+    return groups
 
 
 def learning_curves(comparison: Comparison, groups: Sequence[Grouped]) -> list[Curves]:
     """A few metrics over the steps: those that are compared, and those that people look at."""
-    wanted = dict.fromkeys(metric.name.removeprefix("eval_").removeprefix(metrics.TRAIN)
-                           for metric in comparison.metrics if metric.judged)  # fmt: skip
-    logged = dict.fromkeys(name for one in groups for record in one.records for row in record.rows for name in row)
+    judged = [metric.name for metric in comparison.metrics if metric.judged]
+    wanted = dict.fromkeys(name.removeprefix("eval_").removeprefix(metrics.TRAIN) for name in judged)
+    rows = [row for group in groups for record in group.records for row in record.rows]
+    logged = dict.fromkeys(name for row in rows for name in row)
     plain = dict.fromkeys(name.removeprefix("eval_") for name in logged)
     wanted |= dict.fromkeys(name for pattern, _ in SHOWN for name in plain if re.fullmatch(pattern, name))
     if "reward" in plain:
+        wanted.pop("loss", None)
         functions = [name for name in plain if re.fullmatch(r"rewards/\w+/mean", name)]
-        for name in ["loss", *(functions if len(functions) == 1 else [])]:
-            wanted.pop(name, None)
+        if len(functions) == 1:
+            wanted.pop(functions[0], None)
     # What was logged in training has many steps; an evaluation is the next best.
-    found = [curves_of(name if name in logged else f"eval_{name}", groups) for name in wanted]
-    return [one for one in found if one][:MOST_CURVES]
+    curves = [curves_of(name if name in logged else f"eval_{name}", groups) for name in wanted]
+    return [each for each in curves if each][:MOST_CURVES]
 
 
 def wasted_groups(groups: Sequence[Grouped]) -> list[Curves]:
     """How many groups of completions had no contrast to learn from, over the steps; none where it was not logged."""
-    return [one for name in WASTED if (one := curves_of(name, groups))]
+    curves = [curves_of(name, groups) for name in WASTED]
+    return [each for each in curves if each]
 
 
 def curves_of(name: str, groups: Sequence[Grouped]) -> Curves | None:
     """One logged metric over the steps; None where no group has two steps of it."""
-    logged = {one.label: [points for record in one.records if (points := _points(record, name))] for one in groups}
-    steps = sorted({step for runs in logged.values() for points in runs for step in points})
-    if not any(len(points) > 1 for runs in logged.values() for points in runs):
+    logged = {group.label: list(filter(None, (_points(record, name) for record in group.records))) for group in groups}
+    every_run = [points for runs in logged.values() for points in runs]
+    if not any(len(points) > 1 for points in every_run):
         return None
+    steps = sorted({step for points in every_run for step in points})
     windows = _windows(steps)
-    sizes = {one.label: len(one.records) for one in groups}
+    sizes = {group.label: len(group.records) for group in groups}
     curves = [_curve(label, runs, steps, windows, sizes[label]) for label, runs in logged.items() if runs]
     width = math.ceil((steps[-1] - steps[0]) / len(windows)) if len(windows) < len(steps) else None
     # What the reward is called after the evaluation it is called in training too.
     title = WASTED.get(name) or metrics.title(f"eval_{name.removeprefix('eval_')}", groups)
-    return Curves(name, title, name.startswith("eval_"), width, [one for one in curves if one.steps])
+    return Curves(name, title, name.startswith("eval_"), width, [curve for curve in curves if curve.steps])
 
 
 def trade(comparison: Comparison, groups: Sequence[Grouped]) -> Trade | None:
     """Reward against completion length, the trade that GFPO is about; None where either was not evaluated."""
     ends = []
-    for one in groups:
-        for record in one.records:
-            if after := _end(record.after):
-                ends.append(Ends(one.label, record.run_id, record.seed, _end(record.before), after))
+    for group in groups:
+        for record in group.records:
+            after = _end(record.after)
+            if after:
+                ends.append(Ends(group.label, record.run_id, record.seed, _end(record.before), after))
     if not ends:
         return None
-    reward, length = (comparison.metric(name) or measure(name, groups, comparison.level) for name in (REWARD, LENGTH))
+    reward, length = (
+        comparison.metric(name) or compare_metric(name, groups, comparison.level) for name in (REWARD, LENGTH)
+    )
     return Trade(reward, length, ends, _means_before(ends))
 
 
 def _means_before(ends: Sequence[Ends]) -> dict[str, tuple[float, float]]:
-    found = {}
-    for group in dict.fromkeys(one.group for one in ends):
-        before = [one.before for one in ends if one.group == group]
-        if all(before):
-            found[group] = tuple(sum(axis) / len(before) for axis in zip(*before, strict=True))
-    return found
+    means = {}
+    for group in dict.fromkeys(run.group for run in ends):
+        runs = [run.before for run in ends if run.group == group]
+        known = [before for before in runs if before]
+        if len(known) == len(runs):
+            lengths, rewards = zip(*known, strict=True)
+            means[group] = (sum(lengths) / len(known), sum(rewards) / len(known))
+    return means
 
 
 def _end(measured: dict[str, float | None]) -> tuple[float, float] | None:
@@ -156,28 +164,24 @@ def _end(measured: dict[str, float | None]) -> tuple[float, float] | None:
 
 def _points(record: Record, name: str) -> dict[float, float]:
     """Step -> value, the last where a step was logged twice; NaN where it was no number."""
-    found: dict[float, float] = {}
+    points: dict[float, float] = {}
     for row in record.rows:
-        step = row.get("step")
-        if name in row and isinstance(step, int | float) and not isinstance(step, bool) and math.isfinite(step):
-            found[step] = _number(row[name])
-    return dict(sorted(found.items())) if any(map(math.isfinite, found.values())) else {}
-
-
-def _number(value: Any) -> float:
-    known = isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
-    return float(value) if known else math.nan
+        step = number(row.get("step"))
+        if name in row and step is not None and math.isfinite(step):
+            value = number(row[name])
+            points[step] = math.nan if value is None or math.isinf(value) else float(value)
+    return dict(sorted(points.items())) if any(map(math.isfinite, points.values())) else {}
 
 
 def _windows(steps: Sequence[float]) -> list[list[int]]:
-    """The places of the steps that share a point."""
+    """The positions of the steps that share a point."""
     if len(steps) <= MOST_POINTS:
-        return [[place] for place in range(len(steps))]
-    found: list[list[int]] = [[] for _ in range(MOST_POINTS)]
-    for place, step in enumerate(steps):
+        return [[position] for position in range(len(steps))]
+    windows: list[list[int]] = [[] for _ in range(MOST_POINTS)]
+    for position, step in enumerate(steps):
         share = (step - steps[0]) / (steps[-1] - steps[0])
-        found[min(MOST_POINTS - 1, int(share * MOST_POINTS))].append(place)
-    return [places for places in found if places]
+        windows[min(MOST_POINTS - 1, int(share * MOST_POINTS))].append(position)
+    return [window for window in windows if window]
 
 
 def _curve(
@@ -192,19 +196,27 @@ def _curve(
         own, values = numpy.asarray(list(points)), numpy.asarray(list(points.values()))
         table[row] = numpy.interp(steps, own, values, left=numpy.nan, right=numpy.nan)
         table[row, numpy.searchsorted(steps, own)] = values
-    found: dict[str, list] = {name: [] for name in ("steps", "mean", "low", "high", "count")}
-    for places in windows:
-        inside = table[:, places]
+    curve = Curve(label, steps=[], mean=[], low=[], high=[], count=[], logged=len(runs), runs=size)
+    for window in windows:
+        inside = table[:, window]
         known = [float(row[numpy.isfinite(row)].mean()) for row in inside if numpy.isfinite(row).any()]
-        found["steps"].append(float(numpy.mean([steps[place] for place in places])))
-        found["mean"].append(sum(known) / len(known) if known else None)
-        found["low"].append(min(known) if known[1:] else None)
-        found["high"].append(max(known) if known[1:] else None)
-        found["count"].append(len(known))
-    return Curve(label, logged=len(runs), runs=size, **_trimmed(found))
+        curve.steps.append(float(numpy.mean([steps[position] for position in window])))
+        curve.mean.append(sum(known) / len(known) if known else None)
+        curve.low.append(min(known) if len(known) > 1 else None)
+        curve.high.append(max(known) if len(known) > 1 else None)
+        curve.count.append(len(known))
+    return _trimmed(curve)
 
 
-def _trimmed(found: dict[str, list]) -> dict[str, list]:
+def _trimmed(curve: Curve) -> Curve:
     """Without the steps before the first value and after the last one."""
-    places = [place for place, count in enumerate(found["count"]) if count]
-    return {name: values[places[0] : places[-1] + 1] if places else [] for name, values in found.items()}
+    known = [position for position, count in enumerate(curve.count) if count]
+    inside = slice(known[0], known[-1] + 1) if known else slice(0)
+    return replace(
+        curve,
+        steps=curve.steps[inside],
+        mean=curve.mean[inside],
+        low=curve.low[inside],
+        high=curve.high[inside],
+        count=curve.count[inside],
+    )

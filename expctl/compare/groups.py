@@ -4,6 +4,7 @@ import json
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 from expctl.compare.comparison import Group
@@ -16,6 +17,9 @@ FIRST = ("algorithm", "model", "dataset", "reward", "peft")
 ROWS = "experiment/"
 ABSENT = "(absent)"
 Settings = dict[str, Any]
+Facts = Callable[[Record], Any]
+# The values of the keys in which runs differ: the same for the runs of a group.
+Signature = tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -27,34 +31,49 @@ class Grouped:
 
     @property
     def label(self) -> str:
+        """The group's unique name, for people."""
         return self.group.label
 
+    @property
+    def settings(self) -> Settings:
+        """What the label is made of, by key."""
+        return self.group.settings
 
-def group(records: Sequence[Record]) -> tuple[list[Grouped], list[str]]:
+    @property
+    def seeds(self) -> set[int]:
+        """The seeds of the runs that have one."""
+        return {seed for seed in self.group.seeds if seed is not None}
+
+
+def group_runs(records: Sequence[Record]) -> tuple[list[Grouped], list[str]]:
     """Groups in the order of their first run, and what a reader should know of how they were made."""
     records = _with_seeds(records)
     differing = _differing(records)
     signature = {record.folder: tuple(canonical(_setting(record, key)) for key in differing) for record in records}
     shown = _shown(records, differing, signature)
-    found: dict[tuple, list[Record]] = {}
+    by_signature: dict[Signature, list[Record]] = {}
     for record in records:
-        found.setdefault(signature[record.folder], []).append(record)
-    grouped, warnings = [], []
-    for those in found.values():
-        kept, left_out = _one_a_seed(those)
+        by_signature.setdefault(signature[record.folder], []).append(record)
+    groups, warnings = [], []
+    for repetitions in by_signature.values():
+        kept, left_out = _one_a_seed(repetitions)
         if left_out:
-            named = listed([record.run_id for record in left_out])
-            warnings.append(f"{named} left out: a later run has the same settings and seed")
-        grouped.append(_grouped(kept, shown))
-    return _told_apart(grouped), warnings
+            names = listed([record.run_id for record in left_out])
+            warnings.append(f"{names} left out: a later run has the same settings and seed")
+        groups.append(_grouped(kept, shown))
+    return _told_apart(groups), warnings
 
 
 def varied(groups: Sequence[Grouped]) -> dict[str, list[Any]]:
     """Key -> its values over the groups, each once."""
-    keys = dict.fromkeys(key for one in groups for key in one.group.settings)
-    values = {key: [one.group.settings.get(key) for one in groups] for key in keys}
-    return {key: [value for place, value in enumerate(those) if value not in those[:place]] for key, those in
-            values.items()}  # fmt: skip
+    values: dict[str, list[Any]] = {}
+    for key in dict.fromkeys(key for group in groups for key in group.settings):
+        values[key] = []
+        for group in groups:
+            value = group.settings.get(key)
+            if value not in values[key]:
+                values[key].append(value)
+    return values
 
 
 def _with_seeds(records: Sequence[Record]) -> list[Record]:
@@ -69,8 +88,7 @@ def _with_seeds(records: Sequence[Record]) -> list[Record]:
 def _differing(records: Sequence[Record]) -> list[str]:
     """The keys in which runs differ as experiments: not by seed, place or machine."""
     keys = dict.fromkeys(key for record in records for key in [*record.config, *_files(record)])
-    manifests = [record.manifest for record in records]
-    recorded = all(each.sources is not None and each.inputs is not None for each in manifests)
+    recorded = all(record.manifest.sources is not None and record.manifest.inputs is not None for record in records)
     machine_typed = len({record.choices.get("hardware") for record in records}) > 1 or any(
         word.lstrip("+~").startswith("hardware.") for record in records for word in record.overrides
     )
@@ -98,14 +116,13 @@ def _setting(record: Record, key: str) -> Any:
 
 def _follows_seed(values: Sequence[Any], records: Sequence[Record]) -> bool:
     """Whether a key is the seed, or the same text but for the seed in it (`runs/s0`, `runs/s1`)."""
-    seeds = [record.seed for record in records]
-    if all(seed is not None and value == seed and not isinstance(value, bool) for value, seed in
-           zip(values, seeds, strict=True)):  # fmt: skip
+    pairs = [(value, record.seed) for value, record in zip(values, records, strict=True)]
+    if all(seed is not None and value == seed and not isinstance(value, bool) for value, seed in pairs):
         return True
-    if not all(isinstance(value, str) for value in values) or len(set(seeds)) < 2:
+    if not all(isinstance(value, str) for value in values) or len({seed for _, seed in pairs}) < 2:
         return False
-    without = [re.subn(rf"(?<!\d){seed}(?!\d)", "{seed}", value) for value, seed in zip(values, seeds, strict=True)]
-    return all(count for _, count in without) and len({text for text, _ in without}) == 1
+    templates = [re.subn(rf"(?<!\d){seed}(?!\d)", "{seed}", value) for value, seed in pairs]
+    return all(count for _, count in templates) and len({text for text, _ in templates}) == 1
 
 
 def _follows_hardware(key: str, records: Sequence[Record]) -> bool:
@@ -116,46 +133,59 @@ def _follows_hardware(key: str, records: Sequence[Record]) -> bool:
     )
 
 
-def _shown(records: Sequence[Record], differing: list[str], signature: dict) -> dict[str, Callable[[Record], Any]]:
+def _shown(records: Sequence[Record], differing: list[str], signature: dict[Path, Signature]) -> dict[str, Facts]:
     """Name -> value of the few keys that tell the groups apart.
 
     First options of config groups, which stand for all that their files set; then what was typed besides; then whatever
     else is needed, as where a file of the config was edited between two runs.
     """
-    shown: dict[str, Callable[[Record], Any]] = {}
-
-    def partition() -> set:
-        return {tuple(canonical(value(record)) for value in shown.values()) for record in records}
-
-    chosen = sorted({name for record in records for name in record.choices})
-    rows = [name for name in chosen if name.startswith(ROWS)]
-    choices = dict.fromkeys([*rows, *FIRST, *chosen])
-    typed = {word.lstrip("+~").partition("=")[0].replace("/", ".") for record in records for word in record.overrides}
-    for name in choices:
-        value = _choice(name)
-        by_group = {(signature[record.folder], canonical(value(record))) for record in records}
-        if len({option for _, option in by_group}) > 1 and len(by_group) == len({group for group, _ in by_group}):
-            before = partition()
-            shown[name] = value
-            if len(partition()) == len(before):
-                del shown[name]
+    shown: dict[str, Facts] = {}
+    options = _options(records)
+    for option in options:
+        if _is_one_a_group(option, records, signature):
+            before = _parts(records, shown)
+            shown[option] = _choice(option)
+            if _parts(records, shown) == before:
+                del shown[option]
+    typed_keys = {
+        word.lstrip("+~").partition("=")[0].replace("/", ".") for record in records for word in record.overrides
+    }
     wanted = len(set(signature.values()))
-    for key in sorted(differing, key=lambda key: key not in typed):
-        if key in choices:  # `peft: null` beside an adapter's settings: the option has said so
+    for key in sorted(differing, key=lambda key: key not in typed_keys):
+        if key in options:  # `peft: null` beside an adapter's settings: the option has said so
             continue
-        if key in typed or len(partition()) < wanted:
-            before = len(partition())
+        before = _parts(records, shown)
+        if key in typed_keys or before < wanted:
             shown[key] = _value(key)
-            if key not in typed and len(partition()) == before:
+            if key not in typed_keys and _parts(records, shown) == before:
                 del shown[key]
     return shown
 
 
-def _choice(name: str) -> Callable[[Record], Any]:
+def _options(records: Sequence[Record]) -> list[str]:
+    """The config groups in which something was chosen, in the order in which a label names them."""
+    chosen = sorted({name for record in records for name in record.choices})
+    rows = [name for name in chosen if name.startswith(ROWS)]
+    return list(dict.fromkeys([*rows, *FIRST, *chosen]))
+
+
+def _is_one_a_group(option: str, records: Sequence[Record], signature: dict[Path, Signature]) -> bool:
+    """Whether the choice differs between groups and is the same within each."""
+    choice = _choice(option)
+    pairs = {(signature[record.folder], canonical(choice(record))) for record in records}
+    return len({chosen for _, chosen in pairs}) > 1 and len(pairs) == len({of_group for of_group, _ in pairs})
+
+
+def _parts(records: Sequence[Record], shown: dict[str, Facts]) -> int:
+    """Into how many parts the shown values divide the runs."""
+    return len({tuple(canonical(value(record)) for value in shown.values()) for record in records})
+
+
+def _choice(name: str) -> Facts:
     return lambda record: record.choices.get(name, ABSENT)
 
 
-def _value(key: str) -> Callable[[Record], Any]:
+def _value(key: str) -> Facts:
     return lambda record: _setting(record, key)
 
 
@@ -169,20 +199,18 @@ def _one_a_seed(records: Sequence[Record]) -> tuple[list[Record], list[Record]]:
     return kept, [record for record in records if record.folder not in folders]
 
 
-def _grouped(records: list[Record], shown: dict[str, Callable[[Record], Any]]) -> Grouped:
-    settings = {name: found for name, value in shown.items() if (found := value(records[0])) != ABSENT}
-    label = " ".join(_labelled(name, value) for name, value in settings.items()) or "all runs"
-    return Grouped(
-        Group(
-            label=label,
-            settings=settings,
-            runs=[record.run_id for record in records],
-            folders=[record.folder for record in records],
-            seeds=[record.seed for record in records],
-            overrides=[word for word in records[0].overrides if not word.lstrip("+").startswith("seed=")],
-        ),
-        records,
+def _grouped(records: list[Record], shown: dict[str, Facts]) -> Grouped:
+    values = {name: value(records[0]) for name, value in shown.items()}
+    settings = {name: value for name, value in values.items() if value != ABSENT}
+    group = Group(
+        label=" ".join(_labelled(name, value) for name, value in settings.items()) or "all runs",
+        settings=settings,
+        runs=[record.run_id for record in records],
+        folders=[record.folder for record in records],
+        seeds=[record.seed for record in records],
+        overrides=[word for word in records[0].overrides if not word.lstrip("+").startswith("seed=")],
     )
+    return Grouped(group, records)
 
 
 def _labelled(name: str, value: Any) -> str:
@@ -190,16 +218,15 @@ def _labelled(name: str, value: Any) -> str:
 
 
 def _told_apart(groups: list[Grouped]) -> list[Grouped]:
-    """Labels are unique: where a key that is absent leaves two alike, it is named."""
-    labels = [one.label for one in groups]
-    if len(set(labels)) == len(labels):
-        return groups
-    return [
-        replace(one, group=replace(one.group, label=f"{one.label} ({one.group.runs[0]})"))
-        if labels.count(one.label) > 1
-        else one
-        for one in groups
-    ]
+    """Labels are unique: where a key that is absent leaves two alike, they get the name of their first run."""
+    labels = [group.label for group in groups]
+    unique = []
+    for group in groups:
+        if labels.count(group.label) > 1:
+            label = f"{group.label} ({group.group.runs[0]})"
+            group = replace(group, group=replace(group.group, label=label))
+        unique.append(group)
+    return unique
 
 
 def typed(value: Any) -> str:

@@ -29,21 +29,28 @@ def chosen(groups: Sequence[Grouped], asked: Sequence[str], option: str = "--met
     """
     if not asked:
         return _default(groups)
-    known = sorted({name for one in groups for record in one.records for name in names(record)})
-    found: dict[str, None] = {}
+    known = sorted({name for group in groups for record in group.records for name in names(record)})
+    chosen_names: dict[str, None] = {}
     for word in asked:
-        those = [name for name in known if fnmatchcase(name, word)] or [
-            name for name in (f"eval_{word}", f"eval_rewards/{word}/mean", f"{TRAIN}{word}", f"seconds.{word}")
-            if name in known
-        ][:1] or [name for name in known if title(name, groups) == word][:1]  # fmt: skip
-        if not those:
+        matches = _matches(word, known, groups)
+        if not matches:
             raise Refusal(
                 f"no run here has the metric '{word}'",
                 where=f"{option} {word} (command line)",
                 nearest=nearest(word, [*known, *(name.removeprefix("eval_") for name in known)])[:4] or known[:8],
             )
-        found |= dict.fromkeys(those)
-    return list(found)
+        chosen_names |= dict.fromkeys(matches)
+    return list(chosen_names)
+
+
+def _matches(word: str, known: Sequence[str], groups: Sequence[Grouped]) -> list[str]:
+    """All metrics that a pattern fits, else the one that a word stands for, in short or as people call it."""
+    fitting = [name for name in known if fnmatchcase(name, word)]
+    if fitting:
+        return fitting
+    in_full = (f"eval_{word}", f"eval_rewards/{word}/mean", f"{TRAIN}{word}", f"seconds.{word}")
+    short = [name for name in in_full if name in known]
+    return short[:1] or [name for name in known if title(name, groups) == word][:1]
 
 
 def names(record: Record) -> list[str]:
@@ -70,20 +77,29 @@ def title(name: str, groups: Sequence[Grouped]) -> str:
         return "seconds of training"
     if name.startswith(TRAIN):
         return f"{title(name.removeprefix(TRAIN), groups)} in training"
-    if name == "eval_reward" and (functions := _whole_reward(groups)):
-        return _function(functions[0])
+    whole = _whole_reward(groups) if name == "eval_reward" else None
+    if whole:
+        return _function(whole) or whole
     plain = name.removeprefix("eval_")
-    return next((found.expand(said) for pattern, said in SHOWN if (found := re.fullmatch(pattern, plain))), plain)
+    for pattern, shown in SHOWN:
+        match = re.fullmatch(pattern, plain)
+        if match:
+            return match.expand(shown)
+    return plain
 
 
 def direction(name: str, groups: Sequence[Grouped]) -> str | None:
     """`higher` or `lower`, whichever is better, by the config's objective or the name; None where it is not known."""
     plain = _plain(name)
-    told = {record.direction for one in groups for record in one.records
-            if record.objective and record.objective.removeprefix("eval_") == plain}  # fmt: skip
-    if told in ({"maximize"}, {"minimize"}):
-        return "higher" if told == {"maximize"} else "lower"
-    return "higher" if HIGHER.fullmatch(plain) else "lower" if LOWER.fullmatch(plain) else None
+    records = [record for group in groups for record in group.records]
+    directions = {record.direction for record in records if _plain(record.objective or "") == plain}
+    if directions == {"maximize"}:
+        return "higher"
+    if directions == {"minimize"}:
+        return "lower"
+    if HIGHER.fullmatch(plain):
+        return "higher"
+    return "lower" if LOWER.fullmatch(plain) else None
 
 
 def unit(name: str) -> str | None:
@@ -106,47 +122,49 @@ def _plain(name: str) -> str:
 
 
 def _default(groups: Sequence[Grouped]) -> list[str]:
-    everywhere = [_evaluated(one) for one in groups]
-    common = set.intersection(*everywhere) if everywhere else set()
-    objectives = dict.fromkeys(record.objective for one in groups for record in one.records if record.objective)
-    found = dict.fromkeys(name for name in objectives if name in common)
+    common = set.intersection(*map(_evaluated, groups)) if groups else set()
+    objectives = dict.fromkeys(record.objective for group in groups for record in group.records if record.objective)
+    shown = dict.fromkeys(name for name in objectives if name in common)
+    evaluated = sorted(name for name in common if name.startswith("eval_"))
     for pattern, _ in SHOWN:
-        found |= dict.fromkeys(sorted(
-            name for name in common if name.startswith("eval_") and re.fullmatch(pattern, name.removeprefix("eval_"))
-        ))  # fmt: skip
-    if "eval_reward" in found:
-        found.pop("eval_loss", None)
-        for name in _whole_reward(groups):
-            found.pop(name, None)
-    if not found:
+        shown |= dict.fromkeys(name for name in evaluated if re.fullmatch(pattern, name.removeprefix("eval_")))
+    if "eval_reward" in shown:
+        shown.pop("eval_loss", None)
+        shown.pop(_whole_reward(groups) or "", None)
+    if not shown:
         trained = [f"{TRAIN}{name.removeprefix('eval_')}" for name in objectives]
-        found = {name: None for name in trained if all(_any_has(one, name) for one in groups)}
-    return [*found, *([TRAINING_SECONDS] if all(_any_has(one, TRAINING_SECONDS) for one in groups) else [])]
+        shown = dict.fromkeys(name for name in trained if all(_has(group, name) for group in groups))
+    if all(_has(group, TRAINING_SECONDS) for group in groups):
+        shown[TRAINING_SECONDS] = None
+    return list(shown)
 
 
-def _evaluated(one: Grouped) -> set[str]:
-    return {name for record in one.records for name in record.after}
+def _evaluated(group: Grouped) -> set[str]:
+    return {name for record in group.records for name in record.after}
 
 
-def _any_has(one: Grouped, name: str) -> bool:
-    return any(value_of(record, name) is not None for record in one.records)
+def _has(group: Grouped, name: str) -> bool:
+    """Whether any of a group's runs has a number there."""
+    return any(value_of(record, name) is not None for record in group.records)
 
 
 def _function(name: str) -> str | None:
-    found = re.fullmatch(r"eval_rewards/(?!chosen|rejected|margins|accuracies)(\w+)/mean", name)
-    return found[1] if found else None
+    match = re.fullmatch(r"eval_rewards/(?!chosen|rejected|margins|accuracies)(\w+)/mean", name)
+    return match[1] if match else None
 
 
-def _whole_reward(groups: Sequence[Grouped]) -> list[str]:
-    """The reward function that is the reward in every run, if there is one (others may have no weight): it need not be
-    shown twice, nor be one more comparison to correct for."""
-    functions = sorted({name for one in groups for name in _evaluated(one) if _function(name)})
-    records = [record for one in groups for record in one.records]
+def _whole_reward(groups: Sequence[Grouped]) -> str | None:
+    """The metric of the reward function that is the reward in every run, if there is one (others may have no weight).
+
+    It need not be shown twice, nor be one more comparison to correct for.
+    """
+    records = [record for group in groups for record in group.records]
     if len({_rewarded(record) for record in records}) > 1:
-        return []
-    same = [name for name in functions
-            if all(record.after.get(name) == record.after.get("eval_reward") for record in records)]  # fmt: skip
-    return same[:1]
+        return None
+    for name in sorted({name for group in groups for name in _evaluated(group) if _function(name)}):
+        if all(record.after.get(name) == record.after.get("eval_reward") for record in records):
+            return name
+    return None
 
 
 def _rewarded(record: Record) -> str:

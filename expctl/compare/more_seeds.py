@@ -20,52 +20,55 @@ def commands(groups: Sequence[Grouped], differences: Sequence[Difference]) -> li
     One sweep where the groups are a grid of values, else one a group. At most 20 seeds are asked for at once: with
     those the observed difference, and so the number needed, will be known better.
     """
-    open_ones = [one for one in differences if one.verdict and one.verdict.word == TOO_FEW]
-    if not open_ones:
+    labels: set[str] = set()
+    needed = 0
+    for difference in differences:
+        if difference.verdict and difference.verdict.word == TOO_FEW:
+            labels |= {difference.group, difference.baseline}
+            needed = max(needed, difference.verdict.seeds_needed or 0)
+    undecided = [group for group in groups if group.label in labels]
+    if not undecided:
         return []
-    wanted = max(one.verdict.seeds_needed or 0 for one in open_ones)
-    names = {name for one in open_ones for name in (one.group, one.baseline)}
-    those = [one for one in groups if one.label in names]
-    have = {seed for one in those for seed in one.group.seeds if seed is not None}
-    wanted = min(wanted, min(len(one.records) for one in those) + MOST_SEEDS_TYPED)
-    lacking = {one.label: _lacking(one, have, wanted) for one in those}
+    present = set[int]().union(*(group.seeds for group in undecided))
+    wanted = min(needed, min(len(group.records) for group in undecided) + MOST_SEEDS_TYPED)
+    lacking = {group.label: _lacking(group, present, wanted) for group in undecided}
     if not any(lacking.values()):  # runs enough, but not all of them have a number
         return []
-    if len({tuple(seeds) for seeds in lacking.values()}) == 1 and (words := _as_grid(those)) is not None:
-        return [_command(words, lacking[those[0].label])]
-    return [_command(_words(one), lacking[one.label]) for one in those if lacking[one.label]]
+    grid = _as_grid(undecided) if len(set(map(tuple, lacking.values()))) == 1 else None
+    if grid is not None:
+        return [_command(grid, lacking[undecided[0].label])]
+    return [_command(_words(group), lacking[group.label]) for group in undecided if lacking[group.label]]
 
 
-def _lacking(one: Grouped, have: set[int], wanted: int) -> list[int]:
+def _lacking(group: Grouped, present: set[int], wanted: int) -> list[int]:
     """The seeds of the other groups first, then new ones, until there are enough."""
-    own = {seed for seed in one.group.seeds if seed is not None}
-    found = sorted(have - own)
-    following = max(have, default=-1) + 1
-    return found + list(range(following, following + max(0, wanted - len(own) - len(found))))
+    of_others = sorted(present - group.seeds)
+    following = max(present, default=-1) + 1
+    return of_others + list(range(following, following + max(0, wanted - len(group.seeds) - len(of_others))))
 
 
-def _words(one: Grouped) -> list[str]:
+def _words(group: Grouped) -> list[str]:
     """What follows `expctl` in the command of a run, without the seed."""
-    typed = shlex.split(one.records[0].command)[1:]
+    typed = shlex.split(group.records[0].command)[1:]
     return [word for word in typed if word.lstrip("+").partition("=")[0] not in ("seed", "force")]
 
 
 def _as_grid(groups: Sequence[Grouped]) -> list[str] | None:
     """The words of all groups as one sweep, or None where a sweep would also make others."""
-    rows = [_words(one) for one in groups]
-    keys = [[word.partition("=")[0] for word in words] for words in rows]
-    if any(those != keys[0] for those in keys) or any(sign in word for words in rows for word in words
-                                                       for sign in _LIST):  # fmt: skip
+    rows = [_words(group) for group in groups]
+    keys = {tuple(word.partition("=")[0] for word in words) for words in rows}
+    if len(keys) > 1 or any(sign in "".join(words) for words in rows for sign in _LIST):
         return None
     columns = [list(dict.fromkeys(column)) for column in zip(*rows, strict=True)]
     if prod(map(len, columns)) != len({tuple(words) for words in rows}):
         return None
-    return [
-        f"{column[0].partition('=')[0]}={','.join(word.partition('=')[2] for word in column)}"
-        if column[1:]
-        else column[0]
-        for column in columns
-    ]
+    return [_swept(column) for column in columns]
+
+
+def _swept(words: Sequence[str]) -> str:
+    """One word for several of the same key: `args.beta=0,0.1`."""
+    key = words[0].partition("=")[0]
+    return f"{key}={','.join(word.partition('=')[2] for word in words)}" if len(words) > 1 else words[0]
 
 
 def _command(words: Sequence[str], seeds: Sequence[int]) -> str:

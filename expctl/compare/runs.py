@@ -6,7 +6,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from expctl.base.plain_data import at, leaves, mapping, text
+from expctl.base.plain_data import at, leaves, mapping, number, text
 from expctl.runs import manifest
 from expctl.runs.bundle import read_config
 from expctl.runs.decisive import decisive_part
@@ -116,13 +116,7 @@ def read(folder: Path) -> Record:
     recorded = manifest.read(run)
     if recorded is None:
         raise UnreadableRunError("its run.json cannot be read")
-    try:
-        config = read_config(run)
-    except (OSError, ValueError):
-        config = None
-    groups = [config.get("args"), config.get("hardware") or {}] if isinstance(config, dict) else [None]
-    if not all(isinstance(group, dict) for group in groups):
-        raise UnreadableRunError("its config.yaml cannot be read")
+    config = _config(run)
     completed = recorded.status == manifest.COMPLETED
     summary = Summary.read(run.summary) if completed else Summary()
     if summary is None or "after" in summary.damaged:
@@ -143,11 +137,22 @@ def read(folder: Path) -> Record:
     )
 
 
-def numbers(found: Any) -> Measured:
-    """The numbers of a mapping; one that is not finite, or was written as null because it was not, is None."""
-    return {
-        str(name): float(value) if isinstance(value, int | float) and math.isfinite(value) else None
-        for name, value in mapping(found).items()
-        if value is None or (isinstance(value, int | float) and not isinstance(value, bool))
-    }
+def _config(run: Run) -> dict[str, Any]:
+    """The run's config. Raises UnreadableRunError where it is none."""
+    try:
+        config = mapping(read_config(run))
+    except (OSError, ValueError):
+        config = {}
+    if not isinstance(config.get("args"), dict) or not isinstance(config.get("hardware") or {}, dict):
+        raise UnreadableRunError("its config.yaml cannot be read")
+    return config
 
+
+def numbers(measured: Any) -> Measured:
+    """The numbers of a mapping; one that is not finite, or was written as null because it was not, is None."""
+    finite: Measured = {}
+    for name, value in mapping(measured).items():
+        known = number(value)
+        if value is None or known is not None:
+            finite[str(name)] = float(known) if known is not None and math.isfinite(known) else None
+    return finite

@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from pathlib import Path
+from typing import Any
 
 from expctl.base.paths import REPLACED, RERUNS, outputs_root
 from expctl.base.refusal import Refusal
@@ -39,29 +40,41 @@ def select(words: Sequence[str]) -> Selection:
     """
     filters = [word for word in words if _FILTER.match(word) and not Path(word).exists()]
     named = [word for word in words if word not in filters]
-    if named or not filters:
-        meant = dict.fromkeys(run for word in named for run in _sweep(word) or _runs(word)) if named else _last_sweep()
-        found = [folder for folder in meant if folder.is_dir()]
-        gone = [folder.name for folder in meant if not folder.is_dir()]
-        told = [(run, facts(run)) for run in map(Run, found)] if filters else []
-    else:
-        found, gone, told = [], [], catalogue(outputs_root())
-        told.sort(key=lambda pair: (str(pair[1].get("started")), pair[0].run_id))
-        if not told:
-            raise Refusal(f"no runs in {outputs_root()}", where=" ".join(words) + " (command line)")
+    where = f"{' '.join(words)} (command line)"
+    folders, gone = _named(named) if named or not filters else ([], [])
     if filters:
-        keep = parse(filters, names(told))
-        found = [run.folder for run, known in told if keep(known)]
-    if not found:
-        raise Refusal("no run is left to compare", where=f"{' '.join(words)} (command line)", do="expctl ls shows runs")
-    return Selection(" ".join(words) or "the last sweep", found, gone)
+        listed = [(run, facts(run)) for run in map(Run, folders)] if named else _all_runs(where)
+        keep = parse(filters, names(listed))
+        folders = [run.folder for run, known in listed if keep(known)]
+    if not folders:
+        raise Refusal("no run is left to compare", where=where, do="expctl ls shows runs")
+    return Selection(" ".join(words) or "the last sweep", folders, gone)
+
+
+def _named(words: Sequence[str]) -> tuple[list[Path], list[str]]:
+    """The folders of the runs that are named, of the last sweep where none is; and the ids of those that are gone."""
+    if words:
+        folders = list(dict.fromkeys(folder for word in words for folder in _sweep(word) or _runs(word)))
+    else:
+        folders = _last_sweep()
+    gone = [folder.name for folder in folders if not folder.is_dir()]
+    return [folder for folder in folders if folder.is_dir()], gone
+
+
+def _all_runs(where: str) -> list[tuple[Run, dict[str, Any]]]:
+    """All runs of the outputs folder with their facts, in the order in which they were begun."""
+    runs = catalogue(outputs_root())
+    if not runs:
+        raise Refusal(f"no runs in {outputs_root()}", where=where)
+    return sorted(runs, key=lambda pair: (str(pair[1].get("started")), pair[0].run_id))
 
 
 def _sweep(word: str) -> list[Path] | None:
     """The runs of a sweep: of its ledger's file, its id, or the beginning of the id of one where no run begins so."""
     path = Path(word).expanduser()
     if path.suffix == ".json" and path.is_file():
-        if not (runs := _of_ledger(path)):
+        runs = _of_ledger(path)
+        if not runs:
             what = f"{path} is no ledger of a sweep"
             raise Refusal(what, where=f"{word} (command line)", nearest=sorted(_sweeps())[:4])
         return runs
@@ -69,8 +82,12 @@ def _sweep(word: str) -> list[Path] | None:
     if word in sweeps or not sweeps or _called(word):
         return sweeps.get(word)
     if len(sweeps) > 1:
-        raise Refusal(f"'{word}' is the beginning of {len(sweeps)} sweeps", where=f"{word} (command line)",
-                      nearest=sorted(sweeps)[:8], do="type more of the id")  # fmt: skip
+        raise Refusal(
+            f"'{word}' is the beginning of {len(sweeps)} sweeps",
+            where=f"{word} (command line)",
+            nearest=sorted(sweeps)[:8],
+            do="type more of the id",
+        )
     return None if path.exists() else next(iter(sweeps.values()))
 
 
@@ -78,15 +95,17 @@ def _runs(word: str) -> list[Path]:
     path = Path(word).expanduser()
     if (path / "run.json").is_file():
         return [path.resolve()]
-    if path.is_dir() and (inside := _inside(path) or _inside(path / "outputs")):
+    inside = _inside(path) or _inside(path / "outputs") if path.is_dir() else []
+    if inside:
         return inside
     if any(sign in word for sign in "*?["):
-        found = _inside(outputs_root(), lambda name: fnmatchcase(name, word))
-        if not found:
+        matches = _inside(outputs_root(), lambda name: fnmatchcase(name, word))
+        if not matches:
             raise Refusal(f"no run here is called like '{word}'", where=f"{word} (command line)", do="expctl ls")
-        return found
-    if found := _called(word):
-        return found
+        return matches
+    namesakes = _called(word)
+    if namesakes:
+        return namesakes
     try:
         return [find(word).folder]
     except Refusal as refusal:
@@ -103,8 +122,8 @@ def _called(word: str) -> list[Path]:
 
 def _inside(folder: Path, fits: Callable[[str], bool] = lambda name: True) -> list[Path]:
     """The runs in a folder whose names fit, by the time at which they were begun."""
-    found = [run for run in folder.glob("*") if fits(run.name) and run.name not in (RERUNS, REPLACED)]
-    return sorted((run.resolve() for run in found if (run / "run.json").is_file()), key=_begun)
+    matches = [run for run in folder.glob("*") if fits(run.name) and run.name not in (RERUNS, REPLACED)]
+    return sorted((run.resolve() for run in matches if (run / "run.json").is_file()), key=_begun)
 
 
 def _begun(run: Path) -> tuple[str, str]:
@@ -117,13 +136,15 @@ def _ledgers() -> Iterator[Path]:
 
 def _sweeps(beginning: str = "") -> dict[str, list[Path]]:
     """Id -> runs, of the sweeps whose id begins so."""
-    return {file.stem: runs for file in _ledgers() if file.stem.startswith(beginning) and (runs := _of_ledger(file))}
+    runs = {file.stem: _of_ledger(file) for file in _ledgers() if file.stem.startswith(beginning)}
+    return {sweep: folders for sweep, folders in runs.items() if folders}
 
 
 def _last_sweep() -> list[Path]:
     """The runs of the ledger that was written last."""
     for file in sorted(_ledgers(), key=lambda file: file.stat().st_mtime, reverse=True):
-        if runs := _of_ledger(file):
+        runs = _of_ledger(file)
+        if runs:
             return runs
     raise Refusal(
         f"nothing to compare: no sweep in {outputs_root() / 'sweeps'}",

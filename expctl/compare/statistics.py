@@ -11,6 +11,7 @@ samples each, stated level 0.95); tests/compare/test_statistics.py repeats a par
   0.97 throughout.
 """
 
+import warnings
 from collections.abc import Sequence
 from typing import Any
 
@@ -32,11 +33,14 @@ def mean(values: Sequence[float], level: float) -> Estimate:
     than two runs have no interval.
     """
     import numpy
+    from scipy import stats
 
     x = numpy.asarray(values, float)
     if len(x) >= ENOUGH_FOR_BOOTSTRAP and (interval := _studentised(x, level)):
         return Estimate(float(x.mean()), *interval, "studentised bootstrap")
-    return _by_t(float(x.mean()), _standard_error(x), len(x) - 1, level)
+    if _spread(x) == 0:
+        return Estimate(float(x.mean()))
+    return _with_t_interval(float(x.mean()), stats.ttest_1samp(x, 0.0), level)
 
 
 def interquartile_mean(values: Sequence[float], level: float) -> Estimate | None:
@@ -56,8 +60,8 @@ def interquartile_mean(values: Sequence[float], level: float) -> Estimate | None
     if _spread(x) == 0:
         return Estimate(centre)
     tail = stats.norm.cdf(-((n / (n - 1)) ** 0.5) * stats.t.ppf((1 + level) / 2, n - 1))
-    found = _bootstrap(x, lambda sample, axis: stats.trim_mean(sample, 0.25, axis=axis), 1 - 2 * float(tail))
-    interval = found.confidence_interval
+    resampled = _bootstrap(x, lambda sample, axis: stats.trim_mean(sample, 0.25, axis=axis), 1 - 2 * float(tail))
+    interval = resampled.confidence_interval
     return Estimate(centre, float(interval.low), float(interval.high), "bootstrap")
 
 
@@ -68,17 +72,21 @@ def paired_difference(group: Sequence[float], baseline: Sequence[float], level: 
     differences are symmetric, whatever the values' own distribution, and the test is wrong at most as often as it says.
     """
     import numpy
+    from scipy import stats
 
     differences = numpy.asarray(group, float) - numpy.asarray(baseline, float)
     scale = max(map(abs, [*group, *baseline]), default=0.0)
-    error, n = _standard_error(differences, scale), len(differences)
-    value = float(differences.mean())
-    if abs(value) <= _ROUNDING * scale and error == 0:
-        return Estimate(0.0, 0.0, 0.0, "t") if n > 1 else Estimate(0.0), 1.0 if n > 1 else None
-    if error == 0:
+    value, n = float(differences.mean()), len(differences)
+    is_zero = abs(value) <= _ROUNDING * scale
+    if n < 2:
+        return Estimate(0.0 if is_zero else value), None
+    if _spread(differences, scale) == 0:
+        if is_zero:
+            return Estimate(0.0, 0.0, 0.0, "t"), 1.0
         # n times the very same difference, as coarse metrics have it: all that is known is that the signs agree.
-        return Estimate(value), float(_p_of_constants(n, paired=True)) if n > 1 else None
-    return _by_t(value, error, n - 1, level), _p_of_t(value / error, n - 1)
+        return Estimate(value), float(_p_of_constants(n, paired=True))
+    test = stats.ttest_1samp(differences, 0.0)
+    return _with_t_interval(value, test, level), float(test.pvalue)
 
 
 def unpaired_difference(
@@ -86,19 +94,19 @@ def unpaired_difference(
 ) -> tuple[Estimate, float | None]:
     """Difference of the means of two groups whose seeds differ, its interval, and p of Welch's test."""
     import numpy
+    from scipy import stats
 
     x, y = numpy.asarray(group, float), numpy.asarray(baseline, float)
     value = float(x.mean() - y.mean())
     if min(len(x), len(y)) < 2:
         return Estimate(value), None
-    first, second = _standard_error(x) ** 2, _standard_error(y) ** 2
-    error = (first + second) ** 0.5
-    if error == 0:
+    if _spread(x) == _spread(y) == 0:
         if abs(value) <= _ROUNDING * max(abs(x[0]), abs(y[0])):
             return Estimate(0.0, 0.0, 0.0, "t"), 1.0
         return Estimate(value), float(_p_of_constants(min(len(x), len(y)), paired=False))
-    freedom = (first + second) ** 2 / (first**2 / (len(x) - 1) + second**2 / (len(y) - 1))
-    return _by_t(value, error, freedom, level), _p_of_t(value / error, freedom)
+    with warnings.catch_warnings(action="ignore", category=RuntimeWarning):  # one group may have no spread
+        test = stats.ttest_ind(x, y, equal_var=False)
+    return _with_t_interval(value, test, level), float(test.pvalue)
 
 
 def probability_of_improvement(group: Sequence[float], baseline: Sequence[float], level: float) -> Estimate:
@@ -124,12 +132,12 @@ def probability_of_improvement(group: Sequence[float], baseline: Sequence[float]
 
 def holm(probabilities: Sequence[float | None]) -> list[float | None]:
     """Holm's step-down correction (Scandinavian Journal of Statistics 6, 1979, 65-70); None stays, uncounted."""
-    known = sorted((p, place) for place, p in enumerate(probabilities) if p is not None)
+    known = sorted((p, position) for position, p in enumerate(probabilities) if p is not None)
     corrected: list[float | None] = [None] * len(probabilities)
     largest = 0.0
-    for rank, (p, place) in enumerate(known):
+    for rank, (p, position) in enumerate(known):
         largest = max(largest, min(1.0, (len(known) - rank) * p))
-        corrected[place] = largest
+        corrected[position] = largest
     return corrected
 
 
@@ -195,7 +203,7 @@ def _studentised(x: Any, level: float) -> tuple[float, float] | None:
     low, high = numpy.quantile(resampled, [(1 - level) / 2, (1 + level) / 2], method="nearest")
     if not numpy.isfinite([low, high]).all():
         return None
-    error = _standard_error(x)
+    error = _spread(x) / root
     return float(centre - high * error), float(centre - low * error)
 
 
@@ -208,28 +216,15 @@ def _bootstrap(x: Any, statistic: Any, level: float) -> Any:
     )
 
 
-def _by_t(value: float, error: float, freedom: float, level: float) -> Estimate:
-    from scipy import stats
-
-    if freedom < 1 or error == 0:
-        return Estimate(value)
-    half = float(stats.t.ppf((1 + level) / 2, freedom)) * error
-    return Estimate(value, value - half, value + half, "t")
-
-
-def _p_of_t(t: float, freedom: float) -> float:
-    from scipy import stats
-
-    return float(2 * stats.t.sf(abs(t), freedom))
-
-
-def _standard_error(x: Any, scale: float = 0.0) -> float:
-    return _spread(x, scale) / len(x) ** 0.5
+def _with_t_interval(value: float, test: Any, level: float) -> Estimate:
+    """The value with the interval that belongs to a t test of scipy's."""
+    interval = test.confidence_interval(level)
+    return Estimate(value, float(interval.low), float(interval.high), "t")
 
 
 def _spread(x: Any, scale: float = 0.0) -> float:
     """Standard deviation; 0 where only rounding makes one."""
     if len(x) < 2:
         return 0.0
-    found = float(x.std(ddof=1))
-    return found if found > _ROUNDING * max(scale, float(abs(x).max())) else 0.0
+    deviation = float(x.std(ddof=1))
+    return deviation if deviation > _ROUNDING * max(scale, float(abs(x).max())) else 0.0

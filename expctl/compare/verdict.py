@@ -16,6 +16,8 @@ from expctl.compare.comparison import (
 
 # Below, a spread is a guess: no verdict but that there are too few.
 FEWEST = 3
+# In the place of an interval, where nothing spreads.
+SAME_IN_EACH = "the very same in each"
 
 
 def verdict(
@@ -41,14 +43,14 @@ def verdict(
     `no difference shown` where not even those would.
     """
     pair = f"{group} from {baseline}"
-    counted = f"{seeds} {'seed' if paired else 'run'}{'s' if seeds != 1 else ''}{'' if paired else ' a group'}"
+    counted = count(seeds, "seed") if paired else f"{count(seeds, 'run')} a group"
     if difference is None or seeds < FEWEST:
-        said = f"{title}: too few seeds to tell {pair}: {counted}, at least {FEWEST} are needed"
-        return Verdict(TOO_FEW, said, max(FEWEST, needed or FEWEST))
+        sentence = f"{title}: too few seeds to tell {pair}: {counted}, at least {FEWEST} are needed"
+        return Verdict(TOO_FEW, sentence, max(FEWEST, needed or FEWEST))
     if p_corrected is not None and p_corrected <= alpha:
         word = _word(difference.value, better)
-        said = f"{title}: {group} is {word} than {baseline} by {_size(difference, relative, unit)}"
-        return Verdict(word, f"{said}{counted}, p = {p_corrected:.2g})")
+        size = _size(difference, relative, unit)
+        return Verdict(word, f"{title}: {group} is {word} than {baseline} by {size}{counted}, p = {p_corrected:.2g})")
     if difference.value == 0 and detectable == 0:
         return Verdict(IDENTICAL, f"{title}: {group} and {baseline} are identical, {counted}")
     observed = f"{signed(difference.value, difference)} ({interval(difference)}{counted}, p = {p_corrected:.2g})"
@@ -56,21 +58,27 @@ def verdict(
         observed += ", which would count alone but not among so many comparisons"
     if needed is not None:
         needed = max(needed, seeds + 1)
-        said = f"{title}: too few seeds to tell {pair}: {observed}; if that is real, about {needed} seeds would show it"
-        return Verdict(TOO_FEW, said, needed)
+        hint = f"if that is real, about {needed} seeds would show it"
+        return Verdict(TOO_FEW, f"{title}: too few seeds to tell {pair}: {observed}; {hint}", needed)
     shown = f"; {number(detectable, difference)} or more would have shown" if detectable else ""
-    said = f"{title}: no difference shown between {group} and {baseline}: {observed}{shown}"
-    return Verdict(NO_DIFFERENCE, said)
+    sentence = f"{title}: no difference shown between {group} and {baseline}: {observed}{shown}"
+    return Verdict(NO_DIFFERENCE, sentence)
+
+
+def count(number_of: int, noun: str) -> str:
+    """`1 seed`, `2 seeds`."""
+    return f"{number_of} {noun}{'' if number_of == 1 else 's'}"
 
 
 def number(value: float | None, like: Estimate | None = None) -> str:
     """A value to the digits that mean something: two of the interval's half-width, or four of its own."""
     if value is None:
         return "none"
-    if like is None or like.low is None or like.high is None:
+    if like is None or like.interval is None:
         return f"{value:.4g}"
+    low, high = like.interval
     # Halved first: the difference of two numbers near 1e308 is none.
-    half = like.high / 2 - like.low / 2
+    half = high / 2 - low / 2
     digits = 1 - floor(log10(half)) if 0 < half < inf else None
     if digits is None or not -4 <= digits <= 8:
         return f"{value:.4g}"
@@ -80,13 +88,15 @@ def number(value: float | None, like: Estimate | None = None) -> str:
 
 def percent(share: float, like: Estimate) -> str:
     """A share in percent, without the sign of it: whole ones, and more digits where the interval is narrower."""
-    if like.low is None:
+    if like.interval is None:
         return f"{100 * share:.3g}"
-    width = 100 * (like.high - like.low)
+    low, high = like.interval
+    width = 100 * (high - low)
     return number(100 * share, Estimate(0.0, 0.0, max(width, 20.0) if width >= 1 else width))
 
 
 def signed(value: float, like: Estimate | None = None) -> str:
+    """As `number`, with a plus where it is positive."""
     text = number(value, like)
     return text if text.startswith("-") or float(text) == 0 else f"+{text}"
 
@@ -100,20 +110,24 @@ def _word(difference: float, better: str | None) -> str:
 
 def _size(difference: Estimate, relative: Estimate | None, unit: str | None) -> str:
     """How large, without its sign, which the word has said: `7.1 tokens, 23 % (6.9 to 7.4, 22 to 24 %; `."""
-    said = number(abs(difference.value), difference) + (f" {unit}" if unit else "")
-    said += f", {percent(abs(relative.value), relative)} %" if relative else ""
-    if difference.low is None:
-        return f"{said} (the very same in each; "
-    low, high = sorted((abs(difference.low), abs(difference.high)))
+    size = number(abs(difference.value), difference)
+    if unit:
+        size += f" {unit}"
+    if relative:
+        size += f", {percent(abs(relative.value), relative)} %"
+    if difference.interval is None:
+        return f"{size} ({SAME_IN_EACH}; "
+    low, high = sorted(map(abs, difference.interval))
     ends = f"{number(low, difference)} to {number(high, difference)}"
-    if relative and relative.low is not None:
-        low, high = sorted((abs(relative.low), abs(relative.high)))
+    if relative and relative.interval:
+        low, high = sorted(map(abs, relative.interval))
         ends += f", {percent(low, relative)} to {percent(high, relative)} %"
-    return f"{said} ({ends}; "
+    return f"{size} ({ends}; "
 
 
 def interval(difference: Estimate) -> str:
     """`-0.1 to +0.3; `."""
-    if difference.low is None:
-        return "the very same in each; "
-    return f"{signed(difference.low, difference)} to {signed(difference.high, difference)}; "
+    if difference.interval is None:
+        return f"{SAME_IN_EACH}; "
+    low, high = difference.interval
+    return f"{signed(low, difference)} to {signed(high, difference)}; "

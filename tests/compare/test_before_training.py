@@ -6,7 +6,7 @@ import pytest
 from synthetic import GFPO, run
 
 from expctl.compare.comparison import Comparison
-from expctl.compare.conclusion import conclude
+from expctl.compare.conclusion import compare_runs
 
 LENGTH = "eval_completions/mean_length"
 
@@ -20,7 +20,7 @@ def started(outputs: Path, grpo: dict[int, float | None], gfpo: dict[int, float 
         for starts, more in ((grpo, {}), (gfpo, {"config": GFPO, "choices": {"algorithm": "gfpo"}}))
         for seed, length in starts.items()
     ]
-    return conclude(folders)
+    return compare_runs(folders)
 
 
 def test_the_start_is_the_mean_over_seeds_of_all_groups_each_counted_once(tmp_path):

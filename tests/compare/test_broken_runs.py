@@ -7,7 +7,7 @@ import pytest
 from synthetic import run, two_algorithms
 
 from expctl.base.refusal import Refusal
-from expctl.compare.conclusion import conclude
+from expctl.compare.conclusion import compare_runs
 
 GRPO, GFPO = [0.80, 0.81, 0.79], [0.90, 0.91, 0.93]
 
@@ -52,10 +52,10 @@ DAMAGE = {
 @pytest.mark.parametrize("damage", DAMAGE)
 def test_a_run_that_cannot_be_compared_is_named_and_changes_nothing_else(damage, tmp_path):
     folders = two_algorithms(tmp_path, GRPO, GFPO)
-    expected = conclude(folders)
+    expected = compare_runs(folders)
     bad = run(tmp_path, 9, 0.0, name="bad-one")
     DAMAGE[damage](bad)
-    found = conclude([*folders, bad])
+    found = compare_runs([*folders, bad])
     assert found.metrics == expected.metrics and found.groups == expected.groups
     assert len(found.warnings) == len(expected.warnings) + 1 and found.warnings[0].startswith("bad-one left out: ")
 
@@ -84,7 +84,7 @@ ODD = {
 def test_an_odd_field_does_not_end_the_comparison(oddity, tmp_path):
     folders = two_algorithms(tmp_path, GRPO, GFPO)
     ODD[oddity](folders[-1])
-    found = conclude(folders)
+    found = compare_runs(folders)
     assert found.metric("eval_reward").differences and found.metric("eval_reward").groups[0].count == 3
 
 
@@ -92,7 +92,7 @@ def test_an_odd_field_does_not_end_the_comparison(oddity, tmp_path):
 def test_a_value_that_is_no_finite_number_is_left_out_and_named(value, tmp_path):
     folders = two_algorithms(tmp_path, GRPO, GFPO)
     edit("summary.json", after={"eval_reward": value})(folders[1])
-    found = conclude(folders)
+    found = compare_runs(folders)
     assert [one.count for one in found.metric("eval_reward").groups] == [2, 3]
     assert found.metric("eval_reward").differences[0].seeds == [0, 2]
     (warning,) = found.warnings
@@ -101,13 +101,13 @@ def test_a_value_that_is_no_finite_number_is_left_out_and_named(value, tmp_path)
 
 def test_a_metric_that_one_group_lacks_is_not_compared(tmp_path):
     extra = [{"eval_reward": value, "eval_completions/mean_length": 9.0} for value in GFPO]
-    found = conclude(two_algorithms(tmp_path, GRPO, extra))
+    found = compare_runs(two_algorithms(tmp_path, GRPO, extra))
     assert [one.name for one in found.metrics] == ["eval_reward", "seconds.training"]
 
 
 def test_a_group_without_any_number_of_a_metric_that_was_asked_for_is_shown_as_none(tmp_path):
     extra = [{"eval_reward": value, "eval_entropy": 0.1} for value in GFPO]
-    found = conclude(two_algorithms(tmp_path, GRPO, extra), asked=["eval_entropy"]).metric("eval_entropy")
+    found = compare_runs(two_algorithms(tmp_path, GRPO, extra), asked=["eval_entropy"]).metric("eval_entropy")
     assert found.groups[0].mean is None and found.groups[0].count == 0
     assert found.differences[0].difference is None and found.differences[0].verdict.word == "too few seeds"
 
@@ -117,23 +117,23 @@ def test_metrics_of_other_lengths_do_not_matter_and_are_read_when_asked(tmp_path
     from expctl.compare.runs import read
 
     assert [len(read(folder).rows) for folder in folders] == [1, 5]
-    assert conclude(folders).metric("eval_reward").groups[0].count == 2
+    assert compare_runs(folders).metric("eval_reward").groups[0].count == 2
 
 
 def test_a_run_without_a_seed_is_never_a_pair(tmp_path):
     first = [run(tmp_path, None, value) for value in GRPO]
     second = [run(tmp_path, None, value, config={"args.beta": 0.1}) for value in GFPO]
-    found = conclude([*first, *second])
+    found = compare_runs([*first, *second])
     assert not found.metric("eval_reward").differences[0].paired and found.metric("eval_reward").groups[0].count == 3
 
 
 def test_nothing_that_can_be_compared_is_refused_with_the_reasons(tmp_path):
     with pytest.raises(Refusal) as refused:
-        conclude([run(tmp_path, 0, status="failed", name="gone-bad")], gone=["never-there"])
+        compare_runs([run(tmp_path, 0, status="failed", name="gone-bad")], gone=["never-there"])
     assert "gone-bad" in refused.value.where and "never-there" in refused.value.where
 
 
 def test_a_run_that_vanishes_while_it_is_read_is_named(tmp_path):
     folders = two_algorithms(tmp_path, GRPO, GFPO)
     shutil.rmtree(folders[0])
-    assert conclude(folders).warnings[0].startswith(f"{folders[0].name} left out: ")
+    assert compare_runs(folders).warnings[0].startswith(f"{folders[0].name} left out: ")

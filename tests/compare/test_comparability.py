@@ -4,7 +4,7 @@ import pytest
 from synthetic import DATA, DEVICES, GFPO, VERSIONS, run, two_algorithms
 
 from expctl.base.refusal import Refusal
-from expctl.compare.conclusion import conclude
+from expctl.compare.conclusion import compare_runs
 
 OTHER_EVAL = DATA | {"eval": {"rows": 64, "columns": ["prompt"], "fingerprint": "cccc", "of": "all rows"}}
 SHORT = {"reward.functions.short._target_": "expctl.rewards.length.short"}
@@ -23,16 +23,16 @@ def pair(tmp_path, first=None, second=None, after=(0.5, 0.6), seeds=range(3)):
 def test_other_evaluation_data_are_refused_with_both_and_a_filter(tmp_path):
     folders = pair(tmp_path, {"choices": {"dataset": "a"}}, {"data": OTHER_EVAL, "choices": {"dataset": "b"}})
     with pytest.raises(Refusal) as refused:
-        conclude(folders)
+        compare_runs(folders)
     assert "other data" in refused.value.what and "512 rows (bbbb)" in refused.value.what
     assert "64 rows (cccc)" in refused.value.what and "dataset=a" in refused.value.do
 
 
 def test_where_the_rows_were_not_recorded_the_settings_of_the_dataset_decide(tmp_path):
     with pytest.raises(Refusal, match="eval_size=64"):
-        conclude(pair(tmp_path / "a", {"data": None}, {"data": None, "config": {"dataset.eval_size": 64}}))
+        compare_runs(pair(tmp_path / "a", {"data": None}, {"data": None, "config": {"dataset.eval_size": 64}}))
     alike = pair(tmp_path / "b", {"data": None}, {"data": None, "config": {"dataset.train_size": 64}})
-    assert any("not recorded in 6 of the runs" in warning for warning in conclude(alike).warnings)
+    assert any("not recorded in 6 of the runs" in warning for warning in compare_runs(alike).warnings)
 
 
 def test_data_that_go_with_the_seed_are_alike_where_each_seed_has_the_same(tmp_path):
@@ -41,20 +41,20 @@ def test_data_that_go_with_the_seed_are_alike_where_each_seed_has_the_same(tmp_p
 
     first = [run(tmp_path, seed, 0.5, data=of(seed)) for seed in range(3)]
     second = [run(tmp_path, seed, 0.6, data=of(seed), config={"args.beta": 0.1}) for seed in range(3)]
-    assert conclude([*first, *second]).metric("eval_reward")
+    assert compare_runs([*first, *second]).metric("eval_reward")
     other = [run(tmp_path, seed, 0.6, data=of(seed + 1), config={"args.beta": 0.2}) for seed in range(3)]
     with pytest.raises(Refusal, match="other data"):
-        conclude([*first, *other])
+        compare_runs([*first, *other])
 
 
 def test_a_reward_of_other_functions_is_refused_and_their_common_part_is_compared(tmp_path):
     both = {"eval_reward": 0.5, "eval_rewards/accuracy/mean": 0.5}
     folders = pair(tmp_path, after=(both, both | {"eval_rewards/short/mean": 0.1}), second={"config": SHORT})
-    comparison = conclude(folders)
+    comparison = compare_runs(folders)
     assert comparison.metric("eval_reward") is None and comparison.metric("eval_rewards/accuracy/mean")
     assert comparison.refusals == ["eval_reward: rewards differ, beta=0: accuracy; beta=0.1: accuracy + short"]
     with pytest.raises(Refusal, match="not measured alike"):
-        conclude(folders, asked=["eval_reward"])
+        compare_runs(folders, asked=["eval_reward"])
 
 
 def test_a_reward_function_whose_code_was_changed_is_another(tmp_path):
@@ -65,15 +65,15 @@ def test_a_reward_function_whose_code_was_changed_is_another(tmp_path):
         folders = pair(tmp_path / name, *kinds, after=(after, after))
         if refused:
             with pytest.raises(Refusal, match="not measured alike"):
-                conclude(folders)
+                compare_runs(folders)
         else:
-            assert conclude(folders).metric("eval_reward")
+            assert compare_runs(folders).metric("eval_reward")
 
 
 def test_losses_of_other_algorithms_are_not_compared(tmp_path):
     after = {"eval_loss": 0.1, "eval_mean_token_accuracy": 0.9}
     folders = two_algorithms(tmp_path, [after] * 3, [after] * 3)
-    comparison = conclude(folders)
+    comparison = compare_runs(folders)
     assert comparison.metric("eval_loss") is None and comparison.metric("eval_mean_token_accuracy")
     assert "algorithm.trainer._target_" in comparison.refusals[0]
     assert GFPO["algorithm.trainer._target_"]
@@ -84,7 +84,7 @@ def test_groups_without_a_common_metric_are_refused_with_what_each_has(tmp_path)
     for folder in folders:
         (folder / "summary.json").write_text((folder / "summary.json").read_text().replace('"training"', '"other"'))
     with pytest.raises(Refusal) as refused:
-        conclude(folders)
+        compare_runs(folders)
     assert "no metric in common" in refused.value.what and "eval_a" in refused.value.where
 
 
@@ -103,11 +103,11 @@ def test_groups_without_a_common_metric_are_refused_with_what_each_has(tmp_path)
     ],
 )  # fmt: skip
 def test_what_surrounds_the_groups_and_differs_is_warned_of(tmp_path, change, said):
-    assert conclude(pair(tmp_path / "same")).warnings == []
+    assert compare_runs(pair(tmp_path / "same")).warnings == []
     typed = {"typed": ("args.beta=0.1",)}
-    assert any(said in warning for warning in conclude(pair(tmp_path, typed, typed | change)).warnings)
+    assert any(said in warning for warning in compare_runs(pair(tmp_path, typed, typed | change)).warnings)
 
 
 def test_versions_that_differ_within_a_group_are_counted(tmp_path):
     folders = [run(tmp_path, seed, versions=VERSIONS | {"torch": f"2.{seed // 2}"}) for seed in range(3)]
-    assert conclude(folders).warnings == ["torch differ: 2.0 (2 of 3 runs), 2.1 (1 of 3 runs)"]
+    assert compare_runs(folders).warnings == ["torch differ: 2.0 (2 of 3 runs), 2.1 (1 of 3 runs)"]

@@ -4,7 +4,7 @@ import pytest
 from synthetic import GFPO, run
 
 from expctl.base.refusal import Refusal
-from expctl.compare.conclusion import conclude
+from expctl.compare.conclusion import compare_runs
 
 LENGTH = "eval_completions/mean_length"
 START, GRPO, GFPO_ENDS = [9.4, 9.5, 9.6, 9.5], [12.9, 13.1, 13.05, 12.95], [11.0, 10.8, 11.2, 11.0]
@@ -18,7 +18,7 @@ def compared(outputs, start, grpo, gfpo, *, config=None, **more):
             summary = {"before": {} if before is None else {LENGTH: before}}
             choices = {"algorithm": name}
             folders.append(run(outputs, seed, {LENGTH: after}, config=own, choices=choices, summary=summary))
-    return conclude(folders, excess=[LENGTH], **more)
+    return compare_runs(folders, excess=[LENGTH], **more)
 
 
 def taken(comparison):
@@ -85,4 +85,4 @@ def test_it_is_added_to_the_metrics_that_were_asked_for_and_not_computed_unasked
     comparison = compared(tmp_path, START, GRPO, GFPO_ENDS, asked=["training"])
     assert [one.name for one in comparison.metrics] == ["seconds.training", LENGTH]
     folders = [folder for group in comparison.groups for folder in group.folders]
-    assert taken(conclude(folders)) is None
+    assert taken(compare_runs(folders)) is None

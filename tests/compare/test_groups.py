@@ -2,12 +2,12 @@
 
 from synthetic import GFPO, run, two_algorithms
 
-from expctl.compare.groups import group, varied
+from expctl.compare.groups import group_runs, varied
 from expctl.compare.runs import read
 
 
 def labels(*folders):
-    return {one.label: one.group.seeds for one in group([read(folder) for folder in folders])[0]}
+    return {one.label: one.group.seeds for one in group_runs([read(folder) for folder in folders])[0]}
 
 
 def test_seeds_and_what_follows_them_are_one_group(tmp_path):
@@ -85,7 +85,7 @@ def test_the_trainers_own_seed_is_the_seed_where_only_that_was_varied(tmp_path):
 
 def test_of_two_runs_with_the_same_settings_and_seed_the_later_counts_and_the_other_is_named(tmp_path):
     folders = [run(tmp_path, 0, config={"args.save_steps": steps}) for steps in (1, 2)]
-    groups, warnings = group([read(folder) for folder in folders])
+    groups, warnings = group_runs([read(folder) for folder in folders])
     assert groups[0].group.runs == [folders[1].name]
     assert warnings == [f"{folders[0].name} left out: a later run has the same settings and seed"]
 
@@ -95,6 +95,6 @@ def test_a_grid_is_told_by_its_keys_and_values(tmp_path):
         run(tmp_path, seed, config={"args.learning_rate": rate, "args.beta": beta}, typed=(f"args.beta={beta}",))
         for rate in (1e-3, 1e-4) for beta in (0.0, 0.1) for seed in (0, 1)
     ]  # fmt: skip
-    groups, _ = group([read(folder) for folder in folders])
+    groups, _ = group_runs([read(folder) for folder in folders])
     assert varied(groups) == {"args.beta": [0.0, 0.1], "args.learning_rate": [1e-3, 1e-4]}
     assert [one.group.seeds for one in groups] == [[0, 1]] * 4 and len({one.label for one in groups}) == 4

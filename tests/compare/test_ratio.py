@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from scipy import stats
 from synthetic import run, two_algorithms
 
-from expctl.compare.conclusion import conclude
+from expctl.compare.conclusion import compare_runs
 from expctl.compare.ratio import ratio_of_means
 
 LENGTH = "eval_completions/mean_length"
@@ -68,7 +68,7 @@ def test_a_difference_in_tokens_is_a_percentage_too_and_one_in_accuracy_is_not(t
         [{LENGTH: length + seed, "eval_reward": reward + seed**2 / 1e4} for seed, length in enumerate(lengths)]
         for lengths, reward in (([39.0, 41.5, 40.0, 41.0], 0.8), ([30.0, 31.0, 30.5, 30.0], 0.9))
     ]
-    comparison = conclude(two_algorithms(tmp_path, *measured))
+    comparison = compare_runs(two_algorithms(tmp_path, *measured))
     (length,), (reward,) = (comparison.metric(name).differences for name in (LENGTH, "eval_reward"))
     mean = comparison.metric(LENGTH).groups[0].mean.value
     assert length.relative.value == pytest.approx(length.difference.value / mean)
@@ -83,5 +83,5 @@ def test_values_that_are_not_above_zero_have_no_percentages(tmp_path):
         for least in (0.0, -0.1) for rate in (0.1, 0.5) for seed in range(4)
     ]  # fmt: skip
     for those, known in ((folders[:8], True), (folders[8:], False)):
-        (difference,) = conclude(those).metric("eval_loss").differences
+        (difference,) = compare_runs(those).metric("eval_loss").differences
         assert (difference.relative is not None) == known

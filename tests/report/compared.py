@@ -7,7 +7,7 @@ from pathlib import Path
 from compare import synthetic
 
 from expctl.compare.comparison import Comparison
-from expctl.compare.conclusion import conclude
+from expctl.compare.conclusion import compare_runs
 
 STEPS = 40
 
@@ -58,7 +58,7 @@ def two(outputs: Path, seeds: int = 3, **more) -> Comparison:
     """GRPO and GFPO over some seeds; GFPO's completions become shorter."""
     folders = [make(outputs, seed, "grpo", logged(seed, 0.08, 4), **more) for seed in range(seeds)]
     folders += [make(outputs, seed, "gfpo", logged(seed, 0.07, 18), **more) for seed in range(seeds)]
-    return conclude(folders)
+    return compare_runs(folders)
 
 
 def many(outputs: Path, count: int = 10) -> Comparison:
@@ -68,4 +68,4 @@ def many(outputs: Path, count: int = 10) -> Comparison:
              config={"args.num_generations": place})
         for place in range(count) for seed in range(2)
     ]  # fmt: skip
-    return conclude(folders)
+    return compare_runs(folders)

@@ -7,7 +7,7 @@ import pytest
 from compare import synthetic
 from report import compared
 
-from expctl.compare.conclusion import conclude
+from expctl.compare.conclusion import compare_runs
 from expctl.compare.curves import MOST_POINTS, curves_of, learning_curves, records_of, trade, wasted_groups
 from expctl.report.plots.pictures import pictures, write_pictures
 
@@ -18,7 +18,7 @@ def only(outputs, *runs, name="reward"):
         synthetic.run(outputs, seed, rows=[{"step": step, name: value} for step, value in points.items()])
         for seed, points in enumerate(runs)
     ]
-    return curves_of(name, records_of(conclude(folders)))
+    return curves_of(name, records_of(compare_runs(folders)))
 
 
 def test_a_curve_is_the_mean_of_the_seeds_and_its_band_reaches_from_the_lowest_to_the_highest(tmp_path):
@@ -50,7 +50,7 @@ def test_what_is_no_number_is_a_gap_and_no_neighbour_reaches_over_it(tmp_path, n
 def test_a_metric_that_a_group_never_logged_leaves_that_group_out_and_says_so(tmp_path):
     folders = [compared.make(tmp_path, 0, "grpo", compared.logged(0, 0.1, 4))]
     rows = [{name: value for name, value in row.items() if name != "reward"} for row in compared.logged(0, 0.1, 4)]
-    comparison = conclude([*folders, compared.make(tmp_path, 0, "gfpo", rows)])
+    comparison = compare_runs([*folders, compared.make(tmp_path, 0, "gfpo", rows)])
     drawn = {picture.name: picture for picture in pictures(comparison, records_of(comparison))}
     assert "No values of algorithm=gfpo." in drawn["curve-reward"].caption
     assert drawn["curve-reward"].legend == ["algorithm=grpo"]
@@ -63,14 +63,14 @@ def test_a_caption_says_which_runs_are_missing_where(tmp_path):
         synthetic.run(tmp_path, seed, 0.5, rows=[{"step": step, "reward": value} for step, value in points.items()])
         for seed, points in enumerate(runs)
     ]
-    comparison = conclude(folders)
+    comparison = compare_runs(folders)
     caption = pictures(comparison, records_of(comparison))[0].caption
     assert "all runs: 2 of 3 runs logged it." in caption
     assert "not all of 2 runs have a value at 2 steps between 4 and 5." in caption
 
 
 def test_a_caption_says_where_an_interval_reaches_beyond_the_picture(tmp_path):
-    two, three = (conclude(synthetic.two_algorithms(tmp_path / str(len(many)), many, many)) for many in
+    two, three = (compare_runs(synthetic.two_algorithms(tmp_path / str(len(many)), many, many)) for many in
                   ([0.1, 0.2], [0.1, 0.15, 0.2]))  # fmt: skip
     beyond = "Intervals without an end reach beyond the picture."
     assert beyond in pictures(two, records_of(two))[0].caption
@@ -95,7 +95,7 @@ def test_damaged_lines_and_steps_do_not_matter(tmp_path):
     folder = synthetic.run(tmp_path, 0, rows=[{"step": 1, "reward": 1.0}, *odd, {"step": 2, "reward": 2.0}])
     with (folder / "metrics.jsonl").open("a") as file:
         file.write(json.dumps([1]) + '\n{"step": 3, "rew')
-    (curve,) = curves_of("reward", records_of(conclude([folder]))).curves
+    (curve,) = curves_of("reward", records_of(compare_runs([folder]))).curves
     assert (curve.steps, curve.mean) == ([1, 2], [1.0, 2.0])
 
 
@@ -105,10 +105,10 @@ def test_reward_against_length_needs_both_and_arrows_need_an_evaluation_before(t
     assert both.before["algorithm=grpo"] == pytest.approx((41.0, 0.51)) and len(both.ends) == 6
     rows = compared.logged(1, 0.1, 4)
     folders = [compared.make(tmp_path / "half", seed, "grpo", rows[seed:]) for seed in range(2)]
-    half = conclude(folders)
+    half = compare_runs(folders)
     assert trade(half, records_of(half)).before == {}
     folders = [synthetic.run(tmp_path / "reward", seed) for seed in range(2)]
-    alone = conclude(folders)
+    alone = compare_runs(folders)
     assert trade(alone, records_of(alone)) is None
 
 
@@ -121,7 +121,7 @@ def test_wasted_groups_and_curves_are_those_that_were_logged(tmp_path):
 
 def test_runs_without_any_log_still_have_their_final_values_drawn(tmp_path):
     folders = synthetic.two_algorithms(tmp_path, [0.5, None, math.nan], [0.7])
-    comparison = conclude(folders)
+    comparison = compare_runs(folders)
     found = pictures(comparison, records_of(comparison))
     assert [picture.name for picture in found] == ["final-reward", "final-seconds-training"]
     assert len(write_pictures(found[:1], tmp_path / "plots")) == 2

@@ -2,7 +2,7 @@
 
 from report import compared
 
-from expctl.compare.conclusion import conclude
+from expctl.compare.conclusion import compare_runs
 from expctl.compare.verdict import number
 from expctl.report.page.numbers import metrics, verdict
 
@@ -25,9 +25,9 @@ def test_an_excess_is_on_the_page_as_a_share_or_in_words(tmp_path):
             for name, shrink in (("grpo", -grows), ("gfpo", -0.4 * grows)) for seed in range(3)
         ]  # fmt: skip
 
-    longer = conclude(made(tmp_path / "longer", 30.0), excess=["completion length"])
+    longer = compare_runs(made(tmp_path / "longer", 30.0), excess=["completion length"])
     share = longer.metric("eval_completions/mean_length").differences[0].excess.share
     ends = f"{100 * share.low:.0f}, {100 * share.high:.0f}"
     assert f"<td>{100 * share.value:.0f} % [{ends}]</td>" in metrics(longer) and "took away" in verdict(longer)
-    shorter = conclude(made(tmp_path / "shorter", -30.0), excess=["completion length"])
+    shorter = compare_runs(made(tmp_path / "shorter", -30.0), excess=["completion length"])
     assert "algorithm=grpo added nothing: 4" in verdict(shorter) and "excess taken away" not in metrics(shorter)

@@ -14,7 +14,7 @@ from report.compared import sampled
 
 from expctl.base.refusal import Refusal
 from expctl.cli.compare import main
-from expctl.compare.conclusion import conclude
+from expctl.compare.conclusion import compare_runs
 from expctl.report.files import write_files
 
 HOSTILE = "</script></pre><img src=x onerror=alert(1)><script>alert(2)</script>&amp;\x00\ud800\u202e]]>-->"
@@ -113,7 +113,7 @@ def test_whatever_runs_say_stays_text(tmp_path):
     samples = [sampled(0, HOSTILE, HOSTILE), sampled(40, HOSTILE, "\nfirst line empty " + HOSTILE)]
     names = ("grpo", "<b onclick=alert(3)>'\"")
     folders = [hostile(tmp_path / "outputs", seed, name, samples) for name in names for seed in range(2)]
-    text = written(conclude(folders), tmp_path)
+    text = written(compare_runs(folders), tmp_path)
     tree = Tree(text)
     assert not tree.all("img", "b") and len(tree.all("script")) == 2
     assert not [key for _, one in tree.found for key in one if key.startswith("on")]
@@ -138,7 +138,7 @@ def test_runs_that_kept_nothing_still_make_a_page(tmp_path):
     folders = synthetic.two_algorithms(
         tmp_path / "outputs", [0.5, None], [0.7, 0.8], devices=None, data=None, versions=None
     )
-    text = written(conclude(folders), tmp_path)
+    text = written(compare_runs(folders), tmp_path)
     assert "not recorded" in text and "Completions side by side" not in text and "Reward by group" in text
     Tree(text)
 
@@ -148,7 +148,8 @@ def test_odd_samples_are_passed_over(tmp_path):
            {"step": 1, "prompt": ["a"], "completion": "b"},
            sampled(40, "2+3=", " ", None) | {"rewards": {"accuracy": None, "text": "x"}}]  # fmt: skip
     text = written(
-        conclude([compared.make(tmp_path / "outputs", 0, "grpo", compared.logged(0, 0.1, 4), samples=odd)]), tmp_path
+        compare_runs([compared.make(tmp_path / "outputs", 0, "grpo", compared.logged(0, 0.1, 4), samples=odd)]),
+        tmp_path,
     )
     assert "(empty)" in text and "step 40, accuracy none" in text and "none kept" not in text
     assert "nothing to compare it with" in text
@@ -161,7 +162,7 @@ def test_completions_stand_beside_those_of_the_same_seed_and_prompt(tmp_path):
         compared.make(outputs, 2, "grpo", compared.logged(2, 0.1, 4), samples=[sampled(40, "p", "grpo of two")]),
         compared.make(outputs, 2, "gfpo", compared.logged(2, 0.1, 9), samples=[sampled(40, "p", "gfpo of two")]),
     ]
-    text = written(conclude(folders), tmp_path)
+    text = written(compare_runs(folders), tmp_path)
     assert "Completions of seed 2." in text and "gfpo of two" in text
     assert "grpo of two" in text and "grpo of one" not in text
 
@@ -204,7 +205,7 @@ def test_a_page_is_replaced_whole_or_not_at_all(tmp_path, monkeypatch):
     page.write_text("older")
     monkeypatch.setattr(os, "fsync", lambda number: (_ for _ in ()).throw(OSError(28, "No space left on device")))
     with pytest.raises(Refusal, match=r"report\.html cannot be written: No space left"):
-        write_files(conclude(folders), None, page, "expctl compare")
+        write_files(compare_runs(folders), None, page, "expctl compare")
     assert page.read_text() == "older" and sorted(path.name for path in tmp_path.iterdir()) == [
         "outputs",
         "report.html",

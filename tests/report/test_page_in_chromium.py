@@ -201,11 +201,11 @@ def test_completions_are_shown_as_what_they_are(open_page):
 def test_a_page_without_anything_drawn_works(open_page, tmp_path):
     from compare import synthetic
 
-    from expctl.compare.conclusion import conclude
+    from expctl.compare.conclusion import compare_runs
 
     path = tmp_path / "report.html"
     folder = synthetic.run(tmp_path / "outputs", 0, {}, summary={"seconds": {}}, train={"loss": 1.0})
-    write_files(conclude([folder], asked=["train.loss"]), None, path, "expctl compare")
+    write_files(compare_runs([folder], asked=["train.loss"]), None, path, "expctl compare")
     page = open_page(path=path)
     assert page.get_by_role("heading", level=1).inner_text()
 
