@@ -32,14 +32,14 @@ def metrics(repeat: int) -> Table:
     """Rows of 25 numbers, as many as GRPO logs, with the progress file kept fresh."""
     from expctl.runs.files import Run
     from expctl.runs.progress import Progress
-    from expctl.worker.record import Record
+    from expctl.worker.record import MetricsRecorder
 
     steps, found = 2000, []
     logs = {f"rewards/function_{number}/mean": 0.1 * number for number in range(25)}
     for _ in range(repeat):
         with tempfile.TemporaryDirectory() as folder:
             run = Run(Path(folder))
-            record = Record(run, Progress(run.progress))
+            record = MetricsRecorder(run, Progress(run.progress))
             began = time.perf_counter()
             for step in range(steps):
                 state = SimpleNamespace(global_step=step, max_steps=steps, is_world_process_zero=True)
@@ -55,7 +55,7 @@ def _trained(folder: Path, whole: bool = False):
     from transformers import Qwen3Config, Qwen3ForCausalLM, Trainer, TrainingArguments
     from transformers.utils import logging
 
-    from expctl.worker.checkpoint import keep_checkpoints_whole
+    from expctl.worker.checkpoint import make_checkpoints_atomic
 
     logging.disable_progress_bar()
     torch.manual_seed(0)
@@ -66,7 +66,7 @@ def _trained(folder: Path, whole: bool = False):
     )  # fmt: skip
     trainer = Trainer(Qwen3ForCausalLM(Qwen3Config(**SIZE)), arguments, train_dataset=[row, row])
     if whole:
-        keep_checkpoints_whole(trainer, folder, SimpleNamespace(agreed=False))
+        make_checkpoints_atomic(trainer, folder, SimpleNamespace(agreed=False))
     trainer.train()
     return trainer
 

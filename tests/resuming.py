@@ -144,8 +144,8 @@ def _composed(words: tuple[str, ...]) -> dict:
 
 
 def _train(config: dict, run: Run, checkpoint: Path | None) -> Trained:
-    told = SimpleNamespace(asked=False, agreed=False)
-    trainer = build.trainer(config, run, [], told)
+    told = SimpleNamespace(requested=False, agreed=False)
+    trainer = build.build_trainer(config, run, [], told)
     first = _weights(trainer)
     if config["args"]["do_eval"] and checkpoint is None:
         evaluate_before_training(trainer)

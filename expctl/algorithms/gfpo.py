@@ -28,6 +28,7 @@ from transformers import PreTrainedModel
 from trl import GRPOConfig, GRPOTrainer
 from trl.trainer.grpo_trainer import RewardFunc
 
+from expctl.algorithms.completion_log import replace_last_rewards
 from expctl.algorithms.filters import NAMED_FILTERS, GroupFilter, load_memory, resolve_filter, save_memory
 from expctl.algorithms.gfpo_rows import Scores, score_rows, share_rows
 from expctl.algorithms.gfpo_selection import (
@@ -208,10 +209,7 @@ class GroupFiltering(GRPOMixin):
         for name, value in sampled_metrics(selection, self.reward_func_names, self.reward_weights).items():
             metrics[name][-1:] = [value]
         for name, rewards in zip(self.reward_func_names, selection.rewards_per_func.T.tolist(), strict=True):
-            logged = self._logs["rewards"][name]
-            for _ in rewards:
-                logged.pop()
-            logged.extend(rewards)
+            replace_last_rewards(self, name, rewards)
 
     def _save_checkpoint(self, model: torch.nn.Module, trial: Any) -> None:
         if self.args.should_save:

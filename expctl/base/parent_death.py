@@ -9,7 +9,7 @@ from pathlib import Path
 PR_SET_PDEATHSIG = 1
 
 
-def hear_of_death(parent: int) -> Callable[[], None]:
+def exit_with_parent(parent: int) -> Callable[[], None]:
     """What makes the process that calls it hear SIGTERM when `parent`, which started it, dies.
 
     Made before a fork and called after it, since a library must not be loaded in between. Where the kernel cannot do

@@ -17,7 +17,7 @@ from typing import Any, NoReturn, TextIO
 
 from expctl.base.exit_codes import EXIT_COMPLETED, EXIT_FAILED
 from expctl.base.experiment import Experiment
-from expctl.base.parent_death import hear_of_death
+from expctl.base.parent_death import exit_with_parent
 from expctl.base.refusal import Refusal
 from expctl.cli.hydra_app import compose, is_multirun
 from expctl.cli.prepare import prepare
@@ -65,9 +65,9 @@ def take_part(
     run = Run(Path(message["folder"]))
     terminal = _log_to(run)
     if lead is None:
-        from expctl.worker.main import work
+        from expctl.worker.main import run_rank
 
-        return work(run.folder)
+        return run_rank(run.folder)
     return _lead_to_the_end(run, *lead, terminal, leave)
 
 
@@ -102,10 +102,10 @@ def _lead_to_the_end(
     run: Run, claimed: Claim, sources: dict[str, str], terminal: TextIO, leave: Callable[[Run, int], NoReturn]
 ) -> NoReturn:
     """Rank 0 is worker and parent at once: train, watch, settle the manifest."""
-    from expctl.worker.main import attempt
+    from expctl.worker.main import run_attempt
     from expctl.worker.stop import StopRequest
 
-    hear_of_death(os.getppid())()
+    exit_with_parent(os.getppid())()
     settling = threading.Lock()
 
     def end(code: int) -> None:
@@ -122,7 +122,7 @@ def _lead_to_the_end(
 
     stop = StopRequest(run, leave=lambda: end(EXIT_FAILED))
     with Display(run, claimed.from_step, terminal) as display, watched(display):
-        code = attempt(run, stop)
+        code = run_attempt(run, stop)
     end(code)
     while True:
         time.sleep(LOOK_SECONDS)  # another thread settles the run and ends this process

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from expctl.base.exit_codes import EXIT_COMPLETED
 from expctl.base.experiment import Experiment
-from expctl.base.parent_death import hear_of_death
+from expctl.base.parent_death import exit_with_parent
 from expctl.cli.group import join_group
 from expctl.cli.hydra_app import compose, is_multirun
 from expctl.cli.prepare import prepare
@@ -24,7 +24,7 @@ def main(words: list[str]) -> int:
         return join_group(group, words)
     if launched_alone():
         # Such a launcher dies of SIGTERM without handing it on.
-        hear_of_death(os.getppid())()
+        exit_with_parent(os.getppid())()
     if is_multirun(words):
         from expctl.cli.sweep import sweep
 

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from expctl.base.experiment import Experiment
-from expctl.base.parent_death import hear_of_death
+from expctl.base.parent_death import exit_with_parent
 from expctl.base.refusal import Refusal, set_by
 from expctl.launch.command import worker_environment
 from expctl.runs.identity import run_of
@@ -47,7 +47,7 @@ def _started(experiment: Experiment) -> subprocess.Popen[str]:
         stdout=subprocess.PIPE,
         stderr=None if os.environ.get("EXPCTL_DEBUG") == "1" else subprocess.DEVNULL,
         text=True,
-        preexec_fn=hear_of_death(os.getpid()),
+        preexec_fn=exit_with_parent(os.getpid()),
     )
 
 

@@ -14,7 +14,7 @@ from pathlib import Path
 import yaml
 
 from expctl.base.experiment import Experiment
-from expctl.base.parent_death import hear_of_death
+from expctl.base.parent_death import exit_with_parent
 from expctl.launch.process import Start, WorkerProcess, Workers
 from expctl.runs import ranks
 from expctl.runs.files import Run
@@ -47,7 +47,7 @@ class Preloader:
             cwd=first.folder,
             pass_fds=(requests, answers),
             start_new_session=True,
-            preexec_fn=hear_of_death(os.getpid()),
+            preexec_fn=exit_with_parent(os.getpid()),
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,

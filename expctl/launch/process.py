@@ -10,7 +10,7 @@ from pathlib import Path
 from types import FrameType
 from typing import Any, Protocol
 
-from expctl.base.parent_death import hear_of_death
+from expctl.base.parent_death import exit_with_parent
 from expctl.runs import ranks
 from expctl.runs.files import Run
 
@@ -102,7 +102,7 @@ Start = Callable[[list[str], dict[str, str], Run, Path], WorkerProcess]
 
 def _prepared() -> Callable[[], None]:
     """In the child, before it starts: SIGTERM when the parent dies; deaf to USR1/2, which launchers do not survive."""
-    hear = hear_of_death(os.getpid())
+    hear = exit_with_parent(os.getpid())
 
     def prepare() -> None:
         signal.signal(signal.SIGUSR1, signal.SIG_IGN)

@@ -23,7 +23,7 @@ from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, OmegaConf
 
 from expctl.base.experiment import Experiment
-from expctl.base.parent_death import hear_of_death
+from expctl.base.parent_death import exit_with_parent
 from expctl.base.paths import outputs_root
 from expctl.config.hydra_node import allow_sweep_folder
 from expctl.runs.files import read_json, write_yaml
@@ -68,7 +68,7 @@ class Submission:
         OmegaConf.set_readonly(config, False)
         config.hydra.sweep.dir = str(self.folder)
         launcher.setup(hydra_context=context, task_function=task, config=config)
-        hear = hear_of_death(os.getpid())
+        hear = exit_with_parent(os.getpid())
         # What a job is, it reads itself; Hydra needs only a place for what it might write.
         overrides = [[f"hydra.sweep.dir='{self.folder}'"] for _ in range(self.number)]
         arguments = (launcher, overrides, self.log, hear)

@@ -3,7 +3,7 @@
 import sys
 from pathlib import Path
 
-from expctl.worker.main import work
+from expctl.worker.main import run_rank
 
 if __name__ == "__main__":
-    work(Path(sys.argv[1]))
+    run_rank(Path(sys.argv[1]))

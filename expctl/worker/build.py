@@ -1,4 +1,4 @@
-"""From the resolved config to a trainer, every part through its `_target_`."""
+"""From the resolved config to a trainer: every part is instantiated by its `_target_`."""
 
 import logging
 from dataclasses import fields
@@ -6,7 +6,7 @@ from functools import partial
 from typing import Any
 
 from hydra.utils import instantiate
-from transformers import Trainer, TrainerCallback, set_seed
+from transformers import Trainer, TrainerCallback, TrainingArguments, set_seed
 from transformers.utils import logging as transformers_logging
 
 from expctl import models
@@ -15,21 +15,27 @@ from expctl.base.data_kinds import PROMPT_ONLY
 from expctl.data.conversation import fit_to_tokenizer
 from expctl.runs import manifest
 from expctl.runs.files import Run
-from expctl.worker.checkpoint import keep_checkpoints_whole
-from expctl.worker.data_fingerprint import note_data
-from expctl.worker.distributed import TrainTogether, assert_world_size
-from expctl.worker.leak import leaks
-from expctl.worker.rewards import STOP, reward_function, tell_end_tokens
+from expctl.worker.checkpoint import make_checkpoints_atomic
+from expctl.worker.data_fingerprint import record_fingerprints
+from expctl.worker.distributed import DistributedCheck, check_world_size
+from expctl.worker.leak import leak_alerts
+from expctl.worker.rewards import STOP, reward_function, set_end_tokens
 from expctl.worker.samples import Samples
 from expctl.worker.stop import StopRequest
-from expctl.worker.trackers import start_tracker, trainer_fields
+from expctl.worker.trackers import start_tracker, tracker_fields
 
 logger = logging.getLogger(__name__)
-FLOATS = (float, float | None, "float", "float | None", "Optional[float]")
+FLOAT_TYPES = (float, float | None, "float", "float | None", "Optional[float]")
 
 
-def trainer(config: dict[str, Any], run: Run, callbacks: list[TrainerCallback], stop: StopRequest) -> Trainer:
-    """The trainer of one experiment, ready to train; `callbacks` come after the experiment's own.
+def build_trainer(config: dict[str, Any], run: Run, callbacks: list[TrainerCallback], stop: StopRequest) -> Trainer:
+    """The trainer of one experiment, ready to train.
+
+    Args:
+        config: resolved.
+        run: where it writes.
+        callbacks: come after the experiment's own.
+        stop: the request to stop that its checkpoints look at.
 
     Raises:
         RuntimeError: this rank is in a group of another size than was launched.
@@ -37,16 +43,16 @@ def trainer(config: dict[str, Any], run: Run, callbacks: list[TrainerCallback], 
     # Before the first weight is made: adapters and new layers are drawn from it.
     set_seed(config["seed"])
     transformers_logging.disable_progress_bar()
-    ours = {"output_dir": str(run.checkpoints)} | reward_weights(config["reward"]) | trainer_fields(config, run)
-    arguments = build(config["args"], **ours)
+    extra = {"output_dir": str(run.checkpoints)} | reward_weights(config["reward"]) | tracker_fields(config, run)
+    arguments = build(config["args"], **extra)
     make_floats(arguments)
-    assert_world_size(arguments.world_size)
+    check_world_size(arguments.world_size)
     train_dataset, eval_dataset = build(config["dataset"])
-    own = [build(node) for node in config["callbacks"].values()]
+    own_callbacks = [build(node) for node in config["callbacks"].values()]
     model, tokenizer = models.load(**config["model"])
     if arguments.process_index == 0:
-        note_data(run, train_dataset, eval_dataset)
-        manifest.note_leaks(run, leaks(train_dataset, eval_dataset))
+        record_fingerprints(run, train_dataset, eval_dataset)
+        manifest.note_leaks(run, leak_alerts(train_dataset, eval_dataset))
         if not start_tracker(config, run):
             arguments.report_to = []
     parts = {
@@ -55,15 +61,15 @@ def trainer(config: dict[str, Any], run: Run, callbacks: list[TrainerCallback], 
         "train_dataset": fit_to_tokenizer(train_dataset, tokenizer),
         "eval_dataset": fit_to_tokenizer(eval_dataset, tokenizer),
         "processing_class": tokenizer,
-        "callbacks": [*finished(own), *callbacks],
+        "callbacks": [*without_trainer(own_callbacks), *callbacks],
     }
-    made = construct(config, parts | adapter(config) | rewards(config), own)
-    made.add_callback(TrainTogether(made, sharding=bool(config["hardware"]["sharding"])))
-    made.add_callback(Samples(made, run))
-    keep_checkpoints_whole(made, run.checkpoints, stop)
+    trainer = construct(config, parts | adapter(config) | rewards(config), own_callbacks)
+    trainer.add_callback(DistributedCheck(trainer, sharding=bool(config["hardware"]["sharding"])))
+    trainer.add_callback(Samples(trainer, run))
+    make_checkpoints_atomic(trainer, run.checkpoints, stop)
     if arguments.process_index == 0:
-        _warn_of_changes(made, run)
-    return made
+        _warn_of_changes(trainer, run)
+    return trainer
 
 
 def adapter(config: dict[str, Any]) -> dict[str, Any]:
@@ -79,19 +85,19 @@ def rewards(config: dict[str, Any]) -> dict[str, Any]:
     return {"reward_funcs": [reward_function(node, name, on_error) for name, node in functions.items()]}
 
 
-def finished(own: list[Any]) -> list[TrainerCallback]:
-    """Those of the experiment's callbacks that need no trainer to be made."""
-    return [callback for callback in own if not isinstance(callback, partial)]
+def without_trainer(own_callbacks: list[Any]) -> list[TrainerCallback]:
+    """Those of the experiment's callbacks that are complete without a trainer."""
+    return [callback for callback in own_callbacks if not isinstance(callback, partial)]
 
 
-def construct(config: dict[str, Any], parts: dict[str, Any], own: list[Any]) -> Trainer:
-    """The trainer of its parts, with the callbacks of `own` that are made for a trainer (`_partial_: true`)."""
-    made = build(config["algorithm"]["trainer"], _partial_=True)(**parts)
-    for callback in own:
+def construct(config: dict[str, Any], parts: dict[str, Any], own_callbacks: list[Any]) -> Trainer:
+    """The trainer of these parts, with those of `own_callbacks` that are made for a trainer (`_partial_: true`)."""
+    trainer: Trainer = build(config["algorithm"]["trainer"], _partial_=True)(**parts)
+    for callback in own_callbacks:
         if isinstance(callback, partial):
-            made.add_callback(callback(trainer=made))
-    tell_end_tokens(getattr(made, "reward_funcs", []), made.model, made.processing_class)
-    return made
+            trainer.add_callback(callback(trainer=trainer))
+    set_end_tokens(getattr(trainer, "reward_funcs", []), trainer.model, trainer.processing_class)
+    return trainer
 
 
 def build(node: dict[str, Any], **extra: Any) -> Any:
@@ -99,11 +105,11 @@ def build(node: dict[str, Any], **extra: Any) -> Any:
     return instantiate(node, _convert_="all", **extra)
 
 
-def make_floats(arguments: Any) -> None:
-    """`4` in YAML for a field that is a float: transformers checks some of them again, later, and only takes `4.0`."""
+def make_floats(arguments: TrainingArguments) -> None:
+    """Make `4` a `4.0` where a field is a float: transformers checks some of them again, later, and refuses an int."""
     for field in fields(arguments):
         value = getattr(arguments, field.name)
-        if type(value) is int and field.type in FLOATS:
+        if type(value) is int and field.type in FLOAT_TYPES:
             setattr(arguments, field.name, float(value))
 
 
@@ -115,7 +121,7 @@ def reward_weights(reward: dict[str, Any]) -> dict[str, list[float]]:
 
 
 def _warn_of_changes(trainer: Trainer, run: Run) -> None:
-    """Say in the log and in the manifest what has changed upstream since the trainer's algorithms were tested."""
+    """Note in the log and in the manifest what has changed upstream since the trainer's algorithms were tested."""
     changes = fingerprints.warnings_for(type(trainer), *map(type, trainer.callback_handler.callbacks))
     for change in changes:
         logger.warning(change)

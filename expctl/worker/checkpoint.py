@@ -1,11 +1,10 @@
-"""Checkpoints that are complete or absent: written aside by every rank, put in place by a rename, and sealed."""
+"""Atomic checkpoints: written aside by every rank, put in place by a rename, and sealed."""
 
 import os
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from types import MethodType
 from typing import Any
 
 from torch.serialization import get_crc32_options, set_crc32_options
@@ -18,19 +17,19 @@ from expctl.worker.resume import ExactResume
 from expctl.worker.stop import StopRequest
 
 
-def keep_checkpoints_whole(trainer: Trainer, folder: Path, stop: StopRequest) -> None:
-    """Make a trainer write its checkpoints whole, and with all that a resumed run needs to go on exactly."""
+def make_checkpoints_atomic(trainer: Trainer, folder: Path, stop: StopRequest) -> None:
+    """Make a trainer write atomic checkpoints, with all that an exact resumption needs."""
     resume = ExactResume(trainer, folder, stop)
-    trainer.add_callback(WholeCheckpoints(trainer, folder, resume))
+    trainer.add_callback(AtomicCheckpoints(trainer, folder, resume))
 
 
-class WholeCheckpoints(TrainerCallback):
-    """Makes a trainer write its checkpoints whole.
+class AtomicCheckpoints(TrainerCallback):
+    """Makes a trainer write atomic checkpoints.
 
-    What the trainer and its parts save goes into a folder aside; once every rank is done it is renamed to
-    `checkpoint-N`. What callbacks put beside it when it is saved goes there, and then the files are sealed (sizes and
-    checksums): without its seal a checkpoint does not count. Older ones are deleted only after that, so that the last
-    good one is never gone. A process that dies on the way leaves the folder aside, which the next checkpoint clears.
+    Everything that the trainer and its parts save goes into a temporary folder, which is renamed to `checkpoint-N` once
+    every rank is done. Files that callbacks add in `on_save` go there; then the files are sealed (sizes and checksums).
+    A checkpoint without its seal is not used. Older checkpoints are deleted only after that, so that the last good one
+    always exists. A process that dies on the way leaves the temporary folder, which the next checkpoint clears.
 
     The last callback of the trainer: nothing is written into a checkpoint once it is sealed.
     """
@@ -38,36 +37,42 @@ class WholeCheckpoints(TrainerCallback):
     def __init__(self, trainer: Trainer, folder: Path, resume: ExactResume):
         self._trainer = trainer
         self._folder = folder
-        # The trainer would delete by its own lights: after a signal the very checkpoint to carry on from.
+        self._resume = resume
+        # The trainer would delete by a rule of its own: after a signal the very checkpoint to resume from.
         self._limit, trainer.args.save_total_limit = trainer.args.save_total_limit, None
-        save, output_dir = trainer._save_checkpoint, trainer._get_output_dir
-        aside = folder / ASIDE
+        self._save, self._get_output_dir = trainer._save_checkpoint, trainer._get_output_dir
+        trainer._save_checkpoint = self._save_checkpoint  # type: ignore[method-assign] # transformers has no hook here
 
-        def save_whole(this: Trainer, model: Any, trial: Any) -> None:
-            leads = this.is_world_process_zero()
-            name = f"{PREFIX_CHECKPOINT_DIR}-{this.state.global_step}"
-            if leads:
-                shutil.rmtree(aside, ignore_errors=True)
-                aside.mkdir(parents=True)
-            this.accelerator.wait_for_everyone()
-            this._get_output_dir = lambda trial=None: str(aside)
-            _point_to_best(this, folder)
-            try:
-                with without_checksums_of_torch():
-                    resume.save(aside / name)
-                    save(model, trial)
-            finally:
-                this._get_output_dir = output_dir
-            # The one that was just written may be the best, and the trainer thinks that it stays where it was written.
-            _point_to_best(this, folder)
-            if leads:
-                this.state.save_to_json(str(aside / name / TRAINER_STATE_NAME))
-            this.accelerator.wait_for_everyone()
-            if leads:
-                _put_in_place(aside / name, folder / name)
-            this.accelerator.wait_for_everyone()
+    def _save_checkpoint(self, model: Any, trial: Any) -> None:
+        trainer, aside = self._trainer, self._folder / ASIDE
+        name = f"{PREFIX_CHECKPOINT_DIR}-{trainer.state.global_step}"
+        if trainer.is_world_process_zero():
+            shutil.rmtree(aside, ignore_errors=True)
+            aside.mkdir(parents=True)
+        trainer.accelerator.wait_for_everyone()
+        _point_to_best(trainer, self._folder)
+        with self._saving_into(aside), without_torch_checksums():
+            self._resume.save(aside / name)
+            self._save(model, trial)
+        # The checkpoint just written may be the best, and the trainer expects it to stay where it was written.
+        _point_to_best(trainer, self._folder)
+        if trainer.is_world_process_zero():
+            trainer.state.save_to_json(str(aside / name / TRAINER_STATE_NAME))
+        trainer.accelerator.wait_for_everyone()
+        if trainer.is_world_process_zero():
+            _put_in_place(aside / name, self._folder / name)
+        trainer.accelerator.wait_for_everyone()
 
-        trainer._save_checkpoint = MethodType(save_whole, trainer)
+    @contextmanager
+    def _saving_into(self, folder: Path) -> Iterator[None]:
+        def output_dir(trial: Any = None) -> str:
+            return str(folder)
+
+        self._trainer._get_output_dir = output_dir  # type: ignore[method-assign] # as above
+        try:
+            yield
+        finally:
+            self._trainer._get_output_dir = self._get_output_dir  # type: ignore[method-assign] # as above
 
     def on_save(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
         self._trainer.accelerator.wait_for_everyone()
@@ -78,8 +83,8 @@ class WholeCheckpoints(TrainerCallback):
 
 
 @contextmanager
-def without_checksums_of_torch() -> Iterator[None]:
-    """torch sums up what it saves, slowly; the seal does so as well, over whole files, and is what is checked."""
+def without_torch_checksums() -> Iterator[None]:
+    """Save without torch's slow checksums: the seal has checksums of whole files, and these are verified."""
     before = get_crc32_options()
     set_crc32_options(False)
     try:
@@ -89,27 +94,29 @@ def without_checksums_of_torch() -> Iterator[None]:
 
 
 def _point_to_best(trainer: Trainer, folder: Path) -> None:
-    """The trainer looks for its best checkpoint beside the one it writes, and finds none, or that one, which moves."""
+    """Name the best checkpoint where it will be: the trainer looks beside the one that it is writing."""
     if trainer.state.best_global_step:
         trainer.state.best_model_checkpoint = str(folder / f"{PREFIX_CHECKPOINT_DIR}-{trainer.state.best_global_step}")
 
 
-def _put_in_place(written: Path, place: Path) -> None:
-    if place.exists():  # an earlier attempt's checkpoint of the same step, damaged or before the epoch's end
-        os.replace(place, written.parent / "replaced")
-    os.replace(written, place)
-    # Model cards that a trainer writes beside its checkpoints.
+def _put_in_place(written: Path, checkpoint: Path) -> None:
+    """Rename the checkpoint that was written aside, and files such as model cards that a trainer writes beside it."""
+    if checkpoint.exists():  # an earlier attempt's checkpoint of the same step, damaged or before the epoch's end
+        os.replace(checkpoint, written.parent / "replaced")
+    os.replace(written, checkpoint)
     for file in written.parent.iterdir():
         if file.is_file():
-            os.replace(file, place.parent / file.name)
+            os.replace(file, checkpoint.parent / file.name)
     shutil.rmtree(written.parent, ignore_errors=True)
 
 
 def _rotate(folder: Path, limit: int | None, best: str | None) -> None:
-    """Delete the oldest complete checkpoints beyond the limit, never the best one nor the newest; and unsealed ones."""
-    kept = sorted(complete(folder), key=step_of)
-    for checkpoint in set(found(folder)) - set(kept):
+    """Delete unsealed checkpoints, and the oldest ones beyond the limit, but never the best one nor the newest."""
+    sealed = sorted(complete(folder), key=step_of)
+    for checkpoint in set(found(folder)) - set(sealed):
         shutil.rmtree(checkpoint)
-    for checkpoint in kept[: -max(limit, 1)] if limit else []:
+    if not limit:
+        return
+    for checkpoint in sealed[: -max(limit, 1)]:
         if best is None or checkpoint != Path(best):
             shutil.rmtree(checkpoint)

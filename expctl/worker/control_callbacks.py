@@ -1,4 +1,4 @@
-"""The callbacks that every rank has: stop when told, and show signs of life."""
+"""The callbacks that every rank has: stop on request, and report signs of life to the watchdog."""
 
 import os
 from typing import Any
@@ -7,14 +7,14 @@ import torch
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
 from expctl.worker.stop import StoppedError, StopRequest
-from expctl.worker.watchdog import HangReport
+from expctl.worker.watchdog import HangWatchdog
 
 
-class StopWhenTold(TrainerCallback):
-    """Ends training with a checkpoint when any rank was told to stop; all agree on the step.
+class StopOnRequest(TrainerCallback):
+    """Ends training with a checkpoint when any rank was asked to stop; all ranks agree on the step.
 
-    Asked during a step, it is the end of that step; during an evaluation or a save within training, the end of those,
-    since half of an evaluation would leave random states that no undisturbed run has.
+    A request during a step takes effect at the end of that step. One during an evaluation or a save within training
+    takes effect after it: half an evaluation would leave random states that no uninterrupted run has.
     """
 
     def __init__(self, request: StopRequest):
@@ -32,43 +32,43 @@ class StopWhenTold(TrainerCallback):
     def on_prediction_step(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any
     ) -> None:
-        if self._request.may_break_off:
-            stop_here_if_told(self._request, args.device)
+        if self._request.may_abort:
+            raise_if_stopped(self._request, args.device)
 
     def _stop(self, args: TrainingArguments, control: TrainerControl, *, save: bool) -> None:
-        if agree(self._request, args.device):
+        if agree_to_stop(self._request, args.device):
             control.should_training_stop = True
             control.should_save = save
 
 
-class SignsOfLife(TrainerCallback):
-    """Whatever moves in a training or an evaluation shows that the rank does not hang."""
+class Heartbeat(TrainerCallback):
+    """Every event of a training or an evaluation tells the watchdog that the rank does not hang."""
 
-    def __init__(self, hang: HangReport):
-        self._hang = hang
+    def __init__(self, watchdog: HangWatchdog):
+        self._watchdog = watchdog
 
-    def _moved(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
-        self._hang.moved()
+    def _beat(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
+        self._watchdog.reset()
 
-    on_train_begin = on_step_end = on_substep_end = on_prediction_step = on_save = _moved
+    on_train_begin = on_step_end = on_substep_end = on_prediction_step = on_save = _beat
 
 
-def agree(request: StopRequest, device: torch.device) -> bool:
-    """Whether at least one rank was told to stop; every rank gets the same answer. All ranks must call it."""
-    asked = request.asked
+def agree_to_stop(request: StopRequest, device: torch.device) -> bool:
+    """Whether at least one rank was asked to stop. All ranks must call it, and all get the same answer."""
+    requested = request.requested
     if int(os.environ.get("WORLD_SIZE", 1)) > 1:
-        value = torch.tensor(float(asked), device=device)
-        torch.distributed.all_reduce(value, op=torch.distributed.ReduceOp.MAX)
-        asked = bool(value.item())
-    request.agreed = request.agreed or asked
-    return asked
+        flag = torch.tensor(float(requested), device=device)
+        torch.distributed.all_reduce(flag, op=torch.distributed.ReduceOp.MAX)
+        requested = bool(flag.item())
+    request.agreed = request.agreed or requested
+    return requested
 
 
-def stop_here_if_told(request: StopRequest, device: torch.device) -> None:
-    """Leave, on all ranks, when one was told to.
+def raise_if_stopped(request: StopRequest, device: torch.device) -> None:
+    """Leave training or evaluation on all ranks when at least one was asked to stop.
 
     Raises:
-        StoppedError: one was.
+        StoppedError: at least one rank was.
     """
-    if agree(request, device):
+    if agree_to_stop(request, device):
         raise StoppedError

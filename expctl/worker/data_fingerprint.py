@@ -1,4 +1,4 @@
-"""What data a run was trained on: a fingerprint of the rows themselves, wherever they came from or were cached."""
+"""Fingerprints of the data of a run: of the rows themselves, wherever they came from or were cached."""
 
 import hashlib
 import json
@@ -18,17 +18,19 @@ logger = logging.getLogger(__name__)
 END_ROWS = 2000
 
 
-def note_data(run: Run, train: Any, evaluation: Any) -> None:
+def record_fingerprints(run: Run, train: Any, evaluation: Any) -> None:
     """Write the fingerprints into the manifest, and a note where an earlier attempt at the run saw other data."""
-    seen = {"train": fingerprint(train), "eval": fingerprint(evaluation)}
-    before = manifest.note_data(run, seen)
+    current = {"train": fingerprint(train), "eval": fingerprint(evaluation)}
+    before = manifest.note_data(run, current)
     if isinstance(train, IterableDataset):
         logger.warning(STREAMED)
         manifest.note_also(run, "notes", STREAMED)
-    changed = [name for name in seen if before and before.get(name) != seen[name]]
+    if not before:
+        return
+    changed = [name for name in current if before.get(name) != current[name]]
     if changed:
-        told = ", ".join(f"{name} was {_short(before.get(name))}, is {_short(seen[name])}" for name in changed)
-        manifest.note(run, "data_changed", [f"the run was carried on with other data than it began with: {told}"])
+        changes = ", ".join(f"{name} was {_short(before.get(name))}, is {_short(current[name])}" for name in changed)
+        manifest.note(run, "data_changed", [f"the run was resumed with other data than it began with: {changes}"])
 
 
 def fingerprint(dataset: Any) -> dict[str, Any] | None:
@@ -41,13 +43,15 @@ def fingerprint(dataset: Any) -> dict[str, Any] | None:
     if not isinstance(dataset, Dataset):
         return None
     count = len(dataset)
-    ends = [range(count)] if count <= 2 * END_ROWS else [range(END_ROWS), range(count - END_ROWS, count)]
+    if count <= 2 * END_ROWS:
+        ranges, of = [range(count)], "all rows"
+    else:
+        ranges, of = [range(END_ROWS), range(count - END_ROWS, count)], f"the first and the last {END_ROWS} rows"
     content = hashlib.sha256(f"{count}".encode())
     stored = dataset.with_format("arrow")  # as stored: media are not decoded
-    for rows in ends:
-        for row in stored[rows].to_pylist() if rows else []:
+    for rows in filter(None, ranges):
+        for row in stored[rows].to_pylist():
             content.update(json.dumps(_plain(row), sort_keys=True, default=_text).encode())
-    of = "all rows" if len(ends) == 1 else f"the first and the last {END_ROWS} rows"
     return {"rows": count, "columns": sorted(dataset.column_names), "fingerprint": content.hexdigest()[:16], "of": of}
 
 
@@ -56,14 +60,16 @@ def _short(data: dict[str, Any] | None) -> str:
 
 
 def _plain(value: Any) -> Any:
-    """Without what a medium's place on this machine adds: `path` counts by its name alone, and only without bytes."""
-    if isinstance(value, dict):
-        if value.keys() == {"bytes", "path"}:
-            return value["bytes"] if value["bytes"] is not None else Path(value["path"] or "").name
-        return {key: _plain(item) for key, item in value.items()}
-    return [_plain(item) for item in value] if isinstance(value, list) else value
+    """The value without a media file's location on this machine: its name counts, and only where it has no bytes."""
+    if isinstance(value, list):
+        return [_plain(item) for item in value]
+    if not isinstance(value, dict):
+        return value
+    if value.keys() == {"bytes", "path"}:
+        return Path(value["path"] or "").name if value["bytes"] is None else value["bytes"]
+    return {key: _plain(item) for key, item in value.items()}
 
 
 def _text(value: Any) -> str:
-    """What JSON has no word for: bytes by their hash, dates and decimals as they print."""
+    """A value that JSON has no type for: bytes by their hash, dates and decimals as they print."""
     return hashlib.sha256(value).hexdigest() if isinstance(value, bytes) else str(value)

@@ -1,4 +1,4 @@
-"""Several ranks train one model. Where they do not, each trains its own and reports success, so it is made sure of."""
+"""Checks that several ranks train one model: where they do not, each trains a model of its own and reports success."""
 
 import os
 from collections.abc import Callable
@@ -9,8 +9,8 @@ from torch.nn.parallel import DistributedDataParallel
 from transformers import Trainer, TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
 
-def assert_world_size(joined: int) -> None:
-    """Processes that did not find each other would each train a model of their own.
+def check_world_size(joined: int) -> None:
+    """Refuse a process group that is smaller than was launched: its processes did not find each other.
 
     Raises:
         RuntimeError: this rank is in a group of another size than was launched.
@@ -24,34 +24,34 @@ def assert_world_size(joined: int) -> None:
 
 
 def evaluate_before_training(
-    trainer: Trainer, around: Callable[[], AbstractContextManager] = nullcontext
+    trainer: Trainer, context: Callable[[], AbstractContextManager[None]] = nullcontext
 ) -> dict[str, float]:
-    """`trainer.evaluate()` within `around()`, after which several ranks still train one model.
+    """Call `trainer.evaluate()` within `context()`, so that several ranks still train one model afterwards.
 
     Returns:
-        The metrics; where the model is split over the ranks, a mapping that has them once training has begun, since
-        only then is the model prepared, together with its optimizer (FSDP2 and DeepSpeed know no other way).
+        The metrics. Where the model is sharded over the ranks they are filled in when training begins: FSDP2 and
+        DeepSpeed prepare the model together with its optimizer only.
     """
     metrics: dict[str, float] = {}
 
     def evaluate() -> None:
-        with around():
+        with context():
             metrics.update(trainer.evaluate())
 
     if is_sharded(trainer):
-        trainer.add_callback(EvaluateFirst(evaluate))
+        trainer.add_callback(EvaluateOnTrainBegin(evaluate))
         return metrics
     evaluate()
     if _replicated(trainer):
-        # The evaluation has prepared the model without what exchanges gradients, and marked it as prepared; training
-        # would take it as it is, and every rank go its own way (transformers 5.23, accelerate 1.15).
+        # The evaluation has prepared the model without DistributedDataParallel, and marked it as prepared. Training
+        # would use it as it is, without any exchange of gradients (transformers 5.23, accelerate 1.15).
         model = trainer.accelerator.unwrap_model(trainer.model, keep_fp32_wrapper=False)
         model._is_accelerate_prepared = False
     return metrics
 
 
-class EvaluateFirst(TrainerCallback):
-    """Evaluates when training begins, as its last callback: all others have begun."""
+class EvaluateOnTrainBegin(TrainerCallback):
+    """Evaluates when training begins, as its last callback: after the `on_train_begin` of all others."""
 
     def __init__(self, evaluate: Callable[[], None]):
         self._evaluate = evaluate
@@ -60,10 +60,12 @@ class EvaluateFirst(TrainerCallback):
         self._evaluate()
 
 
-class TrainTogether(TrainerCallback):
-    """Refuses to train when the gradients of the ranks would not be exchanged, or each would hold what is to be split.
+class DistributedCheck(TrainerCallback):
+    """Refuses to train when the ranks would exchange no gradients, or when a model to be sharded is not.
 
-    `sharding`: whether the experiment asks for a model that is split over the ranks.
+    Args:
+        trainer: of this rank.
+        sharding: whether the experiment asks for a model that is sharded over the ranks.
     """
 
     def __init__(self, trainer: Trainer, *, sharding: bool):
@@ -85,11 +87,11 @@ class TrainTogether(TrainerCallback):
 
 
 def is_sharded(trainer: Trainer) -> bool:
-    """Whether FSDP or DeepSpeed splits the model, its gradients or its optimizer over the ranks."""
+    """Whether FSDP or DeepSpeed shards the model, its gradients or its optimizer over the ranks."""
     return trainer.is_fsdp_enabled or trainer.is_deepspeed_enabled
 
 
 def _replicated(trainer: Trainer) -> bool:
-    """Whether every one of several ranks holds the whole model, so that gradients are to be exchanged."""
-    elsewhere = is_sharded(trainer) or trainer.is_distributed_loading_by_transformers
-    return trainer.args.world_size > 1 and not elsewhere
+    """Whether each of several ranks holds the whole model, so that they must exchange gradients."""
+    is_split = is_sharded(trainer) or trainer.is_distributed_loading_by_transformers
+    return trainer.args.world_size > 1 and not is_split

@@ -1,10 +1,11 @@
-"""What goes wrong on a rank, in words for whoever reads them first."""
+"""Reports the failure of a rank: the cause, and advice where the error is a known one."""
 
 import contextlib
 import errno
 import shutil
 import time
 import traceback
+from typing import Any
 
 from expctl.runs import ranks
 from expctl.runs.checkpoints import ASIDE
@@ -12,34 +13,34 @@ from expctl.runs.files import Run
 from expctl.runs.manifest import FAILED
 from expctl.runs.records import WorkerOutcome
 
-# How long after a failed talk between ranks the kernel may take to show which of them is dead.
-SHOW_SECONDS = 2.0
+# After a collective has failed: how long the kernel may take to show which rank is dead.
+LOST_SECONDS = 2.0
 
 
-def report(run: Run, rank: int, world: int, error: BaseException) -> None:
-    """Leave word of a failure for the parent: the cause, not what followed from it; the traceback goes to the log."""
+def report_failure(run: Run, rank: int, world: int, error: BaseException) -> None:
+    """Write the cause of a failure into the run's outcome file, for the parent; print the traceback into the log."""
     if is_full_disk(error):
-        # What was being written is of no use, and its room is needed to say so.
+        # The unfinished checkpoint is of no use, and its room is needed for the report.
         shutil.rmtree(run.checkpoints / ASIDE, ignore_errors=True)
     with contextlib.suppress(OSError):
-        # The first rank to fail knows why; the others only notice that it is gone.
+        # The first rank to fail knows the cause; the others only notice that it is gone.
         if not run.outcome.exists():
             _outcome(run, rank, world, error).write(run.outcome)
         traceback.print_exception(error)
 
 
 def _outcome(run: Run, rank: int, world: int, error: BaseException) -> WorkerOutcome:
-    gone = _lost(run) if world > 1 else []
-    if gone:
-        lost = [one["rank"] for one in gone]
-        return WorkerOutcome(status=FAILED, rank=rank, error=ranks.describe(gone), lost=lost)
+    lost_ranks = _lost_ranks(run) if world > 1 else []
+    if lost_ranks:
+        lost = [presence["rank"] for presence in lost_ranks]
+        return WorkerOutcome(status=FAILED, rank=rank, error=ranks.describe(lost_ranks), lost=lost)
     if is_full_disk(error):
         message = f"the disk is full ({run.folder}); make room: nothing that was complete is lost"
         return WorkerOutcome(status=FAILED, rank=rank, error=message)
     return WorkerOutcome(status=FAILED, rank=rank, error=one_line(error) + _advice(error))
 
 
-# Words of a library's error -> what is meant, and what to do.
+# Words of a library's error -> what it means, and what to do.
 ADVICE = {
     "index out of range in self": "a token or a position beyond what the model's embedding has rows for: look at the "
     "tokenizer of model.path, and at prompts longer than its max_position_embeddings",
@@ -54,19 +55,25 @@ ADVICE = {
 
 
 def _advice(error: BaseException) -> str:
-    said = str(error)
-    return next((f" ({advice})" for words, advice in ADVICE.items() if words in said), "")
+    message = str(error)
+    for words, advice in ADVICE.items():
+        if words in message:
+            return f" ({advice})"
+    return ""
 
 
-def _lost(run: Run) -> list[dict]:
-    until = time.monotonic() + SHOW_SECONDS
-    while not (gone := ranks.lost(run)) and time.monotonic() < until and not run.outcome.exists():
+def _lost_ranks(run: Run) -> list[dict[str, Any]]:
+    """The ranks that died without a report; waited for until another rank has reported the cause."""
+    deadline = time.monotonic() + LOST_SECONDS
+    while True:
+        lost_ranks = ranks.lost(run)
+        if lost_ranks or time.monotonic() >= deadline or run.outcome.exists():
+            return lost_ranks
         time.sleep(0.1)
-    return gone
 
 
 def is_full_disk(error: BaseException | None) -> bool:
-    """Whether an error, or one that led to it, is that of a disk without room (libraries word it differently)."""
+    """Whether an error, or one of its causes, is that of a full disk (libraries word it differently)."""
     while error is not None:
         if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
             return True
@@ -79,7 +86,13 @@ def is_full_disk(error: BaseException | None) -> bool:
 
 
 def one_line(error: BaseException) -> str:
-    """The error as the person reads it first: its type and message, of the cause where Hydra wrapped one."""
+    """Type and message of an error; of its cause where Hydra's `instantiate` wrapped one."""
+    error = cause_of(error)
+    return f"{type(error).__name__}: {error}".strip()
+
+
+def cause_of(error: BaseException) -> BaseException:
+    """The error that Hydra's `instantiate` wrapped, else the error itself."""
     while type(error).__name__ == "InstantiationException" and error.__cause__ is not None:
         error = error.__cause__
-    return f"{type(error).__name__}: {error}".strip()
+    return error

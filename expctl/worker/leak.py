@@ -1,4 +1,4 @@
-"""Whether what is evaluated is also trained on: then an evaluation measures memory, and no held-out accuracy."""
+"""Train/test leakage: held-out prompts that are also trained on, so that an evaluation measures memorization."""
 
 from itertools import islice
 from typing import Any
@@ -8,20 +8,20 @@ from datasets import Dataset
 from expctl.data.held_out import prompt_text_of
 from expctl.runs.records import Alert
 
-# Of a larger training set the first rows are looked at: a set that leaks leaks everywhere.
+# Of a larger training set only the first rows are compared: leaked prompts are seldom all at its end.
 MOST_ROWS = 500_000
 
 
-def leaks(train: Any, evaluation: Any) -> list[Alert]:
+def leak_alerts(train: Any, evaluation: Any) -> list[Alert]:
     """An alert that says how many held-out prompts are also trained on; none where no prompt is."""
     sets = (train, evaluation)
     if not all(isinstance(part, Dataset) and "prompt" in part.column_names for part in sets):
         return []
     held_out = {prompt_text_of(prompt) for prompt in evaluation["prompt"]}
-    trained = {text for text in map(prompt_text_of, islice(train["prompt"], MOST_ROWS)) if text in held_out}
-    if not trained:
+    leaked = held_out.intersection(map(prompt_text_of, islice(train["prompt"], MOST_ROWS)))
+    if not leaked:
         return []
-    share = f"{len(trained)} of the {len(held_out)} held-out prompts"
+    share = f"{len(leaked)} of the {len(held_out)} held-out prompts"
     return [
         Alert(
             kind="leak",

@@ -1,7 +1,7 @@
-"""MLflow: a run there for each run of ours, on the server that is named, else in a local store beside the runs.
+"""MLflow: one run there for each run here, on the server that is named, else in a local store beside the runs.
 
-MLflow's own calls raise, or wait for minutes, where a server is away, and transformers' callback and TRL make them in
-the middle of a training. From here on they are made in the background, and what goes wrong is said once.
+Where a server is away MLflow's calls raise, or wait for minutes, and transformers' callback and TRL make them in the
+middle of a training. So they are made in the background here, and the first failure is logged.
 """
 
 import contextlib
@@ -30,30 +30,34 @@ from expctl.runs.tracker_identity import tracked
 logger = logging.getLogger(__name__)
 REACH_SECONDS = 20
 STATUS = {COMPLETED: "FINISHED", FAILED: "FAILED", INTERRUPTED: "KILLED"}
-# Which run it is, and that its parameters are the config alone, is decided here and not by these.
-OURS = {"MLFLOW_MAX_LOG_PARAMS": "0", "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true"}
-NOT_OURS = ("MLFLOW_RUN_ID", "MLFLOW_NESTED_RUN", "MLFLOW_EXPERIMENT_NAME", "MLFLOW_EXPERIMENT_ID")
-# Says, a line each time, what could not be handed on in the background.
+# The run and its parameters (the config alone) are decided here and not by MLflow's variables.
+ENVIRONMENT = {"MLFLOW_MAX_LOG_PARAMS": "0", "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true"}
+UNSET = ("MLFLOW_RUN_ID", "MLFLOW_NESTED_RUN", "MLFLOW_EXPERIMENT_NAME", "MLFLOW_EXPERIMENT_ID")
+# MLflow's logger of failures in the background, a line each.
 BACKGROUND = "mlflow.utils.async_logging.async_logging_queue"
 SQLITE, DATABASE = "sqlite:///", "mlflow.db"
 LONGEST_KEY = 250
 
 
 def start(config: dict[str, Any], run: Run) -> bool:
-    """Start a run in MLflow, or carry on with the one that an earlier attempt had; False where neither can be done."""
+    """Start a run in MLflow, or continue the one of an earlier attempt.
+
+    Returns:
+        Whether MLflow can be used.
+    """
     local = f"{SQLITE}{outputs_of(run.folder.resolve()) / DATABASE}"
     named = _without_password(config["tracker"].get("uri") or os.environ.get("MLFLOW_TRACKING_URI") or local)
-    os.environ.update(OURS)
-    for name in NOT_OURS:
+    os.environ.update(ENVIRONMENT)
+    for name in UNSET:
         os.environ.pop(name, None)
     for store in dict.fromkeys((named, local)):
         try:
-            with _impatience():
+            with _short_timeouts():
                 _start_in(store, config, run, is_local=store == local)
             return True
-        except Exception as error:  # mlflow's own, requests', SQLAlchemy's: all mean that it cannot be told now
-            instead = "it is not told of this run" if store == local else f"recording into {local}"
-            logger.warning("mlflow cannot record into %s (%s); %s", _harmless(store), _harmless(error), instead)
+        except Exception as error:  # mlflow's own, requests', SQLAlchemy's: all mean that it cannot be used now
+            instead = "it does not record this run" if store == local else f"recording into {local}"
+            logger.warning("mlflow cannot record into %s (%s); %s", _one_line(store), _one_line(error), instead)
     return False
 
 
@@ -61,68 +65,76 @@ def _start_in(store: str, config: dict[str, Any], run: Run, is_local: bool) -> N
     import mlflow
 
     logging.getLogger("mlflow").setLevel(logging.WARNING)
-    logging.getLogger("urllib3.connectionpool").setLevel(logging.ERROR)  # each time that it asks again
+    logging.getLogger("urllib3.connectionpool").setLevel(logging.ERROR)  # it warns of each retry
     if is_local:
-        _make_once(Path(store.removeprefix(SQLITE)))
+        _make_local_store(Path(store.removeprefix(SQLITE)))
     mlflow.set_tracking_uri(store)
-    name, ids = DATABASE if is_local else _harmless(store), _ids(run)
-    kept = earlier(ids.get(name))
-    if kept is None:
+    name, ids = DATABASE if is_local else _one_line(store), _ids(run)
+    earlier = earlier_run(ids.get(name))
+    if earlier is None:
+        earlier_id = None
         mlflow.set_experiment(config["tracker"].get("project") or "Default")
     else:
-        mlflow.set_experiment(experiment_id=kept.info.experiment_id)
-    begun = mlflow.start_run(run_id=kept and kept.info.run_id, run_name=run.run_id, tags=_tags(config, run))
-    write_json(_file(run), ids | {name: begun.info.run_id})
-    _log_config(config, begun.data.params)
+        earlier_id = earlier.info.run_id
+        mlflow.set_experiment(experiment_id=earlier.info.experiment_id)
+    started = mlflow.start_run(run_id=earlier_id, run_name=run.run_id, tags=_tags(config, run))
+    write_json(_ids_file(run), ids | {name: started.info.run_id})
+    _log_config(config, started.data.params)
     for call in ("log_metrics", "set_tags"):
-        setattr(mlflow, call, _in_the_background(getattr(mlflow, call)))
-    logging.getLogger(BACKGROUND).addFilter(_Once())
+        setattr(mlflow, call, _in_background(getattr(mlflow, call)))
+    logging.getLogger(BACKGROUND).addFilter(_FirstFailureOnly())
 
 
 def active(run: Run) -> str | None:
-    """The id of MLflow's run, where this process has one under way for this run of ours."""
+    """The id of the active run in MLflow, where it is that of `run`."""
     mlflow = sys.modules.get("mlflow")
-    under_way = mlflow and mlflow.active_run()
-    return under_way.info.run_id if under_way and under_way.info.run_id in _ids(run).values() else None
+    current = mlflow.active_run() if mlflow else None
+    if current is None:
+        return None
+    run_id: str = current.info.run_id
+    return run_id if run_id in _ids(run).values() else None
 
 
 def _ids(run: Run) -> dict[str, str]:
-    """Where it is recorded -> the id of MLflow's run there."""
-    return mapping(read_json(_file(run)))
+    """Store -> the id of MLflow's run there."""
+    return mapping(read_json(_ids_file(run)))
 
 
-def _file(run: Run) -> Path:
+def _ids_file(run: Run) -> Path:
     return run.folder / "mlflow.json"
 
 
-def earlier(run_id: str | None) -> Any:
-    """MLflow's run of an earlier attempt; None where there was none, or somebody has deleted it."""
+def earlier_run(run_id: str | None) -> Any:
+    """MLflow's run of an earlier attempt; None where there was none, or it was deleted."""
     import mlflow
 
     if not run_id:
         return None
     try:
-        found = mlflow.MlflowClient().get_run(run_id)
+        earlier = mlflow.MlflowClient().get_run(run_id)
     except mlflow.exceptions.MlflowException as error:
         if error.error_code != "RESOURCE_DOES_NOT_EXIST":
             raise
         return None
-    return found if found.info.lifecycle_stage == "active" else None
+    return earlier if earlier.info.lifecycle_stage == "active" else None
 
 
 def _tags(config: dict[str, Any], run: Run) -> dict[str, str]:
-    """What people sort runs by, and the folder, since no file is copied; also mlflow's own tags, of which the address
-    of a git repository may hold a password."""
+    """The tags to sort runs by, the run's folder (no file is copied), and MLflow's own, masked as they may hold the
+    password in the address of a git repository."""
     from mlflow.tracking.context.registry import resolve_tags
 
-    told = tracked(run, config)
-    tags = {key: _harmless(value) for key, value in resolve_tags().items()}
-    tags |= {"group": told.group, "job_type": told.job_type} | told.chosen | {"folder": str(run.folder.resolve())}
-    return tags | ({"sweep": ", ".join(told.sweeps)} if told.sweeps else {})
+    identity = tracked(run, config)
+    tags = {key: _one_line(value) for key, value in resolve_tags().items()}
+    tags |= {"group": identity.group, "job_type": identity.job_type} | identity.chosen
+    tags["folder"] = str(run.folder.resolve())
+    if identity.sweeps:
+        tags["sweep"] = ", ".join(identity.sweeps)
+    return tags
 
 
 def _log_config(config: dict[str, Any], known: dict[str, str]) -> None:
-    """The config as MLflow's parameters, but for those that an earlier attempt has told: none can be changed."""
+    """Log the config as MLflow's parameters, but for those of an earlier attempt: none can be changed."""
     import mlflow
     from mlflow.utils.validation import MAX_PARAM_VAL_LENGTH, MAX_PARAMS_TAGS_PER_BATCH
 
@@ -132,7 +144,7 @@ def _log_config(config: dict[str, Any], known: dict[str, str]) -> None:
         try:
             mlflow.log_params(dict(new[first : first + MAX_PARAMS_TAGS_PER_BATCH]))
         except Exception as error:
-            logger.warning("mlflow does not take parameters of the config (%s); config.yaml has all", _harmless(error))
+            logger.warning("mlflow does not take parameters of the config (%s); config.yaml has all", _one_line(error))
 
 
 def _key(name: str) -> str:
@@ -140,77 +152,72 @@ def _key(name: str) -> str:
     return re.sub(r"[^\w\-. :/]", "_", name, flags=re.ASCII)[:LONGEST_KEY]
 
 
-def _in_the_background(call: Callable[..., Any]) -> Callable[..., None]:
+def _in_background(call: Callable[..., Any]) -> Callable[..., None]:
     """The call without waiting for an answer and without an error: the trainer makes it at every step."""
 
     @functools.wraps(call)
-    def called(*words: Any, **named: Any) -> None:
+    def call_in_background(*args: Any, **kwargs: Any) -> None:
         try:
-            call(*words, **named | {"synchronous": False})
+            call(*args, **kwargs | {"synchronous": False})
         except Exception as error:
             logging.getLogger(BACKGROUND).error("%s", error)
 
-    return called
+    return call_in_background
 
 
-class _Once(logging.Filter):
+class _FirstFailureOnly(logging.Filter):
     """Lets the first failure through, with what it means."""
 
     def __init__(self) -> None:
         super().__init__()
-        self._said = False
+        self._has_passed_one = False
 
     def filter(self, record: logging.LogRecord) -> bool:
-        if self._said:
+        if self._has_passed_one:
             return False
-        self._said = True
-        record.msg, record.args = (
-            "mlflow does not take everything; metrics.jsonl has it. %s",
-            (_harmless(record.getMessage()),),
-        )
+        self._has_passed_one = True
+        message = _one_line(record.getMessage())
+        record.msg, record.args = "mlflow does not take everything; metrics.jsonl has it. %s", (message,)
         return True
 
 
 def end(run_id: str, status: str, summary: Summary) -> None:
-    """Tell MLflow the summary of a completed run, and what became of it; waits until all that was logged is there."""
+    """Log the summary of a completed run, wait until everything is logged, and end MLflow's run with its status."""
     import mlflow
     from mlflow.entities import Metric, RunTag
 
     client = mlflow.MlflowClient()
-    numbers = {"objective": summary.objective}
-    for when, metrics_then in (("before", summary.before), ("after", summary.after)):
-        numbers |= {_key(f"{when}/{name}"): value for name, value in metrics_then.items()}
+    values = {"objective": summary.objective}
+    for when, logged in (("before", summary.before), ("after", summary.after)):
+        values |= {_key(f"{when}/{name}"): value for name, value in logged.items()}
+    numbers = {name: value for name, value in values.items() if value is not None and math.isfinite(value)}
     now = int(time.time() * 1000)
-    metrics = [
-        Metric(name, value, now, summary.steps)
-        for name, value in numbers.items()
-        if isinstance(value, int | float) and math.isfinite(value)
-    ]
+    metrics = [Metric(name, value, now, summary.steps) for name, value in numbers.items()]
     tags = [RunTag("objective_name", summary.objective_name)] if summary.objective_name else []
     try:
         client.log_batch(run_id, metrics=metrics, tags=tags)
         client.set_terminated(run_id, STATUS[status])
     except Exception as error:
-        logger.warning("mlflow does not know that the run is %s (%s)", status, _harmless(error))
+        logger.warning("mlflow does not know that the run is %s (%s)", status, _one_line(error))
 
 
 @contextlib.contextmanager
-def _impatience() -> Iterator[None]:
-    """While a training waits, a server is asked twice and not for minutes; what the user has set holds."""
-    words = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1", "MLFLOW_HTTP_REQUEST_TIMEOUT": str(REACH_SECONDS)}
-    ours = {name: word for name, word in words.items() if name not in os.environ}
-    os.environ.update(ours)
+def _short_timeouts() -> Iterator[None]:
+    """Ask a server twice and not for minutes, since the training waits; the user's own settings take precedence."""
+    defaults = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1", "MLFLOW_HTTP_REQUEST_TIMEOUT": str(REACH_SECONDS)}
+    added = {name: value for name, value in defaults.items() if name not in os.environ}
+    os.environ.update(added)
     try:
         yield
     finally:
-        for name in ours:
+        for name in added:
             os.environ.pop(name, None)
 
 
-def _make_once(database: Path) -> None:
-    """Create the local store, seconds in which other cells of a sweep want the same: aside, and put in place whole.
+def _make_local_store(database: Path) -> None:
+    """Create the local store in a temporary file, and put it in place whole.
 
-    MLflow cannot go on with tables that another process was killed over, or is making on another machine.
+    It takes seconds, in which other jobs of a sweep do the same, and MLflow cannot use tables that are half made.
     """
     import mlflow
 
@@ -238,6 +245,6 @@ def _without_password(store: str) -> str:
     return urlunsplit(parts._replace(netloc=host))
 
 
-def _harmless(words: object) -> str:
-    """One line without secrets."""
-    return shown("", " ".join(str(words).split()))
+def _one_line(text: object) -> str:
+    """The text in one line, with secrets masked."""
+    return shown("", " ".join(str(text).split()))

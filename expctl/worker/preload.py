@@ -1,7 +1,7 @@
-"""`python -m expctl.worker.preload REQUESTS ANSWERS CONFIG`: import the libraries once, then fork a worker a request.
+"""`python -m expctl.worker.preload REQUESTS ANSWERS CONFIG`: import the libraries once, then fork a worker per request.
 
-For cells of a sweep that are shorter than the imports. Safe because nothing but imports happens before a fork: no
-tensor is touched (a parallel region of OpenMP before a fork blocks every child), no CUDA, no tokenizer, no thread.
+For jobs of a sweep that are shorter than the imports. Forking is safe because nothing but imports happens before it: no
+tensor operation (a parallel region of OpenMP before a fork blocks every child), no CUDA, no tokenizer, no thread.
 
 A request is a line of JSON with `run`, `folder`, `environment`; the answers are `{"ready": true}`, `{"began": pid,
 "run": run}` and `{"ended": pid, "code": code}`, the code as `subprocess` gives it.
@@ -19,39 +19,45 @@ from typing import Any, NoReturn
 
 import yaml
 
-from expctl.base.parent_death import hear_of_death
+from expctl.base.parent_death import exit_with_parent
 from expctl.worker.libraries import import_libraries
 
-LOOK_SECONDS = 0.02
+POLL_SECONDS = 0.02
 
 
 def serve(requests: int, answers: int, config: dict[str, Any]) -> None:
-    """Fork workers until the other end closes; then wait for those that are left."""
-    hear_of_death(os.getppid())()
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the command's to hand on
+    """Fork workers until the other end closes, then wait for those that still run.
+
+    Args:
+        requests: file descriptor to read from.
+        answers: file descriptor to write to.
+        config: of the first job, which names the libraries.
+    """
+    exit_with_parent(os.getppid())()
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the command forwards Ctrl-C
     import_libraries(config)
-    look_up_once(config)
+    fill_lookup_caches(config)
     gc.freeze()
-    say(answers, ready=True)
+    send(answers, ready=True)
     unread, is_open, children = b"", True, 0
     while is_open or children:
-        if is_open and select.select([requests], [], [], LOOK_SECONDS)[0]:
+        if is_open and select.select([requests], [], [], POLL_SECONDS)[0]:
             received = os.read(requests, 1 << 20)
             is_open, unread = bool(received), unread + received
             *lines, unread = unread.split(b"\n")
             for line in lines:
                 request = json.loads(line)
-                say(answers, began=fork(request, (requests, answers)), run=request["run"])
+                send(answers, began=fork_worker(request, (requests, answers)), run=request["run"])
                 children += 1
         with contextlib.suppress(ChildProcessError):
             pid, status = os.waitpid(-1, os.WNOHANG if is_open else 0)
             if pid:
-                say(answers, ended=pid, code=os.waitstatus_to_exitcode(status))
+                send(answers, ended=pid, code=os.waitstatus_to_exitcode(status))
                 children -= 1
 
 
-def look_up_once(config: dict[str, Any]) -> None:
-    """What the first model and the first trainer of a process look up, a second in all, and keep for those after."""
+def fill_lookup_caches(config: dict[str, Any]) -> None:
+    """Fill the caches that the first model and the first trainer of a process fill, in about a second."""
     from accelerate.utils import is_deepspeed_available
     from hydra.utils import get_class
     from transformers import MODEL_FOR_CAUSAL_LM_MAPPING, AutoConfig
@@ -60,7 +66,7 @@ def look_up_once(config: dict[str, Any]) -> None:
     from expctl.algorithms import fingerprints
     from expctl.models import resolve
 
-    # None of it is needed here: what cannot be looked up is the worker's business, and its error.
+    # An error here is the worker's to report, if it meets it too.
     with contextlib.suppress(Exception):
         model = AutoConfig.from_pretrained(resolve(config["model"]["path"]).source)
         MODEL_FOR_CAUSAL_LM_MAPPING[type(model)]
@@ -73,20 +79,20 @@ def look_up_once(config: dict[str, Any]) -> None:
         fingerprints.warnings_for(get_class(trainer))
 
 
-def fork(request: dict[str, Any], own: tuple[int, ...]) -> int:
-    """Process id of a new worker."""
+def fork_worker(request: dict[str, Any], pipes: tuple[int, ...]) -> int:
+    """Fork a worker for a request, and return its process id; `pipes` are closed in it."""
     pid = os.fork()
     if pid == 0:
         try:
-            become_worker(request, own)
+            run_worker(request, pipes)
         finally:
             os._exit(1)
     return pid
 
 
-def become_worker(request: dict[str, Any], own: tuple[int, ...]) -> NoReturn:
-    """In the child: what a worker finds that was started by itself."""
-    for descriptor in own:
+def run_worker(request: dict[str, Any], pipes: tuple[int, ...]) -> NoReturn:
+    """Run the worker of a request in this forked process, with the environment of one that was started by itself."""
+    for descriptor in pipes:
         os.close(descriptor)
     os.setsid()
     signal.signal(signal.SIGINT, signal.SIG_DFL)
@@ -96,17 +102,19 @@ def become_worker(request: dict[str, Any], own: tuple[int, ...]) -> NoReturn:
     os.environ.clear()
     os.environ.update(request["environment"])
     os.chdir(request["folder"])
-    sys.path[:0] = [folder for folder in os.environ.get("PYTHONPATH", "").split(os.pathsep) if folder not in sys.path]
+    folders = os.environ.get("PYTHONPATH", "").split(os.pathsep)
+    sys.path[:0] = [folder for folder in folders if folder not in sys.path]
     import torch
 
     torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS", "1")))
-    from expctl.worker.main import work
+    from expctl.worker.main import run_rank
 
-    work(Path(request["run"]))
+    run_rank(Path(request["run"]))
 
 
-def say(answers: int, **words: Any) -> None:
-    os.write(answers, json.dumps(words).encode() + b"\n")
+def send(answers: int, **answer: Any) -> None:
+    """Write an answer as a line of JSON."""
+    os.write(answers, json.dumps(answer).encode() + b"\n")
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""The record of a run: its metrics, a row a logging step, and what it is doing right now."""
+"""Records the metrics of a run, a row per logging step, and its progress."""
 
 import json
 import math
@@ -12,7 +12,7 @@ from expctl.runs.files import Run, read_json, read_metrics, write_whole
 from expctl.runs.progress import Progress
 
 
-class Record(TrainerCallback):
+class MetricsRecorder(TrainerCallback):
     """Appends each logging step to `metrics.jsonl`, `step` first, and keeps the progress file fresh."""
 
     def __init__(self, run: Run, progress: Progress):
@@ -24,15 +24,21 @@ class Record(TrainerCallback):
         self._progress.step(state.global_step, state.max_steps, {})
 
     def on_log(
-        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, logs: dict | None = None, **_: Any
+        self,
+        args: TrainingArguments,
+        state: TrainerState,
+        control: TrainerControl,
+        logs: dict[str, Any] | None = None,
+        **_: Any,
     ) -> None:
-        if not state.is_world_process_zero or not is_step(logs):
+        if not state.is_world_process_zero or not logs or not is_step(logs):
             return
-        numbers = numbers_of(logs)
+        numbers = numbers_in(logs)
         if self._file is None:
             self._file = self._run.metrics.open("a", encoding="utf-8", buffering=1)
         self._file.write(json.dumps({"step": state.global_step} | numbers) + "\n")
-        self._progress.step(state.global_step, state.max_steps, {k: v for k, v in numbers.items() if v is not None})
+        known = {name: value for name, value in numbers.items() if value is not None}
+        self._progress.step(state.global_step, state.max_steps, known)
 
     def on_step_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
         self._progress.step(state.global_step, state.max_steps, {})
@@ -44,10 +50,10 @@ class Record(TrainerCallback):
         self._progress.write()
 
 
-def drop_what_comes_again(metrics: Path, checkpoint: Path | None) -> None:
-    """Keep of an earlier attempt's rows those that its checkpoint has behind it; this attempt writes the others again.
+def drop_rows_after(metrics: Path, checkpoint: Path | None) -> None:
+    """Drop an earlier attempt's rows after its checkpoint, since this attempt writes them again.
 
-    A last line that was cut short goes too. Without a checkpoint everything comes again.
+    Without a checkpoint all rows are dropped. An incomplete last line is dropped too.
     """
     if not metrics.exists():
         return
@@ -58,31 +64,33 @@ def drop_what_comes_again(metrics: Path, checkpoint: Path | None) -> None:
 def _before(rows: list[dict[str, Any]], checkpoint: Path) -> list[dict[str, Any]]:
     state = read_json(checkpoint / "trainer_state.json") or {}
     step = state.get("global_step", 0)
-    # A log or an evaluation may have followed the checkpoint of its own step: the end of the epoch, or of training.
-    behind = Counter(is_evaluation(row) for row in state.get("log_history", []) if row.get("step") == step)
+    # At the end of an epoch or of training, a log or an evaluation may follow the checkpoint of its own step.
+    logged = Counter(is_evaluation(row) for row in state.get("log_history", []) if row.get("step") == step)
     kept = []
     for row in rows:
-        at_step = row["step"] == step
-        if row["step"] < step or (at_step and behind[is_evaluation(row)] > 0):
-            behind[is_evaluation(row)] -= at_step
+        if row["step"] < step:
+            kept.append(row)
+        elif row["step"] == step and logged[is_evaluation(row)] > 0:
+            logged[is_evaluation(row)] -= 1
             kept.append(row)
     return kept
 
 
-def is_step(logs: dict[str, Any] | None) -> bool:
-    """Whether a trainer's log is of a step; its closing words (train_runtime, ...) stand in the summary."""
-    return bool(logs) and "train_runtime" not in logs
+def is_step(logs: dict[str, Any]) -> bool:
+    """Whether a trainer's log is of a step, and not its closing one (`train_runtime`, ...), which the summary has."""
+    return "train_runtime" not in logs
 
 
-def numbers_of(logs: dict[str, Any]) -> dict[str, float | None]:
+def numbers_in(logs: dict[str, Any]) -> dict[str, float | None]:
     """The numbers of a log as `metrics.jsonl` holds them."""
     return {key: finite(value) for key, value in logs.items() if isinstance(value, int | float)}
 
 
 def is_evaluation(row: dict[str, Any]) -> bool:
+    """Whether a row of the metrics is of an evaluation."""
     return any(key.startswith("eval_") for key in row)
 
 
 def finite(value: float) -> float | None:
-    """JSON has no NaN or infinity; a number that is none is written as null."""
+    """The value, or None for NaN and infinity, which JSON does not have."""
     return value if math.isfinite(value) else None

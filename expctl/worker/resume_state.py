@@ -1,8 +1,8 @@
-"""What transformers and TRL keep in memory only, saved with every checkpoint: one small file a rank.
+"""State that transformers and TRL keep in memory only, saved with every checkpoint: one small file per rank.
 
 The stock checkpoint has weights, optimizer, scheduler, random states and step. It lacks what is still to be logged (the
-loss and the metrics since the last log), TRL's count of tokens, and where the order of the data stands: a sampler with
-a random generator of its own starts over on resume, and so draws the first epoch's order in every epoch.
+loss and the metrics since the last log), TRL's count of tokens, and the order of the data: a sampler with a random
+generator of its own starts over on resume, and so draws the first epoch's order in every epoch.
 """
 
 from pathlib import Path
@@ -15,115 +15,132 @@ from torch.utils.data import DataLoader
 from transformers import Trainer
 from transformers.trainer_utils import IntervalStrategy
 
-# Of `transformers.Trainer`, set when training begins.
+# Attributes of `transformers.Trainer`, set when training begins.
 LOSS, LAST_LOGGED = "_tr_loss", "_globalstep_last_logged"
-# Of every trainer of TRL.
+# Attributes of every trainer of TRL.
 METRICS, TOKENS = "_metrics", "_total_train_tokens"
 
 
 class DataOrder:
-    """The random states that the order of the data follows from, as they stood when the epoch began.
+    """The random states from which the order of the data is drawn, as they were when the epoch began.
 
-    The order is drawn when an epoch begins, from the sampler's generator or from torch's; a run resumed in the middle
-    draws it again from the same states, and passes over the batches that it has had.
+    The order is drawn when an epoch begins, from the sampler's generator or from torch's. A run resumed in the middle
+    of an epoch draws it again from the same states, and skips the batches that it has trained on.
     """
 
     def __init__(self) -> None:
         self._random: torch.Tensor | None = None
         self._sampler: torch.Tensor | None = None
 
-    def epoch_begins(self, dataloader: DataLoader) -> None:
+    def epoch_begins(self, dataloader: DataLoader[Any]) -> None:
+        """Keep the random states that this epoch's order is drawn from."""
         self._random, self._sampler = torch.get_rng_state(), generator_state(dataloader)
 
-    def state(self, dataloader: DataLoader) -> dict[str, Any]:
+    def state(self, dataloader: DataLoader[Any]) -> dict[str, Any]:
+        """The states as a checkpoint holds them, with that of the sampler's generator now."""
         return {"random": self._random, "sampler": self._sampler, "sampler_now": generator_state(dataloader)}
 
-    def restore(self, state: dict[str, Any], dataloader: DataLoader, *, in_the_middle: bool) -> None:
-        """Before training goes on, `in_the_middle` of an epoch or where one ends."""
+    def restore(self, state: dict[str, Any], dataloader: DataLoader[Any], *, in_the_middle: bool) -> None:
+        """Take a checkpoint's states before training continues, `in_the_middle` of an epoch or where one ends."""
         self._random, self._sampler = state["random"], state["sampler"]
-        drawn_from = state["sampler"] if in_the_middle else state["sampler_now"]
-        # One that the sampler makes when it is first gone through is seeded by the epoch.
-        if (generator := generator_of(dataloader)) is not None and drawn_from is not None:
-            generator.set_state(drawn_from)
+        sampler_state = state["sampler"] if in_the_middle else state["sampler_now"]
+        generator = generator_of(dataloader)
+        # A generator that the sampler makes when it is first iterated is seeded by the epoch.
+        if generator is not None and sampler_state is not None:
+            generator.set_state(sampler_state)
 
-    def draw_again(self, dataloader: DataLoader, epoch: int) -> None:
-        """Right before the data are gone through from the middle of an epoch."""
-        sampler = innermost(dataloader)
+    def redraw(self, dataloader: DataLoader[Any], epoch: int) -> None:
+        """Draw the order of the epoch again, right before the dataloader is iterated from its middle."""
+        sampler = innermost_sampler(dataloader)
         if hasattr(sampler, "set_epoch"):
             # On several ranks accelerate does not reach through the sampler that skips to the one that draws.
             sampler.set_epoch(epoch)
+        assert self._random is not None  # `restore` comes first
         torch.set_rng_state(self._random)
 
 
-def counted(trainer: Trainer, grad_norm: Any, learning_rate: float | None) -> dict[str, Any]:
-    """The counters of this rank. `grad_norm` and `learning_rate` are the last step's, for a log at the epoch's end."""
-    state = {LOSS: needed(trainer, LOSS).detach().clone(), LAST_LOGGED: needed(trainer, LAST_LOGGED)}
+def loop_state(trainer: Trainer, grad_norm: Any, learning_rate: float | None) -> dict[str, Any]:
+    """What is still to be logged on this rank, and TRL's count of tokens.
+
+    Args:
+        trainer: in training.
+        grad_norm: of the last step, for a log at the end of the epoch.
+        learning_rate: likewise.
+    """
+    state = {
+        LOSS: required_attribute(trainer, LOSS).detach().clone(),
+        LAST_LOGGED: required_attribute(trainer, LAST_LOGGED),
+    }
     if is_trl(trainer):
-        metrics = needed(trainer, METRICS)["train"]
+        metrics = required_attribute(trainer, METRICS)["train"]
         state[METRICS] = {name: [float(value) for value in values] for name, values in metrics.items()}
-        state[TOKENS] = needed(trainer, TOKENS)
+        state[TOKENS] = required_attribute(trainer, TOKENS)
     if trainer.args.logging_strategy == IntervalStrategy.EPOCH:
-        state["last_step"] = [float(each) if each is not None else None for each in (grad_norm, learning_rate)]
+        state["last_step"] = [None if value is None else float(value) for value in (grad_norm, learning_rate)]
     return state
 
 
-def restore(trainer: Trainer, state: dict[str, Any]) -> None:
-    """Put the counters back, once the trainer has reset them."""
-    needed(trainer, LOSS).copy_(state[LOSS])
-    needed(trainer, LAST_LOGGED)
+def restore_loop_state(trainer: Trainer, state: dict[str, Any]) -> None:
+    """Restore a checkpoint's `loop_state`, once the trainer has reset its own."""
+    required_attribute(trainer, LOSS).copy_(state[LOSS])
+    required_attribute(trainer, LAST_LOGGED)
     setattr(trainer, LAST_LOGGED, state[LAST_LOGGED])
     if is_trl(trainer):
-        metrics = needed(trainer, METRICS)["train"]
+        metrics = required_attribute(trainer, METRICS)["train"]
         metrics.clear()
         metrics.update(state[METRICS])
-        needed(trainer, TOKENS)
+        required_attribute(trainer, TOKENS)
         setattr(trainer, TOKENS, state[TOKENS])
 
 
 def restore_callbacks(trainer: Trainer) -> None:
-    """Give callbacks that export a state, such as early stopping, the one of the checkpoint, in their places.
+    """Restore in place the callbacks that export a state, such as early stopping.
 
     transformers does this on request only, and then with new callbacks at the end of the list.
     """
-    saved = trainer.state.stateful_callbacks
-    for name in saved:
-        namesakes = [each for each in trainer.callback_handler.callbacks if type(each).__name__ == name]
-        states = saved[name] if isinstance(saved[name], list) else [saved[name]]
+    saved_states: dict[str, Any] = trainer.state.stateful_callbacks  # type: ignore[assignment] # a dict once it is read
+    for name, saved in saved_states.items():
+        callbacks = [callback for callback in trainer.callback_handler.callbacks if type(callback).__name__ == name]
+        states = saved if isinstance(saved, list) else [saved]
         # Of several callbacks of one class transformers appends the states at every save.
-        for callback, state in zip(namesakes, states[-len(namesakes) :], strict=False):
+        for callback, state in zip(callbacks, states[-len(callbacks) :], strict=False):
             for attribute, value in state.get("attributes", {}).items():
                 setattr(callback, attribute, value)
 
 
-def generator_of(dataloader: DataLoader) -> torch.Generator | None:
-    return getattr(innermost(dataloader), "generator", None)
+def generator_of(dataloader: DataLoader[Any]) -> torch.Generator | None:
+    """The random generator of the sampler that draws the order, where it has one."""
+    return getattr(innermost_sampler(dataloader), "generator", None)
 
 
-def generator_state(dataloader: DataLoader) -> torch.Tensor | None:
+def generator_state(dataloader: DataLoader[Any]) -> torch.Tensor | None:
+    """The state of `generator_of`."""
     generator = generator_of(dataloader)
     return None if generator is None else generator.get_state()
 
 
-def innermost(dataloader: DataLoader) -> Any:
-    """The sampler that draws the order, below those that batch, share out and skip."""
-    found: Any = dataloader
-    while (inner := _inside(found)) is not None:
-        found = inner
-    return found
+def innermost_sampler(dataloader: DataLoader[Any]) -> Any:
+    """The sampler that draws the order, below those that batch, shard and skip."""
+    sampler: Any = dataloader
+    inner = _inner_sampler(sampler)
+    while inner is not None:
+        sampler, inner = inner, _inner_sampler(inner)
+    return sampler
 
 
-def _inside(sampler: Any) -> Any:
-    """What a dataloader or sampler draws from. Asked for None: a sampler of a stream is false, or has no length."""
+def _inner_sampler(sampler: Any) -> Any:
+    """What a dataloader or sampler draws from. Compared to None, since a sampler of a stream has no length."""
     batches = getattr(sampler, "batch_sampler", None)
-    return batches if batches is not None else getattr(sampler, "sampler", None)
+    return getattr(sampler, "sampler", None) if batches is None else batches
 
 
 def is_trl(trainer: Trainer) -> bool:
-    return any(each.__module__.startswith("trl.") for each in type(trainer).__mro__)
+    """Whether the trainer is one of TRL's, or derived from one."""
+    return any(base.__module__.startswith("trl.") for base in type(trainer).__mro__)
 
 
-def needed(trainer: Trainer, name: str) -> Any:
-    """An attribute that exact resumption counts on.
+def required_attribute(trainer: Trainer, name: str) -> Any:
+    """An attribute of the trainer that exact resumption relies on.
 
     Raises:
         RuntimeError: this version of the libraries has none of that name.
@@ -133,10 +150,11 @@ def needed(trainer: Trainer, name: str) -> Any:
     except AttributeError:
         raise RuntimeError(
             f"{type(trainer).__name__} has no '{name}' in transformers {transformers.__version__} and "
-            f"trl {trl.__version__}, so a checkpoint could not be carried on from exactly. Install the versions of "
+            f"trl {trl.__version__}, so a run could not be resumed exactly. Install the versions of "
             "requirements-tested.txt."
         ) from None
 
 
 def path_of(checkpoint: Path, rank: int) -> Path:
+    """The file of a rank's state in a checkpoint."""
     return checkpoint / f"counters_{rank}.pt"

@@ -1,12 +1,13 @@
-"""A few completions of a run with their rewards, so that a person sees what the numbers mean: `samples.jsonl`."""
+"""Writes `samples.jsonl`: a few completions of a run with their rewards, for a person to read."""
 
 import json
 import logging
-from collections.abc import Sequence
+from collections.abc import Sequence, Sized
 from typing import Any
 
 from transformers import Trainer, TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
+from expctl.algorithms.completion_log import LoggedCompletion, logged_completions
 from expctl.runs.files import Run, read_metrics, write_whole
 from expctl.worker.record import finite
 
@@ -18,11 +19,12 @@ EVALUATION, TRAINING = "eval", "train"
 
 
 class Samples(TrainerCallback):
-    """Writes some of the completions that the trainer has sampled anyway, from where TRL keeps them for its own log.
+    """Writes some of the completions that the trainer has sampled anyway, from TRL's own log of them.
 
-    Of each evaluation the same four prompts, one completion each; of a training without evaluations four completions of
-    one prompt at the steps 1, 2, 4, 8, ... and the last. Silent on every rank but the first, and where the trainer
-    samples nothing. Nothing is drawn, sampled or counted for it, and a file that cannot be written costs no training.
+    Of each evaluation: one completion of each of the same four prompts. Of a training without evaluations: four
+    completions of one prompt at the steps 1, 2, 4, 8, ... and the last. Nothing is written on other ranks than the
+    first, or where the trainer samples nothing. No random number is drawn for it, and a file that cannot be written
+    does not end the training.
     """
 
     def __init__(self, trainer: Trainer, run: Run):
@@ -32,43 +34,28 @@ class Samples(TrainerCallback):
 
     def on_evaluate(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
         if state.is_world_process_zero:
-            rows = self._sampled()
-            self._write(state.global_step, EVALUATION, _one_of_each_prompt(rows, self._evaluated_prompts()))
+            rows = logged_completions(self._trainer)
+            self._write(state.global_step, EVALUATION, _one_per_prompt(rows, self._evaluated_prompts()))
 
     def on_step_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
         step = state.global_step
         if not state.is_world_process_zero or (args.do_eval and self._trainer.eval_dataset is not None):
             return
         if step.bit_count() == 1 or step == state.max_steps:
-            self._write(step, TRAINING, self._sampled()[-MOST:])
-
-    def _sampled(self) -> list[dict[str, Any]]:
-        """The completions of the last batches, the latest last; none where the trainer keeps no such record."""
-        logs = getattr(self._trainer, "_logs", None)
-        if not isinstance(logs, dict) or not {"prompt", "completion", "rewards"} <= logs.keys():
-            return []
-        prompts, completions = list(logs["prompt"]), list(logs["completion"])
-        # What has another length belongs to other rows.
-        rewards = {name: list(values) for name, values in logs["rewards"].items() if len(values) == len(prompts)}
-        return [
-            {
-                "prompt": prompt,
-                "completion": completion,
-                "rewards": {name: finite(values[row]) for name, values in rewards.items()},
-            }
-            for row, (prompt, completion) in enumerate(zip(prompts, completions, strict=False))
-        ]
+            self._write(step, TRAINING, logged_completions(self._trainer)[-MOST:])
 
     def _evaluated_prompts(self) -> int:
-        """How many prompts may be of the evaluation: before them in the record stands what was trained on."""
+        """How many prompts of the log can be of the evaluation: those before them were trained on."""
         dataset = self._trainer.eval_dataset
-        return min(MOST, len(dataset)) if hasattr(dataset, "__len__") and not isinstance(dataset, dict) else MOST
+        if isinstance(dataset, Sized) and not isinstance(dataset, dict):
+            return min(MOST, len(dataset))
+        return MOST
 
-    def _write(self, step: int, kind: str, rows: Sequence[dict[str, Any]]) -> None:
-        """Append rows; those of an earlier attempt that come again go first, and a line that was cut short."""
+    def _write(self, step: int, kind: str, rows: Sequence[LoggedCompletion]) -> None:
+        """Append rows, once an incomplete line and an earlier attempt's rows of this step and later ones are gone."""
         if not rows:
             return
-        lines = [json.dumps({"step": step, "kind": kind} | _shortened(row), ensure_ascii=False) + "\n" for row in rows]
+        lines = [json.dumps({"step": step, "kind": kind} | _as_json(row), ensure_ascii=False) + "\n" for row in rows]
         try:
             if self._last in (None, (step, kind)) and self._path.exists():
                 kept = [row for row in read_metrics(self._path) if _is_before(row, step, kind)]
@@ -85,19 +72,21 @@ def _is_before(row: dict[str, Any], step: int, kind: str) -> bool:
     return at < step or (at == step and row.get("kind") != kind)
 
 
-def _one_of_each_prompt(rows: list[dict[str, Any]], most: int) -> list[dict[str, Any]]:
-    """The last completion of each of the last prompts."""
-    found: list[dict[str, Any]] = []
+def _one_per_prompt(rows: list[LoggedCompletion], most: int) -> list[LoggedCompletion]:
+    """The last completion of each of the last `most` prompts."""
+    chosen: list[LoggedCompletion] = []
     for row in reversed(rows):
-        if len(found) == most:
+        if len(chosen) == most:
             break
-        if all(row["prompt"] != other["prompt"] for other in found):
-            found.append(row)
-    return found[::-1]
+        if all(row["prompt"] != other["prompt"] for other in chosen):
+            chosen.append(row)
+    return chosen[::-1]
 
 
-def _shortened(row: dict[str, Any]) -> dict[str, Any]:
-    return row | {name: _cut(_text(row[name])) for name in ("prompt", "completion")}
+def _as_json(row: LoggedCompletion) -> dict[str, Any]:
+    """The row as `samples.jsonl` holds it: texts, shortened, and rewards that JSON has."""
+    rewards = {name: None if value is None else finite(value) for name, value in row["rewards"].items()}
+    return {"prompt": _cut(_text(row["prompt"])), "completion": _cut(_text(row["completion"])), "rewards": rewards}
 
 
 def _text(content: Any) -> str:
@@ -106,12 +95,12 @@ def _text(content: Any) -> str:
         return content
     messages = [message for message in content if isinstance(message, dict)] if isinstance(content, list) else []
     if len(messages) == 1:
-        return _words(messages[0].get("content"))
-    return "\n".join(f"{message.get('role')}: {_words(message.get('content'))}" for message in messages)
+        return _message_text(messages[0].get("content"))
+    return "\n".join(f"{message.get('role')}: {_message_text(message.get('content'))}" for message in messages)
 
 
-def _words(content: Any) -> str:
-    """The text of a message, which may consist of parts."""
+def _message_text(content: Any) -> str:
+    """The text of a message's content, which may consist of parts."""
     if isinstance(content, list):
         return " ".join(str(part.get("text", f"[{part.get('type')}]")) for part in content if isinstance(part, dict))
     return "" if content is None else str(content)

@@ -1,4 +1,4 @@
-"""A run that takes no step is not completed: seen before it begins where the rows are counted, else when it ends."""
+"""Refuses a run without a step: before training where the rows can be counted, else after it."""
 
 from collections.abc import Sized
 from typing import Any
@@ -11,8 +11,8 @@ def check_some_step(args: Any, dataset: Any) -> None:
     """Refuse a training that would find no full batch.
 
     Args:
-        args: the trainer's arguments, as its config class has made them.
-        dataset: what it trains on, as its trainer has prepared it; one that is streamed has no length to check.
+        args: the trainer's arguments.
+        dataset: as its trainer has prepared it; one that is streamed has no length to check.
 
     Raises:
         NoStepError: with the numbers.
@@ -30,7 +30,7 @@ def check_some_step(args: Any, dataset: Any) -> None:
 
 
 def check_steps_taken(state: Any) -> None:
-    """Raises NoStepError where training has ended at step 0, for whatever reason."""
+    """Raise NoStepError where training has ended at step 0."""
     if state.global_step == 0:
         raise NoStepError(
             f"training ended at step 0 of {state.max_steps}: nothing was learned",

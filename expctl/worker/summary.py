@@ -1,4 +1,4 @@
-"""What a completed run leaves: the model with its card, and the summary, written last."""
+"""Saves what a completed run leaves: the model with its card, and `summary.json`, written last."""
 
 import math
 from typing import Any
@@ -36,11 +36,11 @@ def save_model(trainer: Trainer, run: Run, config: dict[str, Any]) -> None:
     """Write the final weights (or the adapter) and the tokenizer; on every rank, since sharded weights need all."""
     trainer.save_model(str(run.model))
     if trainer.is_world_process_zero():
-        _name_the_base(run, config["model"]["path"])
+        _name_base_model(run, config["model"]["path"])
 
 
-def _name_the_base(run: Run, path: str) -> None:
-    """An adapter names its base model as the config does: peft writes where it lies in this machine's cache."""
+def _name_base_model(run: Run, path: str) -> None:
+    """Let an adapter name its base model as the config does: peft writes its path in this machine's cache."""
     file = run.model / "adapter_config.json"
     if file.is_file() and resolve(path).kind != "folder":
         write_json(file, read_json(file) | {"base_model_name_or_path": path})
@@ -54,12 +54,21 @@ def write_summary(
     after: dict[str, float],
     seconds: dict[str, float],
 ) -> None:
-    """Write the model card, then `summary.json`: final and evaluation metrics and the objective."""
+    """Write the model card, then `summary.json`: the metrics before and after training, and the objective.
+
+    Args:
+        trainer: that has ended.
+        run: that it was.
+        config: resolved.
+        before: metrics of the evaluation before training; empty where there was none.
+        after: likewise after training.
+        seconds: of the start, of the training and in total.
+    """
     steps = trainer.state.global_step
     last, measured_at = _last_measured(run)
     name = config["algorithm"]["objective"]
     if name not in after:
-        # Nothing was held out: the training's own metric stands in, and is called what it is.
+        # Nothing was held out: the training's own metric is the objective, under its own name.
         name = name.removeprefix("eval_")
     _write_card(run, config, before, after)
     objective, no_objective = _objective(name, after, last)
@@ -81,24 +90,22 @@ def write_summary(
 
 def train_runtime(trainer: Trainer) -> float | None:
     """Seconds in the training loop of this attempt, as the trainer itself measured them."""
-    return next((row["train_runtime"] for row in reversed(trainer.state.log_history) if "train_runtime" in row), None)
+    runtimes = [row["train_runtime"] for row in trainer.state.log_history if "train_runtime" in row]
+    return runtimes[-1] if runtimes else None
 
 
-def _objective(
-    name: str, after: dict[str, float], last: dict[str, float | None]
-) -> tuple[float | None, str | None]:
-    """The objective, and where there is none the reason why."""
+def _objective(name: str, after: dict[str, float], last: dict[str, float | None]) -> tuple[float | None, str | None]:
+    """The objective, or else the reason why there is none."""
     value = after.get(name, last.get(name))
     if value is not None and math.isfinite(value):
         return value, None
-    why = f"neither the evaluation nor the training logged {name}"
     if name in after or name in last:
-        why = f"{name} was not a number (NaN or infinite) when it was measured last"
-    return None, why
+        return None, f"{name} was not a number (NaN or infinite) when it was measured last"
+    return None, f"neither the evaluation nor the training logged {name}"
 
 
 def _last_measured(run: Run) -> tuple[dict[str, float | None], dict[str, int]]:
-    """Of each metric of the training its last value, and at which step: one that samples nothing logs no reward."""
+    """The last value of each metric of the training, and the step of it: not every step logs every metric."""
     last: dict[str, float | None] = {}
     steps: dict[str, int] = {}
     for row in read_metrics(run.metrics):
@@ -109,7 +116,7 @@ def _last_measured(run: Run) -> tuple[dict[str, float | None], dict[str, int]]:
 
 
 def _number(value: float | None) -> str:
-    """As the card says it: nothing where it was not measured."""
+    """A metric in the card's table; empty where it was not measured."""
     if value is None:
         return ""
     return f"{value:.4g}" if math.isfinite(value) else "not a number"

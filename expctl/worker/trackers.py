@@ -1,4 +1,4 @@
-"""Trackers: started so that a service out of reach, or a missing key, never costs a training."""
+"""Starts and ends trackers, so that an unreachable service or a missing key never ends a training."""
 
 import contextvars
 import functools
@@ -6,6 +6,7 @@ import logging
 import os
 import sys
 import threading
+from collections.abc import Callable
 from typing import Any
 
 from expctl.base.wandb_key import has_wandb_key
@@ -18,15 +19,18 @@ from expctl.worker import mlflow_run
 logger = logging.getLogger(__name__)
 REACH_SECONDS = 20
 FINISH_SECONDS = 60
-# A scheduler that stops a run gives it half a minute, as a rule, and most of that is for the checkpoint.
+# A scheduler that stops a run usually gives it half a minute, and most of that is for the checkpoint.
 STOP_SECONDS = 10
-# What of summary.json stands beside a run in a tracker's table.
+# The keys of summary.json that a tracker's table of runs shows.
 SUMMARY = ("objective", "objective_name", "before", "after")
 
 
 def start_tracker(config: dict[str, Any], run: Run) -> bool:
-    """Start the tracker that the group asks for, for this run; the trainer's callback then uses it, but where this is
-    False: it cannot be used."""
+    """Start the tracker that the config names, for the trainer's callback to use.
+
+    Returns:
+        Whether it can be used.
+    """
     if config["tracker"]["report_to"] == "mlflow":
         return mlflow_run.start(config, run)
     if config["tracker"]["report_to"] == "wandb":
@@ -39,71 +43,81 @@ def start_tracker(config: dict[str, Any], run: Run) -> bool:
 def _start_wandb(config: dict[str, Any], run: Run) -> None:
     import wandb
 
-    told = tracked(run, config)
-    chosen = {
+    identity = tracked(run, config)
+    fields = {
         "project": config["tracker"]["project"],
-        "id": told.run_id[-64:],
-        "name": told.name,
-        "group": told.group,
-        "job_type": told.job_type,
-        "tags": told.tags,
+        "id": identity.run_id[-64:],
+        "name": identity.name,
+        "group": identity.group,
+        "job_type": identity.job_type,
+        "tags": identity.tags,
         "dir": str(run.folder),
         "config": config,
     }
-    mode = config["tracker"]["mode"] or ("online" if has_wandb_key() else "offline")
+    default = "online" if has_wandb_key() else "offline"
+    mode: Any = config["tracker"]["mode"] or default  # Any: wandb lists the modes as literals
     if mode == "online":
+        settings = wandb.Settings(init_timeout=REACH_SECONDS, silent=True)
         try:
-            wandb.init(
-                **chosen, resume="allow", mode=mode, settings=wandb.Settings(init_timeout=REACH_SECONDS, silent=True)
-            )
+            wandb.init(**fields, resume="allow", mode=mode, settings=settings)
             return
-        except Exception as error:  # wandb raises its own, requests' and plain errors, all meaning: not now
+        except Exception as error:  # wandb raises its own errors, requests' and plain ones, all for: not now
             logger.warning("wandb cannot be reached (%s); recording offline into %s", error, run.folder)
             wandb.teardown()
-    os.environ["WANDB_MODE"] = "offline" if mode == "online" else mode
-    wandb.init(**chosen, mode=os.environ["WANDB_MODE"], settings=wandb.Settings(silent=True))
+        mode = "offline"
+    os.environ["WANDB_MODE"] = mode
+    wandb.init(**fields, mode=mode, settings=wandb.Settings(silent=True))
 
 
 def _prepare_trackio(config: dict[str, Any], run: Run) -> None:
-    """What the trainer's callback leaves out when it begins a run, and begins it again after training."""
+    """Add group and config, which the trainer's callback leaves out when it starts a run, and again after training."""
     import trackio
 
     trackio.init = functools.partial(trackio.init, group=tracked(run, config).group, config=config)
 
 
-def trainer_fields(config: dict[str, Any], run: Run) -> dict[str, Any]:
-    """Fields of the trainer's arguments from which a tracker has its names, where the user has not set them."""
+def tracker_fields(config: dict[str, Any], run: Run) -> dict[str, Any]:
+    """The trainer's arguments that name the run for trackio, where the user has not set them."""
     if config["tracker"]["report_to"] != "trackio":
         return {}
-    # Without a Space of its own: a model that is pushed would publish its metrics otherwise.
-    name = tracked(run, config).run_id
-    named = {"project": config["tracker"]["project"], "run_name": name, "trackio_static_space_id": False}
-    return {key: value for key, value in named.items() if key not in config["args"]}
+    fields = {
+        "project": config["tracker"]["project"],
+        "run_name": tracked(run, config).run_id,
+        # No static Space: a model that is pushed would publish its metrics otherwise.
+        "trackio_static_space_id": False,
+    }
+    return {key: value for key, value in fields.items() if key not in config["args"]}
 
 
 def close_trackers(run: Run, status: str) -> None:
-    """Tell a tracker what came of the run (`summary.json`) and flush it; a service that no longer answers is given up
-    on."""
-    wandb, trackio = sys.modules.get("wandb"), sys.modules.get("trackio")
-    summary = (Summary.read(run.summary) if status == COMPLETED else None) or Summary()
-    if (begun := mlflow_run.active(run)) is not None:
-        name, close, words = "mlflow", mlflow_run.end, (begun, status, summary)
-    elif status != COMPLETED:
-        return  # the next attempt goes on with it
-    elif wandb is not None and wandb.run is not None:
-        name, close, words = "wandb", _close_wandb, (wandb, summary)
-    elif trackio is not None and trackio.context_vars.current_run.get() is not None:
-        # The evaluation after training has begun it again.
-        name, close, words = "trackio", trackio.finish, ()
-    else:
+    """Send a tracker the summary of the run and flush it; a service that does not answer in time is abandoned."""
+    tracker = _open_tracker(run, status)
+    if tracker is None:
         return
-    # A context of its own would not know trackio's run.
-    closing = threading.Thread(target=contextvars.copy_context().run, args=(close, *words), daemon=True)
+    name, close = tracker
+    # A new context would not have trackio's current run.
+    closing = threading.Thread(target=contextvars.copy_context().run, args=(close,), daemon=True)
     closing.start()
     seconds = FINISH_SECONDS if status == COMPLETED else STOP_SECONDS
     closing.join(seconds)
     if closing.is_alive():
-        logger.warning("%s did not finish within %d s; the run's own files on this disk are whole", name, seconds)
+        logger.warning("%s did not finish within %d s; the run's own files on this disk are complete", name, seconds)
+
+
+def _open_tracker(run: Run, status: str) -> tuple[str, Callable[[], object]] | None:
+    """The tracker that records this run, and the call that closes it; None where nothing is to be closed."""
+    wandb, trackio = sys.modules.get("wandb"), sys.modules.get("trackio")
+    summary = (Summary.read(run.summary) if status == COMPLETED else None) or Summary()
+    mlflow_id = mlflow_run.active(run)
+    if mlflow_id is not None:
+        return "mlflow", functools.partial(mlflow_run.end, mlflow_id, status, summary)
+    if status != COMPLETED:
+        return None  # the next attempt continues it
+    if wandb is not None and wandb.run is not None:
+        return "wandb", functools.partial(_close_wandb, wandb, summary)
+    if trackio is not None and trackio.context_vars.current_run.get() is not None:
+        return "trackio", trackio.finish  # the evaluation after training has started it again
+    return None
 
 
 def _close_wandb(wandb: Any, summary: Summary) -> None:

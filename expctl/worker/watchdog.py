@@ -1,4 +1,4 @@
-"""No step for too long: every rank writes down where each of its threads stands."""
+"""A watchdog against hangs: when no step comes for too long, every rank writes the stacks of its threads."""
 
 import contextlib
 import faulthandler
@@ -6,62 +6,65 @@ import sys
 import threading
 import time
 import traceback
+from typing import TextIO
 
 from expctl.runs.files import Run
 
-LOOK_SECONDS = 2.0
+POLL_SECONDS = 2.0
 
 
-class HangReport:
-    """Writes `stacks/rank-N.txt` when there was no sign of life for `minutes`; null never does.
+class HangWatchdog:
+    """Writes `stacks/rank-N.txt` when `reset` was not called for `minutes`; never where that is None.
 
-    A thread does it, which sees every other as it stands. Where that thread itself cannot run for so long, since a
-    library keeps the interpreter to itself, the interpreter's own watchdog does, from below Python. (It would be there
-    alone if it were not deadly to look at a thread from below that is running.) Training goes on, should it get free.
+    A thread writes it, since it can walk the stack of every other. Where that thread cannot run for so long, since a
+    library holds the interpreter's lock, `faulthandler`'s own watchdog does, from below Python. (It is not used alone:
+    to walk the stack of a running thread from below can crash.) Training goes on, should it get free.
     """
 
     def __init__(self, run: Run, rank: int, minutes: float | None):
-        self._seconds = minutes * 60 if minutes else None
         self._path = run.stacks / f"rank-{rank}.txt"
-        self._file = None
-        self._over = threading.Event()
-        self.moved()
-        if self._seconds:
+        self._file: TextIO | None = None
+        self._ended = threading.Event()
+        self.reset()
+        if minutes:
             run.stacks.mkdir(exist_ok=True)
             self._file = self._path.open("w", encoding="utf-8")
-            threading.Thread(target=self._watch, name="expctl looks for a hang", daemon=True).start()
+            watch = threading.Thread(
+                target=self._watch, args=(self._file, minutes * 60), name="expctl hang watchdog", daemon=True
+            )
+            watch.start()
 
-    def moved(self) -> None:
-        """A sign of life: the time begins again."""
-        self._last = time.monotonic()
+    def reset(self) -> None:
+        """A sign of life: the time starts again."""
+        self._last_sign = time.monotonic()
         self._reported = False
 
     def end(self) -> None:
-        """Stop watching; a report that was never needed leaves no file."""
+        """Stop watching. A report that was never needed leaves no file."""
         if self._file is None:
             return
-        self._over.set()
+        self._ended.set()
         faulthandler.cancel_dump_traceback_later()
         self._file.close()
         if self._path.stat().st_size == 0:
             self._path.unlink()
-            with contextlib.suppress(OSError):  # other ranks have files there, or were the last at the same moment
+            with contextlib.suppress(OSError):  # other ranks have files there, or removed it at the same moment
                 self._path.parent.rmdir()
 
-    def _watch(self) -> None:
-        while not self._over.wait(min(LOOK_SECONDS, self._seconds / 4)):
-            faulthandler.dump_traceback_later(self._seconds + LOOK_SECONDS, file=self._file)
-            if time.monotonic() - self._last > self._seconds and not self._reported:
+    def _watch(self, file: TextIO, seconds: float) -> None:
+        while not self._ended.wait(min(POLL_SECONDS, seconds / 4)):
+            faulthandler.dump_traceback_later(seconds + POLL_SECONDS, file=file)
+            if time.monotonic() - self._last_sign > seconds and not self._reported:
                 self._reported = True
-                self._file.write(stacks())
-                self._file.flush()
+                file.write(thread_stacks())
+                file.flush()
 
 
-def stacks() -> str:
-    """Where every thread of this process stands, the innermost call last."""
+def thread_stacks() -> str:
+    """The stack of every thread of this process, the innermost call last."""
     names = {thread.ident: thread.name for thread in threading.enumerate()}
-    found = [
-        f"thread {names.get(ident, ident)}:\n{''.join(traceback.format_stack(frame))}"
-        for ident, frame in sys._current_frames().items()
-    ]
-    return "\n".join(found) + "\n"
+    stacks = []
+    for ident, frame in sys._current_frames().items():
+        calls = "".join(traceback.format_stack(frame))
+        stacks.append(f"thread {names.get(ident, ident)}:\n{calls}")
+    return "\n".join(stacks) + "\n"

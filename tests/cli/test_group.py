@@ -33,7 +33,7 @@ def test_a_signal_while_a_refused_run_is_taken_away_does_not_take_it_away_again(
 
     monkeypatch.setattr("expctl.worker.main.attempt", attempt)
     monkeypatch.setattr(group, "settle", settle)
-    monkeypatch.setattr(group, "hear_of_death", lambda parent: lambda: None)
+    monkeypatch.setattr(group, "exit_with_parent", lambda parent: lambda: None)
     handlers = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
     handlers |= {number: signal.getsignal(number) for number in (signal.SIGUSR1, signal.SIGUSR2)}
     try:

@@ -33,7 +33,7 @@ LATER = [
     "torch.distributed.run",
     "expctl.verify.__main__",
     "expctl.worker.main",
-    "expctl.worker.preflight.rehearsal",
+    "expctl.worker.preflight.build_phases",
 ]
 
 

@@ -43,7 +43,7 @@ def stand_for(words: list[str]) -> None:
     import socket
 
     if words[0] == "-m" and words[1].startswith("expctl"):
-        hear_of_death()
+        exit_with_parent()
     given = inherited()
     with socket.socket(socket.AF_UNIX) as server:
         server.connect(os.environ["FORKED_FROM"])
@@ -66,7 +66,7 @@ def stand_for(words: list[str]) -> None:
     os._exit(code)
 
 
-def hear_of_death() -> None:
+def exit_with_parent() -> None:
     """A worker hears SIGTERM when its parent dies; the one that is forked has another parent."""
     import ctypes
     import signal

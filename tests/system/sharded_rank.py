@@ -54,7 +54,7 @@ def train(words: list[str], run: Run, checkpoint: Path | None) -> dict:
     heard.clear()
     held = Held()
     config = composed(*SMALL, *words)
-    trainer = build.trainer(config, run, [held], SimpleNamespace(asked=False, agreed=False))
+    trainer = build.build_trainer(config, run, [held], SimpleNamespace(requested=False, agreed=False))
     before = evaluate_before_training(trainer) if checkpoint is None else {}
     trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
     rows = [row for row in trainer.state.log_history if row["step"] and "train_runtime" not in row]

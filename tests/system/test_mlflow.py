@@ -164,6 +164,6 @@ def test_a_run_that_somebody_has_deleted_in_mlflow_is_none_to_go_on_with(stage, 
         MlflowClient=lambda: SimpleNamespace(get_run=get_run), exceptions=SimpleNamespace(MlflowException=Missing)
     )
     monkeypatch.setitem(sys.modules, "mlflow", stand_in)
-    assert mlflow_run.earlier("its id") is None
+    assert mlflow_run.earlier_run("its id") is None
     stage = "active"
-    assert mlflow_run.earlier("its id").info.run_id == "its id" and mlflow_run.earlier(None) is None
+    assert mlflow_run.earlier_run("its id").info.run_id == "its id" and mlflow_run.earlier_run(None) is None

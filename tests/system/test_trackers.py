@@ -10,7 +10,7 @@ from harness import COMMAND, SFT, expctl, files_that_hold, forked_workers, manif
 from wandb.proto.wandb_internal_pb2 import Record
 
 from expctl.runs.claim import claim
-from expctl.worker.trackers import start_tracker, trainer_fields
+from expctl.worker.trackers import start_tracker, tracker_fields
 
 KEY = "wandb-key-0123456789abcdef0123456789abcdef01234567"
 
@@ -74,7 +74,7 @@ def test_a_forced_run_goes_on_with_no_tracked_run_of_the_one_that_it_replaced(tm
     name = claimed.run.run_id
     assert [said["id"] for said in begun] == [name, f"{name}-forced1"]
     described.config["tracker"]["report_to"] = "trackio"
-    assert trainer_fields(described.config, claimed.run)["run_name"] == f"{name}-forced1"
+    assert tracker_fields(described.config, claimed.run)["run_name"] == f"{name}-forced1"
 
 
 def test_wandb_out_of_reach_costs_no_training_and_its_key_is_in_no_file(tmp_path):

@@ -132,9 +132,9 @@ def test_processes_share_the_prompts_and_their_sums_add_up(tmp_path, monkeypatch
     for rank in range(3):
         monkeypatch.setattr(TrainingArguments, "process_index", rank)
         callback = with_completions(trainer)
-        kept = callback._sampled(trainer.model.eval(), callback._rows)
-        prompts += [row["prompt"] for row in kept]
-        sums.append(callback._sums(kept))
+        samples = callback._sample(trainer.model.eval(), callback._rows)
+        prompts += [sample.prompt for sample in samples]
+        sums.append(callback._sums(samples))
     whole = callback._means([sum(column) for column in zip(*sums, strict=True)])
     assert len(prompts) == len(set(prompts)) == 24
     assert whole["completions/mean_length"] == pytest.approx(sum(row[1] for row in sums) / 24)

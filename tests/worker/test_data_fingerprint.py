@@ -9,7 +9,7 @@ from fabricated import experiment, run_of
 from expctl.report.closing import print_closing
 from expctl.runs import manifest
 from expctl.worker import data_fingerprint
-from expctl.worker.data_fingerprint import fingerprint, note_data
+from expctl.worker.data_fingerprint import fingerprint, record_fingerprints
 
 ROWS = [{"prompt": f"{n}+{n}=", "answer": str(2 * n)} for n in range(30)]
 
@@ -58,14 +58,14 @@ def test_a_run_that_is_carried_on_with_other_data_says_so_in_its_manifest_and_at
     monkeypatch.setenv("EXPCTL_CACHE", str(tmp_path / "cache"))
     run = run_of(experiment(tmp_path))
     first, second = Dataset.from_list(ROWS), Dataset.from_list(ROWS[:-1])
-    note_data(run, first, None)
-    note_data(run, first, None)
+    record_fingerprints(run, first, None)
+    record_fingerprints(run, first, None)
     assert "data_changed" not in json.loads(run.manifest.read_text())
-    note_data(run, second, None)
-    note_data(run, second, None)
+    record_fingerprints(run, second, None)
+    record_fingerprints(run, second, None)
     assert json.loads(run.manifest.read_text())["data"]["train"]["rows"] == 29
     print_closing(run, "interrupted", None)
-    assert "warning: the run was carried on with other data" in (said := capsys.readouterr().err)
+    assert "warning: the run was resumed with other data" in (said := capsys.readouterr().err)
     assert "train was 30 rows" in said and "is 29 rows" in said
 
 
@@ -73,6 +73,6 @@ def test_data_that_are_streamed_are_noted_beside_what_the_parent_has_noted(tmp_p
     run = run_of(experiment(tmp_path))
     manifest.note(run, "notes", ["on a GPU it rounds"])
     for _ in range(2):
-        note_data(run, Dataset.from_list(ROWS).to_iterable_dataset(), None)
+        record_fingerprints(run, Dataset.from_list(ROWS).to_iterable_dataset(), None)
     first, second = json.loads(run.manifest.read_text())["notes"]
     assert first == "on a GPU it rounds" and "first pass" in second

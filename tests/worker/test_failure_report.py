@@ -8,7 +8,7 @@ import sys
 import pytest
 
 from expctl.runs.files import Run, read_json
-from expctl.worker.failure_report import is_full_disk, report
+from expctl.worker.failure_report import is_full_disk, report_failure
 
 SHORT_LIVED = "import sys; from pathlib import Path; from expctl.runs.files import Run\n" \
               "from expctl.runs.ranks import Presence\nPresence(Run(Path(sys.argv[1])), 1)"  # fmt: skip
@@ -42,8 +42,8 @@ def test_other_errors_are_no_full_disk(error):
 
 def test_the_first_rank_to_fail_has_the_word(tmp_path, capsys):
     run = Run(tmp_path)
-    report(run, 1, 1, KeyError("lost"))
-    report(run, 0, 1, RuntimeError("connection closed by peer"))
+    report_failure(run, 1, 1, KeyError("lost"))
+    report_failure(run, 0, 1, RuntimeError("connection closed by peer"))
     assert read_json(run.outcome) == {"status": "failed", "rank": 1, "error": "KeyError: 'lost'"}
     assert "connection closed by peer" in capsys.readouterr().err
 
@@ -51,7 +51,7 @@ def test_the_first_rank_to_fail_has_the_word(tmp_path, capsys):
 def test_a_rank_that_was_killed_is_the_cause_of_what_its_peers_notice(tmp_path):
     run = Run(tmp_path)
     subprocess.run([sys.executable, "-c", SHORT_LIVED, tmp_path], check=True)
-    report(run, 0, 2, RuntimeError("connection closed by peer"))
+    report_failure(run, 0, 2, RuntimeError("connection closed by peer"))
     said = read_json(run.outcome)
     assert said["lost"] == [1] and "rank 1" in said["error"] and "connection" not in said["error"]
 
@@ -60,7 +60,7 @@ def test_a_full_disk_gives_back_what_was_half_written(tmp_path):
     run = Run(tmp_path)
     (run.checkpoints / ".writing" / "checkpoint-4").mkdir(parents=True)
     (run.checkpoints / ".writing" / "checkpoint-4" / "optimizer.pt").write_bytes(b"half")
-    report(run, 0, 1, OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)))
+    report_failure(run, 0, 1, OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)))
     assert not (run.checkpoints / ".writing").exists()
     assert "the disk is full" in read_json(run.outcome)["error"] and str(tmp_path) in read_json(run.outcome)["error"]
 
@@ -71,6 +71,6 @@ def test_a_full_disk_gives_back_what_was_half_written(tmp_path):
     ("lost", ""),
 ])  # fmt: skip
 def test_a_librarys_error_comes_with_what_to_do(tmp_path, said, advice):
-    report(Run(tmp_path), 0, 1, IndexError(said))
+    report_failure(Run(tmp_path), 0, 1, IndexError(said))
     assert read_json(Run(tmp_path).outcome)["error"].startswith(f"IndexError: {said}")
     assert advice in read_json(Run(tmp_path).outcome)["error"]

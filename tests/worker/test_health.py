@@ -10,7 +10,7 @@ from expctl.runs import manifest
 from expctl.runs.alerts import sentence
 from expctl.runs.files import Run, read_json
 from expctl.runs.progress import Progress
-from expctl.worker.health import Health, Watch
+from expctl.worker.health import HealthMonitor, SymptomTracker
 
 ARGS = SimpleNamespace(
     num_generations=16, generation_batch_size=128, steps_per_generation=1, num_iterations=1,
@@ -36,10 +36,10 @@ SIGNS = {
 
 
 def watched(rows, args=ARGS, **changes):
-    watch = Watch(SimpleNamespace(**{**vars(args), **changes}))
+    tracker = SymptomTracker(SimpleNamespace(**{**vars(args), **changes}))
     for row in rows:
-        watch.see(row)
-    return watch
+        tracker.observe(row)
+    return tracker
 
 
 def rows(steps, *parts):
@@ -47,25 +47,25 @@ def rows(steps, *parts):
     return [{"step": step} | merged for step in steps]
 
 
-def given(watch):
-    return [(alert.kind, alert.step, alert.last_step) for alert in watch.alerts]
+def given(tracker):
+    return [(alert.kind, alert.step, alert.last_step) for alert in tracker.alerts]
 
 
 @pytest.mark.parametrize("kind", SIGNS)
 def test_a_sign_that_does_not_go_away_is_said_within_few_steps_and_names_what_to_change(kind):
     base, sign, advice = SIGNS[kind]
-    watch = watched(rows(range(1, 11), HEALTHY, base, sign))
-    assert given(watch) == [(kind, 1, 10)]
-    assert advice in watch.alerts[0].do
+    tracker = watched(rows(range(1, 11), HEALTHY, base, sign))
+    assert given(tracker) == [(kind, 1, 10)]
+    assert advice in tracker.alerts[0].do
     quickest = next(n for n in range(1, 11) if watched(rows(range(1, n + 1), HEALTHY, base, sign)).alerts)
     assert quickest <= {"silent_reward": 10, "no_margin": 5}.get(kind, 3)
 
 
 @pytest.mark.parametrize("base", [{}, GROUPS, {"mean_token_accuracy": 0.0}, {"rewards/margins": 0.1}])
 def test_a_training_that_learns_is_silent(base):
-    watch = watched(rows(range(1, 200), HEALTHY, base))
-    watch.end()
-    assert watch.alerts == []
+    tracker = watched(rows(range(1, 200), HEALTHY, base))
+    tracker.end()
+    assert tracker.alerts == []
 
 
 def test_single_steps_are_chance_and_a_learned_task_has_several_in_a_row():
@@ -118,10 +118,10 @@ def test_steps_that_sample_nothing_say_nothing_of_rewards():
 
 
 def test_of_a_short_training_what_held_at_all_of_its_steps_is_said_when_it_is_over():
-    watch = watched(rows([1, 2], HEALTHY, GROUPS, {"frac_reward_zero_std": 1.0}))
-    assert watch.alerts == []
-    watch.end()
-    assert given(watch) == [("no_contrast", 1, 2)]
+    tracker = watched(rows([1, 2], HEALTHY, GROUPS, {"frac_reward_zero_std": 1.0}))
+    assert tracker.alerts == []
+    tracker.end()
+    assert given(tracker) == [("no_contrast", 1, 2)]
 
 
 def test_nothing_to_train_on_is_told_from_weights_that_are_lost():
@@ -140,7 +140,7 @@ def test_fp16_may_look_for_its_scale():
 def trained(run, logs, rank_zero=True):
     """The callback on its way through a training that logs so."""
     progress = Progress(run.progress)
-    health, state = Health(run, progress), TrainerState(max_steps=9, is_world_process_zero=rank_zero)
+    health, state = HealthMonitor(run, progress), TrainerState(max_steps=9, is_world_process_zero=rank_zero)
     health.on_train_begin(ARGS, state, TrainerControl())
     for row in logs:
         state.global_step = row["step"]

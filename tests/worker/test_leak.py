@@ -7,7 +7,7 @@ import pytest
 from datasets import Dataset
 from harness import expctl, manifest, only_run
 
-from expctl.worker.leak import leaks
+from expctl.worker.leak import leak_alerts
 
 TURNS = [{"role": "user", "content": "1+1?"}]
 
@@ -28,7 +28,7 @@ def rows(*prompts):
     ids=["a text", "a conversation", "none", "no evaluation", "no prompts"],
 )
 def test_prompts_that_are_in_both_sets_are_counted(train, held_out, said):
-    found = [alert.text for alert in leaks(train, held_out)]
+    found = [alert.text for alert in leak_alerts(train, held_out)]
     assert found == [] if said is None else said in found[0]
 
 

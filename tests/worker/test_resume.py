@@ -6,8 +6,8 @@ import pytest
 import torch
 from resuming import REMEMBERING, SAMPLING, resumed, whole
 
-from expctl.worker.distributed import TrainTogether
-from expctl.worker.resume_state import needed
+from expctl.worker.distributed import DistributedCheck
+from expctl.worker.resume_state import required_attribute
 
 LORA = ["peft=lora", "peft.lora_dropout=0.2"]
 EVALUATE = ["args.do_eval=true", "args.eval_strategy=steps", "args.eval_steps=2"]
@@ -80,7 +80,7 @@ def test_a_resumed_training_is_the_undisturbed_one(case, tmp_path):
 
 def test_an_attribute_that_upstream_renamed_is_missed_by_name():
     with pytest.raises(RuntimeError, match="SimpleNamespace has no '_tr_loss' in transformers .*requirements-tested"):
-        needed(SimpleNamespace(_train_loss=0.0), "_tr_loss")
+        required_attribute(SimpleNamespace(_train_loss=0.0), "_tr_loss")
 
 
 def test_ranks_that_exchange_no_gradients_do_not_train():
@@ -89,6 +89,6 @@ def test_ranks_that_exchange_no_gradients_do_not_train():
         is_deepspeed_enabled=False, is_distributed_loading_by_transformers=False,
     )  # fmt: skip
     with pytest.raises(RuntimeError, match="2 processes would each train a model of their own: the model is a Linear"):
-        TrainTogether(trainer, sharding=False).on_train_begin(trainer.args, None, None)
+        DistributedCheck(trainer, sharding=False).on_train_begin(trainer.args, None, None)
     trainer.args.world_size = 1
-    TrainTogether(trainer, sharding=False).on_train_begin(trainer.args, None, None)
+    DistributedCheck(trainer, sharding=False).on_train_begin(trainer.args, None, None)

@@ -1,1 +1,1 @@
-"""What would go wrong in a training, found in a process of its own before the run counts as begun."""
+"""Finds, in a process of its own, why a training would fail, before the run counts as begun."""

@@ -1,4 +1,4 @@
-"""The first rows of the data, through the chat template and the tokenizer."""
+"""Checks of the first rows of the data: their columns, the chat template, the tokenizer."""
 
 import itertools
 from typing import Any
@@ -6,16 +6,16 @@ from typing import Any
 from datasets import Dataset, IterableDataset
 
 from expctl.base.data_kinds import COLUMNS, PREFERENCE, PROMPT_ONLY, STEPWISE, UNPAIRED_PREFERENCE
-from expctl.worker.preflight.wrong import WrongError, said
+from expctl.worker.preflight.problem import ProblemError, error_text
 
 TEXTS = ("prompt", "completion", "chosen", "rejected", "messages", "text")
-# Rows that are taken through the template and the tokenizer.
-LOOKED_AT = 4
-SHOWN = 80
+# Rows that are rendered and tokenized.
+CHECKED_ROWS = 4
+LONGEST_TEXT = 80
 
 
 def head(dataset: Any, rows: int) -> Any:
-    """The first rows of a dataset, of each of several; what is no dataset of `datasets` stays as it is."""
+    """The first rows of a dataset, or of each of several; an object of another class as it is."""
     if isinstance(dataset, dict):
         return {name: head(part, rows) for name, part in dataset.items()}
     if isinstance(dataset, Dataset):
@@ -25,15 +25,17 @@ def head(dataset: Any, rows: int) -> Any:
     return dataset
 
 
-def first_rows(dataset: Any, count: int = LOOKED_AT) -> list[dict[str, Any]]:
-    """The first rows as dicts. Raises WrongError where there is none."""
+def first_rows(dataset: Any, count: int = CHECKED_ROWS) -> list[dict[str, Any]]:
+    """The first rows as dicts. Raise ProblemError where there is none."""
     if isinstance(dataset, dict):
         dataset = next(iter(dataset.values()), [])
     rows = list(itertools.islice(iter(dataset), count))
     if not rows:
-        raise WrongError("the training data have no row", "dataset", "look at the loader's filters and sizes")
+        raise ProblemError("the training data have no row", "dataset", "look at the loader's filters and sizes")
     if not isinstance(rows[0], dict):
-        raise WrongError(f"a row of the training data is a {type(rows[0]).__name__}, not a dict of columns", "dataset")
+        raise ProblemError(
+            f"a row of the training data is a {type(rows[0]).__name__}, not a dict of columns", "dataset"
+        )
     return rows
 
 
@@ -47,11 +49,11 @@ _NEEDED = {
 
 
 def check_kind(columns: list[str], kind: str) -> None:
-    """Raise WrongError where the columns that every trainer of this kind reads are not there."""
+    """Raise ProblemError where a column that every trainer of this kind reads is missing."""
     needed = _NEEDED.get(kind, ())
     missing = [name for name in needed if name not in columns]
     if missing:
-        raise WrongError(
+        raise ProblemError(
             f"the training data have no column '{missing[0]}'; their columns are {', '.join(columns)}",
             "dataset",
             f"algorithm.kind={kind} needs {' and '.join(needed)}; rename them in the loader, or with "
@@ -60,10 +62,16 @@ def check_kind(columns: list[str], kind: str) -> None:
 
 
 def check_tokens(rows: list[dict[str, Any]], tokenizer: Any, embedded: int, path: str) -> None:
-    """Take rows through the template and the tokenizer.
+    """Render and tokenize rows.
+
+    Args:
+        rows: with any of the columns `TEXTS`.
+        tokenizer: of the model.
+        embedded: rows of the model's embedding.
+        path: of the model, for the message.
 
     Raises:
-        WrongError: a row that the template refuses or that becomes a token without a row in the embedding.
+        ProblemError: the template refuses a row, or a token of it has no row in the embedding.
     """
     for number, row in enumerate(rows, 1):
         for name in TEXTS:
@@ -71,7 +79,7 @@ def check_tokens(rows: list[dict[str, Any]], tokenizer: Any, embedded: int, path
                 text = _as_text(row[name], name, number, tokenizer)
                 ids = tokenizer(text, add_special_tokens=False)["input_ids"]
                 if ids and max(ids) >= embedded:
-                    raise WrongError(
+                    raise ProblemError(
                         f"column '{name}' of row {number} becomes token {max(ids)}, and the embedding of {path} has "
                         f"{embedded} rows",
                         "model.path",
@@ -80,21 +88,30 @@ def check_tokens(rows: list[dict[str, Any]], tokenizer: Any, embedded: int, path
 
 
 def check_lengths(dataset: Any, tokenizer: Any, positions: int | None, completion: int, path: str) -> None:
-    """Raise WrongError where a prompt and its completion have more tokens than the model has positions.
+    """Check that the longest prompts, with a completion, fit into the model's positions.
 
-    Only the longest texts are tokenized: a token is one character at least, but for those of bytes.
+    Args:
+        dataset: whose column `prompt` is checked.
+        tokenizer: of the model.
+        positions: of the model; None where it states none.
+        completion: tokens of a completion at most.
+        path: of the model, for the message.
+
+    Raises:
+        ProblemError: a prompt and its completion have more tokens than the model has positions.
     """
+    # Only the longest texts are tokenized: a token is one character at least, but for those of bytes.
     if positions is None or not isinstance(dataset, Dataset) or "prompt" not in dataset.column_names:
         return
     prompts = dataset["prompt"]
     lengths = [(_characters(prompt), number) for number, prompt in enumerate(prompts)]
-    for characters, number in sorted(lengths, reverse=True)[:LOOKED_AT]:
+    for characters, number in sorted(lengths, reverse=True)[:CHECKED_ROWS]:
         if characters * 4 + completion <= positions:
             return
         text = _as_text(prompts[number], "prompt", number + 1, tokenizer)
         tokens = len(tokenizer(text)["input_ids"])
         if tokens + completion > positions:
-            raise WrongError(
+            raise ProblemError(
                 f"the prompt of row {number + 1} has {tokens} tokens, with a completion of {completion} more than the "
                 f"{positions} positions of {path}: {shortened(text)}",
                 "args.max_completion_length",
@@ -112,23 +129,24 @@ def _as_text(value: Any, name: str, row: int, tokenizer: Any) -> str:
     if isinstance(value, str):
         return value
     if not isinstance(value, list) or not all(isinstance(turn, dict) for turn in value):
-        raise WrongError(
+        raise ProblemError(
             f"column '{name}' of row {row} holds {type(value).__name__}: {shortened(repr(value))}",
             "dataset",
             'it must hold texts, or conversations such as [{"role": "user", "content": "..."}]',
         )
     try:
-        return tokenizer.apply_chat_template(value, tokenize=False, add_generation_prompt=name == "prompt")
+        text: str = tokenizer.apply_chat_template(value, tokenize=False, add_generation_prompt=name == "prompt")
     except Exception as error:
-        raise WrongError(
-            f"the chat template of the model refuses column '{name}' of row {row}: {said(error)}",
+        roles = ", ".join(str(turn.get("role")) for turn in value)
+        raise ProblemError(
+            f"the chat template of the model refuses column '{name}' of row {row}: {error_text(error)}",
             "model.path",
-            f"its roles are {', '.join(str(turn.get('role')) for turn in value)}; change the conversation, or the "
-            "chat_template of the model's folder",
+            f"its roles are {roles}; change the conversation, or the chat_template of the model's folder",
         ) from error
+    return text
 
 
 def shortened(text: str) -> str:
-    """A text that fits into a line."""
+    """The repr of the beginning of a text, in one line."""
     text = " ".join(text.split())
-    return repr(text if len(text) <= SHOWN else text[:SHOWN] + "...")
+    return repr(text if len(text) <= LONGEST_TEXT else text[:LONGEST_TEXT] + "...")

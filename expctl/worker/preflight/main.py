@@ -1,4 +1,4 @@
-"""When a worker takes the preflight, and what it does about what is found."""
+"""Whether a worker runs the preflight, and the refusal of what it finds."""
 
 import logging
 import os
@@ -16,40 +16,40 @@ SWITCH = "EXPCTL_PREFLIGHT"
 
 
 class RefusedError(Exception):
-    """A training would fail; `found` is what `preflight` returned."""
+    """The training would fail; `findings` is what `preflight` returned."""
 
-    def __init__(self, found: dict[str, Any]):
-        super().__init__("; ".join(wrong["what"] for wrong in found["wrong"]))
-        self.found = found
+    def __init__(self, findings: dict[str, Any]):
+        super().__init__("; ".join(problem["what"] for problem in findings["wrong"]))
+        self.findings = findings
 
     def outcome(self) -> WorkerOutcome:
-        """What the worker leaves for its parent."""
-        wrong, trace = self.found["wrong"], self.found["traceback"]
-        return WorkerOutcome(status=REFUSED, error=str(self), wrong=wrong, traceback=trace)
+        """The outcome that the worker reports to its parent."""
+        problems, trace = self.findings["wrong"], self.findings["traceback"]
+        return WorkerOutcome(status=REFUSED, error=str(self), wrong=problems, traceback=trace)
 
 
-def is_wanted(checkpoint: Path | None) -> bool:
-    """On the first rank, of an attempt that starts from the beginning, unless `EXPCTL_PREFLIGHT=0`.
+def is_preflight_due(checkpoint: Path | None) -> bool:
+    """Whether this rank runs the preflight: the first, of an attempt without a checkpoint, unless `EXPCTL_PREFLIGHT=0`.
 
-    An attempt that has a checkpoint has been through its first step.
+    A run with a checkpoint has taken its first step.
     """
     return not (checkpoint or int(os.environ.get("RANK", 0)) or os.environ.get(SWITCH) == "0")
 
 
-def refuse_what_is_hopeless(config: dict[str, Any], stop: StopRequest) -> None:
-    """Take the preflight.
+def run_preflight(config: dict[str, Any], stop: StopRequest) -> None:
+    """Run the preflight in a forked process.
 
     Raises:
-        RefusedError: something is wrong.
+        RefusedError: it found a problem.
     """
     import torch
 
     if torch.cuda.is_initialized():
         logger.warning("the preflight is left out: CUDA is in use already, and does not survive a fork")
         return
-    found = in_fork(lambda: preflight(config), is_stopped=lambda: stop.asked)
-    if found is None:
-        if not stop.asked:
+    findings = in_fork(lambda: preflight(config), is_stopped=lambda: stop.requested)
+    if findings is None:
+        if not stop.requested:
             logger.warning("the preflight died without an answer; the training begins without it")
-    elif found["wrong"]:
-        raise RefusedError(found)
+    elif findings["wrong"]:
+        raise RefusedError(findings)

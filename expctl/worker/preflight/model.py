@@ -1,4 +1,4 @@
-"""The model of a training, as much of it as can be had without its weights."""
+"""The model of a training, without its weights where it is large."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -9,9 +9,9 @@ from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, Genera
 
 from expctl import models
 from expctl.models.loading import DTYPES, fit_together
-from expctl.worker.preflight.wrong import WrongError
+from expctl.worker.preflight.problem import ProblemError
 
-# Bytes of weights that are read for the check: a model so small is loaded and trained in well under a second.
+# Bytes of weights up to which a model is loaded: it is loaded and trained in well under a second.
 SMALL = 32 << 20
 LFS_POINTER = b"version https://git-lfs"
 
@@ -20,8 +20,8 @@ def model_and_tokenizer(node: dict[str, Any]) -> tuple[PreTrainedModel, Any]:
     """The model of a config node and its tokenizer; a large model without weights, on the meta device.
 
     Raises:
-        WrongError: its weights are no weights, or the tokenizer knows tokens that the model does not.
-        Exception: whatever the libraries say of it.
+        ProblemError: a file does not hold weights, or the tokenizer has tokens that the model does not have.
+        Exception: any error of the libraries.
     """
     location = models.resolve(node["path"], revision=node.get("revision") or "main")
     files = [] if location.kind == "hub" else list(_weights(Path(location.source)))
@@ -43,7 +43,7 @@ def without_weights(
     if location.kind != "hub":
         kwargs = {key: value for key, value in kwargs.items() if key != "revision"}
     if dtype not in DTYPES:
-        raise WrongError(f"the dtype '{dtype}' is unknown", "model.dtype", f"one of {', '.join(DTYPES)}")
+        raise ProblemError(f"the dtype '{dtype}' is unknown", "model.dtype", f"one of {', '.join(DTYPES)}")
     kwargs = {"trust_remote_code": False} | kwargs
     config = AutoConfig.from_pretrained(location.source, **kwargs)
     with torch.device("meta"):
@@ -65,29 +65,36 @@ def is_whole(model: PreTrainedModel) -> bool:
 
 
 def check_vocabulary(model: PreTrainedModel, tokenizer: Any, path: str) -> None:
-    """Raise WrongError where the tokenizer can write a token for which the embedding has no row, or cannot end."""
-    rows = model.get_input_embeddings().weight.shape[0]
+    """Raise ProblemError where a token of the tokenizer has no row in the embedding, or none ends a completion."""
+    rows = embedding_rows(model)
     vocabulary = tokenizer.get_vocab()
     if len(vocabulary) <= len(tokenizer.all_special_tokens):
-        raise WrongError(
+        raise ProblemError(
             f"{path} holds no tokenizer: what is made without its files knows {len(vocabulary)} tokens",
             "model.path",
             "save it beside the model: tokenizer.save_pretrained(folder)",
         )
     highest = max(vocabulary.values())
     if highest >= rows:
-        raise WrongError(
+        raise ProblemError(
             f"the tokenizer of {path} has a token of id {highest}, and the model's embedding has {rows} rows",
             "model.path",
             "give the tokenizer that the model was trained with, or resize the model's embedding "
             "(model.resize_token_embeddings) and save it",
         )
     if tokenizer.eos_token_id is None:
-        raise WrongError(
+        raise ProblemError(
             f"the tokenizer of {path} has no end token (eos), so no completion could end",
             "model.path",
             "set eos_token in its tokenizer_config.json",
         )
+
+
+def embedding_rows(model: PreTrainedModel) -> int:
+    """Rows of the input embedding."""
+    weight = model.get_input_embeddings().weight
+    assert isinstance(weight, torch.Tensor)
+    return weight.shape[0]
 
 
 def positions(model: PreTrainedModel) -> int | None:
@@ -101,11 +108,11 @@ def _weights(folder: Path) -> Iterator[Path]:
 
 
 def _check_weights(file: Path) -> None:
-    """Raise WrongError where a file of weights is a pointer to them, cut off, or something else."""
+    """Raise ProblemError where a file of weights is a Git LFS pointer, cut off, or of another format."""
     with file.open("rb") as opened:
         beginning = opened.read(len(LFS_POINTER))
     if beginning == LFS_POINTER:
-        raise WrongError(
+        raise ProblemError(
             f"{file} holds a Git LFS pointer in place of weights ({file.stat().st_size} bytes)",
             "model.path",
             f"fetch them: git lfs pull in {file.parent}, or hf download",
@@ -117,6 +124,6 @@ def _check_weights(file: Path) -> None:
             with safe_open(file, framework="pt"):
                 pass
         except (SafetensorError, OSError) as error:
-            raise WrongError(
+            raise ProblemError(
                 f"the weights in {file} cannot be read: {error}", "model.path", "copy or save the file again, whole"
             ) from error
