@@ -56,7 +56,9 @@ REFUSED = {
     "more processes than cores": (["hardware=cpu", "hardware.num_processes=4096"], ["4096", "cores"]),
     "negative seed": (["seed=-1"], ["seed"]),
     "reward weight of no reward": (["reward.weights={acuracy: 2}"], ["acuracy", "accuracy"]),
-    "kind that the algorithm does not eat": (["algorithm=sft", "dataset.kind=prompts"], ["completions", "prompts"]),
+    "kind that the algorithm does not eat": (
+        ["algorithm=sft", "dataset.kind=prompts"], ["prompt-completion", "prompt-only"]
+    ),
     "tracker that does not exist": (["tracker=wandbb"], ["wandbb", "wandb"]),
     "field that expctl sets itself": (["args.output_dir=elsewhere"], ["args.output_dir", "EXPCTL_OUTPUTS"]),
     "group emptied": (["dataset=null"], ["dataset"]),
