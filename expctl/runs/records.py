@@ -83,10 +83,10 @@ class Devices(JsonRecord):
 class Manifest(JsonFile):
     """`run.json`: what a run is and what became of it; the only source of truth for its status."""
 
-    # created | running | completed | failed | interrupted (see `expctl.runs.manifest`).
-    status: str
     # `<algorithm>-<model>-<dataset>-s<seed>-<hash8>`, the folder's name as well.
     run_id: str = ""
+    # created | running | completed | failed | interrupted (see `expctl.runs.manifest`).
+    status: str
     # The root key `name`: what a person calls the run.
     name: str | None = None
     # Digest of everything that can change the result; its first eight digits end the id.
