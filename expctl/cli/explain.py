@@ -10,8 +10,8 @@ from expctl.base.suggest import nearest
 from expctl.cli.hydra_app import compose_traced, is_multirun
 from expctl.config.frozen import is_ingredient
 from expctl.config.groups import group_options, groups
-from expctl.config.key_docs import Meaning, keywords, meaning, target_above
-from expctl.config.origin import COMMAND_LINE, Origins, Setting, origins
+from expctl.config.key_docs import KeyDoc, key_doc, keywords, target_above
+from expctl.config.origin import COMMAND_LINE, Origins, Setting, origins_of
 from expctl.runs.filters import text_of
 
 USAGE = "expctl explain KEY [overrides], for example expctl explain args.learning_rate algorithm=grpo"
@@ -28,7 +28,7 @@ def main(words: list[str]) -> int:
     rest = [word for word in words if word != keys[0]]
     composition = compose_traced(rest)
     if composition is not None:
-        explain(key, composition.experiment, origins(composition.loader, composition.hydra))
+        explain(key, composition.experiment, origins_of(composition.loader, composition.hydra))
     return 0
 
 
@@ -47,16 +47,16 @@ def explain(key: str, experiment: Experiment, traced: Origins) -> None:
     values |= dict(leaves(experiment.config))
     below = {name: value for name, value in values.items() if name.startswith(f"{key.replace('/', '.')}.")}
     target = target_above(experiment.config, key)
-    taken = meaning(target, key.rpartition(".")[2], experiment.code_folders) if target else None
+    doc = key_doc(target, key.rpartition(".")[2], experiment.code_folders) if target else None
     if key in experiment.choices:
         _print_choice(key, experiment.choices[key], traced)
     if key in values:
-        _print_value(key, values[key], traced, taken)
+        _print_value(key, values[key], traced, doc)
     elif below:
         _print_table(below, traced)
-    elif taken:
-        print(f"{key} = {taken.default}\n" + ROW.format("set by", f"nothing: the default of {taken.target}"))
-        _print_meaning(taken)
+    elif doc:
+        print(f"{key} = {doc.default}\n" + ROW.format("set by", f"nothing: the default of {doc.target}"))
+        _print_doc(doc)
     elif key in groups() and key not in experiment.choices:
         print(f"{key} = null\n" + ROW.format("options", ", ".join(group_options(key))))
     elif key not in experiment.choices:
@@ -78,26 +78,26 @@ def _print_choice(group: str, option: str, traced: Origins) -> None:
         print(ROW.format("file", file))
 
 
-def _print_value(key: str, value: Any, traced: Origins, taken: Meaning | None) -> None:
+def _print_value(key: str, value: Any, traced: Origins, doc: KeyDoc | None) -> None:
     print(f"{key} = {text_of(value)}")
     *earlier, last = traced.of(key) or [Setting(value, "computed")]
     written = f"{text_of(last.value)}, " if _is_reference(last.value) else ""
     print(ROW.format("set by", f"{written}{last.where}"))
     for setting in reversed(earlier):
         print(ROW.format("over", f"{text_of(setting.value)}, {setting.where}"))
-    if taken and taken.default is not None:
-        print(ROW.format("over", f"{taken.default}, the default of {taken.target}"))
+    if doc and doc.default is not None:
+        print(ROW.format("over", f"{doc.default}, the default of {doc.target}"))
     for name in traced.followed(last.value):
         *earlier, last = traced.of(name)
         print(ROW.format("from", f"{name} = {text_of(last.value)}, {last.where}"))
         for setting in reversed(earlier):
             print(ROW.format("", f"over {text_of(setting.value)}, {setting.where}"))
-    if taken:
-        _print_meaning(taken)
+    if doc:
+        _print_doc(doc)
 
 
-def _print_meaning(taken: Meaning) -> None:
-    for label, text in (("type", taken.kind), ("means", taken.sentence), ("source", taken.where)):
+def _print_doc(doc: KeyDoc) -> None:
+    for label, text in (("type", doc.annotation), ("means", doc.sentence), ("source", doc.where)):
         if text:
             print(ROW.format(label, text))
 

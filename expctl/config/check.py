@@ -26,7 +26,7 @@ from expctl.config.checks.steps import check_steps
 from expctl.config.checks.targets import check_targets
 from expctl.config.checks.tracker import check_tracker
 from expctl.config.checks.unread import check_unread
-from expctl.config.overlays import check_parts
+from expctl.config.overlays import check_overlays
 
 
 @dataclass(frozen=True)
@@ -47,7 +47,7 @@ EVERYTHING = (*ASSETS, "batch sizes", "combinations", "bema", "schedule", "unrea
 # In the order in which refusals are shown. One whose ground is missing is left out: its answer would only confuse.
 CHECKS = (
     Check("schema", check_schema),  # keys of the root and of the groups that no `_target_` describes
-    Check("overlays", check_parts, ("schema",)),  # algorithm/ratio, /replay, /reference over an algorithm
+    Check("overlays", check_overlays, ("schema",)),  # algorithm/ratio, /replay, /reference over an algorithm
     Check("targets", check_targets, SHAPE),  # dotted paths, and the keywords beside them
     Check("callables", check_callables, SHAPE),  # functions that a trainer takes by name or dotted path
     Check("ratio", check_ratio, SHAPE),  # the level of the importance ratio, and the loss

@@ -1,4 +1,4 @@
-"""What Hydra composed, frozen into an experiment."""
+"""Freeze a config that Hydra composed into an experiment: plain values, everything resolved."""
 
 from pathlib import Path
 from typing import Any, cast
@@ -14,7 +14,7 @@ from expctl.base.refusal import Refusal, set_by
 from expctl.config.implied import imply
 from expctl.devices import detection
 
-# Keys of conf/ that nothing reads but other keys, whose values are made of them.
+# Keys of conf/ that only other keys interpolate. Their effect stands in those, and they are dropped.
 INGREDIENTS = {
     "algorithm": ("learning_rate", "max_completion_length"),
     "dataset": ("max_completion_length", "reward"),
@@ -22,7 +22,7 @@ INGREDIENTS = {
 
 
 def register_resolvers() -> None:
-    """Resolvers the config groups use: they answer for this machine, without torch."""
+    """Register the resolvers of conf/: they ask this machine, without torch."""
     OmegaConf.register_new_resolver("expctl.no_gpu", lambda: detection.visible_gpus() == 0, replace=True)
     OmegaConf.register_new_resolver(
         "expctl.bf16_gpu", lambda: detection.visible_gpus() > 0 and detection.gpu_runs_bf16(), replace=True
@@ -42,11 +42,23 @@ def from_hydra(composed: DictConfig) -> Experiment:
     from expctl.config.merged import places
 
     hydra = HydraConfig.get()
-    return frozen(composed, hydra, list(hydra.overrides.task), places())
+    # A node of the type HydraConf.
+    return frozen(composed, cast("DictConfig", hydra), list(hydra.overrides.task), places())
 
 
 def frozen(composed: DictConfig, hydra: DictConfig, words: list[str], places: dict[str, str]) -> Experiment:
-    """The experiment of a composed config, of Hydra's own node for it, and of the words and files that it came from."""
+    """The experiment of a composed config.
+
+    Args:
+        composed: the config, with interpolations.
+        hydra: Hydra's own node of it.
+        words: the overrides.
+        places: dotted key -> the file and line that set it.
+
+    Raises:
+        omegaconf.errors.OmegaConfBaseException: as `from_hydra`.
+        Refusal: `algorithm.learning_rate` is no mapping.
+    """
     from expctl.config.search_path import UserConfFirst
 
     typed = [word.removeprefix("++") for word in words]
@@ -88,7 +100,7 @@ def _check_learning_rates(composed: DictConfig, sources: dict[str, str]) -> None
 
 
 def _respell_kinds(composed: DictConfig, places: dict[str, str]) -> None:
-    """Give the kinds of data that expctl 0.1 spelled otherwise their names of today.
+    """Replace the spellings of expctl 0.1 for kinds of data, with a notice.
 
     Args:
         places: dotted key -> the word, or the file and line, that set it.
@@ -96,18 +108,17 @@ def _respell_kinds(composed: DictConfig, places: dict[str, str]) -> None:
     for key in ("algorithm.kind", "dataset.kind"):
         kind = OmegaConf.select(composed, key, throw_on_resolution_failure=False)
         if isinstance(kind, str) and kind in OLD_SPELLINGS:
-            current = OLD_SPELLINGS[kind]
-            OmegaConf.update(composed, key, current)
-            notice_once(f"{key}: '{kind}' is called '{current}' now ({places.get(key, key)})")
+            OmegaConf.update(composed, key, OLD_SPELLINGS[kind])
+            notice_once(f"{key}: '{kind}' is called '{OLD_SPELLINGS[kind]}' now ({places.get(key, key)})")
 
 
 def is_ingredient(key: str) -> bool:
-    """Whether a dotted key is there only for others to be made of."""
+    """Whether only other keys interpolate a dotted key."""
     return any(f"{key}.".startswith(f"{group}.{name}.") for group, names in INGREDIENTS.items() for name in names)
 
 
 def _drop_ingredients(config: dict[str, Any]) -> None:
-    """Take out the keys that others were made of."""
+    """Drop the keys of `INGREDIENTS`."""
     nodes = [(group, config.get(group)) for group in INGREDIENTS]
     # `dataset: ${dataset}` of a callback is what loads the data, there too.
     nodes += [("dataset", mapping(node).get("dataset")) for node in mapping(config.get("callbacks")).values()]
@@ -121,7 +132,8 @@ def _is_hollow(node: Any) -> bool:
 
 
 def _chosen(hydra: DictConfig) -> list[tuple[str, str]]:
-    """Group and option, by name; a group that is left unset has none, and a sweep is no part of its cells."""
-    chosen = hydra.runtime.choices
-    named = [(group, option) for group, option in chosen.items() if option is not None]
-    return sorted(pair for pair in named if "hydra" not in pair[0] and pair[0] != "sweep")
+    """Group and option, by name, of the groups that are set; a sweep is no part of its jobs."""
+    choices = hydra.runtime.choices.items()
+    return sorted(
+        (group, option) for group, option in choices if option is not None and "hydra" not in group and group != "sweep"
+    )

@@ -1,4 +1,4 @@
-"""The config groups and their options, by looking at the folders."""
+"""The config groups and their options: the folders and files of `conf/`."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -7,20 +7,20 @@ from expctl.config.locate import own_conf, user_conf
 
 
 def group_options(group: str, config_dirs: Sequence[Path] = ()) -> dict[str, Path]:
-    """Option name -> file, of a config group; a user's option hides ours of the same name.
+    """Option name -> file, of a config group; a user's option replaces ours of the same name.
 
-    `config_dirs`: folders of groups that --config-dir names, the last one winning.
+    `config_dirs`: the folders of --config-dir, of which the last takes precedence.
     """
-    found: dict[str, Path] = {}
+    options: dict[str, Path] = {}
     for root in _roots(config_dirs):
-        found |= {file.stem: file for file in sorted((root / group).glob("*.yaml")) if not file.stem.startswith("_")}
-    return found
+        options |= {file.stem: file for file in sorted((root / group).glob("*.yaml")) if not file.stem.startswith("_")}
+    return options
 
 
 def groups(config_dirs: Sequence[Path] = ()) -> list[str]:
-    """The config groups: folders of expctl's `conf/` and of the user's that have options."""
-    found = {file.parent.relative_to(root) for root in _roots(config_dirs) for file in root.glob("*/**/*.yaml")}
-    return sorted(map(str, found))
+    """The config groups: the folders of `conf/`, expctl's and the user's, that hold options."""
+    folders = {file.parent.relative_to(root) for root in _roots(config_dirs) for file in root.glob("*/**/*.yaml")}
+    return sorted(map(str, folders))
 
 
 def _roots(config_dirs: Sequence[Path]) -> list[Path]:

@@ -1,4 +1,4 @@
-"""What a typed setting means for settings that only a file gives: the one that was typed counts."""
+"""Typed settings take precedence over settings of a file that contradict them."""
 
 from typing import Any
 
@@ -9,14 +9,14 @@ from expctl.config.source.signature import signature
 
 
 def imply(config: dict[str, Any], sources: dict[str, str]) -> list[str]:
-    """Change `config` so that no preset makes void what was typed; what contradicts itself is left to the checks.
+    """Change `config` so that no setting of a file voids a typed one; typed ones that contradict are left to checks.
 
     Args:
         config: the resolved root config; its `args` are changed.
         sources: dotted key -> how it was set, of the keys that were typed.
 
     Returns:
-        A sentence for each setting of a file that gave way.
+        A sentence for each setting of a file that was changed.
     """
     args = config.get("args")
     if not isinstance(args, dict):
@@ -34,7 +34,7 @@ def imply(config: dict[str, Any], sources: dict[str, str]) -> list[str]:
 
 
 def _instead(typed: str, args: dict[str, Any], preset: str, value: Any) -> str:
-    """Give a preset another value, and say so."""
+    """Change a setting of a file; the sentence that says so."""
     before, args[preset] = args.get(preset), value
     shown = "null" if value is None else value
     was = "not set" if before is None else f"{before} in a config file"
@@ -61,6 +61,7 @@ def _whole_numbers(args: dict[str, Any]) -> None:
     definition = find(args.get("_target_")) if whole else None
     for name, value in whole.items():
         field = signature(definition).fields.get(name) if definition else None
-        takes_int = field is not None and field.annotation is not None and admits(field.annotation, 1, field.owner)
-        if takes_int and not admits(field.annotation, 1.5, field.owner):
+        if field is None or field.annotation is None:
+            continue
+        if admits(field.annotation, 1, field.owner) and not admits(field.annotation, 1.5, field.owner):
             args[name] = int(value)

@@ -1,4 +1,4 @@
-"""What a key means where a `_target_` takes it: the default, the type and the sentence of whoever wrote the class."""
+"""The documentation of a key that a `_target_` takes: default, type and first sentence, from its source."""
 
 import ast
 import re
@@ -15,13 +15,16 @@ from expctl.config.source.signature import Field, signature
 
 
 @dataclass(frozen=True)
-class Meaning:
-    """The keyword `name` of what `target` names; `default` and `kind` as they are written in the source."""
+class KeyDoc:
+    """The documentation of the keyword `name` of `target`.
+
+    `default` and `annotation` are as in the source, `where` is its file and line.
+    """
 
     target: str
     name: str
     default: str | None
-    kind: str | None
+    annotation: str | None
     sentence: str
     where: str
 
@@ -33,14 +36,14 @@ def target_above(config: dict[str, Any], key: str) -> str | None:
     return target if isinstance(target, str) and name not in HYDRA_KEYS else None
 
 
-def meaning(target: str, name: str, search: Iterable[Path] = ()) -> Meaning | None:
-    """What the class or function says about a keyword; None where its source does not name it."""
+def key_doc(target: str, name: str, search: Iterable[Path] = ()) -> KeyDoc | None:
+    """The documentation of a keyword; None where the source of the class or function does not name it."""
     definition = find(target, search)
     field = _keywords(definition).get(name) if definition else None
     if field is None:
         return None
-    kind = ast.unparse(field.annotation) if field.annotation else None
-    return Meaning(target, name, _default(field), kind, _sentence(field), f"{field.owner.file}:{_line(field)}")
+    annotation = ast.unparse(field.annotation) if field.annotation else None
+    return KeyDoc(target, name, _default(field), annotation, _sentence(field), f"{field.owner.file}:{_line(field)}")
 
 
 def keywords(target: str, search: Iterable[Path] = ()) -> list[str]:
@@ -62,8 +65,10 @@ def _default(field: Field) -> str | None:
 
 def _statement(field: Field) -> ast.AnnAssign | None:
     body = field.owner.node.body if isinstance(field.owner.node, ast.ClassDef) else []
-    mine = (each for each in body if isinstance(each, ast.AnnAssign) and isinstance(each.target, ast.Name))
-    return next((each for each in mine if each.target.id == field.name), None)
+    for statement in body:
+        if isinstance(statement, ast.AnnAssign) and ast.unparse(statement.target) == field.name:
+            return statement
+    return None
 
 
 def _line(field: Field) -> int:
@@ -79,11 +84,19 @@ def _sentence(field: Field) -> str:
 
 
 def _help(field: Field) -> str:
+    """The text of `field(metadata={"help": ...})`."""
     statement = _statement(field)
-    given = {each.arg: each.value for each in getattr(statement and statement.value, "keywords", [])}
-    metadata = given.get("metadata")
-    if isinstance(metadata, ast.Dict):
-        for name, value in zip(metadata.keys, metadata.values, strict=True):
-            if isinstance(name, ast.Constant) and name.value == "help" and isinstance(value, ast.Constant):
-                return str(value.value)
+    if statement is None or not isinstance(statement.value, ast.Call):
+        return ""
+    for keyword in statement.value.keywords:
+        if keyword.arg == "metadata" and isinstance(keyword.value, ast.Dict):
+            return _text_of(keyword.value, "help")
+    return ""
+
+
+def _text_of(mapping: ast.Dict, key: str) -> str:
+    """The constant at a key of a mapping in the source."""
+    for name, value in zip(mapping.keys, mapping.values, strict=True):
+        if isinstance(name, ast.Constant) and name.value == key and isinstance(value, ast.Constant):
+            return str(value.value)
     return ""

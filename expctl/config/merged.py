@@ -1,4 +1,4 @@
-"""The config files that Hydra merges, noted while it does so: to ask it afterwards takes as long as composing."""
+"""The config files that Hydra merges, recorded while it does: asking it afterwards takes as long as composing."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -8,7 +8,10 @@ from typing import Any
 
 import yaml
 from hydra._internal.config_loader_impl import ConfigLoaderImpl
-from omegaconf import OmegaConf
+from hydra._internal.config_repository import IConfigRepository
+from hydra.core.default_element import ResultDefault
+from hydra.plugins.config_source import ConfigResult
+from omegaconf import DictConfig, OmegaConf
 
 from expctl.base.plain_data import leaves
 from expctl.config.locate import own_conf
@@ -17,8 +20,16 @@ _SafeLoader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
 @dataclass(frozen=True)
-class Merged:
-    """A file that was merged below `package`; `values`: dotted key of the experiment -> its value as it is written."""
+class MergedFile:
+    """A config file of a composition.
+
+    Args:
+        path: name of the config, `model/tiny`.
+        folder: the `conf/` folder that it lies in.
+        package: dotted key below which it was merged; empty for the root.
+        parent: name of the config whose defaults list it.
+        values: dotted key of the experiment -> value as it is written in the file.
+    """
 
     path: str
     folder: Path
@@ -26,53 +37,52 @@ class Merged:
     parent: str | None
     values: dict[str, Any]
 
-    def place(self, key: str) -> str:
-        """`conf/model/tiny.yaml:12`, of a key of the experiment."""
+    def location(self, key: str) -> str:
+        """File and line of a key of the experiment: `conf/model/tiny.yaml:12`."""
         file = self.folder / f"{self.path}.yaml"
         line = _lines(file).get(key.removeprefix(f"{self.package}.") if self.package else key)
         return f"{name_of(file)}:{line}" if line else name_of(file)
 
 
-_last: list[Merged] = []
+# Those of the last composition.
+_last: list[MergedFile] = []
 
 
+@cache
 def note_merges() -> None:
-    """Have Hydra note the files of each composition from now on."""
-    if hasattr(ConfigLoaderImpl, "_expctl_notes"):
-        return
+    """Have Hydra record the files of each composition from now on; once a process."""
     compose, load = ConfigLoaderImpl._compose_config_from_defaults_list, ConfigLoaderImpl._load_single_config
 
-    def compose_anew(self, defaults, repo):
+    def compose_anew(self: ConfigLoaderImpl, defaults: list[ResultDefault], repo: IConfigRepository) -> DictConfig:
         _last.clear()
         return compose(self, defaults, repo)
 
-    def load_and_note(self, default, repo):
+    def load_and_record(self: ConfigLoaderImpl, default: ResultDefault, repo: IConfigRepository) -> ConfigResult:
         loaded = load(self, default, repo)
         package = default.package or ""
         if default.config_path is not None and package.partition(".")[0] != "hydra":
-            # Now: what follows is merged into the very nodes of this one.
+            # Copied now: Hydra merges the next files into these nodes.
             values = dict(leaves(OmegaConf.to_container(loaded.config, resolve=False)))
             folder = Path(loaded.path.removeprefix("file://"))
-            _last.append(Merged(default.config_path, folder, package, default.parent, values))
+            _last.append(MergedFile(default.config_path, folder, package, default.parent, values))
         return loaded
 
-    ConfigLoaderImpl._compose_config_from_defaults_list = compose_anew
-    ConfigLoaderImpl._load_single_config = load_and_note
-    ConfigLoaderImpl._expctl_notes = True
+    setattr(ConfigLoaderImpl, "_compose_config_from_defaults_list", compose_anew)  # noqa: B010 (mypy: a method)
+    setattr(ConfigLoaderImpl, "_load_single_config", load_and_record)  # noqa: B010 (mypy: a method)
 
 
-def merged_files() -> list[Merged]:
-    """The files of the last composition but Hydra's own, in the order in which they were merged."""
+def merged_files() -> list[MergedFile]:
+    """The files of the last composition except Hydra's own, in the order of merging."""
     return list(_last)
 
 
 def places() -> dict[str, str]:
-    """Dotted key of the last composition -> the file and line that set it last."""
-    return {key: merged.place(key) for merged in _last for key in merged.values}
+    """Dotted key -> the file and line that set it last, in the last composition."""
+    return {key: merged.location(key) for merged in _last for key in merged.values}
 
 
 def name_of(file: Path) -> str:
-    """A file of expctl's from its `conf/` on, any other from the working folder on."""
+    """The path of a config file as it is shown: from `conf/` on, or relative to the working folder."""
     for root in (own_conf().parent, Path.cwd()):
         if file.is_relative_to(root):
             return str(file.relative_to(root))

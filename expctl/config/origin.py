@@ -1,7 +1,6 @@
-"""Where every value of a composed experiment comes from: the files and words that set it, in their order.
+"""The origin of every value of a composed experiment: the files and words that set it, in their order.
 
-Hydra composes the experiment as for a run; over the files that it merged (see `expctl.config.merged`) the words that
-were typed are laid.
+Hydra composes the experiment as for a run. The typed words follow the files that it merged (`expctl.config.merged`).
 """
 
 import re
@@ -11,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from hydra.core.config_loader import ConfigLoader
+from hydra.core.override_parser.types import Override, QuotedString
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 
@@ -25,7 +25,7 @@ _INNERMOST = re.compile(r"\$\{([^${}]*)\}")
 
 @dataclass(frozen=True)
 class Setting:
-    """One place that sets a key: the value as it is written there, and where; `deleted` where `~key` takes it away."""
+    """A file or a word that sets a key: the value as it is written there. `deleted`: the word is `~key`."""
 
     value: Any
     where: str
@@ -34,17 +34,16 @@ class Setting:
 
 @dataclass
 class Origins:
-    """Dotted key of a leaf -> the places that set it, the last one counting; group -> what chose its option."""
+    """Dotted key of a leaf -> its settings, of which the last counts; group -> what chose its option."""
 
     keys: dict[str, list[Setting]] = field(default_factory=dict)
     groups: dict[str, str] = field(default_factory=dict)
 
     def of(self, key: str) -> list[Setting]:
-        """The places that set a key of the experiment's config; of the dataset's own rewards those of the dataset."""
-        found = self.keys.get(key)
-        if not found and key.startswith("reward.functions."):
-            return self.keys.get(key.replace("reward.functions.", "dataset.reward.", 1), [])
-        return found or []
+        """The settings of a key; those of the dataset for a reward that the dataset brings."""
+        if key not in self.keys:
+            key = key.replace("reward.functions.", "dataset.reward.", 1)
+        return self.keys.get(key, [])
 
     def resolved(self, key: str) -> Any:
         """The value of a key as Hydra resolves what is written; None where it cannot."""
@@ -89,45 +88,43 @@ class Origins:
         return names[::-1]
 
 
-def origins(loader: ConfigLoader, hydra: DictConfig) -> Origins:
-    """Where every value of the last composition comes from: `loader` made it, `hydra` is Hydra's own node of it."""
+def origins_of(loader: ConfigLoader, hydra: DictConfig) -> Origins:
+    """The origins of the last composition: `loader` made it, `hydra` is Hydra's own node of it."""
     words = hydra.overrides
-    listed = loader.compute_defaults_list(ROOT_CONFIG, [*words.hydra, *words.task], RunMode.RUN)
-    found, chosen = Origins(), hydra.runtime.choices
+    defaults = loader.compute_defaults_list(ROOT_CONFIG, [*words.hydra, *words.task], RunMode.RUN)
+    origins, chosen = Origins(), hydra.runtime.choices
     for merged in merged_files():
         for key, value in merged.values.items():
-            found.keys.setdefault(key, []).append(Setting(value, merged.place(key)))
+            origins.keys.setdefault(key, []).append(Setting(value, merged.location(key)))
         group, _, option = merged.path.rpartition("/")
         if group and chosen.get(group) == option:
-            found.groups[group] = name_of(_file_of(loader, merged.parent))
-    _lay_words_over(found, listed)
-    for group, choice in listed.overrides.override_metadata.items():
-        typed = choice.external_override
-        found.groups[group] = COMMAND_LINE if typed else name_of(_file_of(loader, choice.containing_config_path))
-    return found
+            origins.groups[group] = name_of(_file_of(loader, merged.parent))
+    for override in defaults.config_overrides:
+        _add_override(origins, override)
+    for group, choice in defaults.overrides.override_metadata.items():
+        is_typed = choice.external_override
+        origins.groups[group] = COMMAND_LINE if is_typed else name_of(_file_of(loader, choice.containing_config_path))
+    return origins
 
 
-def _lay_words_over(found: Origins, listed: Any) -> None:
-    for override in listed.config_overrides:
-        word = override.input_line.lstrip("+")
-        where = f"{word} ({COMMAND_LINE})"
-        key, value = override.key_or_group, override.value()
-        if override.is_delete():
-            for below in [known for known in found.keys if known == key or known.startswith(f"{key}.")]:
-                found.keys[below].append(Setting(None, where, deleted=True))
-            continue
-        for leaf, set_to in leaves({key: value}):
-            found.keys.setdefault(leaf, []).append(Setting(_plain(set_to), where))
+def _add_override(origins: Origins, override: Override) -> None:
+    """Add what a typed word sets, or takes away."""
+    word = override.input_line.lstrip("+") if override.input_line else ""
+    where = f"{word} ({COMMAND_LINE})"
+    key, value = override.key_or_group, override.value()
+    if override.is_delete():
+        for known, settings in origins.keys.items():
+            if f"{known}.".startswith(f"{key}."):
+                settings.append(Setting(None, where, deleted=True))
+        return
+    for leaf, set_to in leaves({key: value}):
+        plain = set_to.text if isinstance(set_to, QuotedString) else set_to
+        origins.keys.setdefault(leaf, []).append(Setting(plain, where))
 
 
-def _plain(value: Any) -> Any:
-    """Hydra's quoted strings as plain ones."""
-    return value.text if hasattr(value, "text") else value
-
-
-def _file_of(loader: Any, config_path: str) -> Path:
-    """The file of a config that is named in the list of defaults."""
-    if config_path == "<root>":
+def _file_of(loader: ConfigLoader, config_path: str | None) -> Path:
+    """The file of a config that a list of defaults names; None and `<root>` are the root's."""
+    if config_path in (None, "<root>"):
         config_path = ROOT_CONFIG
     for source in loader.get_sources():
         file = Path(source.path) / f"{config_path}.yaml"

@@ -9,7 +9,7 @@ from expctl.cli.hydra_app import compose_traced
 from expctl.cli.main import run_words
 from expctl.config.groups import group_options
 from expctl.config.locate import own_conf
-from expctl.config.origin import origins
+from expctl.config.origin import origins_of
 
 
 @pytest.fixture(autouse=True)
@@ -33,7 +33,7 @@ def explained(capsys, *words, code=0) -> str:
 )  # fmt: skip
 def test_the_place_that_counts_says_the_value_that_was_composed(words):
     composition = compose_traced(words)
-    found = origins(composition.loader, composition.hydra)
+    found = origins_of(composition.loader, composition.hydra)
     values = dict(leaves(composition.experiment.config))
     for key, value in values.items():
         settings = found.of(key)
@@ -48,7 +48,7 @@ def test_the_place_that_counts_says_the_value_that_was_composed(words):
 
 def test_the_line_that_is_named_is_the_line_of_the_key():
     composition = compose_traced(["peft=lora"])
-    found = origins(composition.loader, composition.hydra)
+    found = origins_of(composition.loader, composition.hydra)
     places = [(key, setting.where) for key, chain in found.keys.items() for setting in chain]
     without = [key for key, where in places if ":" not in where]
     assert without == ["callbacks"]  # the file of an empty group has no line for it
