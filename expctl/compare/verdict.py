@@ -101,6 +101,18 @@ def signed(value: float, like: Estimate | None = None) -> str:
     return text if text.startswith("-") or float(text) == 0 else f"+{text}"
 
 
+def with_interval(estimate: Estimate | None, like: Estimate | None = None, *, sign: bool = False) -> str:
+    """`0.5 [0.4, 0.6]`, to the digits of `like`, or else to its own; `none` where there is no estimate."""
+    if estimate is None:
+        return "none"
+    say = signed if sign else number
+    like = like or estimate
+    if estimate.interval is None:
+        return say(estimate.value, like)
+    low, high = estimate.interval
+    return f"{say(estimate.value, like)} [{say(low, like)}, {say(high, like)}]"
+
+
 def _word(difference: float, better: str | None) -> str:
     up = difference > 0
     if better is None:

@@ -17,7 +17,7 @@ from expctl.compare.comparison import (
     Estimate,
     Metric,
 )
-from expctl.compare.verdict import FEWEST, number, signed
+from expctl.compare.verdict import FEWEST, number, with_interval
 
 WIDTH = 100
 # Characters of a sentence.
@@ -41,71 +41,72 @@ def print_comparison(comparison: Comparison) -> None:
         console.print(f"\n{metric.title}{better}")
         console.print(_table(metric, comparison.level))
         _print_verdicts(console, metric)
-        for sentence in dict.fromkeys(one.excess.sentence for one in metric.differences if one.excess):
+        for sentence in dict.fromkeys(each.excess.sentence for each in metric.differences if each.excess):
             _print_item(console, sentence.removeprefix(f"{metric.title}: "), 2)
-    notes = [f"not compared: {said}" for said in comparison.refusals]
-    notes += [f"warning: {said}" for said in comparison.warnings]
+    notes = [f"not compared: {reason}" for reason in comparison.refusals]
+    notes += [f"warning: {warning}" for warning in comparison.warnings]
     if comparison.corrected_for > 1:
         notes.append(f"p is corrected for {comparison.corrected_for} comparisons (Holm)")
     if notes:
         console.print()
     for note in notes:
         _print_item(console, note, 2)
-    for place, command in enumerate(comparison.more_seeds):
-        if not place:
-            console.print("\nmore seeds")
+    if comparison.more_seeds:
+        console.print("\nmore seeds")
+    for command in comparison.more_seeds:
         console.print(f"  {command}", soft_wrap=True)
 
 
 def _table(metric: Metric, level: float) -> Any:
     from rich.table import Table
 
-    compared, better = bool(metric.differences), metric.better if metric.judged else None
-    with_iqm = any(one.iqm for one in metric.groups)
+    with_iqm = any(summary.iqm for summary in metric.groups)
+    differences = {difference.group: difference for difference in metric.differences}
+    finest = _finest(summary.mean for summary in metric.groups)
+    finest_difference = _finest(difference.difference for difference in metric.differences)
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
     table.add_column("group", overflow="fold")
-    interval = f"{100 * level:g} %"
-    titles = ["runs", f"mean ({interval})", *(["middle half"] if with_iqm else [])]
-    titles += [f"difference ({interval})", f"P({'better' if better else 'higher'})"] if compared else []
-    for title in titles:
+    for title in _titles(metric, f"{100 * level:g} %", with_iqm=with_iqm):
         table.add_column(title, justify="right", no_wrap=True)
-    differences = {one.group: one for one in metric.differences}
-    finest, finest_difference = _finest(one.mean for one in metric.groups), _finest(map(_of, metric.differences))
-    for one in [*([metric.start] if metric.start else []), *metric.groups]:
-        row = [printable(shortened(one.group, LONGEST)), str(one.count), _with_interval(one.mean, finest)]
-        row += [number(one.iqm.value, finest) if one.iqm else ""] if with_iqm else []
-        if difference := differences.get(one.group):
-            share = difference.improvement
-            row += [
-                _with_interval(difference.difference, finest_difference, sign=True),
-                f"{share.value:.2f}" if share else "",
-            ]
+    summaries = [metric.start, *metric.groups] if metric.start else metric.groups
+    for summary in summaries:
+        row = [printable(shortened(summary.group, LONGEST)), str(summary.count), with_interval(summary.mean, finest)]
+        if with_iqm:
+            row.append(number(summary.iqm.value, finest) if summary.iqm else "")
+        if summary.group in differences:
+            row += _compared(differences[summary.group], finest_difference)
         table.add_row(*row)
     return table
 
 
-def _of(difference: Difference) -> Estimate | None:
-    return difference.difference
+def _titles(metric: Metric, interval: str, *, with_iqm: bool) -> list[str]:
+    titles = ["runs", f"mean ({interval})"]
+    if with_iqm:
+        titles.append("middle half")
+    if metric.differences:
+        better = "better" if metric.better and metric.judged else "higher"
+        titles += [f"difference ({interval})", f"P({better})"]
+    return titles
+
+
+def _compared(difference: Difference, like: Estimate | None) -> list[str]:
+    improvement = f"{difference.improvement.value:.2f}" if difference.improvement else ""
+    return [with_interval(difference.difference, like, sign=True), improvement]
 
 
 def _finest(estimates: Iterable[Estimate | None]) -> Estimate | None:
     """The estimate with the narrowest interval: a column has its digits."""
-    known = [one for one in estimates if one and one.low is not None and one.high > one.low]
-    return min(known, key=lambda one: one.high - one.low, default=None)
-
-
-def _with_interval(estimate: Estimate | None, like: Estimate | None, *, sign: bool = False) -> str:
-    if estimate is None:
-        return "none"
-    say = signed if sign else number
-    if estimate.low is None:
-        return say(estimate.value, like)
-    return f"{say(estimate.value, like)} [{say(estimate.low, like)}, {say(estimate.high, like)}]"
+    widths = []
+    for estimate in estimates:
+        low, high = (estimate.interval if estimate else None) or (0.0, 0.0)
+        if estimate and high > low:
+            widths.append((high - low, estimate))
+    return min(widths, key=lambda pair: pair[0])[1] if widths else None
 
 
 def _print_verdicts(console: Any, metric: Metric) -> None:
-    verdicts = [one.verdict for one in metric.differences if one.verdict]
-    if verdicts[1:] and all(one.p_corrected is None for one in metric.differences):
+    verdicts = [difference.verdict for difference in metric.differences if difference.verdict]
+    if len(verdicts) > 1 and all(difference.p_corrected is None for difference in metric.differences):
         _print_item(console, f"{TOO_FEW} for any verdict: at least {FEWEST} a group are needed", 2, TOO_FEW)
         return
     shown = verdicts
@@ -125,7 +126,7 @@ def _print_item(console: Any, text: str, indent: int, word: str = "") -> None:
     from rich.text import Text
 
     lines = Text(printable(shortened(text, LONGEST))).wrap(console, console.width - indent)
-    for place, line in enumerate(lines):
+    for number_of_line, line in enumerate(lines):
         if word:
             line.highlight_words([word], STYLES.get(word, ""))
-        console.print(Text(" " * indent if place else "") + line)
+        console.print(Text(" " * indent if number_of_line else "") + line)

@@ -4,8 +4,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from expctl.compare.before_training import START
-from expctl.compare.comparison import BETTER, HIGHER, LOWER, WORSE, Comparison, Difference, Estimate, Metric
-from expctl.compare.verdict import number, percent, signed
+from expctl.compare.comparison import BETTER, HIGHER, LOWER, WORSE, Comparison, Difference, Metric
+from expctl.compare.verdict import percent, with_interval
 from expctl.report.page.markup import Markup, joined, section, table, tag
 
 # Beyond, a reader opens the rest.
@@ -15,57 +15,72 @@ _CLASSES = {BETTER: "good", WORSE: "bad", HIGHER: "shown", LOWER: "shown"}
 
 def verdict(comparison: Comparison) -> Markup:
     """The sentences of all verdicts, those that say something first, and what to know before believing them."""
-    said = [one.verdict for metric in comparison.metrics for one in metric.differences if one.verdict]
-    said.sort(key=lambda one: one.word not in _CLASSES)
-    lines = [tag("li", *_marked(one.sentence, one.word)) for one in said]
+    differences = [difference for metric in comparison.metrics for difference in metric.differences]
+    verdicts = [difference.verdict for difference in differences if difference.verdict]
+    verdicts.sort(key=lambda each: each.word not in _CLASSES)
+    lines = [tag("li", *_marked(each.sentence, each.word)) for each in verdicts]
     if not lines:
         lines = [tag("li", "One group: there is nothing to compare it with.")]
     parts: list[Any] = [tag("ul", *lines[:MOST_SENTENCES], class_="verdicts")]
-    if more := [one.word for one in said[MOST_SENTENCES:]]:
-        counted = ", ".join(f"{more.count(word)} {word}" for word in dict.fromkeys(more))
+    words = [each.word for each in verdicts[MOST_SENTENCES:]]
+    if words:
+        counted = ", ".join(f"{words.count(word)} {word}" for word in dict.fromkeys(words))
         rest = tag("ul", *lines[MOST_SENTENCES:], class_="verdicts")
-        parts.append(tag("details", tag("summary", f"{len(more)} more: {counted}"), rest))
-    taken = dict.fromkeys(
-        one.excess.sentence for metric in comparison.metrics for one in metric.differences if one.excess
-    )
-    if taken:
-        parts += [tag("h3", "Excess"), tag("ul", *(tag("li", sentence) for sentence in taken))]
+        parts.append(tag("details", tag("summary", f"{len(words)} more: {counted}"), rest))
+    excess = dict.fromkeys(difference.excess.sentence for difference in differences if difference.excess)
+    if excess:
+        parts += [tag("h3", "Excess"), tag("ul", *(tag("li", sentence) for sentence in excess))]
     if comparison.corrected_for > 1:
         parts.append(tag("p", f"p is corrected for {comparison.corrected_for} comparisons (Holm)."))
-    care = [*(f"not compared: {one}" for one in comparison.refusals), *comparison.warnings]
-    if care:
-        parts += [tag("h3", "Before you believe it"), tag("ul", *(tag("li", one) for one in care))]
+    warnings = [*(f"not compared: {reason}" for reason in comparison.refusals), *comparison.warnings]
+    if warnings:
+        parts += [tag("h3", "Before you believe it"), tag("ul", *(tag("li", warning) for warning in warnings))]
     return section("verdict", "Verdict", *parts)
 
 
 def _marked(sentence: str, word: str) -> Sequence[Any]:
-    before, found, after = sentence.partition(word)
-    return [before, tag("strong", found, class_=_CLASSES.get(word, "open")), after] if found else [sentence]
+    """The parts of a sentence, the word of its verdict emphasised where it stands in it."""
+    before, match, after = sentence.partition(word)
+    return [before, tag("strong", match, class_=_CLASSES.get(word, "open")), after] if match else [sentence]
 
 
 def metrics(comparison: Comparison) -> Markup:
+    """A table for each metric."""
     return section("metrics", "Numbers", *(_table(metric, comparison) for metric in comparison.metrics))
 
 
 def _table(metric: Metric, comparison: Comparison) -> Markup:
     better = metric.better if metric.judged else None
-    interval = f"{100 * comparison.level:g} %"
-    with_middle = any(one.iqm for one in metric.groups)
-    columns = ["group", "runs", f"mean ({interval})", *([f"middle half ({interval})"] if with_middle else [])]
-    if metric.differences:
-        columns += [f"difference ({interval})", f"P({'better' if better else 'higher'}) ({interval})", "p (corrected)"]
-    with_excess = any(one.excess and one.excess.share for one in metric.differences)
-    columns += [f"excess taken away ({interval})"] if with_excess else []
-    differences = {one.group: one for one in metric.differences}
+    with_iqm = any(summary.iqm for summary in metric.groups)
+    with_excess = any(difference.excess and difference.excess.share for difference in metric.differences)
+    columns = _columns(metric, f"{100 * comparison.level:g} %", with_iqm=with_iqm, with_excess=with_excess)
+    differences = {difference.group: difference for difference in metric.differences}
+    summaries = [metric.start, *metric.groups] if metric.start else metric.groups
     rows = []
-    for one in [*([metric.start] if metric.start else []), *metric.groups]:
-        row: list[Any] = [_name(one.group, comparison), str(one.count), _with_interval(one.mean)]
-        row += [_with_interval(one.iqm) if one.iqm else ""] if with_middle else []
-        row += _compared(differences.get(one.group)) if metric.differences else []
-        row += [_taken(differences.get(one.group))] if with_excess else []
+    for summary in summaries:
+        difference = differences.get(summary.group)
+        row: list[Any] = [_name(summary.group, comparison), str(summary.count), with_interval(summary.mean)]
+        if with_iqm:
+            row.append(with_interval(summary.iqm) if summary.iqm else "")
+        if metric.differences:
+            row += _compared(difference)
+        if with_excess:
+            row.append(_excess(difference))
         rows.append(row)
-    aside = f", {better} is better" if better else "" if metric.judged else ", for information"
-    return table(f"{metric.title}{aside}", columns, rows, class_="numbers")
+    note = "" if metric.judged else ", for information"
+    return table(f"{metric.title}{f', {better} is better' if better else note}", columns, rows, class_="numbers")
+
+
+def _columns(metric: Metric, interval: str, *, with_iqm: bool, with_excess: bool) -> list[str]:
+    columns = ["group", "runs", f"mean ({interval})"]
+    if with_iqm:
+        columns.append(f"middle half ({interval})")
+    if metric.differences:
+        better = "better" if metric.better and metric.judged else "higher"
+        columns += [f"difference ({interval})", f"P({better}) ({interval})", "p (corrected)"]
+    if with_excess:
+        columns.append(f"excess taken away ({interval})")
+    return columns
 
 
 def _name(group: str, comparison: Comparison) -> Any:
@@ -78,26 +93,20 @@ def _name(group: str, comparison: Comparison) -> Any:
 def _compared(difference: Difference | None) -> list[str]:
     if difference is None:
         return ["", "", ""]
-    share, p = difference.improvement, difference.p_corrected
-    return [
-        _with_interval(difference.difference, sign=True),
-        f"{share.value:.2f} [{share.low:.2f}, {share.high:.2f}]" if share else "",
-        f"{p:.2g}" if p is not None else "",
-    ]
+    improvement = ""
+    if difference.improvement and difference.improvement.interval:
+        low, high = difference.improvement.interval
+        improvement = f"{difference.improvement.value:.2f} [{low:.2f}, {high:.2f}]"
+    p = "" if difference.p_corrected is None else f"{difference.p_corrected:.2g}"
+    return [with_interval(difference.difference, sign=True), improvement, p]
 
 
-def _taken(difference: Difference | None) -> str:
+def _excess(difference: Difference | None) -> str:
     share = difference.excess.share if difference and difference.excess else None
     if share is None:
         return ""
-    ends = "" if share.low is None else f" [{percent(share.low, share)}, {percent(share.high, share)}]"
-    return f"{percent(share.value, share)} %{ends}"
-
-
-def _with_interval(estimate: Estimate | None, *, sign: bool = False) -> str:
-    if estimate is None:
-        return "none"
-    say = signed if sign else number
-    if estimate.low is None:
-        return say(estimate.value)
-    return f"{say(estimate.value, estimate)} [{say(estimate.low, estimate)}, {say(estimate.high, estimate)}]"
+    value = f"{percent(share.value, share)} %"
+    if share.interval is None:
+        return value
+    low, high = share.interval
+    return f"{value} [{percent(low, share)}, {percent(high, share)}]"
