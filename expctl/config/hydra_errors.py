@@ -1,4 +1,4 @@
-"""Hydra's and OmegaConf's complaints, said as refusals: what, where, the nearest right name, what to do."""
+"""The errors of Hydra and OmegaConf as refusals: what, where, the nearest right name, what to do."""
 
 import errno
 import re
@@ -12,17 +12,23 @@ from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
 from expctl.base.plain_data import at, mapping
 from expctl.base.refusal import Refusal
 from expctl.base.suggest import nearest
-from expctl.config.as_option import path_as_option
 from expctl.config.extras import PRESETS, missing
 from expctl.config.groups import groups
 from expctl.config.locate import own_conf
+from expctl.config.path_as_option import path_as_option
 from expctl.config.source.lookup import find
 from expctl.config.source.signature import signature
 from expctl.config.sweep_plugins import INSTEAD, plugin_refusal
+from expctl.config.sweep_words import key_of
 
 
 def as_refusal(error: Exception, typed: list[str]) -> Refusal | None:
-    """The refusal that says what Hydra meant, or None when the error is not one of composition."""
+    """The refusal for an error of composition; None for any other error.
+
+    Args:
+        error: what Hydra, OmegaConf or YAML raised.
+        typed: the overrides of the command line.
+    """
     if isinstance(error, MissingConfigException):
         return _unknown_option(error, typed)
     if isinstance(error, OverrideParseException):
@@ -32,7 +38,7 @@ def as_refusal(error: Exception, typed: list[str]) -> Refusal | None:
             do="write key=value; quote for the shell what holds spaces, commas or brackets: 'key=[1,2]'",
         )
     if isinstance(error, ConfigCompositionException):
-        return _unknown_key(error, typed)
+        return _composition_refusal(error, typed)
     if isinstance(error, MissingMandatoryValue):
         key = error.full_key or str(error)
         return Refusal(f"'{key}' has no value yet", where=key, do=f"set it: expctl ... {key}=VALUE")
@@ -70,16 +76,18 @@ def _raised_in(error: Exception, packages: tuple[str, ...]) -> bool:
 
 
 def _unknown_option(error: MissingConfigException, typed: list[str]) -> Refusal:
-    if extra := PRESETS.get(error.missing_cfg_file or ""):
+    extra = PRESETS.get(error.missing_cfg_file or "")
+    if extra:
         return missing(extra, f"hydra/launcher={extra}")
     group, _, option = (error.missing_cfg_file or "").rpartition("/")
     options = [name for name in error.options or [] if not name.startswith("_")]
     if not group:
         return Refusal(f"no config '{error.missing_cfg_file}'", where="command line", do="expctl list")
-    if refusal := path_as_option(group, option, typed):
-        return refusal
-    setter = next((o for o in typed if o.lstrip("+").startswith(f"{group}=")), f"{group}={option}")
-    where = f"{setter} (command line)" if setter in typed else setter
+    path_refusal = path_as_option(group, option, typed)
+    if path_refusal:
+        return path_refusal
+    word = next((word for word in typed if word.lstrip("+").startswith(f"{group}=")), None)
+    where = f"{word} (command line)" if word else f"{group}={option}"
     for plugin, instead in INSTEAD.items():
         if group == f"hydra/{plugin}" and option in instead:
             return plugin_refusal(plugin, option, where)
@@ -96,19 +104,19 @@ def _unknown_option(error: MissingConfigException, typed: list[str]) -> Refusal:
 def _no_option(typed: list[str]) -> Refusal:
     """A group was set to something that is no name of an option, such as null."""
     known = groups()
-    setter = next((word for word in typed if word.lstrip("+").partition("=")[0] in known), None)
-    if setter is None:
+    word = next((word for word in typed if key_of(word) in known), None)
+    if word is None:
         return Refusal("a config group needs the name of an option", where=" ".join(typed) + " (command line)")
-    group = setter.lstrip("+").partition("=")[0]
-    return Refusal(
-        f"the group '{group}' needs the name of an option", where=f"{setter} (command line)", do=f"expctl list {group}"
-    )
+    group = key_of(word)
+    what = f"the group '{group}' needs the name of an option"
+    return Refusal(what, where=f"{word} (command line)", do=f"expctl list {group}")
 
 
-def _unknown_key(error: ConfigCompositionException, typed: list[str]) -> Refusal:
-    message = str(error)
-    cause = error.__cause__
-    key = getattr(cause, "full_key", None) or (re.search(r"override '([^']+)'", message) or [None, None])[1]
+def _composition_refusal(error: ConfigCompositionException, typed: list[str]) -> Refusal:
+    """What is wrong with a word whose key or value Hydra could not lay over the config."""
+    message, cause = str(error), error.__cause__
+    quoted = re.search(r"override '([^']+)'", message)
+    key = getattr(cause, "full_key", None) or (quoted[1] if quoted else None)
     if message.startswith("Ambiguous value"):
         return Refusal(
             _first_line(error).replace("Ambiguous value for argument", "several values in"),
@@ -125,37 +133,41 @@ def _unknown_key(error: ConfigCompositionException, typed: list[str]) -> Refusal
         return Refusal(_first_line(cause), where=str(key or message.splitlines()[0]))
     if key is None:
         return Refusal(_first_line(error), where="command line")
-    known = known_keys(key)
-    setter = next((o for o in typed if o.lstrip("+~").split("=")[0].startswith(key)), key)
+    return _unknown_key(key, typed)
+
+
+def _unknown_key(key: str, typed: list[str]) -> Refusal:
+    word = next((word for word in typed if key_of(word).startswith(key)), key)
     table, _, rows = key.rpartition("/")
     if table and key in groups():
-        return Refusal(f"'{key}' has the rows of a table that is not chosen", where=f"{setter} (command line)",
-                       do=f"expctl {table}={rows} {setter} ...")  # fmt: skip
-    last = key.rpartition(".")[2]
-    below = _below() if "." not in key else {}
-    close = nearest(last, [*known, *below])
+        what = f"'{key}' has the rows of a table that is not chosen"
+        return Refusal(what, where=f"{word} (command line)", do=f"expctl {table}={rows} {word} ...")
+    # Close names beside the key, and of a key without a group those inside of groups.
+    candidates = _below_groups() if "." not in key else {}
+    candidates |= {name: name for name in known_keys(key)}
+    close = nearest(key.rpartition(".")[2], candidates)
     return Refusal(
         f"no key '{key}'",
-        where=f"{setter} (command line)",
-        nearest=[name if name in known else below[name] for name in close],
+        where=f"{word} (command line)",
+        nearest=[candidates[name] for name in close],
         do="expctl --cfg job shows every key; expctl list shows the groups",
     )
 
 
 def known_keys(key: str) -> list[str]:
-    """Keys beside the one that was not found, read from the config files without composing again."""
+    """The keys beside `key`, read from the config files without composing again."""
     parent = key.rpartition(".")[0]
     if not parent:
         return sorted({*groups(), "args", "seed", "name", "force"})
     top, *rest = parent.split(".")
-    found: set[str] = set()
+    names: set[object] = set()
     for file in (own_conf() / top).glob("*.yaml"):
         node = mapping(yaml.safe_load(file.read_text()))
-        found |= set(mapping(at(node.get(top, node), *rest)))
-    return sorted(name for name in found if isinstance(name, str) and name != "defaults")
+        names |= set(mapping(at(node.get(top, node), *rest)))
+    return sorted(name for name in names if isinstance(name, str) and name != "defaults")
 
 
-def _below() -> dict[str, str]:
+def _below_groups() -> dict[str, str]:
     """Name -> key of what lies in a group (`learning_rate` -> `args.learning_rate`), and of the fields of trainers."""
     config_class = find("trl.GRPOConfig")
     fields = list(signature(config_class).parameters) if config_class else []

@@ -1,6 +1,6 @@
-"""Settings under which a run that was interrupted is not carried on to the last bit, or only from far back.
+"""Settings under which an interrupted run does not resume to the last bit, or only from far back.
 
-And folders whose change is not seen when it goes on. Everything else resumes exactly on the CPU. Read from the config
+And folders whose change is not noticed then. Everything else resumes exactly on the CPU. Read from the config
 and from source files: nothing is imported.
 """
 
@@ -55,12 +55,12 @@ def _of_folders(experiment: Experiment) -> list[str]:
 
 
 def _of_the_args(args: dict[str, Any]) -> list[str]:
-    found = [f"args.{key}={args[key]}: {consequence}" for key, consequence in ARGS.items() if args.get(key)]
+    sentences = [f"args.{key}={args[key]}: {consequence}" for key, consequence in ARGS.items() if args.get(key)]
     # YAML reads a bare `no` as false.
     strategy = "no" if args.get("save_strategy") is False else args.get("save_strategy")
     if strategy in SAVE_STRATEGIES:
-        found.append(f"args.save_strategy={strategy}: {SAVE_STRATEGIES[strategy]}")
-    return found
+        sentences.append(f"args.save_strategy={strategy}: {SAVE_STRATEGIES[strategy]}")
+    return sentences
 
 
 def _of_the_devices(config: dict[str, Any]) -> list[str]:
@@ -100,14 +100,14 @@ def _of_the_trainer(config: dict[str, Any]) -> list[str]:
 def _of_unsaved_state(experiment: Experiment) -> list[str]:
     """Parts of the user's own that change themselves and give no state to be saved."""
     config, trainer = experiment.config, experiment.config["algorithm"]["trainer"]
-    found = []
+    sentences = []
     for name, node in config["callbacks"].items():
-        found += _unsaved(f"callbacks.{name}", node, ("state",), experiment)
+        sentences += _unsaved(f"callbacks.{name}", node, ("state",), experiment)
     for key in ("group_filter_func", "token_advantages"):
-        found += _unsaved(f"algorithm.trainer.{key}", trainer.get(key), STATE, experiment)
+        sentences += _unsaved(f"algorithm.trainer.{key}", trainer.get(key), STATE, experiment)
     for name, node in mapping(config["reward"].get("functions")).items():
-        found += _unsaved(f"reward.functions.{name}", node, STATE, experiment)
-    return found
+        sentences += _unsaved(f"reward.functions.{name}", node, STATE, experiment)
+    return sentences
 
 
 def _unsaved(key: str, node: Any, saved_by: tuple[str, ...], experiment: Experiment, holder: str = "") -> list[str]:
