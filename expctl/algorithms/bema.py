@@ -22,10 +22,14 @@ from expctl.algorithms.bema_schedule import BEMASchedule
 
 
 class BEMAWeights:
-    """The buffers of BEMA, in fp32 (fp64 for fp64 parameters) on `device`, by parameter name.
+    """The buffers of BEMA (2508.00180) by parameter name, in fp32 (fp64 for fp64 parameters), each of its shape.
 
     Memory: 12 bytes a trainable parameter (theta_0, EMA, BEMA); 4 without bias correction, where BEMA is the
     EMA. An update is one pass over the parameters and needs one parameter's fp32 copy beside them.
+
+    Args:
+        schedule: when BEMA is updated, and with which alpha and beta.
+        device: where the buffers are.
     """
 
     def __init__(self, schedule: BEMASchedule, device: str | torch.device = "cpu"):
@@ -78,6 +82,7 @@ class BEMAWeights:
             tensor.copy_(tensors[key])
 
     def bytes(self) -> int:
+        """Memory of the buffers, in bytes."""
         return sum(tensor.numel() * tensor.element_size() for tensor in self.state_dict().values())
 
     def _own(self, parameter: Tensor) -> Tensor:

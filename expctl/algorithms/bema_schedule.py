@@ -61,15 +61,18 @@ class BEMASchedule:
 
     @property
     def averages(self) -> bool:
+        """Whether beta is below 1, so that EMA is not the weights themselves."""
         return self.ema_power is not None and self.ema_power > 0
 
     @property
     def corrects(self) -> bool:
+        """Whether alpha is above 0, so that theta_0 is needed."""
         if self.bias_power is None or self.bias_power < 0:
             return False
         return self.bias_power > 0 or self.averages
 
     def is_update(self, step: int) -> bool:
+        """Whether BEMA is updated after optimizer step `step`: every `update_freq` steps after `update_after`."""
         return step > self.update_after and (step - self.update_after) % self.update_freq == 0
 
     def beta(self, step: int) -> float:

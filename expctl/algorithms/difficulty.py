@@ -16,7 +16,7 @@ from expctl.algorithms.limits import check_quartiles
 
 
 class AdaptiveDifficulty:
-    """Keeps k by the quartile of the prompt's mean reward; which k, another filter decides.
+    """Keeps k completions by the quartile of the prompt's mean reward (GFPO, Algorithm 2); another filter picks them.
 
     The paper's setting for G = 16 is the default: 8, 8, 6 and 4 from the hardest quarter to the easiest, 6.5 on
     average, and 8 for all during a few warm-up steps. Quartiles are estimated by a t-digest over every prompt seen,
@@ -56,6 +56,7 @@ class AdaptiveDifficulty:
         self.digest = TDigest(max_centroids)
 
     def __call__(self, group_completions: Groups, group_rewards: GroupScores, **kwargs: Any) -> GroupScores:
+        """The scores of the inner filter: n lists of G."""
         return self.filter(group_completions, group_rewards, **kwargs)
 
     def check(self, num_generations: int) -> None:
@@ -79,9 +80,11 @@ class AdaptiveDifficulty:
         return min(int(4 * mid_rank(self.digest, mean_reward)), 3)
 
     def state_dict(self) -> dict[str, Any]:
+        """The number of batches seen and the digest, as plain values."""
         return {"steps": self.steps, "digest": self.digest.to_dict()}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Take over what `state_dict` gave."""
         self.steps = state["steps"]
         self.digest = TDigest.from_dict(state["digest"])
 

@@ -19,16 +19,9 @@ A filter may also decide k itself, by a method `remains(group_rewards) -> list[i
 
 import difflib
 import importlib
-import json
-import logging
 import math
 from collections.abc import Callable, Sequence
-from pathlib import Path
 from typing import Any
-
-logger = logging.getLogger(__name__)
-
-MEMORY_FILE = "gfpo_state.json"
 
 Groups = Sequence[Sequence[Any]]  # completions by group: strings or conversations
 GroupScores = list[list[float]]
@@ -49,6 +42,7 @@ class Shortest:
         group_completion_lengths: Sequence[Sequence[int]],
         **kwargs: Any,
     ) -> GroupScores:
+        """`-|o|` of every completion: n lists of G."""
         return [[-float(length) for length in lengths] for lengths in group_completion_lengths]
 
 
@@ -83,6 +77,7 @@ class TokenEfficiency:
         num_remains: Sequence[int],
         **kwargs: Any,
     ) -> GroupScores:
+        """`(R + offset) / |o|` of every completion, or the scores that keep contrast: n lists of G."""
         scores = [
             [(reward + self.offset) / max(length, 1) for reward, length in zip(rewards, lengths, strict=True)]
             for rewards, lengths in zip(group_rewards, group_completion_lengths, strict=True)
@@ -91,7 +86,11 @@ class TokenEfficiency:
 
 
 class KeepContrast:
-    """Another filter's scores, with the guard of `TokenEfficiency` against a kept set without contrast."""
+    """Another filter's scores, with the guard of `TokenEfficiency` against a kept set without contrast.
+
+    Args:
+        filter: name, dotted path or callable that scores the completions, and does not decide k.
+    """
 
     def __init__(self, filter: "str | GroupFilter" = "shortest"):
         self.filter = resolve_scorer(filter, "KeepContrast")
@@ -99,6 +98,7 @@ class KeepContrast:
     def __call__(
         self, group_completions: Groups, group_rewards: GroupScores, *, num_remains: Sequence[int], **kwargs: Any
     ) -> GroupScores:
+        """The inner filter's scores, changed where its k best would all have one reward: n lists of G."""
         scores = self.filter(group_completions, group_rewards, num_remains=num_remains, **kwargs)
         return keep_contrast(scores, group_rewards, num_remains)
 
@@ -123,6 +123,7 @@ class WeightedFilters:
             raise ValueError(f"WeightedFilters got {len(self.filters)} filters but {len(self.weights)} weights")
 
     def __call__(self, group_completions: Groups, group_rewards: GroupScores, **kwargs: Any) -> GroupScores:
+        """The weighted sums of ranks: n lists of G."""
         total = [[0.0] * len(rewards) for rewards in group_rewards]
         for filter, weight in zip(self.filters, self.weights, strict=True):
             for sums, scores in zip(total, filter(group_completions, group_rewards, **kwargs), strict=True):
@@ -187,35 +188,6 @@ def resolve_scorer(filter: "str | GroupFilter", around: str) -> GroupFilter:
         inner = type(scorer).__name__
         raise ValueError(f"{inner} decides how many are kept, so it must be outermost: put {around} inside of {inner}.")
     return scorer
-
-
-def memories(filter: GroupFilter | None) -> list[Any]:
-    """The filter and those inside of it (`filter`, `filters`) that have a memory to be saved, in a fixed order."""
-    inner = getattr(filter, "filters", None) or [getattr(filter, "filter", None)]
-    own = [filter] if hasattr(filter, "load_state_dict") else []
-    return own + [memory for part in inner if part is not None for memory in memories(part)]
-
-
-def save_memory(filter: GroupFilter | None, folder: str) -> None:
-    """Write what the filter remembers, if it does, to the checkpoint folder: one JSON file, complete or absent."""
-    states = [memory.state_dict() for memory in memories(filter)]
-    if states:
-        file = Path(folder) / MEMORY_FILE
-        file.parent.mkdir(parents=True, exist_ok=True)
-        file.with_suffix(".part").write_text(json.dumps(states))
-        file.with_suffix(".part").replace(file)
-
-
-def load_memory(filter: GroupFilter | None, folder: str) -> None:
-    """Give the filter back what `save_memory` wrote; without the file, warn that it starts anew."""
-    file = Path(folder) / MEMORY_FILE
-    if memories(filter) and not file.exists():
-        logger.warning(
-            f"{file} is missing: {type(filter).__name__} was not in use when it was written. It starts anew."
-        )
-    elif memories(filter):
-        for memory, state in zip(memories(filter), json.loads(file.read_text()), strict=True):
-            memory.load_state_dict(state)
 
 
 def _import_filter(name: str) -> object:

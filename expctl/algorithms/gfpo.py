@@ -29,7 +29,8 @@ from trl import GRPOConfig, GRPOTrainer
 from trl.trainer.grpo_trainer import RewardFunc
 
 from expctl.algorithms.completion_log import replace_last_rewards
-from expctl.algorithms.filters import NAMED_FILTERS, GroupFilter, load_memory, resolve_filter, save_memory
+from expctl.algorithms.filter_memory import load_memory, save_memory
+from expctl.algorithms.filters import NAMED_FILTERS, GroupFilter, resolve_filter
 from expctl.algorithms.gfpo_rows import Scores, score_rows, share_rows
 from expctl.algorithms.gfpo_selection import (
     Selection,
@@ -191,8 +192,11 @@ class GroupFiltering(GRPOMixin):
         return batch
 
     def compute_loss(self, model: torch.nn.Module, inputs: Batch, *args: Any, **kwargs: Any) -> torch.Tensor:
-        # These losses average over rows. Fillers must not dilute the average: the advantages were scaled when the
-        # rows were shared out, the KL term is scaled here, and the entropy bonus, a mean over tokens, needs nothing.
+        """TRL's loss, in which fillers do not dilute a mean over rows.
+
+        The advantages were scaled when the rows were shared out, the KL term is scaled here, and the entropy bonus, a
+        mean over tokens, needs nothing.
+        """
         beta = self.beta
         self.beta = beta * float(inputs.get("rows_per_kept", 1.0))
         try:

@@ -36,7 +36,8 @@ def sampled_groups(
         samples: for every row of all ranks its place among the sampled completions, -1 for a row that is none.
         rewards: `(N, F)` of the sampled completions.
         num_generations: rows of a group when it was sampled.
-        weights, aggregation: see `contrast`.
+        weights: see `contrast`.
+        aggregation: see `contrast`.
     """
     members: dict[int, list[int]] = {}
     for position in sorted(range(len(samples)), key=samples.__getitem__):

@@ -41,6 +41,7 @@ class StoredGroup:
 
     @cached_property
     def nbytes(self) -> int:
+        """Bytes of its tensors."""
         return self.rewards.nbytes + sum(value.nbytes for row in self.rows for value in row.values())
 
 

@@ -124,6 +124,9 @@ class DiscountedCredit:
     The return-to-go of a reward at the end of the completion: the decision that ended it gets all of the credit, one
     n tokens earlier `gamma**n`, so that long detours earn and cost little. `gamma=1` is the group advantage everywhere.
 
+    Args:
+        gamma: discount for each token.
+
     Raises:
         ValueError: unless 0 < gamma <= 1.
     """
@@ -134,6 +137,7 @@ class DiscountedCredit:
         self.gamma = gamma
 
     def __call__(self, *, advantages: torch.Tensor, mask: torch.Tensor, **_: object) -> torch.Tensor:
+        """`(B, T)` from the group advantages `(B,)` and the mask `(B, T)`."""
         to_come = mask.flip(1).cumsum(1).flip(1) - mask
         return advantages.unsqueeze(1) * self.gamma ** to_come.to(advantages)
 
@@ -173,6 +177,7 @@ class StepCredit:
         tokenizer: PreTrainedTokenizerBase,
         **columns: Any,
     ) -> torch.Tensor:
+        """`(B, T)` from the group advantages `(B,)`, the completion's ids and the mask `(B, T)`."""
         written = [ids[kept.bool()] for ids, kept in zip(completion_ids, mask, strict=True)]
         lengths = [self._step_lengths(ids.tolist(), tokenizer) for ids in written]
         steps = [

@@ -37,6 +37,7 @@ class Teaching:
         self.rollouts, self.calls = rollouts, 0
 
     def __call__(self, completions: list[str], answer: list[str], **_: Any) -> list[float]:
+        """Rewards of the next rollout's 2 G completions."""
         teaches = self.rollouts[min(self.calls, len(self.rollouts) - 1)]
         self.calls += 1
         rewards = graded(completions, answer)

@@ -168,6 +168,7 @@ def interrupted(
 
     Args:
         make: a trainer that saves at `save_step` into the folder it is given; called once a run.
+        save_step: the step of the checkpoint.
         state: what is compared at the end, besides weights and the losses after the checkpoint.
     """
     ends, whole = [], tempfile.mkdtemp()

@@ -5,6 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from expctl.algorithms.filter_memory import memories
 from expctl.algorithms.filters import (
     KeepContrast,
     Shortest,
@@ -12,7 +13,6 @@ from expctl.algorithms.filters import (
     WeightedFilters,
     best,
     keep_contrast,
-    memories,
     resolve_filter,
 )
 
