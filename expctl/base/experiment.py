@@ -2,20 +2,42 @@
 
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TypedDict
 
 from expctl.base.plain_data import mapping
 from expctl.base.refusal import set_by
+
+
+class Hardware(TypedDict):
+    """The config group `hardware`; `expctl.config.checks.schema` has checked its types."""
+
+    use_cpu: bool
+    # On each machine.
+    num_processes: int
+    num_machines: int
+    bf16: bool
+    fp16: bool
+    # Keys of accelerate's fsdp_config or of DeepSpeed; None replicates the model.
+    sharding: dict[str, Any] | None
+    # CPU threads of a process; None shares the cores out.
+    threads: int | None
+    hang_minutes: float | None
 
 
 @dataclass(frozen=True)
 class Experiment:
     """One composed experiment; the parent checks it, the worker builds from it."""
 
+    # The composed config: a mapping for each group of conf/, and `args`, `seed`, `name` and `force`. What `_target_`s
+    # take in it is the user's to choose, so most of it has no fixed type.
     config: dict[str, Any]
+    # Config group -> the option chosen in it.
     choices: dict[str, str]
+    # The words as they were typed.
     overrides: list[str]
+    # The working folder of the command.
     folder: Path
+    # Dotted key -> the word that set it.
     sources: dict[str, str] = field(default_factory=dict)
     # Dotted key -> the config file and line that set it, for the run to keep.
     places: dict[str, str] = field(default_factory=dict)
@@ -29,6 +51,17 @@ class Experiment:
     config_dirs: list[str] = field(default_factory=list)
     # The user's code as a run has kept it: when that is done again, it goes before the working folder's.
     code: Path | None = None
+
+    @property
+    def hardware(self) -> Hardware:
+        """The devices that the experiment asks for."""
+        hardware: Hardware = self.config["hardware"]
+        return hardware
+
+    @property
+    def forced(self) -> bool:
+        """Whether force=true asks for a new run although there is one."""
+        return bool(self.config["force"])
 
     @property
     def code_folders(self) -> list[Path]:

@@ -94,7 +94,7 @@ def _acquire(experiment: Experiment) -> tuple[dict[str, Any], Led | None]:
         return {"exit": EXIT_COMPLETED}, None
     begin_attempt(claimed)
     environment = tracker_environment(claimed.run, experiment.config["tracker"])
-    environment |= accelerate_environment(experiment.config["hardware"])
+    environment |= accelerate_environment(experiment.hardware)
     return {"folder": str(claimed.run.folder), "environment": environment}, (claimed, experiment.sources)
 
 
@@ -159,9 +159,9 @@ def _log_to(run: Run) -> TextIO:
 
 def _sized(experiment: Experiment, group: Group) -> Experiment:
     """The experiment with the group's size; a hardware option that says another size is an error."""
-    hardware = experiment.config["hardware"]
+    hardware = experiment.hardware
     size = {"num_processes": group.processes_a_machine, "num_machines": group.machines}
-    said = {key: hardware[key] for key in size}
+    said = {"num_processes": hardware["num_processes"], "num_machines": hardware["num_machines"]}
     chosen = experiment.choices.get("hardware")
     typed = [word for word in experiment.overrides if word.startswith("hardware")]
     if typed and said != size and hardware["num_processes"] * hardware["num_machines"] != group.world:
@@ -171,7 +171,7 @@ def _sized(experiment: Experiment, group: Group) -> Experiment:
             where=", ".join(typed) or f"hardware={chosen}",
             do=f"launch as many, or leave hardware out: it then takes the {group.world} that were launched",
         )
-    return replace(experiment, config=experiment.config | {"hardware": hardware | size}, in_group=True)
+    return replace(experiment, config=experiment.config | {"hardware": {**hardware, **size}}, in_group=True)
 
 
 def _no_sweep(group: Group, words: list[str]) -> Refusal:

@@ -5,6 +5,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from expctl.base.experiment import Hardware
 from expctl.devices import sharding
 from expctl.devices.detection import cores
 from expctl.runs.bundle import code_of
@@ -12,7 +13,7 @@ from expctl.runs.files import Run, write_yaml
 from expctl.runs.manifest import recorded
 
 
-def worker_command(run: Run, hardware: dict[str, Any]) -> list[str]:
+def worker_command(run: Run, hardware: Hardware) -> list[str]:
     """One process: the worker itself. Several: `accelerate launch` with a config file that stays with the run."""
     if hardware["num_processes"] == 1 and not hardware["sharding"]:
         return [sys.executable, "-m", "expctl.worker", str(run.folder)]
@@ -21,7 +22,7 @@ def worker_command(run: Run, hardware: dict[str, Any]) -> list[str]:
     return [*launcher, "-m", "expctl.worker", str(run.folder)]
 
 
-def accelerate_config(hardware: dict[str, Any]) -> dict[str, Any]:
+def accelerate_config(hardware: Hardware) -> dict[str, Any]:
     """The file that `accelerate launch` reads, for the processes of one machine (those of several join a group).
 
     MULTI_GPU also for processes on the CPU: accelerate's own MULTI_CPU starts a single one, and `ACCELERATE_USE_CPU`
@@ -38,13 +39,13 @@ def accelerate_config(hardware: dict[str, Any]) -> dict[str, Any]:
     } | sharding.in_file(hardware["sharding"])
 
 
-def _precision(hardware: dict[str, Any]) -> str:
+def _precision(hardware: Hardware) -> str:
     if hardware["bf16"]:
         return "bf16"
     return "fp16" if hardware["fp16"] else "no"
 
 
-def accelerate_environment(hardware: dict[str, Any]) -> dict[str, str]:
+def accelerate_environment(hardware: Hardware) -> dict[str, str]:
     """The variables that accelerate reads in each process, whoever launched it."""
     variables = sharding.in_environment(hardware["sharding"])
     if hardware["use_cpu"]:

@@ -117,7 +117,7 @@ def preloader(runs: Sequence[tuple[Run, Experiment]], wanted: bool | None) -> It
 
 def can_be_forked(experiment: Experiment) -> bool:
     """One process on the CPU: CUDA does not survive a fork, and ranks are their launcher's to start."""
-    hardware = experiment.config["hardware"]
+    hardware = experiment.hardware
     alone = hardware["num_processes"] == hardware["num_machines"] == 1 and not hardware["sharding"]
     return alone and hardware["use_cpu"]
 

@@ -53,7 +53,7 @@ def claim(experiment: Experiment, folder: Path | None = None) -> Claim:
         OSError: the folder cannot be written.
     """
     run = Run(folder) if folder else run_of(experiment)
-    if not experiment.config["force"] and (done := _completed(run)):
+    if not experiment.forced and (done := _completed(run)):
         return Claim(run, done=done)
     run.folder.mkdir(parents=True, exist_ok=True)
     held = Lock(run.lock)
@@ -71,7 +71,7 @@ def _take_over(run: Run, held: Lock, experiment: Experiment) -> Claim:
     # Only now is it certain that nobody else works on it.
     recorded = manifest.settled(run)
     forced, replaced = 0, None
-    if recorded and experiment.config["force"]:
+    if recorded and experiment.forced:
         forced = recorded.forced + 1
         replaced = _move_to_replaced(run)
         run.folder.mkdir(parents=True, exist_ok=True)

@@ -56,7 +56,7 @@ class Question:
     @property
     def force(self) -> bool:
         """Whether the search is to begin anew."""
-        return bool(self.example.config["force"])
+        return self.example.forced
 
 
 def _every_choice(space: Mapping[str, "BaseDistribution"]) -> list[dict[str, Any]]:

@@ -133,7 +133,7 @@ class SweepJob:
     @property
     def forced(self) -> bool:
         """Whether it is done again although it was completed before (`force=true`)."""
-        return self.experiment is not None and bool(self.experiment.config["force"])
+        return self.experiment is not None and self.experiment.forced
 
     def begin(self, running: Running) -> None:
         """An attempt at its run is under way."""

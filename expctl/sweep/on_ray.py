@@ -45,7 +45,7 @@ class Ray:
         """Hand jobs over, each with the devices that the largest of them needs."""
         from hydra_plugins.hydra_ray_launcher.ray_launcher import RayLauncher
 
-        hardware = [job.to_run.experiment.config["hardware"] for job in jobs]
+        hardware = [job.to_run.experiment.hardware for job in jobs]
         if any(asked["num_machines"] > 1 for asked in hardware):
             raise Refusal(
                 "a task of Ray has one machine, and a cell asks for several",

@@ -2,10 +2,9 @@
 
 import time
 from collections.abc import Callable, Sequence
-from typing import Any
 
 from expctl.base.exit_codes import EXIT_FAILED, EXIT_INTERRUPTED
-from expctl.base.experiment import Experiment
+from expctl.base.experiment import Experiment, Hardware
 from expctl.config.resumable import inexact
 from expctl.devices.leases import Lease, Machine
 from expctl.launch.launch import Attempt, Outcome, begin, not_begun, unwritten
@@ -96,7 +95,7 @@ class Pool:
                 continue
             if self._n_jobs and len(self._running()) >= self._n_jobs:
                 return
-            lease = self._lend(job.state.experiment.config["hardware"])
+            lease = self._lend(job.state.experiment.hardware)
             if lease is None:
                 return
             self._begin_one(job, job.state, lease)
@@ -131,7 +130,7 @@ class Pool:
         start = self._start(experiment)
         return begin(claimed, experiment.config, experiment.folder, start=start, devices=lease.variables)
 
-    def _lend(self, hardware: dict[str, Any]) -> Lease | None:
+    def _lend(self, hardware: Hardware) -> Lease | None:
         processes = hardware["num_processes"]
         if not hardware["use_cpu"]:
             return self._machine.lend_gpus(processes)
@@ -152,7 +151,7 @@ class Pool:
                     job.state = Waiting(job.state.experiment, job.run)
 
 
-def held_at_once(hardware: dict[str, Any]) -> int:
+def held_at_once(hardware: Hardware) -> int:
     """Jobs with such devices that this machine runs side by side, where nothing says how many."""
     machine, processes = Machine(), int(hardware["num_processes"])
     if not hardware["use_cpu"]:

@@ -3,9 +3,9 @@
 import contextlib
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
-from typing import Any, Self
+from typing import Self
 
-from expctl.base.experiment import Experiment
+from expctl.base.experiment import Experiment, Hardware
 from expctl.launch.preloaded import WORTH_IT, preloader
 from expctl.launch.process import Signals, Start
 from expctl.sweep.job import SweepJob, Waiting
@@ -48,7 +48,7 @@ class Runner(ABC):
         """The signal that broke it off, if one did."""
 
     @abstractmethod
-    def at_once(self, hardware: dict[str, Any]) -> int:
+    def at_once(self, hardware: Hardware) -> int:
         """Jobs with such devices to run side by side, where the sweep does not say how many."""
 
     def close(self) -> None:
@@ -81,7 +81,7 @@ class LocalRunner(Runner):
             self._start = start
         return start
 
-    def at_once(self, hardware: dict[str, Any]) -> int:
+    def at_once(self, hardware: Hardware) -> int:
         return self._n_jobs or held_at_once(hardware)
 
 
@@ -102,6 +102,6 @@ class SchedulerRunner(Runner):
         self._next = None
         return SchedulerPool(jobs, scheduler, look).run()
 
-    def at_once(self, hardware: dict[str, Any]) -> int:
+    def at_once(self, hardware: Hardware) -> int:
         """So few that each batch learns from the last."""
         return MOST_AT_ONCE

@@ -38,7 +38,7 @@ class Shape(NamedTuple):
     @classmethod
     def of(cls, job: SweepJob) -> "Shape":
         """The shape of a job that is to be run."""
-        hardware = job.to_run.experiment.config["hardware"]
+        hardware = job.to_run.experiment.hardware
         return cls(hardware["num_machines"], hardware["num_processes"], hardware["use_cpu"], hardware["threads"])
 
 

@@ -87,5 +87,5 @@ class OptunaSweeper(Sweeper):
         fixed, space = split(parser.parse_overrides(sweep_words(self._params, arguments)))
         composer = self._launcher.composer
         question = Question.of(fixed, space, composer)
-        at_once = self._at_once or runner.at_once(question.example.config["hardware"])
+        at_once = self._at_once or runner.at_once(question.example.hardware)
         return Plan(question, composer, self._sampler, self._pruner, self._n_trials, at_once)

@@ -3,11 +3,11 @@
 import json
 import math
 from pathlib import Path
-from types import SimpleNamespace
 
 import fabricated
 import pytest
 
+from expctl.base.experiment import Experiment
 from expctl.cli.main import run_words as main
 from expctl.launch.launch import Outcome
 from expctl.report.closing import print_closing
@@ -97,7 +97,7 @@ def job(state):
 def test_the_closing_of_a_sweep(run, capsys):
     without_objective(run)
     outcome = Outcome(0, manifest.COMPLETED, objective=0.5)
-    completed = job(Ended(Run(run.folder), outcome, SimpleNamespace(config=CONFIG), 1.0))
+    completed = job(Ended(Run(run.folder), outcome, Experiment(CONFIG, {}, [], Path()), 1.0))
     print_results([completed], Path("ledger.json"))
     told = capsys.readouterr().out
     assert f"seed=0: {SENTENCE}" in told and "seed=0: no objective: it was not a number" in told
@@ -106,10 +106,10 @@ def test_the_closing_of_a_sweep(run, capsys):
 
 def test_while_it_runs_an_alert_is_said_once(run, capsys):
     progress = Progress(run.progress)
-    running = job(Running(SimpleNamespace(config=CONFIG), Run(run.folder)))
+    running = job(Running(Experiment(CONFIG, {}, [], Path()), Run(run.folder)))
     with Display(run) as display, SweepDisplay([running]) as sweep:
         for last_step in (17, 18):
-            progress.alert([ALERT | {"last_step": last_step}])
+            progress.alert([Alert(**(ALERT | {"last_step": last_step}))])
             display.look()
             sweep.look(at_once=True)
     told = capsys.readouterr().out

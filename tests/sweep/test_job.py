@@ -1,9 +1,10 @@
 """A job's state says what it has: a run, an experiment, a result."""
 
-from types import SimpleNamespace
+from pathlib import Path
 
 import pytest
 
+from expctl.base.experiment import Experiment
 from expctl.base.refusal import Refusal
 from expctl.launch.launch import Outcome
 from expctl.runs.files import Run, write_json
@@ -19,7 +20,7 @@ def run(tmp_path):
 
 def experiment(force=False):
     algorithm = {"objective": "eval_loss", "direction": "minimize"}
-    return SimpleNamespace(config={"force": force, "algorithm": algorithm})
+    return Experiment({"force": force, "algorithm": algorithm}, {}, [], Path())
 
 
 def job(state):

@@ -79,7 +79,7 @@ def job(tmp_path, monkeypatch):
     monkeypatch.setattr(scheduler_pool, "LOOK_SECONDS", 0.0)
 
     def job(name, force=False):
-        experiment = SimpleNamespace(config={"force": force}, folder=tmp_path)
+        experiment = Experiment({"force": force}, {}, [], tmp_path)
         state = Waiting(experiment, Run(tmp_path / "outputs" / name))
         return SweepJob((f"seed={name}",), (f"seed={name}",), state)
 

@@ -2,10 +2,12 @@
 
 import contextlib
 import json
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 
+from expctl.base.experiment import Experiment
 from expctl.base.refusal import Refusal
 from expctl.launch.launch import Outcome
 from expctl.runs.files import Run
@@ -67,7 +69,7 @@ def jobs(tmp_path):
             SweepJob(
                 ("algorithm=sft", f"seed={seed}"),
                 (f"seed={seed}",),
-                Waiting(SimpleNamespace(config=config), Run(tmp_path / "outputs" / f"sft-tiny-s{seed}")),
+                Waiting(Experiment(config, {}, [], Path()), Run(tmp_path / "outputs" / f"sft-tiny-s{seed}")),
             )
             for seed in range(number)
         ]

@@ -20,7 +20,7 @@ def check_batch_sizes(experiment: Experiment) -> list[Refusal]:
                 where=experiment.set_by("args.num_generations"),
             )
         ]
-    world = experiment.config["hardware"]["num_processes"] * experiment.config["hardware"]["num_machines"]
+    world = experiment.hardware["num_processes"] * experiment.hardware["num_machines"]
     refusals = _check_generation_batch(values, generations, world, experiment)
     return refusals + _check_evaluation_batch(values, generations, world, experiment)
 

@@ -93,7 +93,7 @@ def _check_adapter(settings: Settings, key: str) -> list[Refusal]:
 def _splits_parameters(settings: Settings) -> str:
     """What would split the parameters over the ranks; empty where nothing does."""
     experiment = settings.experiment
-    if experiment.config["hardware"]["sharding"]:
+    if experiment.hardware["sharding"]:
         return f"hardware={experiment.choices.get('hardware')} (hardware.sharding)"
     deepspeed = settings.args["deepspeed"]
     if isinstance(deepspeed, str):

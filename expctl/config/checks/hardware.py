@@ -1,7 +1,6 @@
 """Whether this machine has what the hardware group asks for."""
 
 from importlib.util import find_spec
-from typing import Any
 
 from expctl.base.experiment import Experiment
 from expctl.base.refusal import Refusal
@@ -11,7 +10,7 @@ from expctl.devices import detection, sharding
 
 def check_hardware(experiment: Experiment) -> list[Refusal]:
     """Refuse GPUs that are not there, more processes than devices, a number format that cannot run."""
-    use_cpu = bool(experiment.config["args"].get("use_cpu", experiment.config["hardware"]["use_cpu"]))
+    use_cpu = bool(experiment.config["args"].get("use_cpu", experiment.hardware["use_cpu"]))
     device = _device_refusal(experiment, use_cpu)
     return [
         *([device] if device else []),
@@ -23,7 +22,7 @@ def check_hardware(experiment: Experiment) -> list[Refusal]:
 
 def _device_refusal(experiment: Experiment, use_cpu: bool) -> Refusal | None:
     """What is wrong with the devices that the processes get."""
-    hardware = experiment.config["hardware"]
+    hardware = experiment.hardware
     if use_cpu != hardware["use_cpu"]:
         return Refusal(
             f"args.use_cpu={str(use_cpu).lower()} contradicts hardware.use_cpu={str(hardware['use_cpu']).lower()}",
@@ -53,7 +52,7 @@ def _remote_refusal(experiment: Experiment) -> Refusal | None:
 
 
 def _too_many_processes(experiment: Experiment, use_cpu: bool) -> Refusal | None:
-    asked, cores, gpus = experiment.config["hardware"]["num_processes"], detection.cores(), detection.visible_gpus()
+    asked, cores, gpus = experiment.hardware["num_processes"], detection.cores(), detection.visible_gpus()
     where = experiment.set_by("hardware.num_processes")
     if use_cpu and asked > cores and not experiment.in_group:
         do = f"hardware.num_processes={cores} or fewer"
@@ -73,7 +72,7 @@ def _too_many_processes(experiment: Experiment, use_cpu: bool) -> Refusal | None
 
 
 def _check_machines(experiment: Experiment) -> list[Refusal]:
-    machines, processes = (experiment.config["hardware"][key] for key in ("num_machines", "num_processes"))
+    machines, processes = (experiment.hardware[key] for key in ("num_machines", "num_processes"))
     if machines == 1 or experiment.in_group or experiment.elsewhere:
         return []
     return [
@@ -89,7 +88,7 @@ def _check_machines(experiment: Experiment) -> list[Refusal]:
 
 def _check_sharding(experiment: Experiment) -> list[Refusal]:
     """Keys that accelerate would pass over in silence, values that were never tried, a package that is not there."""
-    split: dict[str, Any] = experiment.config["hardware"]["sharding"]
+    split = experiment.hardware["sharding"]
     if not split:
         return []
     deepspeed = sharding.is_deepspeed(split)

@@ -145,7 +145,7 @@ def _check_options(experiment: Experiment) -> list[Refusal]:
 
 
 def _check_numbers(experiment: Experiment) -> list[Refusal]:
-    hardware, seed = experiment.config["hardware"], experiment.config["seed"]
+    hardware, seed = experiment.hardware, experiment.config["seed"]
     faults = {
         f"hardware.{name}": f"'hardware.{name}' must be at least 1"
         for name in ("num_processes", "num_machines")

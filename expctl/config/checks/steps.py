@@ -46,7 +46,7 @@ def _trains_nothing(values: FieldValues, key: str) -> bool:
 
 
 def _batches(experiment: Experiment, values: FieldValues) -> Batches:
-    hardware = experiment.config["hardware"]
+    hardware = experiment.hardware
     processes = hardware["num_processes"] * hardware["num_machines"]
     rows, sampled = values["per_device_train_batch_size"], values["generation_batch_size"]
     if sampled is None:
