@@ -1,4 +1,4 @@
-"""Where a model is: embedded in the package, in a folder, in the hub's cache, or still on the hub. Torch-free."""
+"""Locates a model: embedded in the package, in a folder, in the hub's cache, or on the hub. Torch-free."""
 
 import difflib
 import json
@@ -20,10 +20,12 @@ _WEIGHTS = ("model.safetensors", "pytorch_model.bin")
 
 @dataclass(frozen=True)
 class Location:
-    """`kind`: "embedded", "folder", "cache" (a hub id that is downloaded) or "hub" (one that has to be).
+    """Where a model is.
 
-    `source` is what `from_pretrained` takes: the folder, or the id where the model has to be downloaded. `adapter` is a
-    folder with a PEFT adapter that is merged into it.
+    Args:
+        kind: "embedded", "folder", "cache" (a hub id that is downloaded) or "hub" (one that has to be).
+        source: for `from_pretrained`: the folder, or the id where the model has to be downloaded.
+        adapter: folder with a PEFT adapter that is merged into the model.
     """
 
     kind: str
@@ -122,10 +124,10 @@ def _adapted(folder: Path) -> Location:
     if _is_adapter(Path(base).expanduser()):
         raise ValueError(f"{where} holds a PEFT adapter for another adapter, {base}. Merge that one first.")
     try:
-        found = resolve(base)
+        base_location = resolve(base)
     except (FileNotFoundError, ValueError) as error:
         raise type(error)(f"{where} holds a PEFT adapter for {base}, which cannot be used.\n{error}") from error
-    return Location(found.kind, found.source, adapter=str(folder.resolve()))
+    return Location(base_location.kind, base_location.source, adapter=str(folder.resolve()))
 
 
 def _has_all_weights(folder: Path) -> bool:

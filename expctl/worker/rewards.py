@@ -120,7 +120,8 @@ class Guard:
         self._has_warned = True
         step = getattr(columns.get("trainer_state"), "global_step", None)
         when = "" if step is None else f" after step {step}"
-        logger.warning(f"{what} counts as missing{when}. This is said once; rewards/{self.__name__}/missing counts on.")
+        metric = f"rewards/{self.__name__}/missing"
+        logger.warning(f"{what} counts as missing{when}. This is logged once; the metric {metric} counts on.")
 
     def _numbers(self, returned: Any, completions: list[Any]) -> list[float | None]:
         if not isinstance(returned, list):

@@ -50,10 +50,13 @@ def test_an_empty_dataset_passes():
 def test_a_stream_becomes_what_its_rows_would_as_a_table(template):
     tokenizer = SimpleNamespace(chat_template=template)
     rows = [
-        {"prompt": [{"role": "user", "content": [{"type": "text", "text": f"{n}+1?"}]}],
-         "completion": [{"role": "assistant", "content": [{"type": "text", "text": str(n + 1)}]}], "answer": n}
+        {
+            "prompt": [{"role": "user", "content": [{"type": "text", "text": f"{n}+1?"}]}],
+            "completion": [{"role": "assistant", "content": [{"type": "text", "text": str(n + 1)}]}],
+            "answer": n,
+        }
         for n in range(3)
-    ]  # fmt: skip
+    ]
     table = Dataset.from_list(rows)
     streamed = fit_to_tokenizer(table.to_iterable_dataset(), tokenizer)
     assert list(streamed) == fit_to_tokenizer(table, tokenizer).to_list()

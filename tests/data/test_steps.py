@@ -18,7 +18,7 @@ from expctl.data.steps import Batches, NoStepError, check_some_step
         (31, Batches(16, processes=2, drop_last=True), ["32 rows", "are 31"]),
         (0, Batches(16), ["no row"]),
     ],
-)  # fmt: skip
+)
 def test_too_few(there, batches, numbers):
     with pytest.raises(NoStepError) as refused:
         check_some_step(there, batches)

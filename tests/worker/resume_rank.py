@@ -10,14 +10,46 @@ from resuming import SAMPLING, resumed, whole
 
 TWO = ["hardware=cpu_2"]
 CASES = {
-    "sft": ([*TWO, "algorithm=sft", "peft=lora", "peft.lora_dropout=0.1", "args.max_steps=7", "args.do_eval=true",
-             "args.gradient_accumulation_steps=2"], [1, 3]),
-    "gfpo": ([*TWO, "algorithm=gfpo", *SAMPLING, "args.max_steps=7", "args.num_generations=8", "args.do_eval=true",
-              "args.num_remains_in_group=null", "algorithm.trainer.group_filter_func=adaptive_difficulty",
-              "args.steps_per_generation=2", "args.logging_steps=2"], [3]),
-    "grpo_replay": ([*TWO, "algorithm=grpo_replay", *SAMPLING, "args.max_steps=6", "args.replay_max_fraction=1",
-                     "args.do_eval=true", "dataset.train_size=8"], [2, 3, 6]),
-}  # fmt: skip
+    "sft": (
+        [
+            *TWO,
+            "algorithm=sft",
+            "peft=lora",
+            "peft.lora_dropout=0.1",
+            "args.max_steps=7",
+            "args.do_eval=true",
+            "args.gradient_accumulation_steps=2",
+        ],
+        [1, 3],
+    ),
+    "gfpo": (
+        [
+            *TWO,
+            "algorithm=gfpo",
+            *SAMPLING,
+            "args.max_steps=7",
+            "args.num_generations=8",
+            "args.do_eval=true",
+            "args.num_remains_in_group=null",
+            "algorithm.trainer.group_filter_func=adaptive_difficulty",
+            "args.steps_per_generation=2",
+            "args.logging_steps=2",
+        ],
+        [3],
+    ),
+    "grpo_replay": (
+        [
+            *TWO,
+            "algorithm=grpo_replay",
+            *SAMPLING,
+            "args.max_steps=6",
+            "args.replay_max_fraction=1",
+            "args.do_eval=true",
+            "dataset.train_size=8",
+        ],
+        [2, 3, 6],
+    ),
+}
 
 
 def main(folder: Path, rank: int) -> None:

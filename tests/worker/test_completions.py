@@ -38,9 +38,18 @@ def sft(folder, *, max_steps=2) -> SFTTrainer:
     model, tokenizer = models.load(path="embedded:tiny", dtype="float32")
     train, held_out = arithmetic.load(**{key: value for key, value in DATA.items() if key != "_target_"})
     arguments = SFTConfig(
-        output_dir=str(folder), max_steps=max_steps, per_device_train_batch_size=4, eval_strategy="steps", eval_steps=1,
-        report_to="none", use_cpu=True, bf16=False, save_strategy="no", disable_tqdm=True, seed=0,
-    )  # fmt: skip
+        output_dir=str(folder),
+        max_steps=max_steps,
+        per_device_train_batch_size=4,
+        eval_strategy="steps",
+        eval_steps=1,
+        report_to="none",
+        use_cpu=True,
+        bf16=False,
+        save_strategy="no",
+        disable_tqdm=True,
+        seed=0,
+    )
     return SFTTrainer(
         model=model, args=arguments, train_dataset=train, eval_dataset=held_out, processing_class=tokenizer
     )

@@ -25,9 +25,10 @@ def test_the_same_rows_have_the_same_fingerprint_however_they_are_stored(tmp_pat
 
 
 @pytest.mark.parametrize(
-    "rows", [ROWS[:-1], [ROWS[1], ROWS[0], *ROWS[2:]], [*ROWS[:-1], ROWS[-1] | {"answer": "0"}]],
+    "rows",
+    [ROWS[:-1], [ROWS[1], ROWS[0], *ROWS[2:]], [*ROWS[:-1], ROWS[-1] | {"answer": "0"}]],
     ids=["one less", "another order", "another value"],
-)  # fmt: skip
+)
 def test_other_rows_have_another(rows):
     assert fingerprint(Dataset.from_list(rows))["fingerprint"] != fingerprint(Dataset.from_list(ROWS))["fingerprint"]
 

@@ -10,8 +10,10 @@ import pytest
 from expctl.runs.files import Run, read_json
 from expctl.worker.failure_report import is_full_disk, report_failure
 
-SHORT_LIVED = "import sys; from pathlib import Path; from expctl.runs.files import Run\n" \
-              "from expctl.runs.ranks import Presence\nPresence(Run(Path(sys.argv[1])), 1)"  # fmt: skip
+SHORT_LIVED = (
+    "import sys; from pathlib import Path; from expctl.runs.files import Run\n"
+    "from expctl.runs.ranks import Presence\nPresence(Run(Path(sys.argv[1])), 1)"
+)
 
 
 def chained(cause: BaseException) -> BaseException:
@@ -24,13 +26,16 @@ def chained(cause: BaseException) -> BaseException:
         return error
 
 
-@pytest.mark.parametrize("error", [
-    OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)),
-    chained(OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))),
-    chained(OSError(errno.EDQUOT, os.strerror(errno.EDQUOT))),
-    RuntimeError("I/O error: No space left on device (os error 28)"),
-    RuntimeError("[enforce fail at inline_container.cc:668] . PytorchStreamWriter failed writing file data/0"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "error",
+    [
+        OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)),
+        chained(OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))),
+        chained(OSError(errno.EDQUOT, os.strerror(errno.EDQUOT))),
+        RuntimeError("I/O error: No space left on device (os error 28)"),
+        RuntimeError("[enforce fail at inline_container.cc:668] . PytorchStreamWriter failed writing file data/0"),
+    ],
+)
 def test_a_full_disk_is_known_however_a_library_words_it(error):
     assert is_full_disk(error)
 
@@ -65,11 +70,14 @@ def test_a_full_disk_gives_back_what_was_half_written(tmp_path):
     assert "the disk is full" in read_json(run.outcome)["error"] and str(tmp_path) in read_json(run.outcome)["error"]
 
 
-@pytest.mark.parametrize(("said", "advice"), [
-    ("index out of range in self", "max_position_embeddings"),
-    ("CUDA out of memory. Tried to allocate 2 GiB", "per_device_train_batch_size"),
-    ("lost", ""),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("said", "advice"),
+    [
+        ("index out of range in self", "max_position_embeddings"),
+        ("CUDA out of memory. Tried to allocate 2 GiB", "per_device_train_batch_size"),
+        ("lost", ""),
+    ],
+)
 def test_a_librarys_error_comes_with_what_to_do(tmp_path, said, advice):
     report_failure(Run(tmp_path), 0, 1, IndexError(said))
     assert read_json(Run(tmp_path).outcome)["error"].startswith(f"IndexError: {said}")

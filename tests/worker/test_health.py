@@ -13,14 +13,32 @@ from expctl.runs.progress import Progress
 from expctl.worker.health import HealthMonitor, SymptomTracker
 
 ARGS = SimpleNamespace(
-    num_generations=16, generation_batch_size=128, steps_per_generation=1, num_iterations=1,
-    gradient_accumulation_steps=1, max_completion_length=96, learning_rate=1e-5, temperature=1.0, max_grad_norm=1.0,
-    num_remains_in_group=4, max_length=512, beta=0.1, lr_scheduler_type="linear", warmup_steps=10, fp16=False,
+    num_generations=16,
+    generation_batch_size=128,
+    steps_per_generation=1,
+    num_iterations=1,
+    gradient_accumulation_steps=1,
+    max_completion_length=96,
+    learning_rate=1e-5,
+    temperature=1.0,
+    max_grad_norm=1.0,
+    num_remains_in_group=4,
+    max_length=512,
+    beta=0.1,
+    lr_scheduler_type="linear",
+    warmup_steps=10,
+    fp16=False,
     mask_truncated_completions=False,
-)  # fmt: skip
+)
 HEALTHY = {"loss": 0.1, "grad_norm": 0.5, "learning_rate": 1e-5}
-GROUPS = {"reward": 0.3, "reward_std": 0.4, "frac_reward_zero_std": 0.5, "rewards/accuracy/mean": 0.3,
-          "completions/clipped_ratio": 0.1, "completions/mean_length": 30.0}  # fmt: skip
+GROUPS = {
+    "reward": 0.3,
+    "reward_std": 0.4,
+    "frac_reward_zero_std": 0.5,
+    "rewards/accuracy/mean": 0.3,
+    "completions/clipped_ratio": 0.1,
+    "completions/mean_length": 30.0,
+}
 # What a sign looks like, in rows of which kind of training, and a setting that its advice names.
 SIGNS = {
     "no_contrast": (GROUPS, {"frac_reward_zero_std": 1.0}, "args.num_generations (now 16)"),

@@ -36,8 +36,15 @@ def test_a_run_whose_held_out_prompts_are_trained_on_says_so(tmp_path):
     lines = [f'{{"prompt": "{n}+1=", "completion": " {n + 1}"}}\n' for n in range(10, 50)]
     (tmp_path / "train.jsonl").write_text("".join(lines))
     (tmp_path / "held_out.jsonl").write_text("".join(lines[:3]) + '{"prompt": "1+1=", "completion": " 2"}\n')
-    done = expctl("algorithm=sft", "dataset=files", "dataset.path=train.jsonl", "dataset.eval_path=held_out.jsonl",
-                  "args.max_steps=2", "args.per_device_train_batch_size=4", cwd=tmp_path)  # fmt: skip
+    done = expctl(
+        "algorithm=sft",
+        "dataset=files",
+        "dataset.path=train.jsonl",
+        "dataset.eval_path=held_out.jsonl",
+        "args.max_steps=2",
+        "args.per_device_train_batch_size=4",
+        cwd=tmp_path,
+    )
     assert done.returncode == 0, done.stderr
     [alert] = manifest(only_run(tmp_path))["alerts"]
     assert alert["kind"] == "leak" and "3 of the 4 held-out prompts are also trained on" in alert["text"]

@@ -37,9 +37,13 @@ REFUSED = {
     BEST: ("strategy", "args."),
     f"algorithm=sft {EVALUATED} args.save_steps=4 args.eval_steps=3": ("multiple", "args."),
     f"algorithm=sft {EVALUATED.replace('eval_loss', 'eval_lost')} args.save_steps=2 args.eval_steps=2": (
-        "eval_lost", "args.metric_for_best_model"),
+        "eval_lost",
+        "args.metric_for_best_model",
+    ),
     "algorithm=sft callbacks=early_stopping args.load_best_model_at_end=false args.metric_for_best_model=null": (
-        "EarlyStopping", "args.metric_for_best_model"),
+        "EarlyStopping",
+        "args.metric_for_best_model",
+    ),
     "algorithm=dpo args.loss_type=sigmoid args.loss_weights=[0.5,1.0]": ("loss_weights", "args.loss_weights"),
     "algorithm=sft model.dtype=bf16": ("bf16", "model.dtype"),
     "algorithm=sft peft=lora peft.r=0": ("`r`", "peft.r"),
@@ -62,20 +66,40 @@ REFUSED = {
     f"{MINE}nothing": ("NoneType", "reward.functions.mine"),
     f"algorithm=sft callbacks=completions {MINE}raises": ("lost", "reward.functions.mine"),
     "algorithm=sft callbacks=completions reward.functions.mine._target_=trl.rewards.accuracy_reward": (
-        "solution", "reward.functions.mine"),
+        "solution",
+        "reward.functions.mine",
+    ),
     "algorithm=sft +algorithm.trainer.model=foo": ("model", "algorithm"),
-}  # fmt: skip
+}
 ACCEPTED = [
-    "", "algorithm=sft", "algorithm=dpo", "algorithm=dpo args.loss_type=sigmoid",
-    f"{FILES}sharegpt.jsonl algorithm=sft", "algorithm=grpo", "algorithm=gspo_token", "algorithm=grpo_replay",
-    "algorithm=dpo_bema", "algorithm=sft peft=lora", "peft=lora", "algorithm=dpo peft=lora", "args.beta=0.1",
-    "algorithm=sft callbacks=completions", "hardware=cpu_2", f"{LOCAL}large",
+    "",
+    "algorithm=sft",
+    "algorithm=dpo",
+    "algorithm=dpo args.loss_type=sigmoid",
+    f"{FILES}sharegpt.jsonl algorithm=sft",
+    "algorithm=grpo",
+    "algorithm=gspo_token",
+    "algorithm=grpo_replay",
+    "algorithm=dpo_bema",
+    "algorithm=sft peft=lora",
+    "peft=lora",
+    "algorithm=dpo peft=lora",
+    "args.beta=0.1",
+    "algorithm=sft callbacks=completions",
+    "hardware=cpu_2",
+    f"{LOCAL}large",
     "model=local model.path=large args.beta=0.1",
-    "algorithm=dpo model=local model.path=large", "model=local model.path=large peft=lora",
-    f"algorithm=sft {EVALUATED} args.save_steps=4 args.eval_steps=2", "args.eval_strategy=steps args.eval_steps=2",
-    f"{FILES}talk.jsonl", f"{FILES}talk.jsonl algorithm=sft", "reward.functions.mine._target_=rewards.later",
-    "dataset=reasoning_gym", "args.gradient_accumulation_steps=2", "algorithm=sft args.packing=true args.max_length=64",
-]  # fmt: skip
+    "algorithm=dpo model=local model.path=large",
+    "model=local model.path=large peft=lora",
+    f"algorithm=sft {EVALUATED} args.save_steps=4 args.eval_steps=2",
+    "args.eval_strategy=steps args.eval_steps=2",
+    f"{FILES}talk.jsonl",
+    f"{FILES}talk.jsonl algorithm=sft",
+    "reward.functions.mine._target_=rewards.later",
+    "dataset=reasoning_gym",
+    "args.gradient_accumulation_steps=2",
+    "algorithm=sft args.packing=true args.max_length=64",
+]
 REWARDS = """
 def without_kwargs(completions, answer):
     return [0.0] * len(completions)
@@ -152,10 +176,13 @@ def answers(tmp_path_factory):
             hardware = [] if "hardware=" in words else ["hardware=cpu"]
             configs[words] = compose([*hardware, *words.split()]).config
     done = subprocess.run(
-        [sys.executable, "-m", "expctl.worker.preflight"], cwd=folder,
+        [sys.executable, "-m", "expctl.worker.preflight"],
+        cwd=folder,
         env=clean_environment(**forked_workers(), TOKENIZERS_PARALLELISM="false"),
-        input="".join(json.dumps(config) + "\n" for config in configs.values()), capture_output=True, text=True,
-    )  # fmt: skip
+        input="".join(json.dumps(config) + "\n" for config in configs.values()),
+        capture_output=True,
+        text=True,
+    )
     assert done.returncode == 0, done.stderr
     return dict(zip(configs, map(json.loads, done.stdout.splitlines()), strict=True))
 

@@ -18,8 +18,13 @@ def checkpoint(folder, step, log_history):
 @pytest.fixture
 def metrics(tmp_path):
     path = tmp_path / "metrics.jsonl"
-    rows = [{"step": 0, "eval_loss": 9.0}, {"step": 1, "loss": 3.0}, {"step": 2, "loss": 2.0},
-            {"step": 2, "eval_loss": 2.5}, {"step": 3, "loss": 1.0}]  # fmt: skip
+    rows = [
+        {"step": 0, "eval_loss": 9.0},
+        {"step": 1, "loss": 3.0},
+        {"step": 2, "loss": 2.0},
+        {"step": 2, "eval_loss": 2.5},
+        {"step": 3, "loss": 1.0},
+    ]
     path.write_text("".join(json.dumps(row) + "\n" for row in rows))
     return path
 

@@ -24,10 +24,13 @@ def test_two_ranks_resume_to_the_last_bit_and_hold_one_model(tmp_path):
         subprocess.Popen(
             [sys.executable, str(HERE / "resume_rank.py"), str(tmp_path), str(rank)],
             env=clean_environment(**group, RANK=str(rank), LOCAL_RANK=str(rank)),
-            cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+            cwd=tmp_path,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
         )
         for rank in range(2)
-    ]  # fmt: skip
+    ]
     output = [rank.communicate(timeout=280)[0][-3000:] for rank in ranks]
     assert all(rank.returncode == 0 for rank in ranks), "\n".join(output)
     found = [json.loads((tmp_path / f"rank_{rank}.json").read_text()) for rank in range(2)]

@@ -29,8 +29,10 @@ def test_it_is_found_in_partials_methods_callbacks_and_advantages():
     made = trainer(named(novelty), token_advantages=Novelty())
     made.callback_handler.callbacks = [SimpleNamespace(reward_funcs=[named(Novelty())])]
     assert list(stateful_parts(made)) == [
-        "reward.functions.mine", "reward.functions (completions).mine", "algorithm.trainer.token_advantages"
-    ]  # fmt: skip
+        "reward.functions.mine",
+        "reward.functions (completions).mine",
+        "algorithm.trainer.token_advantages",
+    ]
 
 
 def test_numbers_of_numpy_come_back_as_plain_ones():

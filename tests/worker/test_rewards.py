@@ -76,9 +76,11 @@ def test_none_means_not_scored_and_numbers_pass():
 
 
 def test_functions_with_and_without_partial_and_callable_objects_are_called_by_the_trainer():
-    for node in ({"_target_": f"{__name__}.scaled", "scale": 2.0},
-                 {"_target_": f"{__name__}.scaled", "scale": 2.0, "_partial_": True},
-                 {"_target_": f"{__name__}.Counting", "value": 2.0}):  # fmt: skip
+    for node in (
+        {"_target_": f"{__name__}.scaled", "scale": 2.0},
+        {"_target_": f"{__name__}.scaled", "scale": 2.0, "_partial_": True},
+        {"_target_": f"{__name__}.Counting", "value": 2.0},
+    ):
         reward = reward_function(node, "mine")
         assert reward.__name__ == "mine"
         assert reward(completions=COMPLETIONS) == [2.0, 2.0, 2.0]

@@ -16,8 +16,11 @@ class FakeTrainer:
 
     def __init__(self, prompts=8, size=16):
         self.eval_dataset = [{"prompt": str(number)} for number in range(prompts)] if prompts else None
-        self._logs = {"prompt": deque(maxlen=size), "completion": deque(maxlen=size),
-                      "rewards": defaultdict(lambda: deque(maxlen=size))}  # fmt: skip
+        self._logs = {
+            "prompt": deque(maxlen=size),
+            "completion": deque(maxlen=size),
+            "rewards": defaultdict(lambda: deque(maxlen=size)),
+        }
 
     def sample(self, prompts, say="said", reward=0.5):
         self._logs["prompt"].extend(prompts)
@@ -31,13 +34,19 @@ def run(tmp_path):
 
 
 def evaluate(samples, step, rank=0):
-    samples.on_evaluate(SimpleNamespace(do_eval=True), SimpleNamespace(global_step=step, max_steps=99,
-                        is_world_process_zero=rank == 0), None)  # fmt: skip
+    samples.on_evaluate(
+        SimpleNamespace(do_eval=True),
+        SimpleNamespace(global_step=step, max_steps=99, is_world_process_zero=rank == 0),
+        None,
+    )
 
 
 def step(samples, step, do_eval=False):
-    samples.on_step_end(SimpleNamespace(do_eval=do_eval), SimpleNamespace(global_step=step, max_steps=7,
-                        is_world_process_zero=True), None)  # fmt: skip
+    samples.on_step_end(
+        SimpleNamespace(do_eval=do_eval),
+        SimpleNamespace(global_step=step, max_steps=7, is_world_process_zero=True),
+        None,
+    )
 
 
 def kept(run):
