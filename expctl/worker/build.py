@@ -51,10 +51,7 @@ def build_trainer(config: dict[str, Any], run: Run, callbacks: list[TrainerCallb
     own_callbacks = [build(node) for node in config["callbacks"].values()]
     model, tokenizer = models.load(**config["model"])
     if arguments.process_index == 0:
-        record_fingerprints(run, train_dataset, eval_dataset)
-        manifest.note_leaks(run, leak_alerts(train_dataset, eval_dataset))
-        if not start_tracker(config, run):
-            arguments.report_to = []
+        _start_recording(config, run, arguments, train_dataset, eval_dataset)
     parts = {
         "model": model,
         "args": arguments,
@@ -118,6 +115,16 @@ def reward_weights(reward: dict[str, Any]) -> dict[str, list[float]]:
     if not reward["weights"]:
         return {}
     return {"reward_weights": [float(reward["weights"].get(name, 1.0)) for name in reward["functions"]]}
+
+
+def _start_recording(
+    config: dict[str, Any], run: Run, arguments: TrainingArguments, train_dataset: Any, eval_dataset: Any
+) -> None:
+    """Record the data in the manifest, and start the tracker."""
+    record_fingerprints(run, train_dataset, eval_dataset)
+    manifest.note_leaks(run, leak_alerts(train_dataset, eval_dataset))
+    if not start_tracker(config, run):
+        arguments.report_to = []
 
 
 def _warn_of_changes(trainer: Trainer, run: Run) -> None:

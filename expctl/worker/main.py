@@ -80,10 +80,7 @@ def run_attempt(run: Run, stop: StopRequest) -> int:
 
 
 def train(run: Run, config: dict[str, Any], stop: StopRequest, progress: Progress, watchdog: HangWatchdog) -> str:
-    """Preflight, build, evaluate, train, evaluate, save.
-
-    Returns:
-        `completed` or `interrupted`.
+    """Preflight, build, evaluate, train, evaluate, save; return `completed` or `interrupted`.
 
     Raises:
         RefusedError: the preflight found that the training would fail; nothing of it has begun.
@@ -97,8 +94,7 @@ def train(run: Run, config: dict[str, Any], stop: StopRequest, progress: Progres
         run_preflight(config, stop)
         if stop.requested:
             return INTERRUPTED
-    from expctl.worker import summary
-    from expctl.worker.control_callbacks import raise_if_stopped
+    from expctl.worker import control_callbacks, summary
     from expctl.worker.steps import check_steps_taken
 
     progress.phase("loading model and data")
@@ -106,7 +102,7 @@ def train(run: Run, config: dict[str, Any], stop: StopRequest, progress: Progres
     evaluates = bool(config["args"].get("do_eval")) and trainer.eval_dataset is not None
     try:
         before = _evaluate_before(trainer, run, stop, progress, checkpoint) if evaluates else {}
-        raise_if_stopped(stop, trainer.args.device)
+        control_callbacks.raise_if_stopped(stop, trainer.args.device)
         progress.phase("training")
         built = time.perf_counter()
         trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
