@@ -40,7 +40,7 @@ class Experiment:
     # Dotted key -> the word that set it.
     sources: dict[str, str] = field(default_factory=dict)
     # Dotted key -> the config file and line that set it, for the run to keep.
-    places: dict[str, str] = field(default_factory=dict)
+    locations: dict[str, str] = field(default_factory=dict)
     # Which settings of files gave way to typed ones (see `expctl.config.implied`).
     notes: list[str] = field(default_factory=list)
     # Launched by torchrun or srun: they, not expctl, have placed the processes.
@@ -70,7 +70,7 @@ class Experiment:
 
     def set_by(self, *keys: str) -> str:
         """The words, or the files and lines, that set these keys, for the `where` of a refusal."""
-        return ", ".join(set_by(key, self.sources, self.places) for key in keys)
+        return ", ".join(set_by(key, self.sources, self.locations) for key in keys)
 
     def label(self, group: str) -> str:
         """The name of what was chosen in a group and in those below it; a local path is called after its file."""

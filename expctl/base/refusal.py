@@ -34,18 +34,18 @@ class Refusal(Exception):  # noqa: N818 - what the command says, no failure of i
         return "\n".join(lines)
 
 
-def set_by(key: str, sources: Mapping[str, str], places: Mapping[str, str] | None = None) -> str:
+def set_by(key: str, sources: Mapping[str, str], locations: Mapping[str, str] | None = None) -> str:
     """What set `key`, for the `where` of a refusal; of a key that nobody set, only the key.
 
     Args:
         key: a dotted key.
         sources: dotted key -> the word that set it. A word for a key above it sets it too.
-        places: dotted key -> the file and line that set it, where no word did.
+        locations: dotted key -> the file and line that set it, where no word did.
     """
     above = key
     while above and above not in sources:
         above = above.rpartition(".")[0]
-    source = sources.get(above) or (places or {}).get(key)
+    source = sources.get(above) or (locations or {}).get(key)
     if source is None:
         return key
     return source if key in source else f"{key} ({source})"

@@ -39,21 +39,21 @@ def from_hydra(composed: DictConfig) -> Experiment:
     """
     from hydra.core.hydra_config import HydraConfig
 
-    from expctl.config.merged import places
+    from expctl.config.merged import locations
 
     hydra = HydraConfig.get()
     # A node of the type HydraConf.
-    return frozen(composed, cast("DictConfig", hydra), list(hydra.overrides.task), places())
+    return frozen(composed, cast("DictConfig", hydra), list(hydra.overrides.task), locations())
 
 
-def frozen(composed: DictConfig, hydra: DictConfig, words: list[str], places: dict[str, str]) -> Experiment:
+def frozen(composed: DictConfig, hydra: DictConfig, words: list[str], locations: dict[str, str]) -> Experiment:
     """The experiment of a composed config.
 
     Args:
         composed: the config, with interpolations.
         hydra: Hydra's own node of it.
         words: the overrides.
-        places: dotted key -> the file and line that set it.
+        locations: dotted key -> the file and line that set it.
 
     Raises:
         omegaconf.errors.OmegaConfBaseException: as `from_hydra`.
@@ -64,7 +64,7 @@ def frozen(composed: DictConfig, hydra: DictConfig, words: list[str], places: di
     typed = [word.removeprefix("++") for word in words]
     sources = sources_of(typed)
     _check_learning_rates(composed, sources)
-    _respell_kinds(composed, places | sources)
+    _respell_kinds(composed, locations | sources)
     if OmegaConf.is_dict(composed.get("dataset")) and "reward" not in composed.dataset:
         # A dataset may bring none, and conf/reward/default.yaml asks for it.
         OmegaConf.update(composed, "dataset.reward", {}, force_add=True)
@@ -81,7 +81,7 @@ def frozen(composed: DictConfig, hydra: DictConfig, words: list[str], places: di
         overrides=typed,
         folder=Path.cwd(),
         sources=sources,
-        places=places,
+        locations=locations,
         notes=notes,
         config_dirs=[str(config_folder) for config_folder in UserConfFirst.extra],
     )
@@ -99,17 +99,17 @@ def _check_learning_rates(composed: DictConfig, sources: dict[str, str]) -> None
     )
 
 
-def _respell_kinds(composed: DictConfig, places: dict[str, str]) -> None:
+def _respell_kinds(composed: DictConfig, locations: dict[str, str]) -> None:
     """Replace the spellings of expctl 0.1 for kinds of data, with a notice.
 
     Args:
-        places: dotted key -> the word, or the file and line, that set it.
+        locations: dotted key -> the word, or the file and line, that set it.
     """
     for key in ("algorithm.kind", "dataset.kind"):
         kind = OmegaConf.select(composed, key, throw_on_resolution_failure=False)
         if isinstance(kind, str) and kind in OLD_SPELLINGS:
             OmegaConf.update(composed, key, OLD_SPELLINGS[kind])
-            notice_once(f"{key}: '{kind}' is called '{OLD_SPELLINGS[kind]}' now ({places.get(key, key)})")
+            notice_once(f"{key}: '{kind}' is called '{OLD_SPELLINGS[kind]}' now ({locations.get(key, key)})")
 
 
 def is_ingredient(key: str) -> bool:

@@ -76,7 +76,7 @@ def merged_files() -> list[MergedFile]:
     return list(_last)
 
 
-def places() -> dict[str, str]:
+def locations() -> dict[str, str]:
     """Dotted key -> the file and line that set it last, in the last composition."""
     return {key: merged.location(key) for merged in _last for key in merged.values}
 

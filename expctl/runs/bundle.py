@@ -125,7 +125,7 @@ def rebuild(run: Run) -> Experiment:
         overrides=recorded.overrides,
         folder=Path(recorded.folder),
         sources=sources_of(recorded.overrides),
-        places={key: where for key, where in mapping(read_json(run.origins)).items() if isinstance(where, str)},
+        locations={key: where for key, where in mapping(read_json(run.origins)).items() if isinstance(where, str)},
         code=code_of(run) if recorded.rerun_of else None,
     )
 

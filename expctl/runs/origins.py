@@ -13,7 +13,7 @@ def set_by(experiment: Experiment) -> dict[str, str]:
     for key, _ in leaves(experiment.config):
         # The rewards of a dataset are those of the experiment unless it has others.
         dataset_key = key.replace("reward.functions.", "dataset.reward.", 1)
-        candidates = [source.get(name) for name in (key, dataset_key) for source in (typed, experiment.places)]
+        candidates = [source.get(name) for name in (key, dataset_key) for source in (typed, experiment.locations)]
         origins[key] = next(filter(None, candidates), COMPUTED)
     return origins
 

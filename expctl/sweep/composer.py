@@ -17,7 +17,7 @@ from expctl.base.refusal import Refusal
 from expctl.config.check import check
 from expctl.config.frozen import frozen
 from expctl.config.hydra_errors import as_refusal
-from expctl.config.merged import places
+from expctl.config.merged import locations
 from expctl.launch.launch import Outcome
 from expctl.runs.files import Run
 from expctl.runs.identity import run_of
@@ -31,7 +31,7 @@ class _Base:
 
     config: DictConfig
     hydra: DictConfig
-    places: dict[str, str]
+    locations: dict[str, str]
 
 
 class Composer:
@@ -97,11 +97,11 @@ class Composer:
         base = self._bases[options]
         config = copy.deepcopy(base.config)
         ConfigLoaderImpl._apply_overrides_to_config(values, config)
-        return replace(frozen(config, base.hydra, list(overrides), base.places), elsewhere=self._elsewhere)
+        return replace(frozen(config, base.hydra, list(overrides), base.locations), elsewhere=self._elsewhere)
 
     def _compose_options(self, options: tuple[str, ...]) -> _Base:
         config = self._loader.load_configuration(self._name, [*self._hydra_words, *options], RunMode.RUN)
-        files = places()
+        files = locations()
         HydraConfig.instance().set_config(config)
         OmegaConf.set_readonly(config, False)
         hydra = config.hydra

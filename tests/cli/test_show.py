@@ -96,7 +96,7 @@ def test_every_value_has_what_set_it_as_it_was_written_down(folder, capsys):
     assert data["args.learning_rate"]["set_by"].startswith("conf/")
     assert data["reward.functions.accuracy._target_"]["set_by"].startswith("conf/dataset/arithmetic.yaml:")
     assert all(entry["set_by"] not in ("computed", "a config file") for entry in data.values())
-    assert rebuild(made).places == {key: entry["set_by"] for key, entry in data.items()}
+    assert rebuild(made).locations == {key: entry["set_by"] for key, entry in data.items()}
 
 
 @pytest.mark.parametrize("recorded", [None, "[]", '{"seed": 3, "args.learning_rate": ["x"]}', "no json"])
