@@ -30,7 +30,7 @@ def prepare(experiment: Experiment, folder: Path | None = None) -> Claim | Outco
     try:
         claimed = claim(experiment, folder)
     except lock.LockedError as held:
-        where = f"process {held.holder['pid']} on {held.holder['host']}" if held.holder else "started a moment ago"
+        where = f"process {held.holder.pid} on {held.holder.host}" if held.holder else "started a moment ago"
         refusal = Refusal("this experiment is running already", where=where, do="wait for it, or change a setting")
     except ForeignCheckpointError as foreign:
         name = folder or run_of(experiment).run_id

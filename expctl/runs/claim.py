@@ -127,7 +127,7 @@ def _wait_for_ranks(run: Run) -> None:
     """A command that was killed may have left ranks that are still saving; two attempts must not write at once."""
     left = ranks.alive(run)
     if left:
-        notice(f"the ranks of a command that was killed are still saving: waiting for process {left[0]['pid']}")
+        notice(f"the ranks of a command that was killed are still saving: waiting for process {left[0].pid}")
         if not ranks.wait_for_end(run, SAVING_SECONDS):
             raise LockedError(left[0])
 

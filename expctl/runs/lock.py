@@ -12,11 +12,11 @@ import socket
 import threading
 import time
 from pathlib import Path
-from typing import Any
 
 from expctl.base.file_lock import is_locked, try_lock
 from expctl.base.notice import notice
 from expctl.runs.reading import load_json, open_plain, read_bytes
+from expctl.runs.records import ProcessRecord
 
 BEAT_SECONDS = 5.0
 # A holder on another machine that has not been heard of for so long is gone.
@@ -26,10 +26,11 @@ ASKED_SECONDS = 0.3
 
 
 class LockedError(Exception):
-    """The run belongs to a process that is alive; `holder` says which (`host`, `pid`)."""
+    """The run belongs to a process that is alive: `holder`, None where it has not written itself down yet."""
 
-    def __init__(self, holder: dict[str, Any]):
-        super().__init__(f"held by process {holder.get('pid')} on {holder.get('host')}")
+    def __init__(self, holder: ProcessRecord | None):
+        process = f"process {holder.pid} on {holder.host}" if holder else "a process that has just started"
+        super().__init__(f"held by {process}")
         self.holder = holder
 
 
@@ -43,11 +44,12 @@ class Lock:
     def __init__(self, path: Path):
         self._path = path
         self._descriptor = _locked(path)
-        self._holder: dict[str, Any] = {"host": socket.gethostname(), "pid": os.getpid(), "beat": 0}
-        left = _holder(path)
-        if left and left.get("host") != self._holder["host"] and _moves(path, left):
+        self._holder = ProcessRecord(host=socket.gethostname(), pid=os.getpid())
+        self._beats = 0
+        last = _holder(path)
+        if last and last.host != self._holder.host and _moves(path, last):
             os.close(self._descriptor)
-            raise LockedError(left)
+            raise LockedError(last)
         self._released, self._writing = threading.Event(), threading.Lock()
         os.ftruncate(self._descriptor, 0)
         self._write()
@@ -68,10 +70,11 @@ class Lock:
                     self._write()
 
     def _write(self) -> None:
-        self._holder["beat"] += 1
+        self._beats += 1
+        self._holder.beat = self._beats
         # A full disk, or a server that is away for a moment, is no reason to give the run up.
         with contextlib.suppress(OSError):
-            os.pwrite(self._descriptor, json.dumps(self._holder).encode() + b"\n", 0)
+            os.pwrite(self._descriptor, json.dumps(self._holder.to_plain()).encode() + b"\n", 0)
             os.fsync(self._descriptor)
 
 
@@ -84,7 +87,7 @@ def is_held(path: Path) -> bool:
         with open_plain(path) as file:
             if is_locked(file.fileno()):
                 return True
-            elsewhere = holder.get("host") != socket.gethostname()
+            elsewhere = holder.host != socket.gethostname()
             return elsewhere and abs(time.time() - os.fstat(file.fileno()).st_mtime) < SILENT_SECONDS
     except (OSError, ValueError):
         return False
@@ -100,7 +103,7 @@ def _locked(path: Path) -> int:
         # Somebody holds it, or only asks, or the folder was set aside in the meantime and made anew.
         os.close(descriptor)
         if time.monotonic() > until:
-            raise LockedError(_holder(path) or {})
+            raise LockedError(_holder(path))
         time.sleep(0.02)
 
 
@@ -112,19 +115,18 @@ def _is_at(descriptor: int, path: Path) -> bool:
         return False
 
 
-def _holder(path: Path) -> dict[str, Any] | None:
-    """Who wrote itself into the lock last without releasing it."""
+def _holder(path: Path) -> ProcessRecord | None:
+    """The process that held the lock last and has not released it."""
     try:
-        holder = load_json(read_bytes(path).partition(b"\n")[0] or b"null")
+        return ProcessRecord.from_plain(load_json(read_bytes(path).partition(b"\n")[0] or b"null"))
     except (OSError, ValueError):
         return None
-    return holder if isinstance(holder, dict) else None
 
 
-def _moves(path: Path, before: dict[str, Any]) -> bool:
+def _moves(path: Path, before: ProcessRecord) -> bool:
     """Watch for a beat of a holder on another machine; False when there was none for long enough."""
-    who = f"process {before.get('pid')} on {before.get('host')}"
-    notice(f"{who} had {path.parent.name} last: looking up to {SILENT_SECONDS:.0f} s for a sign of life")
+    process = f"process {before.pid} on {before.host}"
+    notice(f"{process} had {path.parent.name} last: waiting up to {SILENT_SECONDS:.0f} s for a sign of life")
     until = time.monotonic() + SILENT_SECONDS
     while time.monotonic() < until:
         time.sleep(min(BEAT_SECONDS, SILENT_SECONDS) / 5)

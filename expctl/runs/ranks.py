@@ -7,11 +7,11 @@ import signal
 import socket
 import time
 from pathlib import Path
-from typing import Any
 
 from expctl.base.file_lock import is_locked, lock
 from expctl.runs.files import Run
 from expctl.runs.reading import load_json, open_plain
+from expctl.runs.records import ProcessRecord
 
 LEFT = b"left"
 # A rank says who it is in a line.
@@ -25,8 +25,8 @@ class Presence:
         run.ranks.mkdir(exist_ok=True)
         self._descriptor = os.open(run.ranks / f"rank-{rank}", os.O_RDWR | os.O_CREAT | os.O_TRUNC, 0o644)
         lock(self._descriptor)
-        who = {"rank": rank, "pid": os.getpid(), "host": socket.gethostname()}
-        os.pwrite(self._descriptor, json.dumps(who).encode() + b"\n", 0)
+        process = ProcessRecord(rank=rank, pid=os.getpid(), host=socket.gethostname())
+        os.pwrite(self._descriptor, json.dumps(process.to_plain()).encode() + b"\n", 0)
 
     def leave(self) -> None:
         """Say that this rank ends of its own accord."""
@@ -34,20 +34,20 @@ class Presence:
         os.write(self._descriptor, LEFT)
 
 
-def alive(run: Run) -> list[dict[str, Any]]:
-    """The ranks whose processes are there: `rank`, `pid`, `host`."""
-    return [who for who, is_alive, _ in _ranks(run) if is_alive]
+def alive(run: Run) -> list[ProcessRecord]:
+    """The ranks whose processes are there."""
+    return [rank for rank, is_alive, _ in _ranks(run) if is_alive]
 
 
-def lost(run: Run) -> list[dict[str, Any]]:
+def lost(run: Run) -> list[ProcessRecord]:
     """The ranks that started and ended without saying so: killed, or crashed below Python."""
-    return [who for who, is_alive, left in _ranks(run) if not is_alive and not left]
+    return [rank for rank, is_alive, has_left in _ranks(run) if not is_alive and not has_left]
 
 
-def describe(gone: list[dict[str, Any]]) -> str:
+def describe(lost_ranks: list[ProcessRecord]) -> str:
     """A sentence about lost ranks."""
-    who = ", ".join(f"rank {rank['rank']} (process {rank['pid']} on {rank['host']})" for rank in gone)
-    return f"{who} was killed or crashed without a word (out of memory?)"
+    names = ", ".join(f"rank {lost.rank} (process {lost.pid} on {lost.host})" for lost in lost_ranks)
+    return f"{names} was killed or crashed without a word (out of memory?)"
 
 
 def wait_for_end(run: Run, seconds: float) -> bool:
@@ -62,9 +62,9 @@ def wait_for_end(run: Run, seconds: float) -> bool:
 
 def kill(run: Run) -> None:
     """End the ranks on this machine at once; launchers start them in sessions of their own."""
-    for who in alive(run):
-        if who["host"] == socket.gethostname():
-            os.kill(who["pid"], signal.SIGKILL)
+    for rank in alive(run):
+        if rank.host == socket.gethostname():
+            os.kill(rank.pid, signal.SIGKILL)
 
 
 def forget(run: Run) -> None:
@@ -77,17 +77,17 @@ def _files(run: Run) -> list[Path]:
     return sorted(path for path in run.ranks.glob("rank-*") if re.fullmatch(r"rank-\d+", path.name))
 
 
-def _ranks(run: Run) -> list[tuple[dict[str, Any], bool, bool]]:
-    """Of each rank its `rank`, `pid` and `host`, whether it is alive, and whether it has said that it ends."""
+def _ranks(run: Run) -> list[tuple[ProcessRecord, bool, bool]]:
+    """Each rank, whether it is alive, and whether it has said that it ends."""
     ranks = []
     for path in _files(run):
         try:
             with open_plain(path) as file:
                 is_alive = is_locked(file.fileno())
                 line, _, rest = file.read(MOST_BYTES).partition(b"\n")
-            who = load_json(line) if line else None
+            rank = ProcessRecord.from_plain(load_json(line)) if line else None
         except (OSError, ValueError):
             continue
-        if isinstance(who, dict) and {"rank", "pid", "host"} <= who.keys():
-            ranks.append((who, is_alive, rest.startswith(LEFT)))
+        if rank is not None and rank.rank is not None:
+            ranks.append((rank, is_alive, rest.startswith(LEFT)))
     return ranks

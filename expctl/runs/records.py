@@ -10,6 +10,7 @@ digests are SHA-256 in hexadecimal digits. Values that are masked have `***` whe
 | `run.json` | `Manifest` | the parent, and rank 0 for what it has to note |
 | `summary.json` | `Summary` | rank 0, last of all |
 | `sweeps/<sweep_id>.json` | `LedgerFile` | the command of the sweep |
+| `.lock`, `.ranks/rank-N` | `ProcessRecord` | the command that owns the run; each rank |
 | `.progress.json` | `ProgressState` | rank 0, many times a second |
 | `.outcome.json` | `WorkerOutcome` | the first rank that ends the attempt |
 """
@@ -197,6 +198,19 @@ class LedgerFile(JsonFile):
     best: LedgerCell | None = omitted(default=None)
     again: str | None = omitted(default=None)
     cells: list[LedgerCell] = field(default_factory=list)
+
+
+@dataclass(kw_only=True)
+class ProcessRecord(JsonRecord):
+    """The first line of `.lock` and of `.ranks/rank-N`: the process that holds the file's lock."""
+
+    # Its machine, and its number there.
+    host: str
+    pid: int
+    # Of a rank.
+    rank: int | None = omitted(default=None)
+    # Of the command that owns the run: counts up every few seconds, for other machines to see.
+    beat: int | None = omitted(default=None)
 
 
 @dataclass(kw_only=True)

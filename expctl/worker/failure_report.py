@@ -5,13 +5,12 @@ import errno
 import shutil
 import time
 import traceback
-from typing import Any
 
 from expctl.runs import ranks
 from expctl.runs.checkpoints import ASIDE
 from expctl.runs.files import Run
 from expctl.runs.manifest import FAILED
-from expctl.runs.records import WorkerOutcome
+from expctl.runs.records import ProcessRecord, WorkerOutcome
 
 # After a collective has failed: how long the kernel may take to show which rank is dead.
 LOST_SECONDS = 2.0
@@ -32,7 +31,7 @@ def report_failure(run: Run, rank: int, world: int, error: BaseException) -> Non
 def _outcome(run: Run, rank: int, world: int, error: BaseException) -> WorkerOutcome:
     lost_ranks = _lost_ranks(run) if world > 1 else []
     if lost_ranks:
-        lost = [presence["rank"] for presence in lost_ranks]
+        lost = [lost.rank for lost in lost_ranks if lost.rank is not None]
         return WorkerOutcome(status=FAILED, rank=rank, error=ranks.describe(lost_ranks), lost=lost)
     if is_full_disk(error):
         message = f"the disk is full ({run.folder}); make room: nothing that was complete is lost"
@@ -62,7 +61,7 @@ def _advice(error: BaseException) -> str:
     return ""
 
 
-def _lost_ranks(run: Run) -> list[dict[str, Any]]:
+def _lost_ranks(run: Run) -> list[ProcessRecord]:
     """The ranks that died without a report; waited for until another rank has reported the cause."""
     deadline = time.monotonic() + LOST_SECONDS
     while True:

@@ -30,7 +30,7 @@ def test_a_second_taker_is_told_who_holds_it(tmp_path):
     held = Lock(tmp_path / "lock")
     with pytest.raises(LockedError) as refused:
         Lock(tmp_path / "lock")
-    assert refused.value.holder["pid"] == os.getpid() and refused.value.holder["host"]
+    assert refused.value.holder.pid == os.getpid() and refused.value.holder.host
     held.release()
     Lock(tmp_path / "lock").release()
 
@@ -41,7 +41,7 @@ def test_the_lock_of_a_process_that_was_killed_is_free_at_once(tmp_path):
     assert is_held(tmp_path / "lock")
     with pytest.raises(LockedError) as refused:
         Lock(tmp_path / "lock")
-    assert refused.value.holder["pid"] == holder.pid
+    assert refused.value.holder.pid == holder.pid
     holder.kill()
     holder.wait()
     assert not is_held(tmp_path / "lock")
@@ -65,7 +65,7 @@ def test_a_holder_on_another_machine_that_shows_life_is_respected(tmp_path, impa
         Lock(path)
     over.set()
     other.join()
-    assert refused.value.holder["host"] == "node17" and refused.value.holder["pid"] == 4242
+    assert refused.value.holder.host == "node17" and refused.value.holder.pid == 4242
     assert is_held(path)
 
 

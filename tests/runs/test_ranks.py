@@ -34,13 +34,13 @@ def test_a_run_that_was_never_started_has_no_ranks(run):
 
 def test_one_that_leaves_is_not_lost_and_one_that_is_killed_is(run):
     first, second = rank(run, 0), rank(run, 1)
-    assert [who["pid"] for who in ranks.alive(run)] == [first.pid, second.pid]
+    assert [rank.pid for rank in ranks.alive(run)] == [first.pid, second.pid]
     assert ranks.lost(run) == []
     first.communicate("leave\n")
     second.send_signal(signal.SIGKILL)
     second.wait()
     assert ranks.alive(run) == []
-    assert [who["rank"] for who in ranks.lost(run)] == [1]
+    assert [rank.rank for rank in ranks.lost(run)] == [1]
     assert f"rank 1 (process {second.pid} on " in ranks.describe(ranks.lost(run))
 
 
