@@ -73,7 +73,8 @@ class AdaptiveDifficulty:
         ks = list(self.remains_by_quartile.values())
         if self.steps <= self.warmup_steps:
             return [ks[0]] * len(means)
-        return [ks[0 if math.isnan(mean) else self.quartile(mean)] for mean in means]
+        quartiles = [0 if math.isnan(mean) else self.quartile(mean) for mean in means]
+        return [ks[quartile] for quartile in quartiles]
 
     def quartile(self, mean_reward: float) -> int:
         """0 (very hard) to 3 (easy): the quarter of all prompts seen that a mean reward falls into."""

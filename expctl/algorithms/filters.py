@@ -20,6 +20,7 @@ A filter may also decide k itself, by a method `remains(group_rewards) -> list[i
 import difflib
 import importlib
 import math
+from bisect import bisect_left
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -139,12 +140,12 @@ def best(scores: Sequence[float], rewards: Sequence[float], k: int) -> list[int]
     after all that were scored, one without a score (NaN) after all that have one.
     """
 
-    def order(i: int) -> tuple[float, ...]:
-        return math.isnan(rewards[i]), math.isnan(scores[i]), -scores[i], i
+    def order(i: int) -> tuple[bool, bool, float, int]:
+        unscored = math.isnan(scores[i])
+        # NaN as a sort key would make the order depend on the algorithm of the sort.
+        return math.isnan(rewards[i]), unscored, 0.0 if unscored else -scores[i], i
 
-    # NaN as a sort key would make the order depend on the algorithm: blank it, its flag has already decided
-    keys = [tuple(0.0 if part != part else part for part in order(i)) for i in range(len(scores))]
-    return sorted(sorted(range(len(scores)), key=keys.__getitem__)[:k])
+    return sorted(sorted(range(len(scores)), key=order)[:k])
 
 
 def keep_contrast(scores: GroupScores, group_rewards: GroupScores, num_remains: Sequence[int]) -> GroupScores:
@@ -210,8 +211,13 @@ def _import_filter(name: str) -> object:
 def _ranks(scores: Sequence[float]) -> list[float]:
     """Share of the group that scores lower, ties counted half, from 0 (alone worst) to 1 (alone best)."""
     rest = max(len(scores) - 1, 1)
-    scores = [-math.inf if math.isnan(score) else score for score in scores]
-    return [(sum(other < score for other in scores) + (scores.count(score) - 1) / 2) / rest for score in scores]
+    comparable = [-math.inf if math.isnan(score) else score for score in scores]
+    ordered = sorted(comparable)
+    ranks = []
+    for score in comparable:
+        lower, ties = bisect_left(ordered, score), comparable.count(score) - 1
+        ranks.append((lower + ties / 2) / rest)
+    return ranks
 
 
 NAMED_FILTERS = {

@@ -31,15 +31,9 @@ from trl.trainer.grpo_trainer import RewardFunc
 from expctl.algorithms.completion_log import replace_last_rewards
 from expctl.algorithms.filter_memory import load_memory, save_memory
 from expctl.algorithms.filters import NAMED_FILTERS, GroupFilter, resolve_filter
+from expctl.algorithms.gfpo_metrics import kept_metrics, ratio_metrics, sampled_metrics
 from expctl.algorithms.gfpo_rows import Scores, score_rows, share_rows
-from expctl.algorithms.gfpo_selection import (
-    Selection,
-    kept_metrics,
-    ratio_metrics,
-    sampled_metrics,
-    select,
-    with_extra_fields,
-)
+from expctl.algorithms.gfpo_selection import Selection, select, with_extra_fields
 from expctl.algorithms.limits import FILTERED, check_group_filter, check_kept
 from expctl.algorithms.rollout_checkpoint import RolloutCheckpoint, checkpoint_folder
 from expctl.algorithms.rows import Batch

@@ -68,18 +68,16 @@ def share_rows(
 ) -> tuple[Batch, float]:
     """The rank's share of the kept rows, and how many rows there are for one that is kept.
 
-    Upstream cuts a rank's rows into micro-batches and silently drops the remainder, and every rank must bring the same
-    number of rows. Kept completions come as they come: a group may straddle ranks, k may be odd or differ from group
-    to group. So rows move to other ranks, in gathered order, and what is missing to a full share is made up by
-    fillers: rows whose completion is masked and whose advantage is 0.
+    Upstream drops the rows that do not divide into micro-batches, and every rank must have the same number of rows,
+    while a group may straddle ranks and k may be odd or differ from group to group. So rows move to other ranks, in
+    gathered order, and a share is filled up with rows whose completion is masked and whose advantage is 0.
 
     Args:
         batch: the rank's scored rows, all of them.
         kept: `(N,)` bool over the rows of all ranks.
         accelerator: for its rank, its number of processes and its device.
         micro_batches: the number of parts the rank's rows will be cut into.
-        pad_token_id: as in `pack`.
-        pad_to_multiple_of: as in `pack`.
+        pad_token_id, pad_to_multiple_of: as in `pack`.
 
     Returns:
         The batch, a multiple of `micro_batches` rows, the same number on every rank; and the ratio of all its rows
@@ -116,12 +114,11 @@ def _exchange(rows: list[Row], counts: list[int], shares: list[int], rank: int) 
 def _filler(row: Row) -> Row:
     """A row that adds nothing to any sum over tokens: upstream itself masks truncated completions this way."""
     # one token will do, unless images in the completion have to be matched
-    filler = row if "pixel_values" in row else {key: _first_token(key, value) for key, value in row.items()}
+    filler = dict(row) if "pixel_values" in row else {key: _first_token(key, value) for key, value in row.items()}
     # a row that was not scored holds NaN, and NaN times a mask of 0 is still NaN
-    filler = {
-        key: torch.nan_to_num(value) if isinstance(value, torch.Tensor) and value.is_floating_point() else value
-        for key, value in filler.items()
-    }
+    for key, value in filler.items():
+        if isinstance(value, torch.Tensor) and value.is_floating_point():
+            filler[key] = torch.nan_to_num(value)
     filler["completion_mask"] = torch.zeros_like(filler["completion_mask"])
     filler["advantages"] = torch.zeros_like(filler["advantages"])
     filler["sample_index"] = torch.full_like(filler["sample_index"], -1)

@@ -1,4 +1,4 @@
-"""Which completions of a sampled batch GFPO keeps, and what it reports about the choice.
+"""Which completions of a sampled batch GFPO keeps (arXiv 2508.09726, equation 2).
 
 Everything here works on the *gathered* batch: the `N` completions of all ranks in rank order, in which every group is
 `G` neighbours, also where a group straddles two ranks.
@@ -13,15 +13,19 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import torch
 from accelerate import Accelerator
 from accelerate.utils import broadcast, gather_object
-from trl.trainer.utils import nanstd
 
 from expctl.algorithms.filters import GroupFilter, GroupScores, best
-from expctl.algorithms.rows import Batch
 
 if TYPE_CHECKING:
     from expctl.algorithms.gfpo import GroupFiltering
 
 T = TypeVar("T")
+
+FILTER_KEYWORDS = {
+    "prompt": "group_prompts",
+    "completion_ids": "group_completion_ids",
+    "completion_lengths": "group_completion_lengths",
+}
 
 
 @dataclass
@@ -123,18 +127,12 @@ def choose(
     ks = [num_remains] * len(group_rewards) if num_remains is not None else _decided(group_filter, group_rewards)
     if len(ks) != len(group_rewards) or not all(2 <= k <= num_generations for k in ks):
         raise ValueError(f"{name}.remains must give each of {len(group_rewards)} groups 2..{num_generations}: {ks}")
-    columns = {key: _grouped([row[key] for row in rows], num_generations) for key in rows[0]}
-    kwargs: dict[str, Any] = {
-        "group_completion_ids": columns.pop("completion_ids"),
-        "group_completion_lengths": columns.pop("completion_lengths"),
-        "group_prompts": columns.pop("prompt"),
-        "group_rewards_per_func": {
-            function: _grouped(values, num_generations) for function, values in rewards_per_func.items()
-        },
-        "num_remains": ks,
+    columns = _grouped_columns(rows, num_generations)
+    columns["group_rewards_per_func"] = {
+        function: _grouped(values, num_generations) for function, values in rewards_per_func.items()
     }
     completions = columns.pop("completion")
-    scores = group_filter(completions, group_rewards, **_accepted(group_filter, kwargs | columns))
+    scores = group_filter(completions, group_rewards, **_accepted(group_filter, {"num_remains": ks} | columns))
     if [len(group) for group in scores] != [num_generations] * len(group_rewards):
         raise ValueError(
             f"the group filter {name} must return {len(group_rewards)} lists of {num_generations} scores, "
@@ -149,10 +147,11 @@ def choose(
 
 def with_extra_fields(inputs: list[dict[str, Any]], extra_fields: dict[str, Any]) -> list[dict[str, Any]]:
     """The examples with what `rollout_func` returned for them, as reward functions and group filters see it."""
-    return [
-        example | {key: values[i] if isinstance(values, list) else values for key, values in extra_fields.items()}
-        for i, example in enumerate(inputs)
-    ]
+    examples = []
+    for i, example in enumerate(inputs):
+        extra = {key: values[i] if isinstance(values, list) else values for key, values in extra_fields.items()}
+        examples.append(example | extra)
+    return examples
 
 
 def weighted_rewards(rewards_per_func: torch.Tensor, weights: torch.Tensor) -> torch.Tensor:
@@ -161,68 +160,17 @@ def weighted_rewards(rewards_per_func: torch.Tensor, weights: torch.Tensor) -> t
     return total.masked_fill(rewards_per_func.isnan().all(1), math.nan)
 
 
-def kept_metrics(selection: Selection, weights: torch.Tensor) -> dict[str, float]:
-    """Sampled against kept, under `gfpo/`; the same on every rank.
-
-    A completion counts as correct when its reward is positive; `gfpo/correct_rejected` is the share of those that were
-    thrown away (NaN if there was none). A group has no contrast when all its rewards are equal.
-    """
-    kept, lengths = selection.kept, selection.lengths
-    rewards = weighted_rewards(selection.rewards_per_func, weights)
-    correct = rewards > 0
-    return {
-        "gfpo/sampled_length": lengths.mean().item(),
-        "gfpo/kept_length": lengths[kept].mean().item(),
-        "gfpo/sampled_reward": rewards.nanmean().item(),
-        "gfpo/kept_reward": rewards[kept].nanmean().item(),
-        "gfpo/correct_rejected": (~kept[correct]).float().mean().item(),
-        "gfpo/no_contrast_sampled": _without_contrast(rewards, selection.num_generations),
-        "gfpo/no_contrast_kept": _without_contrast(rewards.masked_fill(~kept, math.nan), selection.num_generations),
-        "gfpo/num_remains": kept.float().mean().item() * selection.num_generations,
-    }
-
-
-def sampled_metrics(selection: Selection, names: list[str], weights: torch.Tensor) -> dict[str, float]:
-    """The reward metrics under GRPO's own names, over *all* sampled completions.
-
-    Upstream computes them from what it is given, the kept ones, and a reward that the filter has picked cannot be
-    compared with GRPO's. `frac_reward_zero_std` is left alone: it tells what the advantages saw.
-    """
-    rewards = weighted_rewards(selection.rewards_per_func, weights)
-    values = {"reward": rewards.nanmean().item(), "reward_std": nanstd(rewards).item()}
-    for name, column in zip(names, selection.rewards_per_func.T, strict=True):
-        values[f"rewards/{name}/mean"] = column.nanmean().item()
-        values[f"rewards/{name}/std"] = nanstd(column).item()
-    return values
-
-
-def ratio_metrics(batch: Batch, mask: torch.Tensor, accelerator: Accelerator) -> dict[str, float]:
-    """Mean, smallest and largest vLLM importance ratio of the kept rows, over ranks.
-
-    Upstream counts the rejected ones too, at the neutral 1 that a missing log-probability stands for.
-    """
-    ratio = batch["importance_sampling_ratio"]
-    counted = batch["sample_index"].unsqueeze(1) >= 0 if ratio.size(1) == 1 else mask.bool()
-    ratio = ratio[counted].float()
-    sums = accelerator.gather(torch.stack([ratio.sum(), ratio.new_tensor(float(ratio.numel()))])).view(-1, 2).sum(0)
-    neutral = ratio.new_ones(1)  # for a rank that holds nothing but fillers
-    extremes = torch.stack([(ratio if ratio.numel() else neutral).amin(), (ratio if ratio.numel() else neutral).amax()])
-    extremes = accelerator.gather(extremes).view(-1, 2)
-    return {
-        "mean": (sums[0] / sums[1].clamp(min=1)).item(),
-        "min": extremes[:, 0].amin().item(),
-        "max": extremes[:, 1].amax().item(),
-    }
-
-
-def _without_contrast(rewards: torch.Tensor, num_generations: int) -> float:
-    groups = rewards.view(-1, num_generations)
-    lowest = groups.nan_to_num(math.inf).amin(1)
-    return (groups.nan_to_num(-math.inf).amax(1) <= lowest).float().mean().item()
-
-
 def _grouped(values: list[T], num_generations: int) -> list[list[T]]:
     return [values[i : i + num_generations] for i in range(0, len(values), num_generations)]
+
+
+def _grouped_columns(rows: list[dict[str, Any]], num_generations: int) -> dict[str, Any]:
+    """Each column by group; those that are no dataset column under the names that `filters.py` documents."""
+    columns: dict[str, Any] = {}
+    for key in rows[0]:
+        name = FILTER_KEYWORDS.get(key, key)
+        columns[name] = _grouped([row[key] for row in rows], num_generations)
+    return columns
 
 
 def _decided(group_filter: GroupFilter, group_rewards: GroupScores) -> list[int]:
@@ -240,4 +188,5 @@ def _accepted(group_filter: GroupFilter, kwargs: dict[str, Any]) -> dict[str, An
     parameters = inspect.signature(group_filter).parameters.values()
     if any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters):
         return kwargs
-    return {key: value for key, value in kwargs.items() if key in {parameter.name for parameter in parameters}}
+    named = {parameter.name for parameter in parameters}
+    return {key: value for key, value in kwargs.items() if key in named}

@@ -68,13 +68,17 @@ def contrast(rewards: torch.Tensor, weights: torch.Tensor, aggregation: str) -> 
 def batch_scale(groups: list[torch.Tensor], weights: torch.Tensor, aggregation: str, scale_rewards: str) -> float:
     """What GRPO divides the advantages of a whole batch of groups by; 1.0 where each group has its own divisor."""
     if aggregation == "normalize_then_sum":
-        normalised = [(g - g.nanmean(0)) / (nanstd(g, dim=0) + EPSILON) for g in (each.double() for each in groups)]
+        normalised = [_normalised(group.double()) for group in groups]
         totals = _total(_weighted(torch.cat(normalised), weights))
     elif scale_rewards == "batch":
         totals = _total(_weighted(torch.cat(groups), weights))
     else:
         return 1.0
     return nanstd(totals.flatten()).nan_to_num(0.0).item() + EPSILON
+
+
+def _normalised(rewards: torch.Tensor) -> torch.Tensor:
+    return (rewards - rewards.nanmean(0)) / (nanstd(rewards, dim=0) + EPSILON)
 
 
 def _weighted(rewards: torch.Tensor, weights: torch.Tensor) -> torch.Tensor:

@@ -126,7 +126,7 @@ class GroupReplay(LossInputs):
     def _replaced(
         self, batch: Batch, groups: list[SampledGroup], stored: dict[int, StoredGroup], scale: float
     ) -> Batch:
-        """The batch with the rows of `stored` in their new places. Collective: every rank calls it or none."""
+        """The batch with the rows of `stored` in place of sampled ones. Collective: every rank calls it or none."""
         rewards = [stored[i].rewards if i in stored else group.rewards for i, group in enumerate(groups)]
         new_scale = self._advantage_scale(rewards, batch)
         first = self.accelerator.process_index * len(batch["prompt_ids"])
@@ -136,10 +136,11 @@ class GroupReplay(LossInputs):
             for position, row in zip(groups[i].positions, group.rows, strict=True)
         }
         rows = []
-        for place, fresh in enumerate(unpack(batch)):
-            row = expand(incoming[place], fresh) if place in incoming else fresh
-            row["advantages"] = row["advantages"] * ((1.0 if place in incoming else scale) / new_scale)
-            row["replayed"] = torch.tensor(place in incoming)
+        for i, fresh in enumerate(unpack(batch)):
+            replayed = i in incoming
+            row = expand(incoming[i], fresh) if replayed else fresh
+            row["advantages"] = row["advantages"] * ((1.0 if replayed else scale) / new_scale)
+            row["replayed"] = torch.tensor(replayed)
             row["old_is_current"] = torch.tensor("old_per_token_logps" not in row)
             row.setdefault("old_per_token_logps", torch.zeros(len(row["completion_ids"])))
             rows.append(row)

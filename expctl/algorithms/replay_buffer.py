@@ -85,7 +85,7 @@ class ReplayBuffer:
         self.groups.append(group)
         self.nbytes += group.nbytes
         while len(self.groups) > self.capacity or self.nbytes > self.max_bytes:
-            self._remove(min(self.groups, key=lambda each: (each.priority, each.serial)))
+            self._remove(min(self.groups, key=lambda stored: (stored.priority, stored.serial)))
 
     def expire(self, step: int) -> None:
         """Drop the groups that are older than `max_age` at `step`."""
@@ -111,12 +111,14 @@ class ReplayBuffer:
         return drawn
 
     def _remove(self, group: StoredGroup) -> None:
-        self.groups = [each for each in self.groups if each is not group]
+        self.groups = [stored for stored in self.groups if stored is not group]
         self.nbytes -= group.nbytes
 
     def save(self, path: str) -> None:
         """Write groups and generator to one file, which is complete or absent."""
         plain = [field.name for field in fields(StoredGroup) if field.name not in ("rows", "rewards")]
+        rows = [row for group in self.groups for row in group.rows]
+        names = sorted({key for row in rows for key in row})
         state = {
             "format": FORMAT,
             "added": self._added,
@@ -124,12 +126,9 @@ class ReplayBuffer:
             "groups": [{name: getattr(group, name) for name in plain} for group in self.groups],
             "sizes": [len(group.rows) for group in self.groups],
             "rewards": _flatten([group.rewards for group in self.groups]),
-            "keys": [list(row) for group in self.groups for row in group.rows],
+            "keys": [list(row) for row in rows],
             # One tensor a field: a file of many thousand small tensors takes seconds to write and to read.
-            "values": {
-                key: _flatten([row[key] for group in self.groups for row in group.rows if key in row])
-                for key in sorted({key for group in self.groups for row in group.rows for key in row})
-            },
+            "values": {key: _flatten([row[key] for row in rows if key in row]) for key in names},
         }
         write_state(state, path)
 
@@ -156,21 +155,18 @@ class ReplayBuffer:
 
 def compact(row: Row) -> Row:
     """A row as it is stored: without the fields of the moment, whole numbers in four bytes instead of eight."""
-    return {
-        key: value.to(torch.int32) if value.dtype == torch.int64 else value
-        for key, value in row.items()
-        if key not in OF_THE_MOMENT
-    }
+    kept = {key: value for key, value in row.items() if key not in OF_THE_MOMENT}
+    return {key: value.to(torch.int32) if value.dtype == torch.int64 else value for key, value in kept.items()}
 
 
 def expand(stored: Row, fresh: Row) -> Row:
     """The stored row with the fields and types of the row that it replaces; what is not stored of it is zero."""
-    row = {
-        key: stored[key].to(value.dtype)
-        if key in stored
-        else value.new_zeros(len(stored["completion_ids"]) if value.ndim else ())
-        for key, value in fresh.items()
-    }
+    row = {}
+    for key, value in fresh.items():
+        if key in stored:
+            row[key] = stored[key].to(value.dtype)
+        else:
+            row[key] = value.new_zeros(len(stored["completion_ids"]) if value.ndim else ())
     return row | {"old_per_token_logps": stored["old_per_token_logps"]}
 
 

@@ -23,10 +23,10 @@ def correct_replayed(
 ) -> torch.Tensor:
     """Revise old log-probabilities and advantages of a batch with replayed rows, in place.
 
-    Under `args.replay_correction="mask"` a replayed row keeps its ratio `pi / pi_then`, and its advantage becomes zero
-    where it is negative and `mean_t(log pi_then - log pi) > args.replay_mask_threshold` (DeepSeek-V3.2, equation 9).
-    Under "truncate" its ratio is one and its advantage is multiplied by
-    `min(prod_t pi / pi_then, args.replay_weight_cap)`: untruncated, an unbiased estimate of the policy gradient.
+    Under "mask" a replayed row keeps its ratio `pi / pi_then`, and its advantage becomes zero where it is negative and
+    `mean_t(log pi_then - log pi) > replay_mask_threshold` (DeepSeek-V3.2, equation 9). Under "truncate" its ratio is
+    one and its advantage is multiplied by `min(prod_t pi / pi_then, replay_weight_cap)`: without the cap an unbiased
+    estimate of the policy gradient.
 
     Args:
         inputs: of one loss computation; `replayed` and `old_is_current` are `(B,)` bool.

@@ -138,9 +138,6 @@ def pack(
             different = sorted(row.keys() ^ rows[0].keys())
             raise ValueError(f"rows of one batch must hold the same fields; some lack {', '.join(different)}")
 
-    prompt_width = round_up(max(len(row["prompt_ids"]) for row in rows), pad_to_multiple_of)
-    completion_width = round_up(max(len(row["completion_ids"]) for row in rows), pad_to_multiple_of)
-
     def lay_out(key: str) -> torch.Tensor | Any:
         values = [row[key] for row in rows]
         if key in PROMPT_FIELDS:
@@ -148,11 +145,7 @@ def pack(
         if key in COMPLETION_FIELDS or (key in ROW_OR_TOKEN_FIELDS and any(v.ndim and len(v) > 1 for v in values)):
             return pad(values, _padding(key, pad_token_id), "right", pad_to_multiple_of)
         if key in SEQUENCE_FIELDS:
-            full = values[0].new_zeros(len(rows), prompt_width + completion_width)
-            for i, value in enumerate(values):
-                start = prompt_width - len(rows[i]["prompt_ids"])
-                full[i, start : start + len(value)] = value
-            return full
+            return _pad_sequences(rows, values, pad_to_multiple_of)
         if key in IMAGE_FIELDS:
             return torch.cat(values)
         return torch.stack(values) if isinstance(values[0], torch.Tensor) else values
@@ -167,6 +160,17 @@ def round_up(width: int, multiple: int | None, limit: int | None = None) -> int:
     if multiple:
         width = -(-width // multiple) * multiple
     return width if limit is None else min(width, limit)
+
+
+def _pad_sequences(rows: list[Row], values: list[torch.Tensor], multiple: int | None) -> torch.Tensor:
+    """`(B, P + T)`: values of prompt and completion, so that the completions begin in one column."""
+    prompt_width = round_up(max(len(row["prompt_ids"]) for row in rows), multiple)
+    completion_width = round_up(max(len(row["completion_ids"]) for row in rows), multiple)
+    full = values[0].new_zeros(len(rows), prompt_width + completion_width)
+    for i, value in enumerate(values):
+        start = prompt_width - len(rows[i]["prompt_ids"])
+        full[i, start : start + len(value)] = value
+    return full
 
 
 def _split_images(batch: Batch) -> Batch:

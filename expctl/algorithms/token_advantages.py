@@ -180,10 +180,10 @@ class StepCredit:
         """`(B, T)` from the group advantages `(B,)`, the completion's ids and the mask `(B, T)`."""
         written = [ids[kept.bool()] for ids, kept in zip(completion_ids, mask, strict=True)]
         lengths = [self._step_lengths(ids.tolist(), tokenizer) for ids in written]
-        steps = [
-            [tokenizer.decode(step, skip_special_tokens=True) for step in ids.split(length)] if length else []
-            for ids, length in zip(written, lengths, strict=True)
-        ]
+        steps = []
+        for ids, length in zip(written, lengths, strict=True):
+            pieces = ids.split(length) if length else []
+            steps.append([tokenizer.decode(piece, skip_special_tokens=True) for piece in pieces])
         rewards = self.step_rewards(steps, **columns)
         if [len(row) for row in rewards] != [len(row) for row in steps]:
             raise ValueError(
