@@ -1,7 +1,7 @@
 """What a refused command says: what is wrong, where it was set, the nearest right name, what to do."""
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 
 # A typed word, or the line of a config file: what only stands there because somebody wrote it.
 _SOURCE = re.compile(r"\(command line\)|\.ya?ml:\d+")
@@ -49,3 +49,12 @@ def set_by(key: str, sources: Mapping[str, str], locations: Mapping[str, str] | 
     if source is None:
         return key
     return source if key in source else f"{key} ({source})"
+
+
+def as_refusals(wrong: Sequence[Mapping[str, str]], sources: Mapping[str, str]) -> list[Refusal]:
+    """What a worker found wrong. `wrong`: dicts of `what`, `key` and `do`; `sources`: what set each key."""
+    refusals = []
+    for each in wrong:
+        where = set_by(each["key"], sources) if each["key"] else ""
+        refusals.append(Refusal(each["what"], where=where, do=each["do"]))
+    return refusals

@@ -6,8 +6,7 @@ import traceback
 from collections.abc import Mapping, Sequence
 
 from expctl.base.exit_codes import EXIT_REFUSED
-from expctl.base.refusal import Refusal
-from expctl.launch.preflight import as_refusals
+from expctl.base.refusal import Refusal, as_refusals
 
 
 def refuse(refusals: list[Refusal], *, most: int = 5) -> int:

@@ -4,23 +4,13 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 from expctl.base.experiment import Experiment
 from expctl.base.parent_death import exit_with_parent
-from expctl.base.refusal import Refusal, set_by
 from expctl.launch.command import worker_environment
 from expctl.runs.identity import run_of
-
-
-def as_refusals(wrong: Sequence[Mapping[str, str]], sources: dict[str, str]) -> list[Refusal]:
-    """What a worker found wrong, with the word that set each key. `wrong`: dicts of `what`, `key` and `do`."""
-    refusals = []
-    for each in wrong:
-        where = set_by(each["key"], sources) if each["key"] else ""
-        refusals.append(Refusal(each["what"], where=where, do=each["do"]))
-    return refusals
 
 
 def preflights(experiments: Iterable[Experiment]) -> Iterator[dict[str, Any] | None]:

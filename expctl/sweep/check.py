@@ -4,7 +4,8 @@ import sys
 from collections.abc import Sequence
 
 from expctl.base.exit_codes import EXIT_COMPLETED, EXIT_REFUSED
-from expctl.launch.preflight import as_refusals, preflights
+from expctl.base.refusal import as_refusals
+from expctl.launch.preflight import preflights
 from expctl.sweep.job import Refused, SweepJob, Waiting
 
 MOST_REFUSALS, MOST_NAMES = 10, 3
