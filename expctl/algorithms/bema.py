@@ -9,8 +9,8 @@ missing. Until step tau theta_0 = EMA = BEMA = theta; after it every phi-th step
 alpha decays slowly (0.30 at step 400, 0.19 at 4,000), so BEMA overshoots a converged theta by
 alpha_t (theta - theta_0): use it early, start it late (`update_after`), or switch the correction off.
 
-Here is the arithmetic alone. When, and with which alpha and beta: `bema_schedule`. Who calls it: `bema_callback`.
-What for: `bema_for_ref_model`.
+This module has the arithmetic. `bema_schedule` has the steps of the updates with their alpha and beta, `bema_callback`
+runs them in a training, and `bema_for_ref_model` makes the average the reference model.
 """
 
 from collections.abc import Mapping

@@ -47,8 +47,8 @@ class BEMACallback(TrainerCallback):
         update_ref_model: copy BEMA into the reference model; needs a trainer of `bema_for_ref_model`.
         ref_model_update_freq, ref_model_update_after: the reference is written at step `ref_model_update_after` (not
             at 0) and every `ref_model_update_freq` steps from there, always at a step at which BEMA is fresh.
-        evaluate_with_bema: evaluate with the averaged weights (needs those trainers too); `eval_loss`, and with it the
-            choice of the best checkpoint, then speaks of them, while checkpoints go on to hold the live weights.
+        evaluate_with_bema: evaluate with the averaged weights (needs those trainers too); `eval_loss` and the choice of
+            the best checkpoint then refer to these, while checkpoints still hold the live weights.
 
     Raises:
         ValueError: a value out of range, or reference updates between BEMA updates.

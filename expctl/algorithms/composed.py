@@ -4,7 +4,7 @@ Each part is neutral until it is configured, to the last bit, so that `ComposedT
 trainers its arguments describe: `GFPOTrainer`, `gspo_token.GRPOTrainer`, `GRPOWithReplayBufferTrainer`,
 `bema_for_ref_model.GRPOTrainer`, or several of them at once.
 
-The order of the bases is part of the meaning. A sampled batch passes them from right to left: tokens get their credit,
+The order of the bases matters. A sampled batch passes them from right to left: tokens get their credit,
 rejected completions leave, then whole groups are replaced; so what is stored and replayed are kept completions with
 their credit, and a group is wasted when those that were *kept* have no variance.
 """

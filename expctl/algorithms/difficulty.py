@@ -32,7 +32,7 @@ class AdaptiveDifficulty:
     Args:
         filter: name, dotted path or callable that scores the completions.
         very_hard, hard, medium, easy: k by quartile; from 2 to G.
-        warmup_steps: generation batches at `very_hard` before the quartiles are believed.
+        warmup_steps: generation batches at `very_hard` before the quartiles are used.
         max_centroids: size of the t-digest; more is more exact.
 
     Raises:

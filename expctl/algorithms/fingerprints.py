@@ -26,7 +26,7 @@ Definition = ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef
 
 
 def check(algorithm: str) -> list[str]:
-    """What has changed under an algorithm of `upstream.ALGORITHMS`, a sentence each; empty when nothing has.
+    """A sentence for each change of the upstream code that an algorithm of `upstream.ALGORITHMS` relies on.
 
     Raises:
         KeyError: the algorithm is not known.

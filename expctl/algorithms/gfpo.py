@@ -1,4 +1,4 @@
-"""Group Filtered Policy Optimization: sample G completions of a prompt, train on the k that a metric likes best.
+"""Group Filtered Policy Optimization: sample G completions of a prompt, train on the k with the highest scores.
 
 "Sample More to Think Less: Group Filtered Policy Optimization for Concise Reasoning", arXiv 2508.09726. Equation 2 is
 GRPO's with the advantage replaced by
@@ -17,7 +17,7 @@ What happens to the rejected completions is `GFPOConfig.filtered`:
 - `"mask"`: they stay with advantage 0. This is the paper's equation: its denominator runs over all G, and the KL and
   entropy terms act on all G.
 
-`filters.py` says which are liked best, `gfpo_selection.py` picks them, `gfpo_rows.py` shares them out over ranks.
+`filters.py` has the scores, `gfpo_selection.py` picks the kept completions, `gfpo_rows.py` distributes them over ranks.
 """
 
 from dataclasses import dataclass, field
@@ -98,7 +98,7 @@ class GroupFiltering(GRPOMixin):
 
     @property
     def filters_groups(self) -> bool:
-        """Whether any completion can be rejected; if not, every hook below hands through to its parent."""
+        """Whether any completion can be rejected; if not, every hook below only calls its parent."""
         k = getattr(self.args, "num_remains_in_group", None)
         return hasattr(self.group_filter, "remains") or (k is not None and k < self.num_generations)
 

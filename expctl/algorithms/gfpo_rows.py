@@ -1,4 +1,4 @@
-"""The kept completions' way through the model, and over ranks and micro-batches."""
+"""Scoring of the kept completions, and their distribution over ranks and micro-batches."""
 
 from collections.abc import Callable
 from typing import Any

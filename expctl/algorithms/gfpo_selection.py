@@ -70,8 +70,8 @@ def select(
 ) -> Selection:
     """Gather what the group filter wants to see, let it score, and keep the best of every group.
 
-    Every rank runs the filter on all groups in the same order, so that a filter with a memory stays the same
-    everywhere; the choice of rank 0 counts, so that one that rolls dice cannot tear the ranks apart.
+    Every rank runs the filter on all groups in the same order, so that a filter's memory is the same everywhere. The
+    choice of rank 0 is broadcast, so that the ranks agree on a random filter's too.
     """
     rows = gather_object(
         [

@@ -1,4 +1,4 @@
-"""What the raw rewards of a group say: how much there is to learn from it, and at which scale its advantages stand.
+"""Contrast of a group's raw rewards, which is what there is to learn from it, and the scale of its advantages.
 
 Rewards are `(k, F)`, one row a completion and one column a reward function; NaN where a function returned None.
 """

@@ -1,4 +1,4 @@
-"""What excludes each other: the rules that the trainers' constructors enforce, before anything is loaded.
+"""Rules between settings, which the trainers' constructors enforce before anything is loaded.
 
 Nothing here imports torch, so that a configuration can be held against the same rules before a process is started.
 Every rule raises `Excluded` and returns nothing.
@@ -27,7 +27,7 @@ REPLAY_LEAST = {
 }
 
 
-class Excluded(ValueError):  # noqa: N818 - what a rule says, no failure of it
+class Excluded(ValueError):  # noqa: N818 - a rule about settings, no fault of the program
     """Settings that cannot be, or not together.
 
     Args:

@@ -74,7 +74,7 @@ class GroupReplay(LossInputs):
         )
         self._pending = PendingGroups()
 
-    # A rollout: store the last one, replace, remember this one
+    # A rollout: store groups of the last one, replace groups of this one, keep those worth storing
 
     def _generate_and_score_completions(self, inputs: list[dict[str, Any]]) -> Batch:
         batch: Batch = super()._generate_and_score_completions(inputs)

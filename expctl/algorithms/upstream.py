@@ -32,14 +32,14 @@ class Upstream:
 
     @property
     def label(self) -> str:
-        """As a person calls it: `GRPOTrainer._generate`, `trl.trainer.utils.pad`."""
+        """The short name: `GRPOTrainer._generate`, `trl.trainer.utils.pad`."""
         holder = self.owner.rpartition(".")[2]
         return f"{holder}.{self.name}" if self.owner in LINEAGES else str(self)
 
 
 @dataclass(frozen=True)
 class Part:
-    """A mixin or callback of ours, the algorithm a person knows it by, and what it relies on."""
+    """A mixin or callback of ours, the algorithm users know it by, and what it relies on."""
 
     algorithm: str
     upstream: tuple[Upstream, ...]

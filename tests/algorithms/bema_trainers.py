@@ -47,15 +47,34 @@ def policy(folder, variant):
 
 
 def dpo(folder, output_dir, callback, variant="full", trainer=DPOTrainer, **options):
-    return _build(trainer, DPOConfig, folder, output_dir, callback, variant, options, train_dataset=tiny_preferences(),
-                  eval_dataset=tiny_preferences(8))  # fmt: skip
+    return _build(
+        trainer,
+        DPOConfig,
+        folder,
+        output_dir,
+        callback,
+        variant,
+        options,
+        train_dataset=tiny_preferences(),
+        eval_dataset=tiny_preferences(8),
+    )
 
 
 def grpo(folder, output_dir, callback, variant="full", trainer=GRPOTrainer, **options):
     config = options.pop("config", GRPOConfig)
     options = {"beta": 0.1, "num_generations": 4, "max_completion_length": 8} | options
-    return _build(trainer, config, folder, output_dir, callback, variant, options, train_dataset=tiny_prompts(),
-                  reward_funcs=distinct_characters, rollout_func=scripted_rollout)  # fmt: skip
+    return _build(
+        trainer,
+        config,
+        folder,
+        output_dir,
+        callback,
+        variant,
+        options,
+        train_dataset=tiny_prompts(),
+        reward_funcs=distinct_characters,
+        rollout_func=scripted_rollout,
+    )
 
 
 def distinct_characters(completions, **_):

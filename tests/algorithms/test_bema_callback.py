@@ -47,8 +47,11 @@ def test_memory_is_what_the_docstring_says(bias_power, bytes_each, dtype):
     callback, model = BEMACallback(1, bias_power=bias_power), Weights(torch.randn(1000, dtype=dtype))
     follow(callback, torch.randn(4, 1000, dtype=dtype), model=model)
     assert callback.weights.bytes() == 1000 * bytes_each
-    held = {t.data_ptr(): t.nbytes for b in (callback.weights.anchor, callback.weights.ema, callback.weights.bema)
-            for t in b.values()}  # fmt: skip
+    held = {
+        t.data_ptr(): t.nbytes
+        for b in (callback.weights.anchor, callback.weights.ema, callback.weights.bema)
+        for t in b.values()
+    }
     assert sum(held.values()) == 1000 * bytes_each
 
 

@@ -66,10 +66,11 @@ def test_two_ranks_have_the_average_and_reference_of_one_whole_and_resumed(tmp_p
     forked = forked_workers()
     paths = os.pathsep.join([forked["PYTHONPATH"], *sys.path])
     ranks = [
-        subprocess.Popen([sys.executable, __file__, str(tmp_path), str(rank)],
-                         env=os.environ | forked | {"PYTHONPATH": paths})
+        subprocess.Popen(
+            [sys.executable, __file__, str(tmp_path), str(rank)], env=os.environ | forked | {"PYTHONPATH": paths}
+        )
         for rank in range(2)
-    ]  # fmt: skip
+    ]
     assert [rank.wait(timeout=200) for rank in ranks] == [0, 0]
     first, second = (torch.load(tmp_path / f"rank-{rank}.pt") for rank in range(2))
     for ranks in (first, second):

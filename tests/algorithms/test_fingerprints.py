@@ -79,8 +79,10 @@ def test_an_override_that_comes_in_between_is_reported(changed):
     edit = ("class _BaseTrainer(Trainer):\n", override)
     assert changed(edit, algorithm="gfpo", file="trainer/base_trainer.py") == []
     # GRPO's evaluate is transformers' own, so for BEMA in front of it this is another method
-    other = ("def compute_loss(self, model, inputs, return_outputs", "def evaluate(self):\n        return {}\n\n    "
-             "def compute_loss(self, model, inputs, return_outputs")  # fmt: skip
+    other = (
+        "def compute_loss(self, model, inputs, return_outputs",
+        "def evaluate(self):\n        return {}\n\n    def compute_loss(self, model, inputs, return_outputs",
+    )
     assert any("GRPOTrainer.evaluate" in sentence for sentence in changed(other, algorithm="dpo_bema"))
 
 

@@ -68,9 +68,14 @@ def test_dropped_completions_leave_the_denominator(gfpo):
 def test_the_dapo_loss_and_its_gradient_are_equation_2(float64, filtered, beta):
     """An independent float64 evaluation of the paper's objective, clip, KL and all, and its finite differences."""
     trainer = float64(
-        group_filter_func="shortest", num_remains_in_group=2, filtered=filtered, beta=beta, loss_type="dapo",
-        num_iterations=2, use_bias_correction_kl=False,
-    )  # fmt: skip
+        group_filter_func="shortest",
+        num_remains_in_group=2,
+        filtered=filtered,
+        beta=beta,
+        loss_type="dapo",
+        num_iterations=2,
+        use_bias_correction_kl=False,
+    )
     batch = scored(trainer)
     trainer.move(0.3)  # far enough for the clip to bite
 
@@ -153,9 +158,13 @@ def without_fillers(batch):
 def test_a_filler_does_not_touch_the_entropy_bonus(float64):
     """The bonus is a mean over tokens, and neither the scaled advantages nor the scaled KL may change its weight."""
     trainer = float64(
-        group_filter_func=UnevenK(), loss_type="grpo", beta=0.2, entropy_coef=0.5, per_device_train_batch_size=8,
+        group_filter_func=UnevenK(),
+        loss_type="grpo",
+        beta=0.2,
+        entropy_coef=0.5,
+        per_device_train_batch_size=8,
         gradient_accumulation_steps=2,
-    )  # fmt: skip
+    )
     part = next(part for part in micro_batches(trainer) if (part["sample_index"] < 0).any())
     bonus = []
     for batch in (part, without_fillers(part)):

@@ -84,8 +84,10 @@ class Population:
 grpo = trl.trainer.grpo_trainer
 LOAD = (rollout_checkpoint.RolloutCheckpoint, "_load_optimizer_and_scheduler", forget_rollout)
 SUM_RATIO = (
-    gspo_token, "sequence_log_ratio", instead(lambda now, old, mask: ((now - old) * mask).sum(1, keepdim=True))
-)  # fmt: skip
+    gspo_token,
+    "sequence_log_ratio",
+    instead(lambda now, old, mask: ((now - old) * mask).sum(1, keepdim=True)),
+)
 LARGER_CREDIT = (token_advantages.DiscountedCredit, "__call__", after(lambda credit: credit * 1.001))
 STALE_REFERENCE = (bema_callback.BEMACallback, "_write_reference", instead(lambda self, step: None))
 BROKEN = [
@@ -105,8 +107,13 @@ BROKEN = [
     ("gspo_token", "gamma = 1 is GSPO", *LARGER_CREDIT),
     ("gspo_token", "discounted credit", *LARGER_CREDIT),
     ("gspo_token", "resumed", *LOAD),
-    ("grpo_replay", "empty replay is GRPO", replay.GroupReplay, "_generate_and_score_completions",
-     scaled("advantages", 1.0001)),
+    (
+        "grpo_replay",
+        "empty replay is GRPO",
+        replay.GroupReplay,
+        "_generate_and_score_completions",
+        scaled("advantages", 1.0001),
+    ),
     ("grpo_replay", "ratio 1", replay, "expand", scaled("old_per_token_logps", 1.01)),
     ("grpo_replay", "same gradient", replay, "expand", scaled("advantages", 0.5)),
     ("grpo_replay", "what gives way", replay.GroupReplay, "_draw", instead(lambda self, groups, batch: {})),
@@ -116,15 +123,20 @@ BROKEN = [
     ("dpo_bema", "zero powers", bema_schedule.BEMASchedule, "beta", instead(lambda self, step: 0.5)),
     ("dpo_bema", "averaging only looks", bema_callback.BEMACallback, "on_step_end", a_nudge),
     ("dpo_bema", "recurrence", bema_schedule.BEMASchedule, "alpha", after(lambda alpha: alpha * 1.01)),
-    ("dpo_bema", "save and restore", bema_callback.BEMAWeights, "load_state_dict",
-     instead(lambda self, tensors, parameters: self.start(parameters))),
+    (
+        "dpo_bema",
+        "save and restore",
+        bema_callback.BEMAWeights,
+        "load_state_dict",
+        instead(lambda self, tensors, parameters: self.start(parameters)),
+    ),
     ("composed", "nothing set is GRPO", composed.ComposedTrainer, "compute_loss", after(lambda loss: loss * 1.0001)),
     ("composed", "one part set", composed.ComposedTrainer, "compute_loss", after(lambda loss: loss * 1.0001)),
     ("composed", "all parts, resumed", replay_buffer.ReplayBuffer, "load", instead(lambda self, path: None)),
     ("composed", "all parts, resumed", *LOAD),
     ("dpo_bema", "hard copy", *STALE_REFERENCE),
     ("dpo_bema", "moving reference", *STALE_REFERENCE),
-]  # fmt: skip
+]
 
 
 def find(algorithm: str, name: str) -> Check:
