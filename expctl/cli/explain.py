@@ -8,7 +8,7 @@ from expctl.base.plain_data import leaves
 from expctl.base.refusal import Refusal
 from expctl.base.suggest import nearest
 from expctl.cli.hydra_app import compose_traced, is_multirun
-from expctl.config.frozen import is_ingredient
+from expctl.config.frozen import is_composition_only
 from expctl.config.groups import group_options, groups
 from expctl.config.key_docs import KeyDoc, key_doc, keywords, target_above
 from expctl.config.origin import COMMAND_LINE, Origins, Setting, origins_of
@@ -43,7 +43,7 @@ def explain(key: str, experiment: Experiment, traced: Origins) -> None:
     Raises:
         Refusal: there is no such key, and no `_target_` takes one.
     """
-    values = {name: traced.resolved(name) for name in traced.keys if is_ingredient(name)}
+    values = {name: traced.resolved(name) for name in traced.keys if is_composition_only(name)}
     values |= dict(leaves(experiment.config))
     below = {name: value for name, value in values.items() if name.startswith(f"{key.replace('/', '.')}.")}
     target = target_above(experiment.config, key)

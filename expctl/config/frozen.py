@@ -15,7 +15,7 @@ from expctl.config.implied import imply
 from expctl.devices import detection
 
 # Keys of conf/ that only other keys interpolate. Their effect stands in those, and they are dropped.
-INGREDIENTS = {
+COMPOSITION_ONLY = {
     "algorithm": ("learning_rate", "max_completion_length"),
     "dataset": ("max_completion_length", "reward"),
 }
@@ -63,7 +63,7 @@ def frozen(composed: DictConfig, hydra: DictConfig, words: list[str], locations:
 
     typed = [word.removeprefix("++") for word in words]
     sources = sources_of(typed)
-    _check_learning_rates(composed, sources)
+    _check_learning_rates(composed, sources, locations)
     _respell_kinds(composed, locations | sources)
     if OmegaConf.is_dict(composed.get("dataset")) and "reward" not in composed.dataset:
         # A dataset may bring none, and conf/reward/default.yaml asks for it.
@@ -71,7 +71,7 @@ def frozen(composed: DictConfig, hydra: DictConfig, words: list[str], locations:
     config = cast("dict[str, Any]", OmegaConf.to_container(composed, resolve=True, throw_on_missing=True))
     if isinstance(config.get("reward"), dict) and not config["reward"].get("functions"):
         config["reward"]["functions"] = mapping(config.get("dataset")).get("reward") or {}
-    _drop_ingredients(config)
+    _drop_composition_only(config)
     if _is_hollow(config.get("experiment")):
         del config["experiment"]  # the group sets keys of the others, and has none
     notes = imply(config, sources)
@@ -87,14 +87,14 @@ def frozen(composed: DictConfig, hydra: DictConfig, words: list[str], locations:
     )
 
 
-def _check_learning_rates(composed: DictConfig, sources: dict[str, str]) -> None:
+def _check_learning_rates(composed: DictConfig, sources: dict[str, str], locations: dict[str, str]) -> None:
     """Refuse one number where an algorithm has a rate for all weights and one for adapters."""
     rates = OmegaConf.select(composed, "algorithm.learning_rate", throw_on_resolution_failure=False)
     if rates is None or OmegaConf.is_dict(rates):
         return
     raise Refusal(
         f"'algorithm.learning_rate' is {rates!r}; it is a mapping with the rates `full` and `adapter`",
-        where=set_by("algorithm.learning_rate", sources),
+        where=set_by("algorithm.learning_rate", sources, locations),
         do=f"args.learning_rate={rates}",
     )
 
@@ -112,18 +112,18 @@ def _respell_kinds(composed: DictConfig, locations: dict[str, str]) -> None:
             notice_once(f"{key}: '{kind}' is called '{OLD_SPELLINGS[kind]}' now ({locations.get(key, key)})")
 
 
-def is_ingredient(key: str) -> bool:
+def is_composition_only(key: str) -> bool:
     """Whether only other keys interpolate a dotted key."""
-    return any(f"{key}.".startswith(f"{group}.{name}.") for group, names in INGREDIENTS.items() for name in names)
+    return any(f"{key}.".startswith(f"{group}.{name}.") for group, names in COMPOSITION_ONLY.items() for name in names)
 
 
-def _drop_ingredients(config: dict[str, Any]) -> None:
-    """Drop the keys of `INGREDIENTS`."""
-    nodes = [(group, config.get(group)) for group in INGREDIENTS]
+def _drop_composition_only(config: dict[str, Any]) -> None:
+    """Drop the keys of `COMPOSITION_ONLY`."""
+    nodes = [(group, config.get(group)) for group in COMPOSITION_ONLY]
     # `dataset: ${dataset}` of a callback is what loads the data, there too.
     nodes += [("dataset", mapping(node).get("dataset")) for node in mapping(config.get("callbacks")).values()]
     for group, node in nodes:
-        for key in INGREDIENTS[group]:
+        for key in COMPOSITION_ONLY[group]:
             mapping(node).pop(key, None)
 
 

@@ -11,7 +11,7 @@ from omegaconf import OmegaConf
 from expctl.base.plain_data import leaves
 from expctl.base.refusal import Refusal
 from expctl.config.check import check
-from expctl.config.frozen import frozen, is_ingredient, register_resolvers
+from expctl.config.frozen import frozen, is_composition_only, register_resolvers
 from expctl.config.groups import group_options
 from expctl.config.locate import own_conf
 
@@ -107,7 +107,7 @@ def test_every_option_composes_with_every_algorithm_and_only_peft_chooses_its_le
             words += chosen(group, options[turn % len(options)])
         config = experiment(*words)
         assert config["args"]["learning_rate"] == (full if peft == "none" else adapter), words
-        assert not [key for key, _ in leaves(config) if is_ingredient(key)]
+        assert not [key for key, _ in leaves(config) if is_composition_only(key)]
 
 
 @pytest.mark.parametrize("algorithm", RATES)

@@ -44,3 +44,14 @@ def test_a_word_on_failing_rewards_is_one_of_two(word, nearest, tmp_path, monkey
     assert run_words([word]) == 2
     assert f"nearest  {nearest}\n" in capsys.readouterr().err
     assert not list(tmp_path.iterdir())
+
+
+def test_one_learning_rate_for_an_algorithm_is_refused_with_the_line_of_the_file(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "conf" / "algorithm").mkdir(parents=True)
+    (tmp_path / "conf" / "algorithm" / "mine.yaml").write_text(
+        "# @package _global_\n# Mine.\ndefaults: [grpo, _self_]\nalgorithm:\n  learning_rate: 1.0e-4\n"
+    )
+    assert run_words(["check", "algorithm=mine"]) == 2
+    refusal = capsys.readouterr().err
+    assert "`full` and `adapter`" in refusal and "conf/algorithm/mine.yaml:5" in refusal
