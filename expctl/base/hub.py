@@ -1,4 +1,4 @@
-"""What this machine holds of the Hugging Face hub, and whether the hub can be asked. Torch-free, for parent and worker.
+"""What this machine has of the Hugging Face hub, and whether the hub can be reached; without torch.
 
 `huggingface_hub` retries for half a minute where there is no network; an experiment wants the answer before it starts.
 """
@@ -41,7 +41,7 @@ def cached_ids(repo_type: str = "model") -> list[str]:
 
 
 def offline_reason(timeout: float = 2.0) -> str | None:
-    """Why the hub cannot be asked, as the end of a sentence; None when it can. Takes at most `timeout` seconds."""
+    """Why the hub cannot be reached, as the end of a sentence; None when it can. Takes at most `timeout` seconds."""
     for name in ("HF_HUB_OFFLINE", "TRANSFORMERS_OFFLINE", "HF_DATASETS_OFFLINE"):
         if os.environ.get(name, "").upper() in _TRUE:
             return f"{name} is set"

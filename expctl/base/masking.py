@@ -13,7 +13,7 @@ SHORTEST = 8
 
 
 def is_secret(name: str) -> bool:
-    """Whether a variable is called like one that holds a secret."""
+    """Whether the name of a variable is that of a secret."""
     return _SECRET.search(name) is not None
 
 
@@ -31,7 +31,7 @@ def secrets(environment: Mapping[str, str] | None = None) -> dict[str, str]:
 
 
 def masked(text: str) -> str:
-    """The text with the name of its variable in the place of each secret."""
+    """The text with each secret replaced by the name of its variable."""
     for value, name in secrets().items():
         text = text.replace(value, f"<{name}>")
     return text
@@ -45,7 +45,7 @@ def masked_bytes(content: bytes) -> bytes:
 
 
 def shown(name: str, value: str) -> str:
-    """What may be written of a variable: nothing of a secret, and no credentials inside a URL."""
+    """The value of a variable as it may be written: a secret and the credentials in a URL are masked."""
     if is_secret(name):
         return MASK
     return _IN_URL.sub(lambda match: (match[1] or "") + MASK, masked(value))

@@ -1,14 +1,15 @@
-"""A word to whoever waits at the terminal (Hydra switches the loggers of the command off)."""
+"""Notices on standard error, since Hydra switches the loggers of the command off."""
 
 import sys
 from functools import cache
 
 
 def notice(text: str) -> None:
+    """Print a notice."""
     print(f"expctl: {text}", file=sys.stderr, flush=True)
 
 
 @cache
 def notice_once(text: str) -> None:
-    """A notice that each job of a sweep has cause for, given by the first."""
+    """Print a notice that every job of a sweep would print, only once."""
     notice(text)

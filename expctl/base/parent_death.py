@@ -1,4 +1,4 @@
-"""Ties between a process and the one that started it."""
+"""End a child process with the process that started it."""
 
 import ctypes
 import os
@@ -10,10 +10,9 @@ PR_SET_PDEATHSIG = 1
 
 
 def exit_with_parent(parent: int) -> Callable[[], None]:
-    """What makes the process that calls it hear SIGTERM when `parent`, which started it, dies.
+    """A function that makes its caller receive SIGTERM when `parent`, which started the caller, dies.
 
-    Made before a fork and called after it, since a library must not be loaded in between. Where the kernel cannot do
-    it (no Linux) it does nothing.
+    Make it before a fork and call it in the child, where no library may be loaded. Without Linux it does nothing.
     """
     libc = ctypes.CDLL(None, use_errno=True) if Path("/proc").exists() else None
 

@@ -1,4 +1,4 @@
-"""Folders outside a run: where runs are kept, and what may be remembered between runs."""
+"""Folders outside a run: the outputs folder, and the cache."""
 
 import os
 from collections.abc import Collection
@@ -10,7 +10,7 @@ RERUNS, REPLACED = "reruns", "replaced"
 
 
 def outputs_root(folder: Path | None = None) -> Path:
-    """Where runs live: `$EXPCTL_OUTPUTS`, or `outputs/` of the working folder."""
+    """The folder of the runs: `$EXPCTL_OUTPUTS`, or `outputs/` of the working folder."""
     chosen = os.environ.get("EXPCTL_OUTPUTS")
     return Path(chosen).resolve() if chosen else (folder or Path.cwd()) / "outputs"
 
@@ -28,6 +28,6 @@ def first_free(folder: Path, name: str, suffixes: Collection[str] = ("",)) -> in
 
 
 def cache_root() -> Path:
-    """Converted weights and remembered digests: `$EXPCTL_CACHE`, or `expctl` under the user's cache folder."""
+    """The folder of converted weights, digests and indices: `$EXPCTL_CACHE`, or `expctl` in the user's cache folder."""
     chosen = os.environ.get("EXPCTL_CACHE")
     return Path(chosen) if chosen else Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "expctl"

@@ -20,7 +20,7 @@ def text(value: Any) -> str | None:
 
 
 def texts(value: Any) -> dict[str, str]:
-    """What of a mapping is text."""
+    """The items of a mapping whose values are texts."""
     return {name: inside for name, inside in mapping(value).items() if isinstance(inside, str)}
 
 
@@ -30,7 +30,7 @@ def number(value: Any) -> int | float | None:
 
 
 def at(node: Any, *path: str) -> Any:
-    """What lies below these keys; None where nothing does."""
+    """The value below these keys; None where there is none."""
     for key in path:
         node = mapping(node).get(key)
     return node

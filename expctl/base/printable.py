@@ -59,10 +59,12 @@ class PrintableStream:
         self.stream = stream
 
     def write(self, text: str) -> int:
+        """Write the text with escapes; the number of characters of the original."""
         self.stream.write(printable(text))
         return len(text)
 
     def writelines(self, lines: Iterable[str]) -> None:
+        """Write each line as `write` does."""
         for line in lines:
             self.write(line)
 
@@ -72,7 +74,7 @@ class PrintableStream:
 
 @contextlib.contextmanager
 def only_printable() -> Iterator[None]:
-    """All that this process prints passes through `printable`, whoever prints it and in whatever encoding."""
+    """Pass everything that this process prints through `printable`, whoever prints it and in whatever encoding."""
     codecs.register_error(_ERRORS, _escape_unencodable)
     before = sys.stdout, sys.stderr
     sys.stdout, sys.stderr = map(filtered, before)
@@ -93,7 +95,7 @@ def filtered(stream: Any) -> Any:
 
 
 def unfiltered(stream: Any) -> Any:
-    """The stream below the filter, for who writes escape sequences of their own and makes texts printable itself."""
+    """The stream below the filter, for writers of escape sequences that make their texts printable themselves."""
     return stream.stream if isinstance(stream, PrintableStream) else stream
 
 

@@ -1,4 +1,4 @@
-"""Libraries that report how they are used are told not to, unless EXPCTL_TELEMETRY=1 says that they may."""
+"""Switch off the telemetry of libraries, unless EXPCTL_TELEMETRY=1 allows it."""
 
 from collections.abc import MutableMapping
 
@@ -18,7 +18,7 @@ SILENT = {
 
 
 def silence(environment: MutableMapping[str, str]) -> None:
-    """Set what silences the libraries, but where a variable is set already: whoever set it meant it."""
+    """Set the variables that switch telemetry off, except for those that are set already."""
     if environment.get(KEY, "").lower() in ("1", "true", "yes", "on"):
         return
     for name, value in SILENT.items():

@@ -1,4 +1,4 @@
-"""Whether Weights & Biases can be spoken to: asked without importing it, by the parent and by the worker."""
+"""Whether there is an API key of Weights & Biases, found out without importing it."""
 
 import netrc
 import os
@@ -7,7 +7,7 @@ from urllib.parse import urlparse
 
 
 def has_wandb_key() -> bool:
-    """Whether a key is set in the environment or was stored by `wandb login`, for the server that is meant."""
+    """Whether a key for the configured server is in the environment or was stored by `wandb login`."""
     if os.environ.get("WANDB_API_KEY"):
         return True
     host = urlparse(os.environ.get("WANDB_BASE_URL") or "https://api.wandb.ai").hostname

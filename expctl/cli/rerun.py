@@ -13,7 +13,7 @@ from expctl.cli.run import run as run_experiment
 from expctl.cli.trust import TRUST, ask_for_trust
 from expctl.report.drift import print_drift
 from expctl.runs import manifest
-from expctl.runs.bundle import changed_files, code_of
+from expctl.runs.bundle import changed_files
 from expctl.runs.files import Run
 from expctl.runs.identity import is_same_experiment
 
@@ -39,7 +39,7 @@ def _with_its_own_code(run: Run, experiment: Experiment) -> Experiment:
     if not folder.is_dir():
         print(f"note: the run's folder {folder} is not here; data are looked for in {Path.cwd()}", file=sys.stderr)
         folder = Path.cwd()
-    code = code_of(run)
+    code = run.sources
     changed = changed_files(recorded, replace(experiment, folder=folder, code=None))
     sources = [name for name in changed if name in (recorded.sources or {})]
     if sources:

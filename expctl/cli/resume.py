@@ -10,7 +10,7 @@ from expctl.cli.run import run as run_experiment
 from expctl.cli.trust import TRUST, ask_for_trust
 from expctl.report.closing import print_done_already
 from expctl.runs import manifest
-from expctl.runs.bundle import changed_files, code_of
+from expctl.runs.bundle import changed_files
 from expctl.runs.files import Run
 from expctl.runs.identity import is_same_experiment
 from expctl.runs.provenance import drift
@@ -45,7 +45,7 @@ def _changed_since(run: Run, recorded: Manifest, experiment: Experiment) -> Refu
     upgrades = [change for change in drift(recorded.versions) if change.startswith("expctl ")]
     made_by = f" (made by {upgrades[0]})" if upgrades else ""
     has_code = bool(files.keys() & (recorded.sources or {}).keys())
-    copy = f"as it was: {code_of(run)}; " if has_code else ""
+    copy = f"as it was: {run.sources}; " if has_code else ""
     return Refusal(
         f"since the run was started this has changed: {named}{made_by}",
         where=str(experiment.folder if files else run.config),

@@ -14,7 +14,7 @@ from expctl.config.source.stateful import LIBRARIES, changed_globals, changes_it
 from expctl.config.source.syntax import Function
 from expctl.data.streamed import STREAMED
 from expctl.runs.decisive import decisive_part
-from expctl.runs.named_files import passed_over
+from expctl.runs.named_files import ignored_folders
 
 # What TRL ships without the rollout in its checkpoints; expctl's own trainers for the first of them have it.
 FORGET_ROLLOUTS = ("GRPOTrainer", "RLOOTrainer", "DistillationTrainer")
@@ -50,7 +50,7 @@ def inexact(experiment: Experiment) -> list[str]:
 def _of_folders(experiment: Experiment) -> list[str]:
     return [
         f"{setting}: the experiment itself lies there, so what changes in it makes no other run; name the files"
-        for setting in passed_over(decisive_part(experiment.config), experiment.folder)
+        for setting in ignored_folders(decisive_part(experiment.config), experiment.folder)
     ]
 
 

@@ -8,7 +8,6 @@ from typing import Any
 from expctl.base.experiment import Hardware
 from expctl.devices import sharding
 from expctl.devices.detection import cores
-from expctl.runs.bundle import code_of
 from expctl.runs.files import Run, write_yaml
 from expctl.runs.manifest import recorded
 
@@ -59,7 +58,7 @@ def worker_environment(run: Run, config: dict[str, Any], folder: Path) -> dict[s
     paths = [str(folder), environment.get("PYTHONPATH", "")]
     if recorded(run).rerun_of:
         # The user's code as the run has kept it, also before that in the working folder, which python -m would prefer.
-        paths.insert(0, str(code_of(run)))
+        paths.insert(0, str(run.sources))
         environment["PYTHONSAFEPATH"] = "1"
         environment["PYTHONDONTWRITEBYTECODE"] = "1"  # what lies there is sealed
     environment["PYTHONPATH"] = os.pathsep.join(filter(None, paths))

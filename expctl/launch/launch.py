@@ -146,7 +146,7 @@ def begin_attempt(claimed: Claim) -> None:
     """Clear what an earlier attempt left and record the new one in the manifest."""
     for stale in (claimed.run.outcome, claimed.run.progress):
         stale.unlink(missing_ok=True)
-    ranks.forget(claimed.run)
+    ranks.clear(claimed.run)
     claimed.before = Manifest.read(claimed.run.manifest)
     manifest.start_attempt(claimed.run, claimed.from_step, provenance.versions())
 

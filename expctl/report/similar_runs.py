@@ -5,7 +5,6 @@ from typing import Any
 
 from expctl.base.printable import shortened
 from expctl.runs import manifest
-from expctl.runs.bundle import code_of
 from expctl.runs.filters import text_of
 from expctl.runs.similar import SimilarRun
 
@@ -21,7 +20,7 @@ def print_similar(similar: SimilarRun) -> None:
     lines += [f"  {name:<{width}}  {change}" for name, change in rows]
     lines += [f"  {similar.run.run_id} {progress}; to resume it instead:"]
     if similar.files:
-        kept = f" (its code: {code_of(similar.run)})" if code_of(similar.run).is_dir() else ""
+        kept = f" (its code: {similar.run.sources})" if similar.run.sources.is_dir() else ""
         lines.append(f"  put {', '.join(similar.files)} back as it was{kept}, then")
     lines.append(f"  expctl resume {similar.run.run_id}")
     print("\n".join(lines), file=sys.stderr)

@@ -1,4 +1,4 @@
-"""What a run keeps of where it came from: enough to carry it on by name, and to do it again."""
+"""Describe a run in its folder: everything needed to resume it by name and to do it again."""
 
 import shlex
 import shutil
@@ -32,7 +32,7 @@ def describe(run: Run, experiment: Experiment, hashed: str, forced: int = 0) -> 
     write_json(run.origins, {key: masked(where) for key, where in set_by(experiment).items()})
     write_yaml(run.overrides, [masked(word) for word in experiment.overrides])
     code = user_sources(experiment.config, experiment.code_folders)
-    altered = _keep_only(code, code_of(run))
+    altered = _keep_only(code, run.sources)
     git, patch = repository.snapshot(experiment.folder, outputs_of(run.folder))
     if patch:
         (run.folder / PATCH).write_bytes(patch)
@@ -101,7 +101,7 @@ def describe_again(run: Run, experiment: Experiment) -> list[str]:
 
 
 def _keep_only(code: dict[str, Path], folder: Path) -> list[str]:
-    """Copy sources into a folder that holds nothing else then. Returns as `keep`."""
+    """Copy sources into an emptied folder. Returns as `keep`."""
     if folder.is_symlink():
         folder.unlink()
     shutil.rmtree(folder, ignore_errors=True)
@@ -109,7 +109,7 @@ def _keep_only(code: dict[str, Path], folder: Path) -> list[str]:
 
 
 def rebuild(run: Run) -> Experiment:
-    """The experiment of a run, from what the run keeps.
+    """The experiment of a run, from the files of its folder.
 
     Raises:
         OSError, ValueError, KeyError, TypeError: the run's own files are damaged.
@@ -126,7 +126,7 @@ def rebuild(run: Run) -> Experiment:
         folder=Path(recorded.folder),
         sources=sources_of(recorded.overrides),
         locations={key: where for key, where in mapping(read_json(run.origins)).items() if isinstance(where, str)},
-        code=code_of(run) if recorded.rerun_of else None,
+        code=run.sources if recorded.rerun_of else None,
     )
 
 
@@ -149,11 +149,6 @@ def _config_or_none(run: Run) -> dict[str, Any] | None:
         return None
 
 
-def code_of(run: Run) -> Path:
-    """The folder of the user's own source files as they were when the run was created."""
-    return run.sources
-
-
 def command(experiment: Experiment) -> str:
     """What a person types to have this experiment, in its working folder."""
     folders = [word for folder in experiment.config_dirs for word in ("--config-dir", folder)]
@@ -170,7 +165,7 @@ def changed_files(recorded: Manifest, experiment: Experiment) -> dict[str, str]:
 
 
 def _seeds(config: dict[str, Any]) -> dict[str, int | None]:
-    """What every random number of the run comes from; the trainer draws its data by `data_seed`, else by `seed`."""
+    """Key -> seed, of everything random in the run; the trainer draws its data by `data_seed`, else by `seed`."""
     arguments = config["args"]
     seeds = {"seed": config["seed"], "args.seed": arguments.get("seed"), "args.data_seed": arguments.get("data_seed")}
     dataset = mapping(config["dataset"])

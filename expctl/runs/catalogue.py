@@ -1,4 +1,4 @@
-"""All runs of an outputs folder and what is known of each; ten thousand in a second, after the first time.
+"""All runs of an outputs folder with their facts: ten thousand in a second, after the first time.
 
 What was read is remembered in one file of the cache for each folder, and holds for a run while its run.json,
 config.yaml and summary.json are the files that were read (time, size, inode). The runs' own files stay the only truth:
@@ -22,7 +22,7 @@ from expctl.base.notice import notice
 from expctl.base.paths import REPLACED, RERUNS, cache_root
 from expctl.runs import facts as facts_of
 from expctl.runs import records
-from expctl.runs.facts import recorded_facts, with_what_changes
+from expctl.runs.facts import recorded_facts, with_current_status
 from expctl.runs.files import Run, write_whole
 
 Facts = dict[str, Any]
@@ -44,13 +44,13 @@ def catalogue(outputs: Path, *, everything: bool = False) -> list[tuple[Run, Fac
 
 
 def latest(outputs: Path) -> Run | None:
-    """The run of a folder whose manifest was written last: when an attempt began, or ended."""
+    """The run of a folder whose manifest was written last, when an attempt started or ended."""
     written = [(stamp[0][0], name) for name, stamp in _stamps(outputs).items()]
     return Run(outputs / max(written)[1]) if written else None
 
 
 def names(runs: Iterable[tuple[Run, Facts]]) -> set[str]:
-    """Everything that can be asked of the runs."""
+    """The keys that can be asked for: those of any run, and those that any run may have."""
     return set(facts_of.ALWAYS).union(*{tuple(facts) for _, facts in runs})
 
 
@@ -66,7 +66,7 @@ def _in_folder(folder: Path) -> list[tuple[Run, Facts]]:
     for name, stamp in stamps.items():
         run = Run(folder / name)
         known = index.get(name, stamp) or index.put(name, stamp, recorded_facts(run))
-        runs.append((run, with_what_changes(run, known)))
+        runs.append((run, with_current_status(run, known)))
     index.save(stamps)
     return runs
 
@@ -83,7 +83,7 @@ def _folders(folder: Path) -> Iterator[str]:
 
 
 def _stamp(folder: str) -> Stamp | None:
-    """What tells one state of a run's files from another; None where there is no run."""
+    """A stamp that changes with a run's files; None where there is no run."""
     stamp: Stamp = []
     for name in ("run.json", "config.yaml", "summary.json"):
         try:
@@ -97,7 +97,7 @@ def _stamp(folder: str) -> Stamp | None:
 
 
 class _Index:
-    """What was read of the runs of one folder. Runs alike share their keys, so that the file stays small."""
+    """The facts of the runs of one folder, in a file. Runs with the same keys share them, so that it stays small."""
 
     def __init__(self, folder: Path):
         folder_hash = hashlib.sha256(os.fsencode(folder.resolve())).hexdigest()[:16]
@@ -132,7 +132,7 @@ class _Index:
         return facts
 
     def save(self, present: Iterable[str]) -> None:
-        """Keep it for the next time, without the runs that are gone."""
+        """Write the index, without the runs that are gone."""
         gone = self._runs.keys() - present
         if not self._changed and not gone:
             return
@@ -145,7 +145,7 @@ class _Index:
 
 
 def _checked(path: Path) -> dict[str, Any] | None:
-    """The content of an index; None where there is none, or another than was written."""
+    """The content of an index; None where there is none, or its checksum is wrong."""
     try:
         checksum, _, text = path.read_text(encoding="utf-8").partition("\n")
     except (OSError, ValueError):
@@ -162,7 +162,7 @@ def _checksum(text: str) -> str:
 
 @contextlib.contextmanager
 def _no_collecting() -> Iterator[None]:
-    """A million small objects are made and none is garbage: looking for it would double the time."""
+    """Without garbage collection: a million small objects are made, and to look for garbage would double the time."""
     before = gc.isenabled()
     gc.disable()
     try:
@@ -173,6 +173,6 @@ def _no_collecting() -> Iterator[None]:
 
 
 def _made_by() -> list[Any]:
-    """Another version of the code reads other facts."""
+    """The version of the code that reads the facts."""
     files = (__file__, facts_of.__file__, plain_data.__file__, records.__file__)
     return [expctl.__version__, [os.stat(file).st_mtime_ns for file in files]]

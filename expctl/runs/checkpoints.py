@@ -1,4 +1,4 @@
-"""The checkpoints of a run that one can carry on from: sealed when written, checked before use.
+"""The checkpoints of a run: sealed when written, checked before a run is resumed from one.
 
 All is read as plain tensors (`weights_only`), but for what DeepSpeed writes: it unpickles whatever is there. So such a
 checkpoint is signed with the user's key as well, and another's is not used.
@@ -59,7 +59,7 @@ def complete(folder: Path) -> list[Path]:
 
 
 def last_complete(folder: Path) -> Path | None:
-    """The latest checkpoint whose files are what was written; a damaged one is passed over with a warning."""
+    """The latest checkpoint whose files are as they were written; damaged ones are skipped with a notice."""
     for checkpoint in sorted(complete(folder), key=step_of, reverse=True):
         wrong = damage(checkpoint)
         if wrong is None:
@@ -69,7 +69,7 @@ def last_complete(folder: Path) -> Path | None:
 
 
 def damage(checkpoint: Path) -> str | None:
-    """The first file that is not what was sealed, and how; None when all are."""
+    """The first file that differs from its seal, and how; None where all agree."""
     sealed = read_json(checkpoint / SEAL)
     if not isinstance(sealed, dict) or not all(isinstance(row, list) and len(row) == 2 for row in sealed.values()):
         return f"{SEAL} cannot be read"
@@ -106,7 +106,7 @@ def _is_pickled(checkpoint: Path) -> bool:
 
 
 def _sign(checkpoint: Path) -> None:
-    """Where there is no key the checkpoint stays without a signature, and is to be trusted by a word."""
+    """Sign the files by the user's key; without a key the checkpoint has no signature, and needs --trust."""
     (checkpoint / SIGNATURE).unlink(missing_ok=True)
     text = _digests(checkpoint)
     try:

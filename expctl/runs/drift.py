@@ -1,4 +1,4 @@
-"""How a run that was done again differs from the first time: circumstances, and metrics step by step."""
+"""How a rerun differs from the first run: in its circumstances, and in its metrics step by step."""
 
 import re
 from collections.abc import Iterable, Mapping
@@ -68,7 +68,7 @@ def _training_steps(steps: Iterable[int]) -> int:
 
 
 def circumstances(was: Manifest, now: Manifest) -> list[tuple[str, str]]:
-    """(what, `was -> is`) of everything around two runs that differs, from their manifests."""
+    """(label, `was -> is`) of every circumstance in which two runs differ, from their manifests."""
     rows = [("versions", change) for change in _changes(was.versions or None, now.versions or None)]
     if was.host != now.host:
         rows.append(("host", f"{was.host} -> {now.host}"))
@@ -100,7 +100,7 @@ def _relative(was: float | None, now: float | None) -> float:
 
 
 def _by_step(run: Run) -> Rows:
-    """Step -> everything logged at it that is no time; what was logged later counts."""
+    """Step -> its metrics without times; of several rows of a step the last value counts."""
     rows: Rows = {}
     for row in read_metrics(run.metrics):
         kept = {name: value for name, value in row.items() if name != "step" and not is_timed(name)}

@@ -30,7 +30,7 @@ _METRICS_WITHOUT = ("learning_rate",)
 
 def facts(run: Run) -> dict[str, Any]:
     """All facts of a run as it is now; status `broken` and the `error` where its run.json cannot be read."""
-    return with_what_changes(run, recorded_facts(run))
+    return with_current_status(run, recorded_facts(run))
 
 
 def recorded_facts(run: Run) -> dict[str, Any]:
@@ -48,7 +48,7 @@ def recorded_facts(run: Run) -> dict[str, Any]:
 
 
 def _of_manifest(run: Run, recorded: Manifest) -> dict[str, Any]:
-    """What the manifest itself says of the run."""
+    """The facts of the manifest."""
     return {
         "run": run.run_id,
         "status": recorded.status,
@@ -65,8 +65,8 @@ def _of_manifest(run: Run, recorded: Manifest) -> dict[str, Any]:
     }
 
 
-def with_what_changes(run: Run, known: dict[str, Any]) -> dict[str, Any]:
-    """The facts with status and progress as they are now, where run.json says that the run is under way."""
+def with_current_status(run: Run, known: dict[str, Any]) -> dict[str, Any]:
+    """The facts with the current status and progress, where run.json says that the run is under way."""
     if known["status"] not in UNDER_WAY:
         return known
     try:
@@ -90,7 +90,7 @@ def _manifest(run: Run) -> Manifest:
 
 
 def _what(error: OSError | ValueError) -> str:
-    """What is wrong with a file, in words that follow its name."""
+    """What is wrong with a file, to follow its name."""
     if isinstance(error, FileNotFoundError):
         return "is missing"
     return f"cannot be read: {error.strerror}" if isinstance(error, OSError) else str(error)
@@ -112,7 +112,7 @@ def _config(run: Run, damaged: list[str]) -> dict[str, Any]:
 
 
 def _metrics(run: Run, status: str, damaged: list[str]) -> dict[str, Any]:
-    """Of a completed run what its summary says, of one that has ended otherwise the last that was heard of it."""
+    """The metrics of a completed run by its summary; of a failed or interrupted one those that it reported last."""
     if status in UNDER_WAY:
         return {}
     if status != manifest.COMPLETED:

@@ -1,4 +1,4 @@
-"""A run's folder and how its files are written: whole or not at all."""
+"""The folder of a run, and how its files are written: whole or not at all."""
 
 import contextlib
 import json
@@ -15,7 +15,7 @@ from expctl.runs import reading
 
 @dataclass(frozen=True)
 class Run:
-    """The files of one run; see "What it leaves" in docs/first-run.md."""
+    """The files of one run: see "What it leaves" in docs/first-run.md, and `expctl.runs.records` for their content."""
 
     folder: Path
 
@@ -47,7 +47,7 @@ class Run:
 
     @property
     def seal(self) -> Path:
-        """What says that this user's expctl described the run; see `expctl.runs.seal`."""
+        """The proof that this user's expctl described the run; see `expctl.runs.seal`."""
         return self.folder / ".seal.json"
 
     @property
@@ -86,7 +86,7 @@ class Run:
 
     @property
     def outcome(self) -> Path:
-        """What became of the current attempt, said by the worker to the parent."""
+        """The outcome of the current attempt, from the worker to the parent."""
         return self.folder / ".outcome.json"
 
     @property
@@ -96,7 +96,7 @@ class Run:
 
     @property
     def stacks(self) -> Path:
-        """What each rank was doing when no step had come for too long."""
+        """Stack dumps of the ranks, from when no step had come for too long."""
         return self.folder / "stacks"
 
     @property
@@ -105,7 +105,7 @@ class Run:
 
 
 def hang_reports(run: Run) -> list[Path]:
-    """The files in which ranks wrote where they stood when no step came; that of a rank that moves is empty."""
+    """The stack dumps that ranks wrote when no step came; the file of a rank that moves is empty."""
     with contextlib.suppress(FileNotFoundError):  # ranks end well at this very moment, and take file and folder away
         return sorted(file for file in run.stacks.glob("rank-*.txt") if file.stat().st_size)
     return []
@@ -126,6 +126,7 @@ def write_whole(path: Path, text: str) -> None:
 
 
 def write_json(path: Path, content: Any) -> None:
+    """Write plain data as JSON, as `write_whole`."""
     text = json.dumps(content, indent=2, ensure_ascii=False)
     if not text.isascii() and any("\ud800" <= character <= "\udfff" for character in text):
         text = json.dumps(content, indent=2)  # a path that the locale cannot decode; UTF-8 has no such characters
@@ -133,11 +134,12 @@ def write_json(path: Path, content: Any) -> None:
 
 
 def write_yaml(path: Path, content: Any) -> None:
+    """Write plain data as YAML, as `write_whole`."""
     write_whole(path, yaml.safe_dump(content, sort_keys=False, allow_unicode=True))
 
 
 def read_json(path: Path) -> Any:
-    """The file's content, or None when there is no such file or it holds no JSON (a foreign or damaged one)."""
+    """The content of a JSON file; None where there is none, or it is damaged."""
     try:
         return reading.read_json(path)
     except (OSError, ValueError):

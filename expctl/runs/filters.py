@@ -1,4 +1,4 @@
-"""Which runs are meant: words such as `algorithm=gfpo`, `seed=0,1`, `'eval_reward>0.9'` or `host~node[0-3]`.
+"""Filters of runs: words such as `algorithm=gfpo`, `seed=0,1`, `'eval_reward>0.9'` or `host~node[0-3]`.
 
 A filter is asked about the facts of a run (see `expctl.runs.catalogue`): a flat mapping from names, as a person types
 them, to what run.json, config.yaml and summary.json say.
@@ -90,7 +90,7 @@ def _matches(pattern: re.Pattern[str], fact: Any) -> bool:
 
 
 def _is(fact: Any, text: str) -> bool:
-    """Whether a fact is what was typed: as a number or another value, as a text, or by a pattern with `*`, `?`, `[`."""
+    """Whether a fact equals the typed value as a number, another value or a text, or matches it as a pattern."""
     given = value_of(text)
     if given is None or fact is None:
         return given is None and fact is None
@@ -114,11 +114,12 @@ def _compared(fact: Any, sign: str, given: Any, word: str) -> bool:
 
 
 def is_number(value: Any) -> bool:
+    """Whether a value is a number; true and false are none."""
     return isinstance(value, int | float) and not isinstance(value, bool)
 
 
 def value_of(text: str) -> Any:
-    """What a word stands for: a number, true, false, null or the text itself, also out of quotes."""
+    """The value of a word: a number, true, false, null, or the text without its quotes."""
     if text.lower() in _NAMED:
         return _NAMED[text.lower()]
     for kind in (int, float):

@@ -36,7 +36,7 @@ def find(word: str) -> Run:
 
 
 def _labelled(word: str) -> Run:
-    """The run of the outputs folder that was given this name (the root key `name`)."""
+    """The run of the outputs folder with this name (the root key `name`)."""
     from expctl.runs.catalogue import catalogue
 
     runs = catalogue(outputs_root())
@@ -51,7 +51,7 @@ def _labelled(word: str) -> Run:
 
 
 def _called(word: str, folders: list[Path]) -> list[Path]:
-    """The runs with this very id, else those whose id begins with the word."""
+    """The runs with this id, else those whose id begins with the word."""
     exact = [folder / word for folder in folders if _is_run(folder / word)]
     if exact or not word:
         return exact
@@ -77,7 +77,7 @@ def _no_run_in(path: Path, word: str) -> Refusal:
 
 
 def _ambiguous(word: str, matches: list[Path]) -> Refusal:
-    """Several runs, the latest first: told apart by more of their ids, or by paths where they are called the same."""
+    """A refusal that names the matching runs, the latest first: by their ids, or by paths where these are the same."""
     matches = sorted(matches, key=lambda folder: (folder / "run.json").stat().st_mtime, reverse=True)
     by_id = len({folder.name for folder in matches}) == len(matches)
     named = [folder.name if by_id else str(folder) for folder in matches]

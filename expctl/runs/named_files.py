@@ -1,4 +1,4 @@
-"""The files that a config names, wherever in it: what they hold decides the result as a setting does.
+"""The files that a config names in any of its values: their content decides the result as a setting does.
 
 A text counts as a path where a file or folder of that name is there, seen from the experiment's folder or from that
 of one of the user's modules, which may look beside itself. Where a word may be no path but a mode that happens to be
@@ -40,8 +40,8 @@ def named_files(config: dict[str, Any], folders: Sequence[Path]) -> dict[Path, l
     return {path: files for path, files in named.items() if files}
 
 
-def passed_over(config: dict[str, Any], folder: Path) -> list[str]:
-    """`key=folder` of each folder that a config names and that is not followed: the experiment itself lies in it."""
+def ignored_folders(config: dict[str, Any], folder: Path) -> list[str]:
+    """`key=folder` of each folder that is named but not followed, because the experiment itself lies in it."""
     ignored = []
     for key, text in _texts(config, ""):
         words = _words(key)
@@ -120,7 +120,7 @@ def _paths(key: str, text: str, folders: Sequence[Path]) -> list[Path]:
 
 
 def _words(key: str) -> set[str]:
-    """Those of the last part of a dotted key: `path` and others of `args.chat_template_path`."""
+    """The words of the last part of a dotted key: `chat`, `template` and `path` of `args.chat_template_path`."""
     return set(re.split(r"[_\W]+", key.lower().rpartition(".")[2]))
 
 

@@ -19,7 +19,7 @@ def set_by(experiment: Experiment) -> dict[str, str]:
 
 
 def _typed(experiment: Experiment) -> dict[str, str]:
-    """Dotted key -> the word that set it: a word for a mapping sets what is in it, one for a group an option."""
+    """Dotted key -> the word that set it. A word for a mapping sets the keys in it; one for a group sets none."""
     typed: dict[str, str] = {}
     for word in experiment.overrides:
         key, given, value = word.lstrip("+").partition("=")

@@ -1,4 +1,4 @@
-"""What a worker is doing right now, for whoever watches: one small file, rewritten as things move."""
+"""The progress file: what a worker is doing right now, rewritten as the training goes on."""
 
 import json
 import os
@@ -39,7 +39,7 @@ class Progress:
             self.write()
 
     def write(self) -> None:
-        """Write what is known now, however short ago it was written."""
+        """Write the current state, however recent the last write is."""
         if self._silent:
             return
         self._written = time.monotonic()

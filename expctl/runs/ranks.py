@@ -67,7 +67,7 @@ def kill(run: Run) -> None:
             os.kill(rank.pid, signal.SIGKILL)
 
 
-def forget(run: Run) -> None:
+def clear(run: Run) -> None:
     """Clear the list for a new attempt."""
     for file in _files(run):
         file.unlink(missing_ok=True)

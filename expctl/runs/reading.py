@@ -1,4 +1,4 @@
-"""Reading the files of a folder that anybody may have written: plain data of a bounded size, or a word why not.
+"""Read the files of a folder that anybody may have written: plain data of a bounded size, or an error.
 
 Nothing is read through a link that leads out of the folder that the file lies in: what is shown of a run is the run's
 own. Pipes and devices are not opened, numbers that no float can hold are infinite, and what is nested without end is
@@ -171,7 +171,7 @@ def _below(node: Any) -> list[Any]:
 
 
 def _refuse_deep_yaml(text: str) -> None:
-    """Before libyaml's recursion does, which ends the process."""
+    """Raise before libyaml's recursion ends the process."""
     depth = 0
     for event in yaml.parse(text, _Loader):
         if isinstance(event, yaml.CollectionStartEvent):

@@ -32,7 +32,7 @@ def key_file() -> Path:
 
 
 def seal_run(run: Run) -> bool:
-    """Seal what a run was described with; False where this user's key cannot be had, or the folder not be written."""
+    """Seal a described run; False where this user has no usable key, or the folder cannot be written."""
     try:
         text = _text(_content(run))
         write_json(run.seal, {"sealed": text, "hmac": sign(text.encode(), make=True)})
@@ -44,7 +44,7 @@ def seal_run(run: Run) -> bool:
 
 
 def broken(run: Run) -> str | None:
-    """Why a run is not taken for one that this user's expctl made here, a sentence without its end; None if it is."""
+    """Why a run does not count as made here by this user's expctl, a sentence without a full stop; None if it does."""
     seal = mapping(read_json(run.seal))
     try:
         if run.folder.stat().st_uid != os.getuid():

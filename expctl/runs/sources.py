@@ -1,4 +1,4 @@
-"""The user's own code that an experiment runs: which files it is, and the copy of them that a run keeps."""
+"""The user's own code that an experiment runs: its files, and the copy of them that a run keeps."""
 
 import ast
 import hashlib

@@ -16,7 +16,6 @@ from expctl.cli.rerun import rerun_folder
 from expctl.cli.trust import ask_for_trust
 from expctl.launch.launch import Outcome
 from expctl.runs import manifest
-from expctl.runs.bundle import code_of
 from expctl.runs.files import Run
 from expctl.runs.identity import config_hash
 from expctl.runs.seal import broken
@@ -100,7 +99,7 @@ def test_an_unfinished_rerun_is_carried_on_and_a_finished_or_other_one_is_left_a
     described = experiment(tmp_path / "work", args__beta=0.1)
     other, reruns = experiment(tmp_path / "work", args__beta=0.2), run.folder.parent / "reruns"
     assert rerun_folder(run, described) == reruns / f"{run.run_id}-1"
-    first = run_of(replace(described, code=code_of(run)), reruns)
+    first = run_of(replace(described, code=run.sources), reruns)
     first = Run(first.folder.rename(reruns / f"{run.run_id}-1"))
     assert rerun_folder(run, described) == first.folder
     assert rerun_folder(run, other) == reruns / f"{run.run_id}-2"
@@ -110,9 +109,9 @@ def test_an_unfinished_rerun_is_carried_on_and_a_finished_or_other_one_is_left_a
 
 def test_a_rerun_keeps_the_code_of_the_run_and_not_what_lies_in_the_folder_now(run, tmp_path):
     (tmp_path / "work" / "my_rewards.py").write_text("a = 2\n")
-    described = replace(as_it_was(run), code=code_of(run))
+    described = replace(as_it_was(run), code=run.sources)
     again = run_of(described, run.folder.parent / "reruns")
-    assert (code_of(again) / "my_rewards.py").read_text() == "a = 1\n"
+    assert (again.sources / "my_rewards.py").read_text() == "a = 1\n"
     assert manifest.read(again).config_hash == manifest.read(run).config_hash
     assert manifest.read(again).rerun_of == str(run.folder)
     assert config_hash(as_it_was(again)) == manifest.read(run).config_hash

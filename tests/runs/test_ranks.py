@@ -56,7 +56,7 @@ def test_a_new_attempt_begins_with_no_one(run):
     process = rank(run, 0)
     process.kill()
     process.wait()
-    ranks.forget(run)
+    ranks.clear(run)
     assert ranks.lost(run) == []
 
 

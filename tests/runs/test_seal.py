@@ -9,7 +9,7 @@ import pytest
 from fabricated import experiment, run_of
 
 from expctl.runs import manifest
-from expctl.runs.bundle import code_of, describe_again, read_config
+from expctl.runs.bundle import describe_again, read_config
 from expctl.runs.files import write_json
 from expctl.runs.seal import broken, key_file, seal_run, sign
 
@@ -52,12 +52,12 @@ def other_key(run):
 
 ALTERED = {
     "config": lambda run: run.config.write_text(run.config.read_text() + "x: 1\n"),
-    "code": lambda run: (code_of(run) / "my_rewards.py").write_text("a = 2\n"),
-    "code that hides a library": lambda run: (code_of(run) / "trl.py").write_text(""),
-    "compiled code": lambda run: (code_of(run) / "my_rewards.pyc").write_bytes(b"\0"),
-    "code that is a link": lambda run: (code_of(run) / "more.py").symlink_to("/etc/hostname"),
-    "code that is gone": lambda run: shutil.rmtree(code_of(run)),
-    "code that is a pipe": lambda run: os.mkfifo(code_of(run) / "pipe.py"),
+    "code": lambda run: (run.sources / "my_rewards.py").write_text("a = 2\n"),
+    "code that hides a library": lambda run: (run.sources / "trl.py").write_text(""),
+    "compiled code": lambda run: (run.sources / "my_rewards.pyc").write_bytes(b"\0"),
+    "code that is a link": lambda run: (run.sources / "more.py").symlink_to("/etc/hostname"),
+    "code that is gone": lambda run: shutil.rmtree(run.sources),
+    "code that is a pipe": lambda run: os.mkfifo(run.sources / "pipe.py"),
     "another working folder": lambda run: edit_manifest(run, folder="/tmp"),
     "code before the libraries": lambda run: edit_manifest(run, rerun_of="/tmp"),
     "another server for a key": wandb_settings,
@@ -108,14 +108,14 @@ def test_commands_that_make_the_key_at_the_same_moment_have_one_key(tmp_path, mo
 
 def test_the_command_typed_again_executes_what_was_typed_and_not_what_lies_in_the_folder(run, tmp_path):
     run.config.write_text("algorithm: {trainer: {_target_: os.system}}\n")
-    (code_of(run) / "trl.py").write_text("")
+    (run.sources / "trl.py").write_text("")
     wandb_settings(run)
     edit_manifest(run, rerun_of="/tmp", folder="/tmp")
     typed = experiment(tmp_path, args__beta=0.1)
     describe_again(run, typed)
     assert broken(run) is None
     assert "os.system" not in run.config.read_text()
-    assert [file.name for file in code_of(run).iterdir()] == ["my_rewards.py"]
+    assert [file.name for file in run.sources.iterdir()] == ["my_rewards.py"]
     assert not any((run.folder / "wandb").iterdir())
     told = manifest.read(run)
     assert told.rerun_of is None and told.folder == str(tmp_path) and len(told.attempts) == 1
