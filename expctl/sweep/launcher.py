@@ -12,6 +12,8 @@ from hydra.plugins.launcher import Launcher
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, OmegaConf
 
+from expctl.runs.manifest import COMPLETED
+
 if TYPE_CHECKING:
     from expctl.sweep.job import SweepJob
     from expctl.sweep.runners import Runner
@@ -75,13 +77,10 @@ class CheckLauncher(Launcher):
 
 def returned(job: "SweepJob") -> JobReturn:
     """A job's result as Hydra's sweepers take it."""
-    completed = job.status == "completed"
+    completed = job.status == COMPLETED
     value = job.objective if completed else RuntimeError(job.error or job.status)
-    return JobReturn(
-        overrides=list(job.overrides),
-        status=JobStatus.COMPLETED if completed else JobStatus.FAILED,
-        _return_value=value,
-    )
+    status = JobStatus.COMPLETED if completed else JobStatus.FAILED
+    return JobReturn(overrides=list(job.overrides), status=status, _return_value=value)
 
 
 def _plain(value: Any) -> Any:

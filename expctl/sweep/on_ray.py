@@ -24,11 +24,7 @@ class Ray:
     """
 
     def __init__(
-        self,
-        settings: dict[str, Any],
-        task: Callable[[Path], TaskFunction],
-        context: HydraContext,
-        config: DictConfig,
+        self, settings: dict[str, Any], task: Callable[[Path], TaskFunction], context: HydraContext, config: DictConfig
     ):
         if not find_spec("ray") or not find_spec("hydra_plugins.hydra_ray_launcher"):
             raise missing("ray", "hydra/launcher=ray")

@@ -60,11 +60,7 @@ class Slurm:
     """
 
     def __init__(
-        self,
-        settings: dict[str, Any],
-        task: Callable[[Path], TaskFunction],
-        context: HydraContext,
-        config: DictConfig,
+        self, settings: dict[str, Any], task: Callable[[Path], TaskFunction], context: HydraContext, config: DictConfig
     ):
         self._settings = settings
         self._task = task
