@@ -5,9 +5,7 @@ import pytest
 from expctl.base.refusal import Refusal, set_by
 
 
-@pytest.mark.parametrize(
-    "where", ["args.beta=0 (command line)", "args.beta (mine.yaml:3)", "a, b=1 (command line)"]
-)
+@pytest.mark.parametrize("where", ["args.beta=0 (command line)", "args.beta (mine.yaml:3)", "a, b=1 (command line)"])
 def test_a_word_or_a_line_of_a_file_has_set_it(where):
     assert f"  set by   {where}" in str(Refusal("wrong", where=where))
 

@@ -24,19 +24,24 @@ def test_the_presets_pass(preset):
 REFUSED = {
     "key that neither knows": (
         ["hardware=gpu_8_fsdp2", "+hardware.sharding.fsdp_reshard_after_foward=true"],
-        ["fsdp_reshard_after_foward", "fsdp_reshard_after_forward"]),
+        ["fsdp_reshard_after_foward", "fsdp_reshard_after_forward"],
+    ),
     "key that would leave the saved model empty": (
         ["hardware=gpu_8_fsdp2", "+hardware.sharding.fsdp_state_dict_type=SHARDED_STATE_DICT"],
-        ["no key", "fsdp_state_dict_type"]),
+        ["no key", "fsdp_state_dict_type"],
+    ),
     "key of the other": (["hardware=gpu_8_zero3", "+hardware.sharding.fsdp_version=2"], ["for DeepSpeed"]),
     "version that was never tried": (
-        ["hardware=gpu_8_fsdp2", "hardware.sharding.fsdp_version=1"], ["fsdp_version' is 1", "can be 2"]),
+        ["hardware=gpu_8_fsdp2", "hardware.sharding.fsdp_version=1"],
+        ["fsdp_version' is 1", "can be 2"],
+    ),
     "stage that was never tried": (["hardware=gpu_8_zero3", "hardware.sharding.zero_stage=2"], ["is 2", "can be 3"]),
     "neither": (["hardware=gpu_8", "+hardware.sharding.fsdp_offload_params=true"], ["neither", "gpu_8_zero3"]),
     "machines that nobody started": (
-        ["hardware=gpu_8_fsdp2", "hardware.num_machines=2"], ["2 machines", "torchrun --nnodes 2 --nproc_per_node 8",
-                                                             "srun --nodes 2 --ntasks-per-node 8"]),
-}  # fmt: skip
+        ["hardware=gpu_8_fsdp2", "hardware.num_machines=2"],
+        ["2 machines", "torchrun --nnodes 2 --nproc_per_node 8", "srun --nodes 2 --ntasks-per-node 8"],
+    ),
+}
 
 
 @pytest.mark.parametrize("case", REFUSED)

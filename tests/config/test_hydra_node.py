@@ -28,7 +28,9 @@ REFUSED = {
     "a handler": (["+hydra.job_logging.handlers.x={class: logging.FileHandler, filename: f}"], "logging.FileHandler"),
     "a factory": (["+hydra.hydra_logging.formatters.x={(): os.system}"], "os.system"),
     "an import by logging": (
-        ["+hydra.job_logging.handlers.x={class: logging.StreamHandler, stream: 'ext://antigravity.x'}"], "ext://"),
+        ["+hydra.job_logging.handlers.x={class: logging.StreamHandler, stream: 'ext://antigravity.x'}"],
+        "ext://",
+    ),
     "a run folder": (["hydra.run.dir=x"], "'hydra.run.dir' is expctl's own"),
     "a sweep folder": (["hydra.sweep.dir=x"], "'hydra.sweep.dir' is expctl's own"),
     "Hydra's own records": (["hydra.output_subdir=.hydra"], "'hydra.output_subdir' is expctl's own"),
@@ -36,7 +38,7 @@ REFUSED = {
     "a package to search": (["hydra.searchpath=[pkg://antigravity]"], "would import the package antigravity"),
     "a pickled job": (["--experimental-rerun", "job.pkl"], "pickled"),
     "a pickled job, abbreviated": (["--experimental-re=job.pkl"], "pickled"),
-}  # fmt: skip
+}
 
 
 @pytest.fixture(autouse=True)

@@ -30,7 +30,9 @@ REFUSED = {
     "rank 0": (["peft=lora", "peft.r=0"], ["peft.r is 0"]),
     "best without evaluation": (["args.load_best_model_at_end=true"], ["load_best_model_at_end", "eval_strategy"]),
     "save 4, evaluate 3": (
-        ["args.load_best_model_at_end=true", *EVALUATE, "args.save_steps=4"], ["save_steps=4", "eval_steps=3", "=6"]),
+        ["args.load_best_model_at_end=true", *EVALUATE, "args.save_steps=4"],
+        ["save_steps=4", "eval_steps=3", "=6"],
+    ),
     "no package of the optimizer": (["args.optim=galore_adamw"], ["galore-torch", "not installed"]),
     "scheduler without its end": (["args.lr_scheduler_type=cosine_with_min_lr"], ["lr_scheduler_kwargs", "min_lr"]),
     "plateau without evaluation": (["args.lr_scheduler_type=reduce_lr_on_plateau"], ["eval_strategy"]),
@@ -43,13 +45,17 @@ REFUSED = {
     "another model under the toy's name": (["model.path=a_model"], ["a_model", "model=local model.path="]),
     "a tracker past its group": (["args.report_to=wandb"], ["args.report_to", "tracker=wandb"]),
     "an evaluation batch without evaluations": (
-        ["args.do_eval=false", "args.per_device_eval_batch_size=4"], ["eval_batch_size", "do_eval is false"]),
+        ["args.do_eval=false", "args.per_device_eval_batch_size=4"],
+        ["eval_batch_size", "do_eval is false"],
+    ),
     "a metric of the best that nobody asks for": (
-        ["args.metric_for_best_model=loss"], ["metric_for_best_model", "load_best_model_at_end"]),
+        ["args.metric_for_best_model=loss"],
+        ["metric_for_best_model", "load_best_model_at_end"],
+    ),
     "a reward for given completions": ([SFT, "reward=format"], ["'reward'", "callbacks=completions"]),
     "a weight for given completions": ([DPO, "reward.weights={accuracy: 2}"], ["'reward.weights'"]),
     "a model for the trainer": (["+algorithm.trainer.model=foo"], ["algorithm.trainer.model", "model.path"]),
-}  # fmt: skip
+}
 ACCEPTED = {
     "plain DPO": [DPO, "args.loss_type=sigmoid"],
     "early stopping": ["callbacks=early_stopping"],

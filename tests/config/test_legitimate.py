@@ -13,8 +13,14 @@ from expctl.config.groups import group_options
 
 PAGES = [REPOSITORY / "README.md", *sorted((REPOSITORY / "docs").glob("*.md"))]
 # What this machine need not have: weights and data of the hub, packages, GPUs.
-ABSENT = ("not in the hub's cache", "is not there yet", "cannot be reached", "needs a package", "needs the package",
-          "GPU")
+ABSENT = (
+    "not in the hub's cache",
+    "is not there yet",
+    "cannot be reached",
+    "needs a package",
+    "needs the package",
+    "GPU",
+)
 OPTIONS = [
     f"{group}={option}"
     for group in ("algorithm", "hardware", "peft", "tracker", "callbacks", "reward")
@@ -46,8 +52,12 @@ def test_an_option_is_not_refused(words, tmp_path, monkeypatch):
 
 def documented() -> list[list[str]]:
     """The experiments that the pages have a reader type on this machine with what is installed."""
-    lines = [line for page in PAGES for block in re.findall(r"^```bash\n(.*?)^```", page.read_text(), re.M | re.S)
-             for line in block.splitlines()]  # fmt: skip
+    lines = [
+        line
+        for page in PAGES
+        for block in re.findall(r"^```bash\n(.*?)^```", page.read_text(), re.M | re.S)
+        for line in block.splitlines()
+    ]
     typed = [shlex.split(line) for line in dict.fromkeys(lines) if line.startswith("expctl ")]
     alone = [words[1:] for words in typed if "-m" not in words and all("=" in word for word in words[1:])]
     own = ("doubles", "clipped", "my_", "mine", "problems", "held_out", "models/", "dataset.path", "sweep=")

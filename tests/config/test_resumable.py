@@ -165,12 +165,17 @@ def test_a_reward_without_a_memory_or_with_a_saved_one_is_exact(name, rewards):
 @pytest.mark.parametrize(
     ("name", "what"),
     [
-        ("remembers", "keeps in SEEN"), ("counts", "keeps in CALLS"), ("asks", "keeps in SEEN"),
-        ("in_default", "keeps in seen"), ("Average", "no state_dict() and load_state_dict()"),
-        ("Appends", "no state_dict() and load_state_dict()"), ("Draws", "no state_dict() and load_state_dict()"),
-        ("Inherits", "no state_dict() and load_state_dict()"), ("OnlySaves", "no load_state_dict()"),
+        ("remembers", "keeps in SEEN"),
+        ("counts", "keeps in CALLS"),
+        ("asks", "keeps in SEEN"),
+        ("in_default", "keeps in seen"),
+        ("Average", "no state_dict() and load_state_dict()"),
+        ("Appends", "no state_dict() and load_state_dict()"),
+        ("Draws", "no state_dict() and load_state_dict()"),
+        ("Inherits", "no state_dict() and load_state_dict()"),
+        ("OnlySaves", "no load_state_dict()"),
     ],
-)  # fmt: skip
+)
 def test_a_reward_that_remembers_and_is_not_saved_is_named(name, what, rewards):
     (note,) = rewards(f"{{_target_:mine.{name}}}")
     assert note.startswith(f"reward.functions.mine: what {name} ") and what in note

@@ -29,12 +29,14 @@ def refusals(tmp_path, monkeypatch):
         (["dataset=files", "dataset.path=two.jsonl"], ["8 prompts", "is 1", "args.per_device_train_batch_size=16"]),
         (["dataset.train_size=7", "args.generation_batch_size=1024"], ["64 prompts", "args.generation_batch_size"]),
         (["dataset.train_size=15", "args.gradient_accumulation_steps=2"], ["16 prompts", "are 15"]),
-        (["algorithm=sft", "dataset=files", "dataset.path=seven.jsonl", "args.dataloader_drop_last=true"],
-         ["32 rows", "are 6", "args.per_device_train_batch_size=6"]),
+        (
+            ["algorithm=sft", "dataset=files", "dataset.path=seven.jsonl", "args.dataloader_drop_last=true"],
+            ["32 rows", "are 6", "args.per_device_train_batch_size=6"],
+        ),
         (["args.max_steps=0"], ["max_steps", "0"]),
         (["args.max_steps=-1", "args.num_train_epochs=0"], ["num_train_epochs", "0"]),
     ],
-)  # fmt: skip
+)
 def test_no_step(words, said, refusals):
     told = refusals(*words)
     assert len(told) == 1 and all(part in told[0] for part in said), told
@@ -47,10 +49,14 @@ def test_no_step(words, said, refusals):
         ["dataset.train_size=8"],
         ["dataset.train_size=1", "algorithm=sft"],
         ["dataset=files", "dataset.path=two.jsonl", "args.per_device_train_batch_size=16"],
-        ["dataset=files", "dataset.path=seven.jsonl", "dataset.eval_path=two.jsonl",
-         "args.per_device_train_batch_size=112"],
+        [
+            "dataset=files",
+            "dataset.path=seven.jsonl",
+            "dataset.eval_path=two.jsonl",
+            "args.per_device_train_batch_size=112",
+        ],
     ],
-)  # fmt: skip
+)
 def test_what_takes_a_step_is_not_refused(words, refusals):
     assert refusals(*words) == []
 
