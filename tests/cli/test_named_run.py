@@ -16,7 +16,7 @@ from expctl.cli.rerun import rerun_folder
 from expctl.cli.trust import ask_for_trust
 from expctl.launch.launch import Outcome
 from expctl.runs import manifest
-from expctl.runs.files import Run
+from expctl.runs.files import Run, read_json, write_json
 from expctl.runs.identity import config_hash
 from expctl.runs.seal import broken
 
@@ -49,6 +49,13 @@ def test_a_changed_setting_is_another_run(verb, run, capsys):
 def test_a_verb_without_a_run_or_with_an_unknown_one_says_what_to_type(verb, run, capsys):
     assert f"expctl {verb} RUN" in refused(capsys, verb)
     assert run.run_id in refused(capsys, verb, run.run_id[:-1] + "x")
+
+
+@pytest.mark.parametrize("verb", ["resume", "rerun"])
+def test_a_run_of_a_newer_format_is_left_alone(verb, run, capsys):
+    write_json(run.manifest, read_json(run.manifest) | {"format": 99})
+    said = refused(capsys, verb, "gfpo")
+    assert "format 99" in said and "newer expctl" in said
 
 
 def test_code_that_has_changed_is_named_with_the_ways_out(run, tmp_path, capsys):
