@@ -118,11 +118,11 @@ def test_an_adapter_is_merged_into_its_base_model_and_trains_all_weights(adapter
 
 
 @pytest.mark.parametrize(
-    ("base", "said"),
+    ("base", "message"),
     [("/nowhere/at/all", "cannot be used"), ("", "names no base_model"), (None, "names no base_model")],
 )
-def test_an_adapter_whose_base_model_is_not_here_is_refused_with_both(base, said, adapter):
+def test_an_adapter_whose_base_model_is_not_here_is_refused_with_both(base, message, adapter):
     folder = adapter(base)
-    with pytest.raises((FileNotFoundError, ValueError), match=said) as refused:
+    with pytest.raises((FileNotFoundError, ValueError), match=message) as refused:
         models.resolve(folder)
     assert folder in str(refused.value)

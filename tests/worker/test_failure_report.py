@@ -57,8 +57,8 @@ def test_a_rank_that_was_killed_is_the_cause_of_what_its_peers_notice(tmp_path):
     run = Run(tmp_path)
     subprocess.run([sys.executable, "-c", SHORT_LIVED, tmp_path], check=True)
     report_failure(run, 0, 2, RuntimeError("connection closed by peer"))
-    said = read_json(run.outcome)
-    assert said["lost"] == [1] and "rank 1" in said["error"] and "connection" not in said["error"]
+    outcome = read_json(run.outcome)
+    assert outcome["lost"] == [1] and "rank 1" in outcome["error"] and "connection" not in outcome["error"]
 
 
 def test_a_full_disk_gives_back_what_was_half_written(tmp_path):
@@ -71,14 +71,14 @@ def test_a_full_disk_gives_back_what_was_half_written(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("said", "advice"),
+    ("message", "advice"),
     [
         ("index out of range in self", "max_position_embeddings"),
         ("CUDA out of memory. Tried to allocate 2 GiB", "per_device_train_batch_size"),
         ("lost", ""),
     ],
 )
-def test_a_librarys_error_comes_with_what_to_do(tmp_path, said, advice):
-    report_failure(Run(tmp_path), 0, 1, IndexError(said))
-    assert read_json(Run(tmp_path).outcome)["error"].startswith(f"IndexError: {said}")
+def test_a_librarys_error_comes_with_what_to_do(tmp_path, message, advice):
+    report_failure(Run(tmp_path), 0, 1, IndexError(message))
+    assert read_json(Run(tmp_path).outcome)["error"].startswith(f"IndexError: {message}")
     assert advice in read_json(Run(tmp_path).outcome)["error"]

@@ -169,16 +169,16 @@ def trained(run, logs, rank_zero=True):
 
 def test_a_resumed_run_has_the_alerts_of_one_that_was_never_interrupted(tmp_path):
     cut = rows(range(1, 10), HEALTHY, GROUPS, {"completions/clipped_ratio": 1.0})
-    told = []
+    alerts = []
     for name, attempts in (("whole", [cut]), ("in two", [cut[:4], cut[4:]]), ("before it is said", [cut[:2], cut[2:]])):
         run = Run(tmp_path / name)
         run.folder.mkdir()
         manifest.create(run)
         for logs in attempts:
             trained(run, logs)
-        told.append(read_json(run.manifest)["alerts"])
-        assert read_json(run.progress)["alerts"] == told[-1]
-    assert told[0] == told[1] == told[2] and told[0][0]["steps"] == 9
+        alerts.append(read_json(run.manifest)["alerts"])
+        assert read_json(run.progress)["alerts"] == alerts[-1]
+    assert alerts[0] == alerts[1] == alerts[2] and alerts[0][0]["steps"] == 9
 
 
 def test_steps_that_are_done_again_are_not_counted_twice(tmp_path):

@@ -17,7 +17,7 @@ def rows(*prompts):
 
 
 @pytest.mark.parametrize(
-    ("train", "held_out", "said"),
+    ("train", "held_out", "share"),
     [
         (rows("a", "b", "b"), rows("b", "b", "c"), "1 of the 2 held-out prompts"),
         (rows(TURNS), rows(TURNS), "1 of the 1 held-out prompts"),
@@ -27,9 +27,9 @@ def rows(*prompts):
     ],
     ids=["a text", "a conversation", "none", "no evaluation", "no prompts"],
 )
-def test_prompts_that_are_in_both_sets_are_counted(train, held_out, said):
-    found = [alert.text for alert in leak_alerts(train, held_out)]
-    assert found == [] if said is None else said in found[0]
+def test_prompts_that_are_in_both_sets_are_counted(train, held_out, share):
+    texts = [alert.text for alert in leak_alerts(train, held_out)]
+    assert texts == [] if share is None else share in texts[0]
 
 
 def test_a_run_whose_held_out_prompts_are_trained_on_says_so(tmp_path):

@@ -21,7 +21,7 @@ EVALUATED = "args.eval_strategy=steps args.load_best_model_at_end=true args.metr
 BEST = "algorithm=sft args.load_best_model_at_end=true args.metric_for_best_model=eval_loss"
 LOCAL, FILES = "algorithm=sft model=local model.path=", "model=local model.path=tiny dataset=files dataset.path="
 MINE = "reward.functions.mine._target_=rewards."
-# Words of a command -> what is said of it, and the beginning of the key that is to blame.
+# Words of a command -> words of the problem, and the beginning of its key.
 REFUSED = {
     "algorithm=sft args.optim=adamw_8bit": ("bitsandbytes", "args.optim"),
     "algorithm=sft args.optim=nothing": ("nothing", "args.optim"),
@@ -189,10 +189,10 @@ def answers(tmp_path_factory):
 
 @pytest.mark.parametrize("words", REFUSED)
 def test_what_a_library_refuses_is_named_by_the_key_that_set_it(answers, words):
-    said, key = REFUSED[words]
-    found = answers[words]["wrong"]
-    assert any(said in wrong["what"] and wrong["key"].startswith(key) for wrong in found), found
-    assert all(len(wrong["what"]) < 600 and "\n" not in wrong["what"] + wrong["do"] for wrong in found)
+    text, key = REFUSED[words]
+    problems = answers[words]["wrong"]
+    assert any(text in problem["what"] and problem["key"].startswith(key) for problem in problems), problems
+    assert all(len(problem["what"]) < 600 and "\n" not in problem["what"] + problem["do"] for problem in problems)
 
 
 @pytest.mark.parametrize("words", ACCEPTED)

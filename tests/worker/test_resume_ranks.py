@@ -33,7 +33,7 @@ def test_two_ranks_resume_to_the_last_bit_and_hold_one_model(tmp_path):
     ]
     output = [rank.communicate(timeout=280)[0][-3000:] for rank in ranks]
     assert all(rank.returncode == 0 for rank in ranks), "\n".join(output)
-    found = [json.loads((tmp_path / f"rank_{rank}.json").read_text()) for rank in range(2)]
-    assert found[0].keys() == {"sft", "gfpo", "grpo_replay"}
-    assert found[0] == found[1]
-    assert all(list(each) == ["sum"] for each in found[0].values()), found
+    results = [json.loads((tmp_path / f"rank_{rank}.json").read_text()) for rank in range(2)]
+    assert results[0].keys() == {"sft", "gfpo", "grpo_replay"}
+    assert results[0] == results[1]
+    assert all(list(result) == ["sum"] for result in results[0].values()), results

@@ -62,11 +62,11 @@ def test_a_function_that_raised_is_not_called_again_and_the_batch_is_named_where
 
 
 @pytest.mark.parametrize(
-    ("returned", "said"),
+    ("returned", "message"),
     [([1.0], "1 values for 3"), (None, "NoneType, not a list of 3"), (["a", 1.0, 1.0], "'a' on the completion 'good'")],
 )
-def test_anything_but_a_number_a_completion_is_refused(returned, said):
-    with pytest.raises(RewardError, match=said):
+def test_anything_but_a_number_a_completion_is_refused(returned, message):
+    with pytest.raises(RewardError, match=message):
         GuardedReward(lambda completions, **kwargs: returned, "mine")(completions=COMPLETIONS)
 
 

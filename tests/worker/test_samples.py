@@ -98,8 +98,8 @@ def test_an_attempt_that_comes_to_the_same_evaluation_again_replaces_what_is_no_
     for at in (4, 6):
         trainer.sample(["a"], say=f"again at {at}")
         evaluate(again, at)
-    said = [row["completion"] for row in map(json.loads, run.samples.read_text().splitlines())]
-    assert said == ["first at 0 0", "first at 2 0", "again at 4 0", "again at 6 0"]
+    completions = [row["completion"] for row in map(json.loads, run.samples.read_text().splitlines())]
+    assert completions == ["first at 0 0", "first at 2 0", "again at 4 0", "again at 6 0"]
 
 
 def test_a_second_evaluation_at_a_step_takes_the_place_of_the_first(run):

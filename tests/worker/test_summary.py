@@ -22,8 +22,8 @@ def test_the_objective_bears_the_name_of_the_metric_that_it_is(after, name, valu
     run.metrics.write_text(json.dumps({"step": 1, "loss": 0.1, "reward": 0.5}) + "\n")
     trainer = SimpleNamespace(state=SimpleNamespace(global_step=1, log_history=[]))
     write_summary(trainer, run, CONFIG, {}, after, {})
-    told = read_json(run.summary)
-    assert (told["objective_name"], told["objective"]) == (name, value)
+    recorded = read_json(run.summary)
+    assert (recorded["objective_name"], recorded["objective"]) == (name, value)
 
 
 def summary(tmp_path, rows, after=()):
@@ -36,9 +36,9 @@ def summary(tmp_path, rows, after=()):
 
 
 def test_where_the_last_step_samples_nothing_the_objective_is_the_last_that_was_measured(tmp_path):
-    told = summary(tmp_path, [{"step": 5, "loss": 0.1, "reward": 0.5}, {"step": 6, "loss": 0.2}])
-    assert (told["objective"], told["objective_step"], told["no_objective"]) == (0.5, 5, None)
-    assert told["train"] == {"loss": 0.2, "reward": 0.5}
+    recorded = summary(tmp_path, [{"step": 5, "loss": 0.1, "reward": 0.5}, {"step": 6, "loss": 0.2}])
+    assert (recorded["objective"], recorded["objective_step"], recorded["no_objective"]) == (0.5, 5, None)
+    assert recorded["train"] == {"loss": 0.2, "reward": 0.5}
 
 
 @pytest.mark.parametrize(
@@ -50,6 +50,6 @@ def test_where_the_last_step_samples_nothing_the_objective_is_the_last_that_was_
     ],
 )
 def test_without_an_objective_the_summary_says_why(rows, after, why, tmp_path):
-    told = summary(tmp_path, rows, after)
-    assert told["objective"] is None and why in told["no_objective"]
+    recorded = summary(tmp_path, rows, after)
+    assert recorded["objective"] is None and why in recorded["no_objective"]
     assert "nan" not in (tmp_path / "model" / "README.md").read_text()
