@@ -129,9 +129,10 @@ def test_hardware_that_is_asked_of_the_wrong_machine_is_refused(cluster, tmp_pat
 def without_extras(tmp_path_factory):
     """A Python path as it is where neither plug-in was installed."""
     links = tmp_path_factory.mktemp("packages")
-    [packages] = [Path(entry) for entry in sys.path if entry.endswith("site-packages")]
-    for entry in packages.iterdir():
-        if not entry.name.startswith(("hydra_plugins", "submitit", "ray", "hydra_submitit", "hydra_ray")):
+    left_out = ("hydra_plugins", "submitit", "ray", "hydra_submitit", "hydra_ray")
+    installed = [Path(folder) for folder in sys.path if folder.endswith("site-packages")]
+    for entry in [entry for folder in installed for entry in folder.iterdir()]:
+        if not entry.name.startswith(left_out) and not (links / entry.name).is_symlink():
             (links / entry.name).symlink_to(entry)
     return f"{links}:{REPOSITORY}"
 
