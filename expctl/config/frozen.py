@@ -10,7 +10,7 @@ from expctl.base.experiment import Experiment, sources_of
 from expctl.base.notice import notice_once
 from expctl.base.paths import cache_root
 from expctl.base.plain_data import mapping
-from expctl.base.refusal import Refusal, set_by
+from expctl.base.refusal import Refusal
 from expctl.config.implied import imply
 from expctl.devices import detection
 
@@ -89,13 +89,16 @@ def frozen(composed: DictConfig, hydra: DictConfig, words: list[str], locations:
 
 def _check_learning_rates(composed: DictConfig, sources: dict[str, str], locations: dict[str, str]) -> None:
     """Refuse one number where an algorithm has a rate for all weights and one for adapters."""
-    rates = OmegaConf.select(composed, "algorithm.learning_rate", throw_on_resolution_failure=False)
-    if rates is None or OmegaConf.is_dict(rates):
+    key = "algorithm.learning_rate"
+    # A file's number is gone from the config once `peft` has merged its key over it.
+    is_number_in_file = key in locations
+    rates = OmegaConf.select(composed, key, throw_on_resolution_failure=False)
+    if not is_number_in_file and (rates is None or OmegaConf.is_dict(rates)):
         return
     raise Refusal(
-        f"'algorithm.learning_rate' is {rates!r}; it is a mapping with the rates `full` and `adapter`",
-        where=set_by("algorithm.learning_rate", sources, locations),
-        do=f"args.learning_rate={rates}",
+        f"'{key}' is a mapping with the rates `full` and `adapter`, no single value",
+        where=sources.get(key) or locations.get(key, key),
+        do="args.learning_rate=... for both; or algorithm.learning_rate.full=... and .adapter=...",
     )
 
 
