@@ -21,7 +21,8 @@ def print_closing(run: Run, status: str, error: str | None) -> None:
     checkpoint = max(complete(run.checkpoints), key=step_of, default=None)
     again = f"from {checkpoint.name}" if checkpoint else "from the beginning (no checkpoint yet)"
     typed = [word.lstrip("+").lower() for word in manifest.recorded(run).overrides]
-    carries_on = f"the same command {'without force=true ' if 'force=true' in typed else ''}carries on {again}"
+    command = "the same command without force=true" if "force=true" in typed else "the same command"
+    carries_on = f"{command} carries on {again}"
     if status == manifest.INTERRUPTED:
         print(f"expctl: interrupted; {carries_on}\n  run      {run.folder}", file=sys.stderr)
         return
@@ -49,8 +50,9 @@ def print_summary(run: Run) -> None:
     rows = evaluation_rows(summary.before, summary.after)
     if rows:
         table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
-        for title, justify in (("held-out", "left"), ("before", "right"), ("after", "right"), ("change", "right")):
-            table.add_column(title, justify=justify)
+        table.add_column("held-out")
+        for title in ("before", "after", "change"):
+            table.add_column(title, justify="right")
         for name, before, after in rows:
             table.add_row(name, *_cells(before, after))
         console.print()
@@ -64,9 +66,9 @@ def print_summary(run: Run) -> None:
 
 def _objective(summary: Summary) -> str:
     """`eval_reward = 0.9`, with the step where that is not the last one; or why there is none."""
-    why, name = no_objective(summary), summary.objective_name
-    if why:
-        return f"no objective ({name}): {why};"
+    reason, name = no_objective(summary), summary.objective_name
+    if reason:
+        return f"no objective ({name}): {reason};"
     step = summary.objective_step
     measured = "" if step in (None, summary.steps) else f", measured at step {step},"
     return f"{name} = {rounded(summary.objective)}{measured}"

@@ -34,8 +34,8 @@ def _refuse_closed(folder: Path, where: str) -> None:
         with tempfile.TemporaryFile(dir=folder):
             pass
     except OSError as error:
-        said = f"{folder} cannot be written: {error.strerror or error}"
-        raise Refusal(said, where=where, do="name a place of your own") from error
+        what = f"{folder} cannot be written: {error.strerror or error}"
+        raise Refusal(what, where=where, do="name a folder of your own") from error
 
 
 def write_files(comparison: Comparison, plots: Path | None, page: Path | None, command: str) -> list[str]:
@@ -50,15 +50,16 @@ def write_files(comparison: Comparison, plots: Path | None, page: Path | None, c
 
     groups = records_of(comparison)
     drawn = pictures(comparison, groups)
-    said = []
+    lines: list[str] = []
+    path = plots or page
     try:
         if plots is not None:
             written = write_pictures(drawn, plots)
-            said.append(f"plots  {plots} ({len(written)} files, PNG and SVG)")
+            lines.append(f"plots  {plots} ({len(written)} files, PNG and SVG)")
         if page is not None:
+            path = page
             write_whole(page, page_of(comparison, groups, drawn, command))
-            said.append(f"page   {page}")
+            lines.append(f"page   {page}")
     except OSError as error:
-        place = plots if page is None or not said and plots is not None else page
-        raise Refusal(f"{place} cannot be written: {error.strerror or error}") from error
-    return said
+        raise Refusal(f"{path} cannot be written: {error.strerror or error}") from error
+    return lines

@@ -17,7 +17,7 @@ def _strict(content: Any) -> Any:
     if isinstance(content, float):
         return content if math.isfinite(content) else None
     if is_dataclass(content):
-        content = {one.name: getattr(content, one.name) for one in fields(content)}
+        content = {field.name: getattr(content, field.name) for field in fields(content)}
     if isinstance(content, dict):
         return {str(key): _strict(value) for key, value in content.items()}
     return [_strict(value) for value in content] if isinstance(content, list | tuple) else str(content)

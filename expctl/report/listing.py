@@ -6,9 +6,10 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
+from expctl.base.plain_data import number
 from expctl.base.printable import printable, shortened
 from expctl.report.number import rounded
-from expctl.runs.filters import is_number, text_of
+from expctl.runs.filters import text_of
 
 Facts = Mapping[str, Any]
 GAP = 2
@@ -22,16 +23,21 @@ LONGEST_CELL = 300
 def cell(facts: Facts, column: str, now: datetime | None = None) -> str:
     """What stands in a column: a fact as text; `progress` and `age` are made of several."""
     if column == "progress":
-        step, steps = facts.get("step"), facts.get("steps")
-        return "" if step is None else f"{step}/{steps}" if is_number(steps) and steps > 0 else f"{step}"
+        return _progress(facts.get("step"), number(facts.get("steps")))
     if column == "age":
         return _age(facts.get("ended") or facts.get("started"), now or datetime.now(UTC))
     value = facts.get(column)
     if value is None:
         return ""
     # Made printable here, so that the widths of columns are those of what is printed.
-    said = rounded(value) if isinstance(value, float) else " ".join(text_of(value).split())
-    return printable(shortened(said, LONGEST_CELL))
+    text = rounded(value) if isinstance(value, float) else " ".join(text_of(value).split())
+    return printable(shortened(text, LONGEST_CELL))
+
+
+def _progress(step: Any, steps: float | None) -> str:
+    if step is None:
+        return ""
+    return f"{step}/{steps}" if steps is not None and steps > 0 else f"{step}"
 
 
 def table(
@@ -49,8 +55,8 @@ def table(
     shown = [column for column in columns if column not in left_out]
     right = {column for column in shown if all(_looks_like_a_number(text) for text in cells[column])}
     lines = [_line([titles[column] for column in shown], shown, widths, right, width)]
-    for number, facts in enumerate(runs):
-        line = _line([cells[column][number] for column in shown], shown, widths, right, width)
+    for row, facts in enumerate(runs):
+        line = _line([cells[column][row] for column in shown], shown, widths, right, width)
         lines.append(_coloured(line, facts.get("status")) if colour else line)
     return lines, left_out
 
@@ -59,8 +65,10 @@ def lines_for_programs(runs: list[Facts], columns: list[str], differing: list[st
     """A line a run, columns apart by tabs; the keys that differ are `key=value` in the last one."""
     lines = []
     for facts in runs:
-        words = [f"{key}={cell(facts, key)}" for key in differing if facts.get(key) is not None]
-        lines.append("\t".join([cell(facts, column) for column in columns] + ([" ".join(words)] if differing else [])))
+        cells = [cell(facts, column) for column in columns]
+        if differing:
+            cells.append(" ".join(f"{key}={cell(facts, key)}" for key in differing if facts.get(key) is not None))
+        lines.append("\t".join(cells))
     return lines
 
 
@@ -97,7 +105,9 @@ def _line(texts: list[str], columns: list[str], widths: dict[str, int], right: s
 
 def _coloured(line: str, status: Any) -> str:
     code = _COLOURS.get(status)
-    return line.replace(status, f"\033[{code}m{status}\033[0m", 1) if code and not os.environ.get("NO_COLOR") else line
+    if code is None or os.environ.get("NO_COLOR"):
+        return line
+    return line.replace(status, f"\033[{code}m{status}\033[0m", 1)
 
 
 def _looks_like_a_number(text: str) -> bool:

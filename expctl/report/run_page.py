@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Any
 
 from expctl.base.metric_titles import SHOWN, named
-from expctl.base.plain_data import mapping
+from expctl.base.plain_data import mapping, number
 from expctl.report.clock import clock
 from expctl.report.number import rounded
 from expctl.report.recorded import commit, machine
@@ -29,7 +29,7 @@ SHORTEST_VALUE, LONGEST_VALUE = 14, 44
 def head_lines(facts: dict[str, Any], manifest: Manifest, folder: Any) -> list[str]:
     """Status, objective, time, place, versions, and everything that a reader of the numbers should know."""
     rows = [("status", _status(facts)), ("name", facts.get("name")), ("error", facts.get("error"))]
-    rows += [("damaged", facts.get("damaged")), ("time", _time(manifest)), ("on", _place(manifest))]
+    rows += [("damaged", facts.get("damaged")), ("time", _time(manifest)), ("on", _machine(manifest))]
     versions = manifest.versions
     rows.append(("versions", ", ".join(f"{name} {versions[name]}" for name in DECISIVE if versions.get(name))))
     rows += [("code", _code(manifest)), ("folder", folder), ("rerun of", manifest.rerun_of)]
@@ -44,41 +44,44 @@ def head_lines(facts: dict[str, Any], manifest: Manifest, folder: Any) -> list[s
 def attempt_lines(manifest: Manifest) -> list[str]:
     """A line an attempt: when, how long, from which step to which, and how it ended."""
     lines = []
-    for number, attempt in enumerate(manifest.attempts, start=1):
+    for attempt_number, attempt in enumerate(manifest.attempts, start=1):
         took = seconds_between(attempt.started, attempt.ended)
         steps = f"step {attempt.from_step} to {text_of(attempt.to_step)}"
         ended = f"signal {attempt.signal}" if attempt.signal else f"exit {text_of(attempt.exit)}"
         lasted = "not ended" if took is None else clock(took)
-        lines.append(f"  {number:<3} {text_of(attempt.started)}  {lasted:>9}  {steps:<18}  {ended}")
+        lines.append(f"  {attempt_number:<3} {text_of(attempt.started)}  {lasted:>9}  {steps:<18}  {ended}")
     return lines
 
 
 def metric_lines(metrics: Iterable[Series], width: int) -> list[str]:
     """A line of bars a metric with its first, last, least and greatest value; those that never change in one line."""
-    ordered = sorted(metrics, key=lambda one: _order(one.name))
-    moving = [one for one in ordered if len(set(one.values)) > 1]
-    still = [f"{one.name} {rounded(one.values[0])}" for one in ordered if len(set(one.values)) == 1]
-    names = max((len(one.name) for one in moving), default=0)
+    ordered = sorted(metrics, key=lambda series: _order(series.name))
+    moving = [series for series in ordered if len(set(series.values)) > 1]
+    still = [f"{series.name} {rounded(series.values[0])}" for series in ordered if len(set(series.values)) == 1]
+    names = max((len(series.name) for series in moving), default=0)
     room = width - names - 4
     # Where it is narrow, the least and the greatest value are what is done without.
     titles = TITLES if room >= NARROWEST + len(TITLES) * NUMBER else TITLES[:2]
-    bars = max(NARROWEST, min(WIDEST, room - len(titles) * NUMBER, max((len(one.values) for one in moving), default=0)))
+    most_values = max((len(series.values) for series in moving), default=0)
+    bars = max(NARROWEST, min(WIDEST, room - len(titles) * NUMBER, most_values))
     lines = []
-    for one in moving:
-        known = one.known or [None]
-        numbers = one.values[0], one.values[-1], min(known, key=_least), max(known, key=_least)
+    for series in moving:
+        least, greatest = min(series.known, default=None), max(series.known, default=None)
+        numbers = series.values[0], series.values[-1], least, greatest
         cells = "".join(f"{rounded(value):>{NUMBER}}" for value in numbers[: len(titles)])
-        lines.append(f"  {one.name:<{names}}  {sparkline(one.values, bars):<{bars}}{cells}")
+        lines.append(f"  {series.name:<{names}}  {sparkline(series.values, bars):<{bars}}{cells}")
     if lines:
         lines.insert(0, " " * (names + bars + 4) + "".join(f"{title:>{NUMBER}}" for title in titles))
-    return lines + (_wrapped(f"unchanged: {', '.join(still)}", width, "  ", most=None) if still else [])
+    if still:
+        lines += _wrapped(f"unchanged: {', '.join(still)}", width, "  ", most=None)
+    return lines
 
 
 def config_lines(values: dict[str, Any], set_by: dict[str, str], width: int | None) -> list[str]:
     """A line a value, under the first part of its key, with what set it; cut at `width`."""
-    places = {key: _short_place(set_by.get(key, "")) for key in values}
+    origins = {key: _short_origin(set_by.get(key, "")) for key in values}
     names = max((len(key.partition(".")[2] or key) for key in values), default=0)
-    beside = names + 8 + max(map(len, places.values()), default=0)
+    beside = names + 8 + max(map(len, origins.values()), default=0)
     most = max(SHORTEST_VALUE, min(LONGEST_VALUE, width - beside)) if width else LONGEST_VALUE
     shown = {key: _cut(text_of(value), most) for key, value in values.items()}
     room = max(map(len, shown.values()), default=0)
@@ -89,12 +92,12 @@ def config_lines(values: dict[str, Any], set_by: dict[str, str], width: int | No
             lines.append(f"  {first}")
         group = first
         name = f"    {rest:<{names}}" if rest else f"  {key:<{names + 2}}"
-        line = f"{name}  {text:<{room}}  {places[key]}"
+        line = f"{name}  {text:<{room}}  {origins[key]}"
         lines.append(_cut(line, width) if width else line)
     return lines
 
 
-def _short_place(where: str) -> str:
+def _short_origin(where: str) -> str:
     """The word that set a key names it once more."""
     return COMMAND_LINE if where.endswith(f"({COMMAND_LINE})") else where
 
@@ -117,6 +120,7 @@ def sample_lines(samples: list[dict[str, Any]], width: int) -> list[str]:
 
 
 def seconds_between(began: Any, ended: Any) -> float | None:
+    """Seconds between two moments of a manifest; None where one of them is none."""
     try:
         return (datetime.fromisoformat(ended) - datetime.fromisoformat(began)).total_seconds()
     except (TypeError, ValueError):
@@ -129,10 +133,12 @@ def _status(facts: dict[str, Any]) -> str:
     if is_number(objective):
         text += f", {facts.get('objective_name')} = {rounded(objective)}"
     elif facts["status"] == "completed":
-        why = facts.get("no_objective")
-        text += f", no objective: {why}" if why else ", without an objective"
+        reason = facts.get("no_objective")
+        text += f", no objective: {reason}" if reason else ", without an objective"
     step, steps = facts.get("step"), facts.get("steps")
-    return text if step is None else f"{text}, step {step}" + (f" of {steps}" if is_number(steps) else "")
+    if step is None:
+        return text
+    return f"{text}, step {step} of {steps}" if is_number(steps) else f"{text}, step {step}"
 
 
 def _time(manifest: Manifest) -> str:
@@ -143,9 +149,9 @@ def _time(manifest: Manifest) -> str:
     return ", ".join(filter(None, [spent, " ".join(filter(None, dates))]))
 
 
-def _place(manifest: Manifest) -> str:
-    processes = manifest.hardware.get("num_processes")
-    several = f"{processes} processes" if is_number(processes) and processes > 1 else ""
+def _machine(manifest: Manifest) -> str:
+    processes = number(manifest.hardware.get("num_processes")) or 1
+    several = f"{processes} processes" if processes > 1 else ""
     return "; ".join(filter(None, [machine(manifest), several]))
 
 
@@ -158,7 +164,7 @@ def _order(name: str) -> tuple[int, bool]:
     """What people look at first comes first, the evaluations before the training."""
     evaluated = name.startswith("eval_")
     shown = list(named({name: 0.0}, "eval_" if evaluated else ""))
-    known = [place for place, (_, called) in enumerate(SHOWN) if shown and called in (shown[0][0], r"\1")]
+    known = [rank for rank, (_, title) in enumerate(SHOWN) if shown and title in (shown[0][0], r"\1")]
     return (known[-1] if known else len(SHOWN), not evaluated)
 
 
@@ -173,7 +179,3 @@ def _wrapped(text: str, width: int, indent: str, most: int | None = MOST_LINES) 
 
 def _cut(text: str, width: int) -> str:
     return text if len(text) <= width else text[: width - 1] + "…"
-
-
-def _least(value: float | None) -> float:
-    return 0.0 if value is None else value

@@ -14,7 +14,7 @@ def sparkline(values: Sequence[float | None], width: int) -> str:
     A number that is missing, NaN or infinite is a dot where it stands alone, and otherwise left out of its mean.
     """
     stretches = min(len(values), max(width, 1))
-    borders = [place * len(values) // max(stretches, 1) for place in range(stretches + 1)]
+    borders = [number * len(values) // max(stretches, 1) for number in range(stretches + 1)]
     means = [_mean(values[begin:end]) for begin, end in pairwise(borders)]
     known = [mean for mean in means if mean is not None]
     if not known:

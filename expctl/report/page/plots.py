@@ -1,4 +1,4 @@
-"""The page's plots: pictures that are complete without JavaScript, and the places at which it shows values."""
+"""The page's plots: pictures that are complete without JavaScript, and the points at which it shows values."""
 
 import json
 from collections.abc import Sequence
@@ -12,17 +12,18 @@ MOST_ROWS = 24
 
 def plots(pictures: Sequence[Picture]) -> tuple[Markup, Markup]:
     """The section, and the data for its JavaScript."""
-    drawn = [inline(picture, f"plot{place}") for place, picture in enumerate(pictures)]
-    figures = [_figure(place, *both) for place, both in enumerate(zip(pictures, drawn, strict=True))]
-    inside = [tag("p", "Point at a plot, or focus it and use the arrow keys, for its values.", class_="with-script"),
-              tag("div", *figures, class_="plots")]  # fmt: skip
-    content = inside if figures else [tag("p", "Nothing was logged that could be drawn.")]
+    drawn = [inline(picture, f"plot{number}") for number, picture in enumerate(pictures)]
+    figures = [_figure(number, picture, drawn[number]) for number, picture in enumerate(pictures)]
+    content = [tag("p", "Nothing was logged that could be drawn.")]
+    if figures:
+        hint = "Point at a plot, or focus it and use the arrow keys, for its values."
+        content = [tag("p", hint, class_="with-script"), tag("div", *figures, class_="plots")]
     return section("plots", "Plots", *content), _data(drawn)
 
 
-def _figure(place: int, picture: Picture, drawn: Inline) -> Markup:
-    name = f"plot{place}-title"
-    plot = tag("div", Markup(drawn.svg), class_="plot", id=f"plot{place}", role="img", aria_labelledby=name)
+def _figure(number: int, picture: Picture, drawn: Inline) -> Markup:
+    name = f"plot{number}-title"
+    plot = tag("div", Markup(drawn.svg), class_="plot", id=f"plot{number}", role="img", aria_labelledby=name)
     caption = tag("figcaption", tag("strong", picture.title, id=name), " ", tag("span", picture.caption))
     return tag("figure", caption, plot, _values(picture))
 
@@ -39,15 +40,14 @@ def _values(picture: Picture) -> Markup:
 def _some(stops: list[Stop]) -> list[Stop]:
     if len(stops) <= MOST_ROWS:
         return stops
-    return [stops[round(place * (len(stops) - 1) / (MOST_ROWS - 1))] for place in range(MOST_ROWS)]
+    return [stops[round(row * (len(stops) - 1) / (MOST_ROWS - 1))] for row in range(MOST_ROWS)]
 
 
 def _data(drawn: Sequence[Inline]) -> Markup:
-    content = [
-        {"width": one.width, "height": one.height, "top": one.top, "bottom": one.bottom,
-         "stops": [[stop.x, stop.y, stop.lines] for stop in one.stops]}
-        for one in drawn
-    ]  # fmt: skip
+    content = []
+    for plot in drawn:
+        sizes = {"width": plot.width, "height": plot.height, "top": plot.top, "bottom": plot.bottom}
+        content.append(sizes | {"stops": [[stop.x, stop.y, stop.lines] for stop in plot.stops]})
     # No text may end the element or begin another.
     text = json.dumps(content, separators=(",", ":")).replace("<", "\\u003c").replace("&", "\\u0026")
     return Markup(f'<script type="application/json" id="values">{text}</script>')

@@ -11,9 +11,12 @@ from expctl.report.plots.style import DASHES, MARKERS, Theme, wrapped
 
 # How many markers a curve carries: enough to be told apart, too few to hide it.
 MARKS = 7
+# How a single run is drawn.
+_SMALL = {"linestyle": "none", "markersize": 4, "markerfacecolor": "none", "markeredgewidth": 0.9}
 
 
 def draw_curves(curves: Curves, groups: Sequence[str], axes: Any, theme: Theme) -> None:
+    """A curve with its band for each of these groups."""
     for curve in curves.curves:
         if curve.group in groups:
             _draw_curve(curve, groups.index(curve.group), axes, theme)
@@ -21,34 +24,33 @@ def draw_curves(curves: Curves, groups: Sequence[str], axes: Any, theme: Theme) 
     axes.set_ylabel(_wrapped_axis(curves.title))
 
 
-def _draw_curve(curve: Curve, place: int, axes: Any, theme: Theme) -> None:
-    colour = theme.groups[place]
+def _draw_curve(curve: Curve, number: int, axes: Any, theme: Theme) -> None:
+    colour = theme.groups[number]
     low, mean, high = (_with_gaps(values) for values in (curve.low, curve.mean, curve.high))
     axes.fill_between(curve.steps, low, high, color=colour, alpha=0.16, linewidth=0)
     for edge in (low, high):
         axes.plot(curve.steps, edge, color=colour, linewidth=0.5, alpha=0.6)
     every = max(1, len(curve.steps) // MARKS)
-    start = place * every // 3 % every
+    start = number * every // 3 % every
     axes.plot(
-        curve.steps, mean, color=colour, linestyle=DASHES[place], marker=MARKERS[place], label=f"{place} {curve.group}",
-        markevery=(start, every), markeredgecolor=theme.background or colour, markeredgewidth=0.5,
-    )  # fmt: skip
+        curve.steps,
+        mean,
+        color=colour,
+        linestyle=DASHES[number],
+        marker=MARKERS[number],
+        label=f"{number} {curve.group}",
+        markevery=(start, every),
+        markeredgecolor=theme.background or colour,
+        markeredgewidth=0.5,
+    )
 
 
 def draw_final(metric: Metric, groups: Sequence[Summary], axes: Any, theme: Theme) -> None:
     """A row a group, its label above its dots, so that no label is ever in another's way."""
-    for row, one in enumerate(groups):
-        colour, marker = theme.groups[row % len(theme.groups)], MARKERS[row % len(MARKERS)]
-        known = [value.value for value in one.values if value.value is not None]
-        axes.plot(known, [-row + dodge(number) for number in range(len(known))], linestyle="none", marker=marker,
-                  markersize=4, markerfacecolor="none", markeredgecolor=colour, markeredgewidth=0.9)  # fmt: skip
-        label = wrapped(one.group) if one.mean else f"{wrapped(one.group)}: no number"
-        axes.text(0.01, -row + 0.27, label, transform=axes.get_yaxis_transform(), fontsize=8.5, va="bottom")
-        if one.mean:
-            axes.errorbar(one.mean.value, -row - 0.16, xerr=_errors(one.mean), color=colour, marker=marker,
-                          markersize=6.5, capsize=3.5, elinewidth=1.5)  # fmt: skip
-    known = [value.value for one in groups for value in one.values if value.value is not None]
-    axes.set_xlim(*_limits(known, [one.mean for one in groups if one.mean]))
+    for row, summary in enumerate(groups):
+        _draw_summary(summary, row, axes, theme)
+    known = [run.value for summary in groups for run in summary.values if run.value is not None]
+    axes.set_xlim(*_limits(known, [summary.mean for summary in groups if summary.mean]))
     axes.set_ylim(-len(groups) + 0.55, 0.75)
     axes.set_yticks([])
     axes.spines["left"].set_visible(False)
@@ -57,25 +59,39 @@ def draw_final(metric: Metric, groups: Sequence[Summary], axes: Any, theme: Them
     axes.set_xlabel(_wrapped_axis(metric.title, 60))
 
 
+def _draw_summary(summary: Summary, row: int, axes: Any, theme: Theme) -> None:
+    colour, marker = theme.groups[row % len(theme.groups)], MARKERS[row % len(MARKERS)]
+    known = [run.value for run in summary.values if run.value is not None]
+    heights = [-row + dodge(number) for number in range(len(known))]
+    axes.plot(known, heights, marker=marker, markeredgecolor=colour, **_SMALL)
+    label = wrapped(summary.group) if summary.mean else f"{wrapped(summary.group)}: no number"
+    axes.text(0.01, -row + 0.27, label, transform=axes.get_yaxis_transform(), fontsize=8.5, va="bottom")
+    if summary.mean:
+        look = {"color": colour, "marker": marker, "markersize": 6.5, "capsize": 3.5, "elinewidth": 1.5}
+        axes.errorbar(summary.mean.value, -row - 0.16, xerr=_errors(summary.mean), **look)
+
+
 def dodge(number: int) -> float:
     """Where in its row a run's dot lies: equal values must not hide each other."""
     return 0.02 + 0.045 * (number % 4)
 
 
 def draw_trade(trade: Trade, groups: Sequence[str], axes: Any, theme: Theme) -> None:
-    for place, group in enumerate(groups):
-        colour, marker = theme.groups[place], MARKERS[place]
-        length, reward = (_mean(metric, group) for metric in (trade.length, trade.reward))
-        ends = [one.after for one in trade.ends if one.group == group]
-        axes.plot(*zip(*ends, strict=True), linestyle="none", marker=marker, markersize=4, markerfacecolor="none",
-                  markeredgecolor=colour, markeredgewidth=0.9)  # fmt: skip
-        middle = (length.value, reward.value)
-        axes.errorbar(*middle, xerr=_errors(length), yerr=_errors(reward), color=colour, marker=marker, markersize=8,
-                      linestyle=DASHES[place], capsize=3, elinewidth=1.3, label=f"{place} {group}")  # fmt: skip
-        if before := trade.before.get(group):
+    """A group's runs and their mean, with an arrow from where it stood before training."""
+    for number, group in enumerate(groups):
+        colour, marker, dashes = theme.groups[number], MARKERS[number], DASHES[number]
+        ends = [run.after for run in trade.ends if run.group == group]
+        axes.plot(*zip(*ends, strict=True), marker=marker, markeredgecolor=colour, **_SMALL)
+        length, reward = (mean_of(metric, group) for metric in (trade.length, trade.reward))
+        mean = (length.value, reward.value)
+        look = {"color": colour, "marker": marker, "markersize": 8, "linestyle": dashes, "capsize": 3}
+        label = f"{number} {group}"
+        axes.errorbar(*mean, xerr=_errors(length), yerr=_errors(reward), elinewidth=1.3, label=label, **look)
+        before = trade.before.get(group)
+        if before:
             axes.plot(*before, marker="x", color=theme.muted, markersize=6, linestyle="none")
-            axes.annotate("", middle, before, arrowprops={"arrowstyle": "->", "color": colour, "alpha": 0.7,
-                          "linestyle": DASHES[place], "shrinkB": 7, "mutation_scale": 13})  # fmt: skip
+            arrow = {"arrowstyle": "->", "color": colour, "alpha": 0.7, "linestyle": dashes}
+            axes.annotate("", mean, before, arrowprops=arrow | {"shrinkB": 7, "mutation_scale": 13})
     for limit, (known, means) in zip((axes.set_xlim, axes.set_ylim), _sides(trade, groups), strict=True):
         limit(*_limits(known, means))
     axes.set_xlabel("completion length (tokens), shorter is cheaper")
@@ -83,6 +99,7 @@ def draw_trade(trade: Trade, groups: Sequence[str], axes: Any, theme: Theme) -> 
 
 
 def trade_leaves_picture(trade: Trade, groups: Sequence[str]) -> bool:
+    """Whether an interval of the length or the reward reaches beyond the picture."""
     return any(leave_picture(known, means) for known, means in _sides(trade, groups))
 
 
@@ -94,16 +111,17 @@ def leave_picture(known: Sequence[float], means: Sequence[Estimate]) -> bool:
 
 def _sides(trade: Trade, groups: Sequence[str]) -> list[tuple[list[float], list[Estimate]]]:
     """What must be seen along the length, and along the reward."""
-    found = []
+    sides = []
     for side, metric in enumerate((trade.length, trade.reward)):
         before = [trade.before[group][side] for group in groups if group in trade.before]
-        ends = [one.after[side] for one in trade.ends if one.group in groups]
-        found.append(([*before, *ends], [_mean(metric, group) for group in groups]))
-    return found
+        ends = [run.after[side] for run in trade.ends if run.group in groups]
+        sides.append(([*before, *ends], [mean_of(metric, group) for group in groups]))
+    return sides
 
 
-def _mean(metric: Metric, group: str) -> Estimate:
-    return next(one.mean for one in metric.groups if one.group == group and one.mean)
+def mean_of(metric: Metric, group: str) -> Estimate:
+    """The mean of a group that has one."""
+    return next(summary.mean for summary in metric.groups if summary.group == group and summary.mean)
 
 
 def _errors(mean: Estimate) -> list[list[float]] | None:

@@ -1,4 +1,4 @@
-"""A picture, and its two renderings: files, and the page's own SVG with places to stop at."""
+"""A picture, and its two renderings: files, and the page's own SVG with points to stop at."""
 
 import io
 import re
@@ -31,7 +31,7 @@ MOST_CAPTION = 1000
 
 @dataclass(frozen=True)
 class Stop:
-    """A place at which a reader may ask for values, in the picture's data; without `y` a whole step."""
+    """A point at which a reader may ask for values, in the picture's data; without `y` a whole step."""
 
     x: float
     y: float | None
@@ -85,29 +85,30 @@ def inline(picture: Picture, prefix: str) -> Inline:
         text = io.StringIO()
         figure.savefig(text, format="svg", metadata={"Date": None})
         width, height = (size * 72 for size in figure.get_size_inches())
-        stops = [_placed(stop, axes, height) for stop in picture.stops]
+        stops = [_in_view_box(stop, axes, height) for stop in picture.stops]
     svg = text.getvalue()
     svg = svg[svg.index("<svg") :]
     svg = re.sub(r"<metadata>.*?</metadata>", "", svg, flags=re.S)
     svg = re.sub(r'(\bid="|href="#|url\(#)', rf"\g<1>{prefix}-", svg)
-    svg = re.sub("|".join(VARIABLES), lambda found: f"var({VARIABLES[found[0]]})", svg)
+    svg = re.sub("|".join(VARIABLES), lambda match: f"var({VARIABLES[match[0]]})", svg)
     opening = rf'<svg viewBox="0 0 {width:g} {height:g}" aria-hidden="true" focusable="false">'
     svg = re.sub(r"<svg [^>]*>", opening, svg, count=1)
     # The page says for its plots alone what this says for the whole page (page.css).
     svg = re.sub(r"<defs>\s*<style.*?</style>\s*</defs>", "", svg, flags=re.S)
-    place = axes.get_window_extent()
-    return Inline(svg, width, height, round(height - place.y1, 1), round(height - place.y0, 1), stops)
+    extent = axes.get_window_extent()
+    return Inline(svg, width, height, round(height - extent.y1, 1), round(height - extent.y0, 1), stops)
 
 
 def _figure(picture: Picture, theme: Theme, *, titled: bool) -> Any:
     from matplotlib.figure import Figure
+    from matplotlib.layout_engine import ConstrainedLayoutEngine
 
     caption = textwrap.wrap(printable(shortened(picture.caption, MOST_CAPTION)), CAPTION_WIDTH) if titled else []
     above = 0.34 + CAPTION_ROW * len(caption) if titled else 0.0
     height = picture.height + LEGEND_ROW * lines_of(picture.legend) + above
     width = WIDTH if titled else PAGE_WIDTH
-    figure = Figure(figsize=(width, height), dpi=72, layout="constrained", facecolor=theme.background or "none")
-    figure.get_layout_engine().set(rect=(0, 0, 1, 1 - above / height))
+    layout = ConstrainedLayoutEngine(rect=(0, 0, 1, 1 - above / height))
+    figure = Figure(figsize=(width, height), dpi=72, layout=layout, facecolor=theme.background or "none")
     axes = figure.add_subplot(facecolor=theme.background or "none")
     picture.draw(axes, theme)
     if titled:
@@ -122,7 +123,7 @@ def _figure(picture: Picture, theme: Theme, *, titled: bool) -> Any:
 
 
 def _add_legend(groups: list[str], figure: Any, axes: Any) -> None:
-    """Below the axes, in the order of the groups: what is drawn begins its name with its place."""
+    """Below the axes, in the order of the groups: what is drawn begins its name with its number."""
     handles, names = axes.get_legend_handles_labels()
     order = sorted(zip(names, handles, strict=True), key=lambda pair: int(pair[0].split()[0]))
     # matplotlib leaves out what begins with an underscore.
@@ -130,6 +131,6 @@ def _add_legend(groups: list[str], figure: Any, axes: Any) -> None:
     figure.legend([handle for _, handle in order], labels, loc="outside lower left", ncols=1)
 
 
-def _placed(stop: Stop, axes: Any, height: float) -> Stop:
+def _in_view_box(stop: Stop, axes: Any, height: float) -> Stop:
     x, y = axes.transData.transform((stop.x, axes.get_ylim()[0] if stop.y is None else stop.y))
     return Stop(round(float(x), 1), None if stop.y is None else round(height - float(y), 1), stop.lines)
