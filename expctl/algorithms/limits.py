@@ -28,13 +28,13 @@ REPLAY_LEAST = {
 
 
 class Excluded(ValueError):  # noqa: N818 - a rule about settings, no fault of the program
-    """Settings that cannot be, or not together.
+    """A setting is out of range, or settings exclude each other.
 
     Args:
-        what: which, and why; a sentence without its full stop.
-        do: what to do about it, in the same way.
-        settings: names of the settings that are to blame, the one to change first.
-        nearest: right values close to a wrong one.
+        what: the settings and the reason; a sentence without its full stop.
+        do: what to do about it; a sentence without its full stop.
+        settings: names of the settings, the one to change first.
+        nearest: valid values close to an invalid one.
     """
 
     def __init__(self, what: str, do: str, *settings: str, nearest: tuple[str, ...] = ()):
@@ -140,7 +140,7 @@ def check_replay(args: Settings) -> None:
 
 
 def check_bema(callback: Settings, args: Settings, grpo: bool) -> None:
-    """What a `BEMACallback` (or its settings) is asked for against the arguments of its trainer, GRPO's or another."""
+    """A `BEMACallback` (or its settings) with the arguments of its trainer; `grpo` says whether that is one of GRPO."""
 
     def setting(name: str) -> Any:
         return getattr(args, name, None)
