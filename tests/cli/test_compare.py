@@ -41,9 +41,9 @@ def shown(capsys, *words):
 
 def refused(capsys, *words):
     assert run_words(["compare", *words]) == 2
-    told = capsys.readouterr()
-    assert told.out == ""
-    return told.err
+    message = capsys.readouterr()
+    assert message.out == ""
+    return message.err
 
 
 def test_runs_are_meant_by_id_beginning_pattern_folder_and_path(outputs):

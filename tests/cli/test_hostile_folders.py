@@ -199,16 +199,16 @@ def test_any_value_of_any_field_of_a_row_is_shown_as_text(folder, capsys, name):
 def test_scripts_and_escapes_in_every_text_are_text_also_on_the_page(folder, capsys):
     runs = [a_run(folder, seed=seed, args__learning_rate=rate) for seed in (0, 1) for rate in (1.0, 2.0)]
     for run in runs:
-        told = json.loads(run.manifest.read_text())
-        for place in list(_places(told)):
-            node = told
+        recorded = json.loads(run.manifest.read_text())
+        for place in list(_places(recorded)):
+            node = recorded
             for key in place[:-1]:
                 node = node[key]
             if isinstance(node[place[-1]], str) and place[0] not in ("status", "run_id"):
                 node[place[-1]] = SCRIPT
-        told |= {"command": f"expctl {SCRIPT}", "warnings": [SCRIPT], "notes": [SCRIPT], "overrides": [SCRIPT]}
-        told["sources"] = {SCRIPT: SCRIPT}
-        run.manifest.write_text(json.dumps(told))
+        recorded |= {"command": f"expctl {SCRIPT}", "warnings": [SCRIPT], "notes": [SCRIPT], "overrides": [SCRIPT]}
+        recorded["sources"] = {SCRIPT: SCRIPT}
+        run.manifest.write_text(json.dumps(recorded))
         summary = json.loads(run.summary.read_text())
         summary["after"] |= {f"eval_rewards/{SCRIPT}/mean": 1.0, SCRIPT: 2.0}
         run.summary.write_text(json.dumps(summary))
@@ -227,9 +227,10 @@ def test_a_hostile_run_among_others_is_compared_or_left_out(folder, capsys, valu
         summary["after"][name] = value
     summary |= {"steps": value, "objective": value, "seconds": {"training": value}}
     bad.summary.write_text(json.dumps(summary))
-    told = json.loads(bad.manifest.read_text())
-    told |= {"data": {"eval": value}, "ended": value, "devices": {"gpus": value, "cpu": value}, "git": {"sha": value}}
-    bad.manifest.write_text(json.dumps(told | {"choices": {"algorithm": value}, "versions": {"trl": value}}))
+    recorded = json.loads(bad.manifest.read_text())
+    recorded |= {"data": {"eval": value}, "ended": value, "git": {"sha": value}}
+    recorded |= {"devices": {"gpus": value, "cpu": value}}
+    bad.manifest.write_text(json.dumps(recorded | {"choices": {"algorithm": value}, "versions": {"trl": value}}))
     fabricated.write_metrics(bad, [{"step": step, "reward": value, "loss": value} for step in (1, 2)])
     words = ["compare", str(good.folder), str(bad.folder)]
     drawn = [["--html", "page.html", "--plots", "page-plots"]] if value in (UNSAFE, SCRIPT, 1e308) else []
@@ -240,14 +241,14 @@ def test_a_hostile_run_among_others_is_compared_or_left_out(folder, capsys, valu
 
 def test_a_command_and_a_config_folder_of_a_run_are_never_composed(folder, capsys):
     run = a_run(folder)
-    told = json.loads(run.manifest.read_text())
+    recorded = json.loads(run.manifest.read_text())
     (run.folder / "conf").mkdir()
     (run.folder / "conf" / "expctl.yaml").write_text(f"hydra:\n  callbacks:\n    x: {CALLBACK}\n")
     (run.folder / "sources").mkdir(exist_ok=True)
     (run.folder / "sources" / "my_rewards.py").write_text("open('touched', 'w')\n")
     for where in (str(run.folder), str(folder), 3):
         typed = [f"+hydra.callbacks.x={CALLBACK}"]
-        write_json(run.manifest, told | {"command": COMMAND, "folder": where, "overrides": typed})
+        write_json(run.manifest, recorded | {"command": COMMAND, "folder": where, "overrides": typed})
         look(run, capsys, page=True)
     assert not list(folder.rglob(MARK)) and "my_rewards" not in sys.modules
 

@@ -13,8 +13,8 @@ def test_names_and_folders_beyond_ascii_are_what_they_are(tmp_path):
     done = expctl(*SFT, "args.max_steps=1", "name='été'", cwd=folder, forked=False, **ASCII)
     assert done.returncode == 0, done.stderr
     made = only_run(folder)
-    told = json.loads((made / "run.json").read_text(encoding="utf-8"))
-    assert told["name"] == "été" and told["folder"] == str(folder)
+    recorded = json.loads((made / "run.json").read_text(encoding="utf-8"))
+    assert recorded["name"] == "été" and recorded["folder"] == str(folder)
     for words in (["ls"], ["show"], ["show", "--json"], ["compare", str(made)], ["check", "algorithm=é"]):
         said = run(COMMAND, *words, cwd=folder, **ASCII)
         assert said.returncode == (2 if words[0] == "check" else 0), said.stderr

@@ -45,11 +45,11 @@ def header(*verdicts):
 def test_everything_passes_on_the_tested_versions_and_leaves_nothing_behind(tmp_path):
     # as inside of a launcher's process: its group and its settings are none of the checks' business
     done = typed("--json", cwd=tmp_path, RANK="1", WORLD_SIZE="2", ACCELERATE_USE_FSDP="true", TMPDIR=str(tmp_path))
-    told = json.loads(done.stdout)
-    assert [each for each in told["checks"] if not each["passed"]] == [] and told["error"] is None
-    assert done.returncode == 0 and told["passed"]
-    assert {each["algorithm"] for each in told["checks"]} == set(ALGORITHMS)
-    assert {"trl", "transformers", "torch", "expctl", "python"} == set(told["versions"])
+    output = json.loads(done.stdout)
+    assert [each for each in output["checks"] if not each["passed"]] == [] and output["error"] is None
+    assert done.returncode == 0 and output["passed"]
+    assert {each["algorithm"] for each in output["checks"]} == set(ALGORITHMS)
+    assert {"trl", "transformers", "torch", "expctl", "python"} == set(output["versions"])
     assert list(tmp_path.iterdir()) == []
 
 
@@ -78,8 +78,8 @@ def test_checks_that_break_off_have_not_passed(child, capfd, lines, code, words)
     child(*lines, code=code)
     assert run_words(["verify", *words]) == 1
     shown = capfd.readouterr()
-    told = json.loads(shown.out)["error"] if words else shown.err
-    assert "the checks broke off" in told and f"exit code {code}" in told and "Boom" in told
+    output = json.loads(shown.out)["error"] if words else shown.err
+    assert "the checks broke off" in output and f"exit code {code}" in output and "Boom" in output
 
 
 def test_all_passed_is_exit_0(child, capfd):
@@ -93,8 +93,8 @@ def test_all_passed_is_exit_0(child, capfd):
 )
 def test_an_unknown_algorithm_is_refused_with_the_nearest(capfd, word, nearest):
     assert run_words(["verify", word]) == 2
-    told = capfd.readouterr().err
-    assert f"no algorithm '{word}' to check" in told and nearest in told.split("nearest")[1]
+    message = capfd.readouterr().err
+    assert f"no algorithm '{word}' to check" in message and nearest in message.split("nearest")[1]
 
 
 def test_an_unknown_option_is_refused(capfd):

@@ -77,9 +77,9 @@ def test_a_run_json_that_says_nothing_is_broken_with_the_reason(outputs, content
 
 def test_fields_of_other_kinds_than_ours_are_no_crash(outputs):
     run = completed(outputs)
-    told = {"run_id": 7, "status": "completed", "attempts": "two", "choices": ["gfpo"], "overrides": {"a": 1},
+    recorded = {"run_id": 7, "status": "completed", "attempts": "two", "choices": ["gfpo"], "overrides": {"a": 1},
             "versions": None, "started": 5}  # fmt: skip
-    run.manifest.write_text(json.dumps(told))
+    run.manifest.write_text(json.dumps(recorded))
     run.summary.write_text(json.dumps({"after": [1], "train": {"loss": "low", "x": True, "y": {"z": 1}}, "seconds": 3}))
     assert only(outputs)["attempts"] == 0 and "loss" not in only(outputs)
 

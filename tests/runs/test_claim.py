@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 import fabricated
-from harness import manifest as told
+from harness import manifest as manifest_of
 
 from expctl.runs import manifest
 from expctl.runs.claim import claim, leave_refused, undo
@@ -28,20 +28,20 @@ def test_other_runs_stay(tmp_path):
 def test_a_run_that_was_set_aside_is_put_back(tmp_path):
     described = fabricated.experiment(tmp_path)
     run = fabricated.run_of(described, status=manifest.COMPLETED)
-    before = told(run.folder)
+    before = manifest_of(run.folder)
     forced = replace(described, config=described.config | {"force": True})
     undo(claim(forced))
-    assert told(run.folder) == before
+    assert manifest_of(run.folder) == before
 
 
 def test_an_attempt_does_not_count(tmp_path):
     described = fabricated.experiment(tmp_path)
     run = fabricated.run_of(described, status=manifest.FAILED)
     claimed = claim(described)
-    before, claimed.before = told(run.folder), manifest.read(run)
+    before, claimed.before = manifest_of(run.folder), manifest.read(run)
     manifest.start_attempt(run, 0, {})
     undo(claimed)
-    assert told(run.folder) == before and not claimed.new
+    assert manifest_of(run.folder) == before and not claimed.new
 
 
 def test_a_job_elsewhere_leaves_word_of_its_refusal(tmp_path):
@@ -49,5 +49,5 @@ def test_a_job_elsewhere_leaves_word_of_its_refusal(tmp_path):
     undo(claim(described))
     leave_refused(described, "refused: no such column")
     [folder] = (tmp_path / "outputs").iterdir()
-    assert told(folder)["status"] == "failed" and told(folder)["error"] == "refused: no such column"
-    assert len(told(folder)["attempts"]) == 1
+    assert manifest_of(folder)["status"] == "failed" and manifest_of(folder)["error"] == "refused: no such column"
+    assert len(manifest_of(folder)["attempts"]) == 1

@@ -56,10 +56,10 @@ def work(tmp_path, monkeypatch):
 
 def test_the_patch_brings_the_changed_state_back(work, tmp_path):
     run = run_of(experiment(work))
-    told = json.loads(run.manifest.read_text())["git"]
+    recorded = json.loads(run.manifest.read_text())["git"]
     top = work.parent
-    assert told["sha"] == git(top, "rev-parse", "HEAD") and told["dirty"] is True and told["patch"] == PATCH
-    assert told["untracked"] == ["work/not known.txt"]  # and not what the run itself has written
+    assert recorded["sha"] == git(top, "rev-parse", "HEAD") and recorded["dirty"] is True and recorded["patch"] == PATCH
+    assert recorded["untracked"] == ["work/not known.txt"]  # and not what the run itself has written
     git(tmp_path, "clone", "-q", str(top), "again")
     again = tmp_path / "again"
     git(again, "apply", str(run.folder / PATCH))
@@ -71,8 +71,8 @@ def test_the_patch_brings_the_changed_state_back(work, tmp_path):
 def test_a_clean_repository_has_no_patch_and_a_folder_outside_of_one_says_so(work, tmp_path):
     git(work.parent, "commit", "-q", "-a", "-m", "second")
     run = run_of(experiment(work))
-    told = json.loads(run.manifest.read_text())["git"]
-    assert told["dirty"] is False and told["patch"] is None and not (run.folder / PATCH).exists()
+    recorded = json.loads(run.manifest.read_text())["git"]
+    assert recorded["dirty"] is False and recorded["patch"] is None and not (run.folder / PATCH).exists()
     (tmp_path / "outside").mkdir()
     assert repository.snapshot(tmp_path / "outside", tmp_path) == (Git(), b"")
 
@@ -110,25 +110,26 @@ def test_no_file_of_a_run_holds_a_secret(work, monkeypatch):
     monkeypatch.setenv("NCCL_DEBUG", TOKEN)
     (work / "my_rewards.py").write_text(f"TOKEN = '{TOKEN}'\n")
     run = run_of(replace(experiment(work), overrides=[f"name=for {TOKEN}"]))
-    told = json.loads(run.manifest.read_text())
+    recorded = json.loads(run.manifest.read_text())
     for file in run.folder.rglob("*"):
         assert not file.is_file() or TOKEN.encode() not in file.read_bytes(), file
     assert "letmein" not in run.manifest.read_text()
-    assert told["environment"]["HF_TOKEN"] == "***"
-    assert told["environment"]["NCCL_DEBUG"] == "<HF_TOKEN>"
-    assert told["command"] == "expctl 'name=for <HF_TOKEN>'"
-    assert told["masked"] == ["my_rewards.py"] and told["git"]["masked"] is True
+    assert recorded["environment"]["HF_TOKEN"] == "***"
+    assert recorded["environment"]["NCCL_DEBUG"] == "<HF_TOKEN>"
+    assert recorded["command"] == "expctl 'name=for <HF_TOKEN>'"
+    assert recorded["masked"] == ["my_rewards.py"] and recorded["git"]["masked"] is True
 
 
 def test_the_manifest_tells_machine_versions_seeds_and_variables_that_are_read(work, monkeypatch):
     monkeypatch.setenv("OMP_NUM_THREADS", "3")
     monkeypatch.setenv("PYTHONHASHSEED", "7")
     monkeypatch.setenv("EDITOR", "ed")
-    told = json.loads(run_of(experiment(work, args__data_seed=5)).manifest.read_text())
-    assert told["seeds"] == {"seed": 0, "args.seed": 0, "args.data_seed": 5, "dataset.seed": 0}
-    assert told["environment"]["OMP_NUM_THREADS"] == "3" and told["environment"]["PYTHONHASHSEED"] == "7"
-    assert "EDITOR" not in told["environment"]
-    assert told["versions"]["torch"] and told["host"] and told["devices"]["cores"] >= 1 and told["devices"]["cpu"]
+    recorded = json.loads(run_of(experiment(work, args__data_seed=5)).manifest.read_text())
+    assert recorded["seeds"] == {"seed": 0, "args.seed": 0, "args.data_seed": 5, "dataset.seed": 0}
+    assert recorded["environment"]["OMP_NUM_THREADS"] == "3" and recorded["environment"]["PYTHONHASHSEED"] == "7"
+    assert "EDITOR" not in recorded["environment"]
+    assert recorded["versions"]["torch"] and recorded["host"]
+    assert recorded["devices"]["cores"] >= 1 and recorded["devices"]["cpu"]
 
 
 def test_an_experiment_is_rebuilt_from_its_run(work):
@@ -145,13 +146,13 @@ def test_files_that_have_changed_since_are_named(work):
     (work / "weights").mkdir()
     (work / "weights" / "a.safetensors").write_bytes(b"a")
     described = experiment(work, dataset__path="rows.jsonl", model__path=str(work / "weights"))
-    told = manifest.recorded(run_of(described))
-    assert changed_files(told, described) == {}
+    before = manifest.recorded(run_of(described))
+    assert changed_files(before, described) == {}
     (work / "my_rewards.py").write_text("import helper\n")
     (work / "helper.py").write_text("")
     (work / "rows.jsonl").unlink()
     (work / "weights" / "a.safetensors").write_bytes(b"b")
-    assert changed_files(told, described) == {
+    assert changed_files(before, described) == {
         "my_rewards.py": "changed", "helper.py": "new", "rows.jsonl": "gone", "weights/a.safetensors": "changed",
     }  # fmt: skip
 

@@ -117,8 +117,8 @@ def test_the_command_typed_again_executes_what_was_typed_and_not_what_lies_in_th
     assert "os.system" not in run.config.read_text()
     assert [file.name for file in run.sources.iterdir()] == ["my_rewards.py"]
     assert not any((run.folder / "wandb").iterdir())
-    told = manifest.read(run)
-    assert told.rerun_of is None and told.folder == str(tmp_path) and len(told.attempts) == 1
+    recorded = manifest.read(run)
+    assert recorded.rerun_of is None and recorded.folder == str(tmp_path) and len(recorded.attempts) == 1
 
 
 @pytest.mark.parametrize("changes", [{}, {"force": True}, {"args__learning_rate": 1.0}], ids=str)
