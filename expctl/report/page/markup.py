@@ -18,6 +18,7 @@ class Markup(str):
 
 
 def escaped(text: Any) -> Markup:
+    """Text as it reads, with what is no character of a page replaced."""
     return Markup(html.escape(_UNPRINTABLE.sub("\ufffd", str(text).replace("\r\n", "\n"))))
 
 
@@ -35,6 +36,7 @@ def tag(name: str, /, *inside: Any, **attributes: Any) -> Markup:
 
 
 def joined(parts: Iterable[Any]) -> Markup:
+    """Parts one after the other; what is no `Markup` is escaped."""
     return Markup("".join(part if isinstance(part, Markup) else escaped(part) for part in parts))
 
 
@@ -46,22 +48,24 @@ def pre(text: str, **attributes: Any) -> Markup:
 def table(caption: str, columns: Sequence[Any], rows: Iterable[Sequence[Any]], **attributes: Any) -> Markup:
     """A table whose first column names the rows, in a region that scrolls by itself and by keyboard."""
     head = tag("tr", *(tag("th", column, scope="col") for column in columns))
-    body = [
-        row if isinstance(row, Markup) else tag("tr", tag("th", row[0], scope="row"), *(cell(one) for one in row[1:]))
-        for row in rows
-    ]
-    return scrolling(
-        caption, tag("table", tag("caption", caption), tag("thead", head), tag("tbody", *body), **attributes)
-    )
+    body = [row if isinstance(row, Markup) else _row(row) for row in rows]
+    inside = tag("caption", caption), tag("thead", head), tag("tbody", *body)
+    return scrolling(caption, tag("table", *inside, **attributes))
 
 
-def cell(content: Any, **attributes: Any) -> Markup:
-    return content if isinstance(content, Markup) and content.startswith("<td") else tag("td", content, **attributes)
+def _row(cells: Sequence[Any]) -> Markup:
+    return tag("tr", tag("th", cells[0], scope="row"), *map(_cell, cells[1:]))
+
+
+def _cell(content: Any) -> Markup:
+    return content if isinstance(content, Markup) and content.startswith("<td") else tag("td", content)
 
 
 def scrolling(name: str, content: Markup) -> Markup:
+    """A region that scrolls by itself and by keyboard."""
     return tag("div", content, class_="scrolls", role="group", aria_label=name, tabindex="0")
 
 
 def section(name: str, title: str, *inside: Any) -> Markup:
+    """A section of the page with its heading; `name` is its id."""
     return tag("section", tag("h2", title, id=f"{name}-title"), *inside, id=name, aria_labelledby=f"{name}-title")

@@ -17,8 +17,15 @@ POLICY = (
     "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; img-src data:; base-uri 'none'; "
     "form-action 'none'"
 )
-TITLES = {"verdict": "Verdict", "metrics": "Numbers", "plots": "Plots", "samples": "Completions", "configs": "Configs",
-          "provenance": "Provenance", "commands": "Commands"}  # fmt: skip
+TITLES = {
+    "verdict": "Verdict",
+    "metrics": "Numbers",
+    "plots": "Plots",
+    "samples": "Completions",
+    "configs": "Configs",
+    "provenance": "Provenance",
+    "commands": "Commands",
+}
 
 
 def page(comparison: Comparison, groups: Sequence[Grouped], pictures: Sequence[Picture], command: str) -> str:
@@ -31,16 +38,21 @@ def page(comparison: Comparison, groups: Sequence[Grouped], pictures: Sequence[P
     """
     drawn, values = plots(pictures)
     sections = {
-        "verdict": verdict(comparison), "metrics": metrics(comparison), "plots": drawn, "samples": samples(groups),
-        "configs": configs(groups), "provenance": provenance(groups),
+        "verdict": verdict(comparison),
+        "metrics": metrics(comparison),
+        "plots": drawn,
+        "samples": samples(groups),
+        "configs": configs(groups),
+        "provenance": provenance(groups),
         "commands": commands(comparison, groups, command),
-    }  # fmt: skip
-    links = [tag("li", tag("a", TITLES[name], href=f"#{name}")) for name, content in sections.items() if content]
-    header = tag("header", tag("p", "expctl compare", class_="note"), tag("h1", comparison.question),
-                 tag("nav", tag("ul", *links), aria_label="Sections"))  # fmt: skip
-    body = tag("body", tag("a", "To the verdict", href="#verdict", class_="skip"), header,
-               tag("main", *(content for content in sections.values() if content)), values,
-               Markup(f"<script>{_file('page.js')}</script>"))  # fmt: skip
+    }
+    present = {name: content for name, content in sections.items() if content}
+    links = [tag("li", tag("a", TITLES[name], href=f"#{name}")) for name in present]
+    navigation = tag("nav", tag("ul", *links), aria_label="Sections")
+    header = tag("header", tag("p", "expctl compare", class_="note"), tag("h1", comparison.question), navigation)
+    skip = tag("a", "To the verdict", href="#verdict", class_="skip")
+    script = Markup(f"<script>{_file('page.js')}</script>")
+    body = tag("body", skip, header, tag("main", *present.values()), values, script)
     return f"<!doctype html>\n{tag('html', _head(comparison), body, lang='en')}\n"
 
 
