@@ -40,11 +40,11 @@ class Display:
 
     def look(self) -> None:
         """Read the progress file and show what is new."""
-        self._tell_of_a_hang()
+        self._report_hang()
         progress = ProgressState.read(self._run.progress)
         if progress is None:
             return
-        self._tell_of_alerts(progress)
+        self._report_alerts(progress)
         phase_before = self._seen.phase if self._seen else None
         if progress.phase != phase_before:
             if phase_before == "training" and progress.of:
@@ -57,14 +57,14 @@ class Display:
             self._show_step(progress, progress.of)
         self._seen = progress
 
-    def _tell_of_a_hang(self) -> None:
+    def _report_hang(self) -> None:
         if self._hung or not hang_reports(self._run):
             return
         self._hung = True
         self._say(f"no step for hardware.hang_minutes: what every rank was doing stands in {self._run.stacks}")
 
-    def _tell_of_alerts(self, progress: ProgressState) -> None:
-        """Each kind once, when it is new: the closing has what it came to."""
+    def _report_alerts(self, progress: ProgressState) -> None:
+        """Print each kind of alert once, when it is new; the closing has the final ones."""
         for alert in progress.alerts:
             if alert.kind not in self._alerted:
                 self._alerted.add(alert.kind)

@@ -75,7 +75,7 @@ IMMATERIAL = (
             "args.skip_memory_metrics",
         ),
         "it selects what is shown of the training",
-    ),  # fmt: skip
+    ),
     Immaterial(
         ("args.save_strategy", "args.save_steps"),
         "a checkpoint is a copy of the training's state",
@@ -100,7 +100,7 @@ IMMATERIAL = (
         ),
         "the order and the content of the batches do not depend on who fetches them",
         unless=_workers_may_draw,
-    ),  # fmt: skip
+    ),
     Immaterial(("hardware.hang_minutes", "args.ddp_timeout"), "it limits how long somebody waits"),
 )
 
@@ -110,9 +110,18 @@ SPELLINGS = {"algorithm.kind": _KINDS, "dataset.kind": _KINDS, "callbacks.*.data
 
 # What was immaterial to the ids of expctl 0.1, and the other immaterial settings that its config files set.
 IMMATERIAL_IN_0_1 = (
-    "tracker", "force", "name", "hardware.hang_minutes", "args.report_to", "args.run_name", "args.output_dir",
-    "args.disable_tqdm", "args.log_level", "args.logging_steps", "args.logging_first_step",
-)  # fmt: skip
+    "tracker",
+    "force",
+    "name",
+    "hardware.hang_minutes",
+    "args.report_to",
+    "args.run_name",
+    "args.output_dir",
+    "args.disable_tqdm",
+    "args.log_level",
+    "args.logging_steps",
+    "args.logging_first_step",
+)
 SHIPPED_IN_0_1 = {"save_strategy": "steps", "save_steps": 50, "save_total_limit": 2}
 
 
