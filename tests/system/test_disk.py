@@ -7,10 +7,9 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from harness import comparable, expctl, manifest, metrics, only_run, weights
+from harness import SFT, comparable, expctl, manifest, metrics, only_run, weights
 
-TRAINING = ["algorithm=sft", "args.max_steps=6", "args.save_steps=2", "args.do_eval=false",
-            "args.per_device_train_batch_size=4"]  # fmt: skip
+TRAINING = [*SFT, "args.max_steps=6", "args.save_steps=2"]
 
 
 @contextmanager

@@ -6,6 +6,7 @@ import subprocess
 import sys
 import time
 
+import harness
 import pytest
 from harness import (
     alive,
@@ -21,8 +22,7 @@ from harness import (
     wait_for,
 )
 
-LONG = ["algorithm=sft", "args.max_steps=2000", "args.do_eval=false", "args.per_device_train_batch_size=2",
-        "args.save_steps=20"]  # fmt: skip
+LONG = [*harness.LONG, "args.save_steps=20"]
 
 
 def begun(folder, steps=3):

@@ -12,6 +12,8 @@ import torch
 from harness import (
     COMMAND,
     GFPO,
+    LONG,
+    SFT,
     clean_environment,
     expctl,
     forked_workers,
@@ -27,7 +29,7 @@ from safetensors.torch import load_file
 from expctl.runs.lock import Lock
 
 # Full precision, one epoch's order, no dropout in the model: what remains is the arithmetic of averaging.
-SUPERVISED = ["algorithm=sft", "args.max_steps=5", "args.do_eval=false", "args.learning_rate=1e-2"]
+SUPERVISED = [*SFT, "args.max_steps=5", "args.learning_rate=1e-2"]
 LAUNCHERS = {
     "torchrun": ["-m", "torch.distributed.run", "--nproc_per_node", "2"],
     "accelerate": ["-m", "accelerate.commands.launch", "--multi_gpu", "--num_processes", "2", "--num_machines", "1",
@@ -134,8 +136,7 @@ def test_ranks_that_do_not_find_each_other_never_train_alone(tmp_path):
 
 def test_a_rank_of_a_launched_group_that_is_killed_is_named_in_the_manifest(tmp_path):
     """Rank 0 is command and worker at once here, and has no parent that could say it."""
-    words = ["algorithm=sft", "args.max_steps=2000", "args.do_eval=false", "args.per_device_train_batch_size=2"]
-    command = [sys.executable, *LAUNCHERS["torchrun"], "-m", "expctl", *words]
+    command = [sys.executable, *LAUNCHERS["torchrun"], "-m", "expctl", *LONG]
     process = subprocess.Popen(command, cwd=tmp_path, env=clean_environment(), stderr=subprocess.DEVNULL)
     wait_for(lambda: runs(tmp_path) and (only_run(tmp_path) / "metrics.jsonl").exists())
     signs = [json.loads(file.read_text().splitlines()[0]) for file in (only_run(tmp_path) / ".ranks").glob("rank-1")]

@@ -1,4 +1,7 @@
-"""A real Slurm of two nodes on this machine: sweeps, cells over nodes, jobs that are put back, batch files."""
+"""A real Slurm of two nodes on this machine: sweeps, cells over nodes, jobs that are put back, batch files.
+
+What Slurm starts is forked, but for the job whose node dies: that one is started, as on a cluster.
+"""
 
 import os
 import signal
@@ -13,6 +16,7 @@ from harness import (
     SFT,
     clean_environment,
     expctl,
+    forked_workers,
     manifest,
     metrics,
     only_run,
@@ -25,7 +29,18 @@ from harness import (
 
 SHORT = [*SFT, "args.max_steps=2"]
 # Long enough to be told to stop in the middle.
-LONG = [*SFT, "args.max_steps=300", "args.per_device_train_batch_size=2"]
+LONG = [*SFT, "args.max_steps=300", "args.per_device_train_batch_size=2", "callbacks.slow._target_=slow.Slow"]
+SLOW = """
+import time
+from pathlib import Path
+from transformers import TrainerCallback
+
+
+class Slow(TrainerCallback):
+    def on_step_end(self, args, state, control, **kwargs):
+        if Path("slow").exists():
+            time.sleep(0.05)
+"""
 SLURM = ["-m", "hydra/launcher=slurm", "hardware=cpu"]
 
 
@@ -37,6 +52,12 @@ def cluster(tmp_path_factory):
     assert begun.returncode == 0, begun.stdout + begun.stderr
     yield {"SLURM_CONF": str(folder / "slurm.conf"), "PATH": f"{Path(COMMAND).parent}:{os.environ['PATH']}"}
     run("bash", str(REPOSITORY / "tests/slurm/stop.sh"), str(folder), cwd=folder)
+
+
+@pytest.fixture(scope="module")
+def forked(cluster):
+    """The same, for commands and jobs whose workers are forked."""
+    return forked_workers(**cluster)
 
 
 def ask(cluster: dict[str, str], *command: str) -> str:
@@ -51,6 +72,13 @@ def jobs(cluster: dict[str, str]) -> list[str]:
 
 def trains(folder: Path) -> bool:
     return bool(runs(folder)) and (only_run(folder) / "metrics.jsonl").exists()
+
+
+def slow_down(folder: Path) -> Path:
+    """Let trainings of a folder take their time, for as long as the file that is returned is there."""
+    (folder / "slow.py").write_text(SLOW)
+    (folder / "slow").touch()
+    return folder / "slow"
 
 
 def assert_carried_on(folder: Path) -> None:
@@ -74,17 +102,21 @@ def test_cells_become_jobs_that_keep_to_the_gpu_that_slurm_gives_them_and_are_su
     assert all(len(manifest(folder)["attempts"]) == 1 for folder in runs(tmp_path))
 
 
-def test_a_cell_over_two_nodes_that_is_told_to_stop_is_put_back_and_carries_on_as_the_same_run(cluster, tmp_path):
+def test_a_cell_over_two_nodes_that_is_told_to_stop_is_put_back_and_carries_on_as_the_same_run(
+    cluster, forked, tmp_path
+):
+    slow = slow_down(tmp_path)
     sweep = subprocess.Popen(
         [COMMAND, *SLURM, *LONG, "hardware.num_machines=2", "force=true"],
         cwd=tmp_path,
-        env=clean_environment(**cluster),
+        env=clean_environment(**forked),
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
     )
     wait_for(lambda: trains(tmp_path))
     ask(cluster, "scancel", "--signal=USR2", ask(cluster, "squeue", "--noheader", "--format=%i").strip())
+    slow.unlink()
     said, _ = sweep.communicate(timeout=200)
     assert sweep.returncode == 0, said
     assert_carried_on(tmp_path)
@@ -92,16 +124,20 @@ def test_a_cell_over_two_nodes_that_is_told_to_stop_is_put_back_and_carries_on_a
     assert told["attempts"][0]["signal"] == "SIGUSR2" and told["hardware"]["num_machines"] == 2
 
 
-def test_a_batch_file_for_one_node_is_put_back_when_it_is_preempted_and_one_for_several_joins_them(cluster, tmp_path):
+def test_a_batch_file_for_one_node_is_put_back_when_it_is_preempted_and_one_for_several_joins_them(
+    cluster, forked, tmp_path
+):
     one, several = tmp_path / "one", tmp_path / "several"
     for folder, file, words, gpus in ((one, "one_node", LONG, 0), (several, "several_nodes", SHORT, 1)):
         folder.mkdir()
+        slow_down(folder)
         batch = ["sbatch", f"--gpus-per-node={gpus}", "--output=said", f"--chdir={folder}"]
-        ask(cluster, *batch, str(REPOSITORY / f"scripts/slurm/{file}.sbatch"), *words)
+        ask(forked, *batch, str(REPOSITORY / f"scripts/slurm/{file}.sbatch"), *words)
     wait_for(lambda: trains(one))
     wait_for(lambda: runs(several) and manifest(only_run(several))["status"] == "completed")
     assert manifest(only_run(several))["hardware"]["num_machines"] == 2
     ask(cluster, "srun", "--partition=high", "--exclusive", "--nodes=2", "true")
+    (one / "slow").unlink()
     wait_for(lambda: manifest(only_run(one))["status"] == "completed")
     assert_carried_on(one)
 
@@ -146,6 +182,7 @@ def test_a_launcher_whose_package_is_missing_names_the_extra(extra, without_extr
 
 
 def test_a_node_that_dies_costs_its_cell_only_the_steps_since_its_checkpoint(cluster, tmp_path):
+    slow = slow_down(tmp_path)
     sweep = subprocess.Popen(
         [COMMAND, *SLURM, *LONG, "args.save_steps=20"],
         cwd=tmp_path,
@@ -162,6 +199,7 @@ def test_a_node_that_dies_costs_its_cell_only_the_steps_since_its_checkpoint(clu
     for pid in [*map(int, steps), *processes_of(tmp_path)]:
         os.kill(pid, signal.SIGKILL)
     ask(cluster, "scontrol", "update", f"nodename={node}", "state=down", "reason=died")
+    slow.unlink()
     try:
         said, _ = sweep.communicate(timeout=200)
     finally:
@@ -175,12 +213,13 @@ def test_a_node_that_dies_costs_its_cell_only_the_steps_since_its_checkpoint(clu
 
 def test_jobs_that_a_killed_command_left_are_waited_for_and_ctrl_c_saves_them_for_the_same_command(cluster, tmp_path):
     words = [*SLURM, *LONG, "args.max_steps=2,300", "+hydra.launcher.additional_parameters.hold=true"]
-    killed = start(*words, cwd=tmp_path, **cluster)
+    slow = slow_down(tmp_path)
+    killed = start(*words, cwd=tmp_path, forked=True, **cluster)
     assert "submitted  2 jobs" in killed.stdout.readline()
     killed.kill()
     killed.communicate()
 
-    again = start(*words, cwd=tmp_path, **cluster)
+    again = start(*words, cwd=tmp_path, forked=True, **cluster)
     assert "waiting    for 2 jobs" in again.stdout.readline()
     ask(cluster, "scontrol", "release", jobs(cluster)[1])
     wait_for(lambda: trains(tmp_path))
@@ -189,7 +228,8 @@ def test_jobs_that_a_killed_command_left_are_waited_for_and_ctrl_c_saves_them_fo
     assert again.returncode == 75 and "2 interrupted" in said and "submitted" not in said, said + wrong
     assert jobs(cluster) == [] and manifest(only_run(tmp_path))["attempts"][0]["to_step"] > 0
 
-    third = start(*words, cwd=tmp_path, **cluster)
+    slow.unlink()
+    third = start(*words, cwd=tmp_path, forked=True, **cluster)
     assert "submitted  2 jobs" in third.stdout.readline()
     ask(cluster, "scontrol", "release", *jobs(cluster))
     said, wrong = third.communicate(timeout=200)

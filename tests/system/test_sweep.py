@@ -4,10 +4,22 @@ import json
 import signal
 
 import pytest
-from harness import SFT, comparable, expctl, manifest, metrics, metrics_reach, only_run, runs, start, wait_for, weights
+from harness import (
+    LONG,
+    SFT,
+    comparable,
+    expctl,
+    manifest,
+    metrics,
+    metrics_reach,
+    only_run,
+    runs,
+    start,
+    wait_for,
+    weights,
+)
 
 ONE_STEP = [*SFT, "args.max_steps=1"]
-LONG = ["algorithm=sft", "args.max_steps=2000", "args.do_eval=false", "args.per_device_train_batch_size=2"]
 
 
 def ledger(folder):
@@ -130,7 +142,7 @@ def test_two_sweeps_over_the_same_cells_at_once_do_each_cell_once(tmp_path):
 
 
 def test_a_sweep_that_is_killed_leaves_a_ledger_and_runs_that_the_same_command_finishes(tmp_path):
-    words = ["-m", *LONG[:1], "args.max_steps=60", *LONG[2:], "args.save_steps=10", "seed=0,1,2"]
+    words = ["-m", *LONG, "args.max_steps=60", "args.save_steps=10", "seed=0,1,2"]
     process = start(*words, cwd=tmp_path)
     wait_for(lambda: any((folder / "checkpoints" / "checkpoint-10").is_dir() for folder in runs(tmp_path)))
     process.kill()
