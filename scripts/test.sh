@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # All tests, from a fresh clone or again: makes or reuses .venv, installs what tests need, runs pytest with the words given.
 #   scripts/test.sh                            everything
+#   scripts/test.sh --fast                     without installations, commands that train, kills and clusters
 #   scripts/test.sh tests/algorithms -x        a part
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."

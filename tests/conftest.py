@@ -1,8 +1,10 @@
-"""The order of the files: of two processes that take one after another, none is left with a long one at the end.
+"""The order of the files, so that of two processes none is left with a long one at the end; and the fast lane.
 
 Examples that Hypothesis draws have no deadline, since a busy machine would decide over them, and are the same in every
 run; `--hypothesis-profile=others` draws new ones.
 """
+
+from pathlib import Path
 
 from hypothesis import settings
 
@@ -10,20 +12,63 @@ settings.register_profile("others", deadline=None)
 settings.register_profile("the same", deadline=None, derandomize=True)
 settings.load_profile("the same")
 
-# By the minutes that they take, the longest first. All others follow, as they are found.
+# By the seconds of CPU that they take, the longest first. All others follow, as they are found.
 LONGEST = [
-    "system/test_faults.py", "system/test_readme.py", "system/test_interruption.py", "system/test_fresh_clone.py",
-    "system/test_slurm.py", "system/test_sweep.py", "system/test_search.py", "system/test_exact_resume.py",
-    "system/test_phases.py", "system/test_ranks.py", "system/test_disk.py", "system/test_sharded.py",
-    "system/test_real_model.py", "system/test_ray.py", "system/test_rerun.py", "system/test_upstream.py",
-    "worker/test_resume.py", "system/test_user_code.py", "system/test_run.py", "algorithms/test_composed.py",
-    "cli/test_verify.py", "verify/test_checks.py", "algorithms/test_bema_for_ref_model.py",
-]  # fmt: skip
+    "system/test_readme.py",
+    "system/test_interruption.py",
+    "system/test_fresh_clone.py",
+    "system/test_slurm.py",
+    "worker/test_resume.py",
+    "system/test_sharded.py",
+    "system/test_ray.py",
+    "system/test_real_model.py",
+    "system/test_network.py",
+    "system/test_sweep.py",
+    "system/test_search.py",
+    "system/test_faults.py",
+    "system/test_phases.py",
+    "system/test_exact_resume.py",
+    "system/test_ranks.py",
+    "system/test_disk.py",
+    "system/test_run.py",
+    "cli/test_hostile_folders.py",
+    "cli/test_verify.py",
+    "verify/test_checks.py",
+    "algorithms/test_bema_for_ref_model.py",
+    "algorithms/test_composed.py",
+    "algorithms/test_replay_resume.py",
+    "algorithms/test_gfpo_training.py",
+]
+# What the fast lane leaves to the whole suite: commands that train, several processes, every check broken once.
+SLOW_ROOMS = ("system", "verify")
+SLOW = [
+    *LONGEST,
+    "algorithms/test_bema_ranks.py",
+    "algorithms/test_gfpo_ranks.py",
+    "algorithms/test_replay_ranks.py",
+    "cli/test_locale.py",
+    "report/test_page_in_chromium.py",
+    "worker/test_resume_ranks.py",
+]
+
+
+def pytest_addoption(parser):
+    parser.addoption("--fast", action="store_true", help="the fast lane: no command that trains, no other process")
+
+
+def pytest_ignore_collect(collection_path, config):
+    slow = collection_path.parent.name in SLOW_ROOMS or _in_room(collection_path) in SLOW
+    return True if config.getoption("--fast") and slow else None
 
 
 def pytest_collection_modifyitems(items):
-    def place(item) -> int:
-        file = "/".join(item.path.parts[-2:])
+    def position(item) -> int:
+        file = _in_room(item.path)
         return LONGEST.index(file) if file in LONGEST else len(LONGEST)
 
-    items.sort(key=place)
+    items.sort(key=position)
+
+
+def _in_room(path: Path) -> str:
+    """`room/test_file.py`"""
+    return "/".join(path.parts[-2:])

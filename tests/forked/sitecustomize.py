@@ -29,11 +29,8 @@ SCRIPTS = [HERE.parent, HERE.parents[1] / "scripts"]
 def program() -> list[str] | None:
     """`-m MODULE WORDS` or `SCRIPT WORDS`, if this Python is to run a worker, its launcher or a script of the clone."""
     words = [word for word in sys.orig_argv[1:3] if word != "-u"] + sys.orig_argv[3:]
-    script = os.path.basename(words[0]) if words else ""
-    if script == "expctl":
+    if words and os.path.basename(words[0]) == "expctl":
         words = ["-m", "expctl", *words[1:]]
-    if script == "accelerate":
-        words = ["-m", f"accelerate.commands.{words[1]}", *words[2:]]
     if words[:1] == ["-m"]:
         return words if words[1] in MODULES or (IS_RANK and words[1] == "expctl") else None
     is_script = words and words[0].endswith(".py") and not {*SCRIPTS}.isdisjoint(Path(words[0]).parents)

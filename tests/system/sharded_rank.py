@@ -19,15 +19,23 @@ from expctl.runs.files import Run
 from expctl.worker import build, summary
 from expctl.worker.distributed import evaluate_before_training
 
+# A step of SGD is the gradient times a number. Adam divides a gradient of almost nothing by itself: how a processor
+# rounds it would decide over a whole step.
+SGD = ["args.optim=sgd", "args.learning_rate=0.1"]
 CASES = {
-    "sft": ["algorithm=sft"],
-    "dpo": ["algorithm=dpo", "args.warmup_steps=0"],
+    # Adam's moments are part of a checkpoint. With such an epsilon it multiplies what is rounded by one at the most.
+    "sft": ["algorithm=sft", "args.learning_rate=1e-3", "args.adam_epsilon=1e-3"],
+    "dpo": ["algorithm=dpo", "args.warmup_steps=0", *SGD],
     # Few tokens to choose from, so that a completion ends early, and the ranks not at the same time.
-    "gfpo": ["algorithm=gfpo", *SAMPLING, "args.max_completion_length=24", "args.top_k=12",
-             "args.num_remains_in_group=2",
-             # Else Adam divides gradients of almost nothing by themselves, and rounding shows in the weights.
-             "args.adam_epsilon=1e-3"],
-}  # fmt: skip
+    "gfpo": [
+        "algorithm=gfpo",
+        *SAMPLING,
+        "args.max_completion_length=24",
+        "args.top_k=12",
+        "args.num_remains_in_group=2",
+        *SGD,
+    ],
+}
 STEPS, RESUMED_AT = 4, 2
 heard: list[list[str]] = []
 reward = resuming.remainder

@@ -72,7 +72,7 @@ def test_no_process_outlives_a_parent_that_is_killed(tmp_path):
 
 def test_a_killed_worker_is_a_failure_with_its_log_and_the_same_command_finishes(tmp_path):
     words = [word.replace("2000", "60") for word in LONG]
-    process = start(*words, cwd=tmp_path)
+    process = start(*words, cwd=tmp_path, forked=True)
     wait_for(begun(tmp_path, steps=25))
     run = only_run(tmp_path)
     worker = next(pid for pid in processes_of(run) if pid != process.pid)
@@ -212,11 +212,11 @@ def test_a_run_whose_process_is_gone_is_reported_as_interrupted(tmp_path):
     process = start(*LONG, cwd=tmp_path, forked=True)
     wait_for(begun(tmp_path))
     run = Run(only_run(tmp_path))
-    assert manifests.read(run)["status"] == "running"
+    assert manifests.read(run).status == "running"
     process.kill()
     process.wait()
-    wait_for(lambda: manifests.read(run)["status"] != "running")
-    assert manifests.read(run)["status"] == "interrupted"
+    wait_for(lambda: manifests.read(run).status != "running")
+    assert manifests.read(run).status == "interrupted"
     assert processes_of(run.folder) == []
 
 

@@ -91,7 +91,7 @@ def test_a_run_told_to_stop_in_every_phase_is_finished_as_if_nothing_had_happene
     # Starting: the worker is being born and has no ears yet.
     assert stopped_when(lambda: runs(told) and (only_run(told) / "worker.log").exists(), told) == 75
     assert stopped_when(lambda: "loading libraries" in phase(told), told) == 75
-    assert stopped_when(lambda: "loading model" in phase(told), told) == 75
+    assert stopped_when(lambda: "loading model" in phase(told), told, forked=True) == 75
     attempts = [stopped_at(place, told) for place in PLACES]
     # The last place is the evaluation after training, when the last checkpoint is complete.
     assert [attempt["to_step"] for attempt in attempts] == [0, 1, 3, 4, 6]

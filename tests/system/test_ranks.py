@@ -78,6 +78,7 @@ def test_srun_tasks_find_each_other(tmp_path):
         subprocess.Popen(
             [COMMAND, *GFPO], cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
             env=clean_environment(
+                **forked_workers(),
                 SLURM_STEP_NUM_TASKS="2", SLURM_PROCID=str(rank), SLURM_LOCALID=str(rank), SLURM_STEP_NUM_NODES="1",
                 SLURM_STEP_NODELIST="localhost", SLURM_JOB_ID=str(os.getpid() % 9000), SLURM_STEP_ID="0",
             ),
@@ -91,7 +92,7 @@ def test_srun_tasks_find_each_other(tmp_path):
 
 
 def launched(*words, cwd, launcher="torchrun"):
-    """A launcher and its two ranks, forked: started ones are killed below and in test_interruption.py."""
+    """A launcher and its two ranks, forked: started ones are killed in test_interruption.py."""
     return run(sys.executable, *LAUNCHERS[launcher], "-m", "expctl", *words, cwd=cwd, **forked_workers())
 
 
@@ -137,7 +138,8 @@ def test_ranks_that_do_not_find_each_other_never_train_alone(tmp_path):
 def test_a_rank_of_a_launched_group_that_is_killed_is_named_in_the_manifest(tmp_path):
     """Rank 0 is command and worker at once here, and has no parent that could say it."""
     command = [sys.executable, *LAUNCHERS["torchrun"], "-m", "expctl", *LONG]
-    process = subprocess.Popen(command, cwd=tmp_path, env=clean_environment(), stderr=subprocess.DEVNULL)
+    environment = clean_environment(**forked_workers())
+    process = subprocess.Popen(command, cwd=tmp_path, env=environment, stderr=subprocess.DEVNULL)
     wait_for(lambda: runs(tmp_path) and (only_run(tmp_path) / "metrics.jsonl").exists())
     signs = [json.loads(file.read_text().splitlines()[0]) for file in (only_run(tmp_path) / ".ranks").glob("rank-1")]
     os.kill(signs[0]["pid"], signal.SIGKILL)

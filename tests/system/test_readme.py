@@ -1,4 +1,6 @@
-"""Every command of the README and of docs/ runs. Long trainings are cut to one step; all else is typed as it stands.
+"""Every command of the README and of docs/ runs.
+
+Long trainings are cut to one step and few rows; all else is typed as it stands.
 
 Each command of the README has a folder of its own; those of another page are typed one after another in the same one,
 as its reader does, so what shows or carries on a run finds those that the page has made.
@@ -16,6 +18,7 @@ PAGES = {
     path.name: path.read_text() for path in [REPOSITORY / "README.md", *sorted((REPOSITORY / "docs").glob("*.md"))]
 }
 SHORT = ["args.max_steps=1", "args.do_eval=false"]
+FEW_ROWS = ["dataset.train_size=64", "dataset.eval_size=16"]  # of the embedded data
 # Commands that have a test of their own, by what they begin with.
 ELSEWHERE = {
     "scripts/quickstart.sh": "test_fresh_clone.py",
@@ -107,7 +110,9 @@ def test_command(page, line, folder, typed):
 
 def type_in(line, folder):
     program, *words = shlex.split(line)
-    words += SHORT if trains(line) else []
+    if trains(line):
+        embedded = "experiment" not in line and "dataset" not in line
+        words += [*SHORT, *FEW_ROWS] if embedded else SHORT
     if program == "expctl":
         done = expctl(*words, cwd=folder)
     else:

@@ -57,14 +57,13 @@ def test_a_search_that_was_stopped_or_killed_takes_up_its_trials_from_their_chec
     words = [
         "-m",
         "sweep=optuna",
-        "algorithm=sft",
+        *SFT,
         "args.max_steps=16",
         "args.save_steps=4",
-        "args.do_eval=false",
         "args.per_device_train_batch_size=2",
         "hydra.sweeper.n_trials=3",
     ]
-    process = start(*words, cwd=tmp_path)
+    process = start(*words, cwd=tmp_path, forked=True)
     wait_for(lambda: any((folder / "metrics.jsonl").exists() for folder in runs(tmp_path)))
     process.send_signal(signal.SIGINT)
     out, error = process.communicate(timeout=120)

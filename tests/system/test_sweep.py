@@ -116,7 +116,7 @@ def test_a_cell_that_fails_is_listed_with_its_log_and_the_others_go_on(tmp_path)
 
 
 def test_ctrl_c_saves_every_running_cell_and_the_same_command_carries_on(tmp_path):
-    process = start("-m", *LONG, "seed=0,1,2", cwd=tmp_path)
+    process = start("-m", *LONG, "seed=0,1,2", cwd=tmp_path, forked=True)
     wait_for(lambda: sum((folder / "metrics.jsonl").exists() for folder in runs(tmp_path)) == 2)
     process.send_signal(signal.SIGINT)
     out, error = process.communicate(timeout=120)
