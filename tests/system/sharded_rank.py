@@ -19,13 +19,13 @@ from expctl.runs.files import Run
 from expctl.worker import build, summary
 from expctl.worker.distributed import evaluate_before_training
 
-# A step of SGD is the gradient times a number. Adam divides a gradient of almost nothing by itself: how a processor
-# rounds it would decide over a whole step.
-SGD = ["args.optim=sgd", "args.learning_rate=0.1"]
+# Adam divides a gradient of almost nothing by itself: how a processor rounds it would decide over a whole step. With an
+# epsilon far above all gradients a step is the averaged gradient times a number, as with SGD, and there are still moments
+# to save (without any, torch 2.13 cannot resume an FSDP2 training).
+LINEAR = ["args.adam_epsilon=1.0", "args.learning_rate=0.1", "args.warmup_steps=0"]
 CASES = {
-    # Adam's moments are part of a checkpoint. With such an epsilon it multiplies what is rounded by one at the most.
-    "sft": ["algorithm=sft", "args.learning_rate=1e-3", "args.adam_epsilon=1e-3"],
-    "dpo": ["algorithm=dpo", "args.warmup_steps=0", *SGD],
+    "sft": ["algorithm=sft", *LINEAR],
+    "dpo": ["algorithm=dpo", *LINEAR],
     # Few tokens to choose from, so that a completion ends early, and the ranks not at the same time.
     "gfpo": [
         "algorithm=gfpo",
@@ -33,7 +33,7 @@ CASES = {
         "args.max_completion_length=24",
         "args.top_k=12",
         "args.num_remains_in_group=2",
-        *SGD,
+        *LINEAR,
     ],
 }
 STEPS, RESUMED_AT = 4, 2
