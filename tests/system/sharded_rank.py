@@ -20,8 +20,8 @@ from expctl.worker import build, summary
 from expctl.worker.distributed import evaluate_before_training
 
 # Adam divides a gradient of almost nothing by itself: how a processor rounds it would decide over a whole step. With an
-# epsilon far above all gradients a step is the averaged gradient times a number, as with SGD, and there are still moments
-# to save (without any, torch 2.13 cannot resume an FSDP2 training).
+# epsilon far above all gradients a step is the averaged gradient times a number, as with SGD, and there are still
+# moments to save (without any, torch 2.13 cannot resume an FSDP2 training).
 LINEAR = ["args.adam_epsilon=1.0", "args.learning_rate=0.1", "args.warmup_steps=0"]
 CASES = {
     "sft": ["algorithm=sft", *LINEAR],
