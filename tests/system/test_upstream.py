@@ -10,8 +10,8 @@ import pytest
 from harness import GFPO, expctl, manifest, only_run
 
 from expctl.report.closing import print_closing
-from expctl.runs.files import Run, read_json, write_json
-from expctl.runs.manifest import note
+from expctl.runs.files import Run, read_json
+from expctl.runs.manifest import create, note
 
 SHORT = [*GFPO, "args.max_steps=1"]
 
@@ -53,11 +53,11 @@ def test_a_changed_upstream_is_in_the_log_the_manifest_and_the_last_words_and_go
 
 def test_the_latest_attempt_s_warnings_stand(tmp_path, capsys):
     run = Run(tmp_path)
-    manifest = {"status": "failed", "attempts": []}
-    write_json(run.manifest, manifest)
+    create(run)
+    manifest = read_json(run.manifest)
     for warnings in (["A changed", "B is gone"], ["B is gone"], []):
         note(run, "warnings", warnings)
-        assert read_json(run.manifest) == manifest | {"warnings": warnings}
+        assert read_json(run.manifest) == manifest | ({"warnings": warnings} if warnings else {})
         print_closing(run, "failed", "why")
         told = capsys.readouterr().err.splitlines()
         assert [line for line in told if line.startswith("warning: ")] == [f"warning: {each}" for each in warnings]
