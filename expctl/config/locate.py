@@ -13,9 +13,8 @@ def own_conf() -> Path:
     Raises:
         FileNotFoundError: none of them holds the root config.
     """
-    candidates = [PACKAGE / "conf", PACKAGE.parent / "conf"]
-    if chosen := os.environ.get("EXPCTL_CONF"):
-        candidates = [Path(chosen).resolve()]
+    chosen = os.environ.get("EXPCTL_CONF")
+    candidates = [Path(chosen).resolve()] if chosen else [PACKAGE / "conf", PACKAGE.parent / "conf"]
     for folder in candidates:
         if (folder / f"{ROOT_CONFIG}.yaml").is_file():
             return folder

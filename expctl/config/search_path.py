@@ -18,6 +18,7 @@ class UserConfFirst(SearchPathPlugin):
     extra: list[Path] = []
 
     def manipulate_search_path(self, search_path: ConfigSearchPath) -> None:
+        """Put the folders before all others; Hydra calls this for each composition."""
         for folder in filter(None, [user_conf(), *self.extra]):
             search_path.prepend("expctl-user", f"file://{folder}")
 
