@@ -43,14 +43,17 @@ class Record:
 
     @property
     def run_id(self) -> str:
+        """The name of the run's folder."""
         return self.run.run_id
 
     @property
     def folder(self) -> Path:
+        """Where the run lies."""
         return self.run.folder
 
     @property
     def status(self) -> str:
+        """As `expctl.runs.manifest` says it now."""
         return self.manifest.status
 
     @property
@@ -65,14 +68,17 @@ class Record:
 
     @property
     def command(self) -> str:
+        """What a person types to have this run."""
         return self.manifest.command or "expctl"
 
     @property
     def versions(self) -> dict[str, str | None]:
+        """Package -> version, None where it was not installed."""
         return self.manifest.versions
 
     @property
     def devices(self) -> Devices | None:
+        """The machine that the run was created on, where it was recorded."""
         return self.manifest.devices
 
     @property
@@ -87,6 +93,7 @@ class Record:
 
     @property
     def data(self) -> dict[str, Any] | None:
+        """Split (`train`, `eval`) -> its rows, columns and fingerprint, where they were recorded."""
         splits = (self.manifest.data or {}).items()
         return {name: split for name, split in splits if isinstance(split, dict)} or None
 

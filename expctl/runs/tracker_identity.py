@@ -31,6 +31,7 @@ class Tracked:
 
     @property
     def tags(self) -> list[str]:
+        """The chosen options and the sweeps, cut at what a tracker takes."""
         return [tag[:LONGEST_TAG] for tag in dict.fromkeys([*self.chosen.values(), *self.sweeps])]
 
 
