@@ -45,8 +45,9 @@ def main(words: list[str]) -> int:
     passed = error is None and all(result["passed"] for result in results)
     seconds = round(time.monotonic() - began, 1)
     if "--json" in words:
-        head = {"passed": passed, "versions": _versions(), "seconds": seconds, "error": error}
-        print(json.dumps(head | {"checks": results}, indent=2))
+        # The keys are a format that scripts read, older than the word check.
+        head = {"proven": passed, "versions": _versions(), "seconds": seconds, "error": error}
+        print(json.dumps(head | {"proofs": results}, indent=2))
     else:
         _print_closing(results, error, seconds)
     return EXIT_COMPLETED if passed else EXIT_FAILED

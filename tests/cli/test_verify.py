@@ -46,9 +46,9 @@ def test_everything_passes_on_the_tested_versions_and_leaves_nothing_behind(tmp_
     # as inside of a launcher's process: its group and its settings are none of the checks' business
     done = typed("--json", cwd=tmp_path, RANK="1", WORLD_SIZE="2", ACCELERATE_USE_FSDP="true", TMPDIR=str(tmp_path))
     output = json.loads(done.stdout)
-    assert [each for each in output["checks"] if not each["passed"]] == [] and output["error"] is None
-    assert done.returncode == 0 and output["passed"]
-    assert {each["algorithm"] for each in output["checks"]} == set(ALGORITHMS)
+    assert [each for each in output["proofs"] if not each["passed"]] == [] and output["error"] is None
+    assert done.returncode == 0 and output["proven"]
+    assert {each["algorithm"] for each in output["proofs"]} == set(ALGORITHMS)
     assert {"trl", "transformers", "torch", "expctl", "python"} == set(output["versions"])
     assert list(tmp_path.iterdir()) == []
 
