@@ -31,7 +31,7 @@ def test_a_signal_while_a_refused_run_is_taken_away_does_not_take_it_away_again(
     def leave(run, code):
         raise SystemExit(code)
 
-    monkeypatch.setattr("expctl.worker.main.attempt", attempt)
+    monkeypatch.setattr("expctl.worker.main.run_attempt", attempt)
     monkeypatch.setattr(group, "settle", settle)
     monkeypatch.setattr(group, "exit_with_parent", lambda parent: lambda: None)
     handlers = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
