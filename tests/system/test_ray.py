@@ -58,7 +58,7 @@ def test_a_ray_that_dies_is_one_message_and_the_same_command_finishes(tmp_path):
 
 def test_ctrl_c_saves_the_running_cell_and_the_same_command_carries_on(tmp_path):
     words = [*RAY, *SFT, "args.max_steps=1000", "args.per_device_train_batch_size=2"]
-    sweep = start(*words, cwd=tmp_path)
+    sweep = start(*words, cwd=tmp_path, forked=True)
     wait_for(lambda: runs(tmp_path) and (only_run(tmp_path) / "metrics.jsonl").exists())
     sweep.send_signal(signal.SIGINT)
     said, wrong = sweep.communicate(timeout=120)
