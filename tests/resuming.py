@@ -35,7 +35,8 @@ REMEMBERING = [
     *SHORT_AND_HOT,
     "reward.functions={novelty:{_target_:resuming.Novelty},later:{_target_:resuming.AsyncNovelty},"
     "given:{_target_:resuming.given,_partial_:true,novelty:{_target_:resuming.Novelty}}}",
-    "algorithm.trainer.token_advantages._target_=resuming.FadingCredit", "~algorithm.trainer.token_advantages.gamma",
+    "algorithm.trainer.token_advantages._target_=resuming.FadingCredit",
+    "~algorithm.trainer.token_advantages.gamma",
 ]
 
 

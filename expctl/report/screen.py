@@ -39,5 +39,3 @@ def start_live(out: TextIO | None = None, refresh_per_second: int = 8) -> Live:
     # While it is live, rich stands in for the two streams, and would obey the escape sequences in what is printed.
     sys.stdout, sys.stderr = filtered(sys.stdout), filtered(sys.stderr)
     return live
-
-

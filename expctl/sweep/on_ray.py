@@ -1,5 +1,6 @@
 """Jobs of a sweep as tasks of Ray."""
 
+import os
 from collections.abc import Callable, Sequence
 from importlib.util import find_spec
 from pathlib import Path
@@ -12,6 +13,10 @@ from expctl.base.refusal import Refusal
 from expctl.config.extras import missing
 from expctl.sweep.job import SweepJob
 from expctl.sweep.submission import Submission
+
+# A task that ends has its child processes killed by Ray, unless this is set before Ray starts. The worker of a run is such
+# a child: it is told to stop when its parent is gone, and saves before it ends.
+LEAVE_CHILDREN = "RAY_kill_child_processes_on_worker_exit"
 
 
 class Ray:
@@ -53,6 +58,7 @@ class Ray:
         typed = {key: value for key, value in self._settings["remote"].items() if value is not None}
         remote = {"num_cpus": processes, "num_gpus": gpus} | typed
         launcher = RayLauncher(ray=OmegaConf.create({"init": self._settings["init"], "remote": remote}))
+        os.environ.setdefault(LEAVE_CHILDREN, "0")
         self._submission = Submission(jobs, "ray")
         self._submission.start(launcher, self._task(self._submission.folder), self._context, self._config)
 

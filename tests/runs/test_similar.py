@@ -116,4 +116,3 @@ def test_differences_are_told_leaf_by_leaf():
         ("a.c", [1], [2]),
         ("e", None, False),
     ]
-

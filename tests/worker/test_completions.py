@@ -74,12 +74,9 @@ def test_the_training_goes_on_as_if_nothing_had_been_sampled(tmp_path):
     assert all(torch.equal(weights[0][name], weights[1][name]) for name in weights[0])
     evaluated = [row for row in watched.state.log_history if "eval_loss" in row]
     assert (
-        all({"eval_reward", "eval_completions/mean_length"} <= row.keys() for row in evaluated)
-        and len(evaluated) == 2
+        all({"eval_reward", "eval_completions/mean_length"} <= row.keys() for row in evaluated) and len(evaluated) == 2
     )
-    assert (
-        evaluated[0]["eval_loss"] == next(row for row in plain.state.log_history if "eval_loss" in row)["eval_loss"]
-    )
+    assert evaluated[0]["eval_loss"] == next(row for row in plain.state.log_history if "eval_loss" in row)["eval_loss"]
 
 
 def test_metrics_are_those_of_the_completions_that_are_kept_and_come_again(tmp_path):
