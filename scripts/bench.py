@@ -140,9 +140,11 @@ def overhead(folder: Path, repeat: int) -> None:
     table(
         ("", "whole, median s", "a step, median ms"),
         [(name, f"{medians[name]:.2f}", f"{1000 * steps_at[name]:.2f}") for name in whole]
-        + [("expctl - by hand", f"{medians['expctl'] - medians['by hand']:+.2f}", ""),
-           ("expctl / by hand", "", f"{steps_at['expctl'] / steps_at['by hand']:.3f}")],
-    )  # fmt: skip
+        + [
+            ("expctl - by hand", f"{medians['expctl'] - medians['by hand']:+.2f}", ""),
+            ("expctl / by hand", "", f"{steps_at['expctl'] / steps_at['by hand']:.3f}"),
+        ],
+    )
 
 
 def training_rows(folder: Path) -> Path:

@@ -93,10 +93,23 @@ def trainer(kind, folder: Path, steps: int, config=None, **named):
     model, tokenizer = models.load("embedded:tiny")
     train, _ = load(kind="prompt-only", seed=0, train_size=512, eval_size=1)
     args = (config or GRPOConfig)(
-        output_dir=str(folder), max_steps=steps, per_device_train_batch_size=ROWS, num_generations=GROUP, beta=0.04,
-        learning_rate=1e-6, max_completion_length=64, use_cpu=True, bf16=False, report_to="none", save_strategy="no",
-        disable_tqdm=True, logging_steps=10**6, seed=0, gradient_checkpointing=False, **named,
-    )  # fmt: skip
+        output_dir=str(folder),
+        max_steps=steps,
+        per_device_train_batch_size=ROWS,
+        num_generations=GROUP,
+        beta=0.04,
+        learning_rate=1e-6,
+        max_completion_length=64,
+        use_cpu=True,
+        bf16=False,
+        report_to="none",
+        save_strategy="no",
+        disable_tqdm=True,
+        logging_steps=10**6,
+        seed=0,
+        gradient_checkpointing=False,
+        **named,
+    )
     extra = {"group_filter_func": "shortest"} if kind is GFPOTrainer else {}
     return kind(model=model, args=args, processing_class=tokenizer, reward_funcs=accuracy, train_dataset=train, **extra)
 

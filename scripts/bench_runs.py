@@ -9,8 +9,15 @@ from types import SimpleNamespace
 Table = tuple[tuple[str, ...], list[tuple[str, ...]]]
 
 # Qwen3's architecture at about 100 million parameters, in float32; AdamW keeps two more numbers for each.
-SIZE = {"hidden_size": 768, "intermediate_size": 2048, "num_hidden_layers": 12, "num_attention_heads": 12,
-        "num_key_value_heads": 12, "vocab_size": 16000, "head_dim": 64}  # fmt: skip
+SIZE = {
+    "hidden_size": 768,
+    "intermediate_size": 2048,
+    "num_hidden_layers": 12,
+    "num_attention_heads": 12,
+    "num_key_value_heads": 12,
+    "vocab_size": 16000,
+    "head_dim": 64,
+}
 
 
 def checkpoint(repeat: int) -> Table:
@@ -61,9 +68,15 @@ def _trained(folder: Path, whole: bool = False):
     torch.manual_seed(0)
     row = {"input_ids": [1, 2, 3, 4], "labels": [1, 2, 3, 4]}
     arguments = TrainingArguments(
-        output_dir=str(folder), max_steps=1, save_strategy="no", report_to="none", use_cpu=True, disable_tqdm=True,
-        per_device_train_batch_size=1, save_total_limit=1,
-    )  # fmt: skip
+        output_dir=str(folder),
+        max_steps=1,
+        save_strategy="no",
+        report_to="none",
+        use_cpu=True,
+        disable_tqdm=True,
+        per_device_train_batch_size=1,
+        save_total_limit=1,
+    )
     trainer = Trainer(Qwen3ForCausalLM(Qwen3Config(**SIZE)), arguments, train_dataset=[row, row])
     if whole:
         make_checkpoints_atomic(trainer, folder, SimpleNamespace(agreed=False))

@@ -32,8 +32,19 @@ class Terminal:
 
     def __init__(self, folder: Path, width: int = 100, height: int = 200):
         path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
-        self._tmux("new-session", "-d", "-x", str(width), "-y", str(height), "-c", str(folder),
-                   "-e", f"PATH={path}", "bash --noprofile --norc")  # fmt: skip
+        self._tmux(
+            "new-session",
+            "-d",
+            "-x",
+            str(width),
+            "-y",
+            str(height),
+            "-c",
+            str(folder),
+            "-e",
+            f"PATH={path}",
+            "bash --noprofile --norc",
+        )
         self.width = width
         self.type("PS1='$ '")
 

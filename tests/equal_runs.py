@@ -8,8 +8,12 @@ from harness import metrics
 
 # The smallest trainings that sample: hot, and rewarded by a function of the working folder that nobody can learn, so
 # that every group has a gradient to the end.
-SAMPLING = ["args.num_generations=4", "args.max_completion_length=12", "args.temperature=4.0",
-            "reward.functions={remainder:{_target_:letters.remainder,_partial_:true}}"]  # fmt: skip
+SAMPLING = [
+    "args.num_generations=4",
+    "args.max_completion_length=12",
+    "args.temperature=4.0",
+    "reward.functions={remainder:{_target_:letters.remainder,_partial_:true}}",
+]
 REWARD = "def remainder(completions, **_):\n    return [float(sum(map(ord, text)) % 7) for text in completions]\n"
 TIMES = ("step_time", "runtime", "_per_second", "preparation_time")
 

@@ -19,17 +19,25 @@ from expctl.worker.distributed import evaluate_before_training
 
 # The smallest training that saves after every step.
 SMALL = [
-    "args.save_steps=1", "args.save_total_limit=null", "args.do_eval=false", "dataset.train_size=64",
-    "dataset.eval_size=8", "args.per_device_train_batch_size=8", "args.per_device_eval_batch_size=8",
-]  # fmt: skip
+    "args.save_steps=1",
+    "args.save_total_limit=null",
+    "args.do_eval=false",
+    "dataset.train_size=64",
+    "dataset.eval_size=8",
+    "args.per_device_train_batch_size=8",
+    "args.per_device_eval_batch_size=8",
+]
 SHORT_AND_HOT = [
-    "args.num_generations=4", "args.max_completion_length=12", "args.warmup_steps=0", "args.temperature=4.0"
-]  # fmt: skip
+    "args.num_generations=4",
+    "args.max_completion_length=12",
+    "args.warmup_steps=0",
+    "args.temperature=4.0",
+]
 # Short completions, hot, whose rewards differ: every group has a gradient to the end.
 SAMPLING = [
     *SHORT_AND_HOT,
     "reward.functions={remainder:{_target_:resuming.remainder,_partial_:true}}",
-]  # fmt: skip
+]
 # Every part that may remember has a memory.
 REMEMBERING = [
     *SHORT_AND_HOT,

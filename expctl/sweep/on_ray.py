@@ -14,8 +14,8 @@ from expctl.config.extras import missing
 from expctl.sweep.job import SweepJob
 from expctl.sweep.submission import Submission
 
-# A task that ends has its child processes killed by Ray, unless this is set before Ray starts. The worker of a run is such
-# a child: it is told to stop when its parent is gone, and saves before it ends.
+# Ray kills the child processes of a task that ends, unless this variable is 0 before Ray starts. The worker of a run is
+# such a child: it is told to stop when its parent is gone, and saves before it ends.
 LEAVE_CHILDREN = "RAY_kill_child_processes_on_worker_exit"
 
 

@@ -1,7 +1,7 @@
 """MLflow: one run there for each run here, on the server that is named, else in a local store beside the runs.
 
-Where a server is away MLflow's calls raise, or wait for minutes, and transformers' callback and TRL make them in the
-middle of a training. So they are made in the background here, and the first failure is logged.
+Transformers' callback and TRL call MLflow in the middle of a training. Where its server does not answer, a call raises or
+waits for minutes. So calls are made in the background here, and the first failure is logged.
 """
 
 import contextlib
@@ -40,11 +40,7 @@ LONGEST_KEY = 250
 
 
 def start(config: dict[str, Any], run: Run) -> bool:
-    """Start a run in MLflow, or continue the one of an earlier attempt.
-
-    Returns:
-        Whether MLflow can be used.
-    """
+    """Start a run in MLflow, or continue the one of an earlier attempt. Returns whether MLflow can be used."""
     local = f"{SQLITE}{outputs_of(run.folder.resolve()) / DATABASE}"
     named = _without_password(config["tracker"].get("uri") or os.environ.get("MLFLOW_TRACKING_URI") or local)
     os.environ.update(ENVIRONMENT)

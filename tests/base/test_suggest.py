@@ -7,10 +7,24 @@ from hypothesis import strategies as st
 from expctl.base.suggest import nearest
 
 FIELDS = [
-    "learning_rate", "local_rank", "lr_scheduler_type", "num_generations", "num_generations_eval", "max_steps",
-    "per_device_train_batch_size", "per_device_eval_batch_size", "temperature", "beta", "epsilon", "epsilon_high",
-    "gradient_accumulation_steps", "num_train_epochs", "max_completion_length", "loss_type", "scale_rewards",
-]  # fmt: skip
+    "learning_rate",
+    "local_rank",
+    "lr_scheduler_type",
+    "num_generations",
+    "num_generations_eval",
+    "max_steps",
+    "per_device_train_batch_size",
+    "per_device_eval_batch_size",
+    "temperature",
+    "beta",
+    "epsilon",
+    "epsilon_high",
+    "gradient_accumulation_steps",
+    "num_train_epochs",
+    "max_completion_length",
+    "loss_type",
+    "scale_rewards",
+]
 ALGORITHMS = ["gfpo", "grpo", "grpo_replay", "gspo", "gspo_token", "sft", "dpo", "dpo_bema"]
 
 

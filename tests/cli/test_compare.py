@@ -203,6 +203,11 @@ def test_neither_the_help_nor_another_verb_pays_for_the_numeric_libraries_and_no
         "assert 'scipy' in sys.modules;"
         "assert not {'torch', 'transformers', 'trl', 'datasets', 'wandb', 'pandas'} & set(sys.modules)"
     )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=outputs.parent,
-                          env=os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)})  # fmt: skip
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        capture_output=True,
+        text=True,
+        cwd=outputs.parent,
+        env=os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)},
+    )
     assert done.returncode == 0, done.stderr

@@ -27,10 +27,12 @@ def explained(capsys, *words, code=0) -> str:
 @pytest.mark.parametrize(
     "words",
     [[f"algorithm={name}"] for name in group_options("algorithm")]
-    + [["peft=lora", "model=qwen3_0_6b", "hardware=cpu_2", "algorithm/replay=on", "args.learning_rate=3e-4"],
-       ["dataset=gsm8k", "reward=accuracy_short", "tracker=wandb", "callbacks=early_stopping", "seed=4"]],
+    + [
+        ["peft=lora", "model=qwen3_0_6b", "hardware=cpu_2", "algorithm/replay=on", "args.learning_rate=3e-4"],
+        ["dataset=gsm8k", "reward=accuracy_short", "tracker=wandb", "callbacks=early_stopping", "seed=4"],
+    ],
     ids=" ".join,
-)  # fmt: skip
+)
 def test_the_place_that_counts_says_the_value_that_was_composed(words):
     composition = compose_traced(words)
     found = origins_of(composition.loader, composition.hydra)
@@ -117,11 +119,19 @@ def test_a_group_is_explained_by_its_choice_and_every_key_below_it(capsys):
 
 @pytest.mark.parametrize(
     ("words", "nearest"),
-    [(["args.learning_rat"], "args.learning_rate"), (["learning_rate"], "args.learning_rate"), (["sede"], "seed"),
-     (["model.pth"], "model.path"), (["args.weigth_decay"], "args.weight_decay"), (["seed", "algorithm=gfop"], "gfpo"),
-     ([], "explain KEY"), (["seed", "name"], "explain KEY"), (["-m", "seed", "seed=0,1"], "explain KEY")],
+    [
+        (["args.learning_rat"], "args.learning_rate"),
+        (["learning_rate"], "args.learning_rate"),
+        (["sede"], "seed"),
+        (["model.pth"], "model.path"),
+        (["args.weigth_decay"], "args.weight_decay"),
+        (["seed", "algorithm=gfop"], "gfpo"),
+        ([], "explain KEY"),
+        (["seed", "name"], "explain KEY"),
+        (["-m", "seed", "seed=0,1"], "explain KEY"),
+    ],
     ids=str,
-)  # fmt: skip
+)
 def test_what_is_no_key_is_refused_with_the_nearest(capsys, words, nearest):
     assert nearest in explained(capsys, *words, code=2)
 

@@ -45,8 +45,11 @@ def test_a_filter_by_setting_group_or_metric_leaves_the_runs_that_are_so(folder,
 
 def test_runs_without_the_number_come_last_in_either_direction(folder, capsys):
     a, b = run(folder, 0.2, seed=0), run(folder, 0.9, seed=1)
-    none = [run(folder, math.nan, seed=2).run_id, run(folder, None, seed=3).run_id,
-            run(folder, status=manifest.FAILED, seed=4).run_id]  # fmt: skip
+    none = [
+        run(folder, math.nan, seed=2).run_id,
+        run(folder, None, seed=3).run_id,
+        run(folder, status=manifest.FAILED, seed=4).run_id,
+    ]
     rising, falling = listed(capsys, "--sort", "eval_reward"), listed(capsys, "--sort=-eval_reward")
     assert rising[:2] == [a.run_id, b.run_id] and falling[:2] == [b.run_id, a.run_id]
     assert sorted(rising[2:]) == sorted(falling[2:]) == sorted(none)
@@ -116,10 +119,16 @@ def test_broken_and_damaged_runs_are_listed_and_what_is_wrong_is_said(folder, ca
 
 @pytest.mark.parametrize(
     ("words", "what"),
-    [(["learning_rate=1"], "args.learning_rate"), (["--sort", "-sede"], "seed"), (["--colums", "run"], "--columns"),
-     (["--columns", "run,statsu"], "status"), (["--limit", "many"], "whole number"), (["--sort"], "needs a value"),
-     (["gfpo"], "no filter")],
-)  # fmt: skip
+    [
+        (["learning_rate=1"], "args.learning_rate"),
+        (["--sort", "-sede"], "seed"),
+        (["--colums", "run"], "--columns"),
+        (["--columns", "run,statsu"], "status"),
+        (["--limit", "many"], "whole number"),
+        (["--sort"], "needs a value"),
+        (["gfpo"], "no filter"),
+    ],
+)
 def test_what_cannot_be_asked_is_refused_with_the_nearest(folder, capsys, words, what):
     run(folder, 0.5)
     assert run_words(["ls", *words]) == 2
@@ -149,13 +158,25 @@ def test_more_than_the_window_holds_is_cut_in_a_terminal_only(folder, capsys, mo
 
 
 FACTS = [
-    {"run": f"gfpo-tiny-arithmetic-s{seed}-90dc4afd", "status": "completed", "step": 60, "steps": 60,
-     "objective": 0.916, "objective_name": "eval_reward", "ended": "2026-11-23T11:15:34+00:00", "model": "tiny",
-     "seed": seed, "algorithm": "gfpo", "dataset": "arithmetic", "args.learning_rate": 10.0 ** -seed,
-     "args.beta": seed / 7, "args.warmup_steps": seed,
-     "typed": ["seed", "args.learning_rate", "args.beta", "args.warmup_steps"]}
+    {
+        "run": f"gfpo-tiny-arithmetic-s{seed}-90dc4afd",
+        "status": "completed",
+        "step": 60,
+        "steps": 60,
+        "objective": 0.916,
+        "objective_name": "eval_reward",
+        "ended": "2026-11-23T11:15:34+00:00",
+        "model": "tiny",
+        "seed": seed,
+        "algorithm": "gfpo",
+        "dataset": "arithmetic",
+        "args.learning_rate": 10.0**-seed,
+        "args.beta": seed / 7,
+        "args.warmup_steps": seed,
+        "typed": ["seed", "args.learning_rate", "args.beta", "args.warmup_steps"],
+    }
     for seed in range(3)
-]  # fmt: skip
+]
 
 
 @pytest.mark.parametrize("width", [40, 60, 80, 100, 140])
@@ -174,8 +195,9 @@ def test_what_the_id_says_is_no_column_and_what_was_typed_comes_before_what_a_fi
     alike = [facts | {"seed": 0, "typed": ["seed"], "args.beta": 0.0, "args.warmup_steps": 1} for facts in FACTS]
     assert differing(alike) == ["args.learning_rate"]
     assert differing([facts | {"typed": []} for facts in FACTS]) == []  # their seeds tell them apart
-    assert differing([{"typed": ["peft", "dataset.columns"], "peft": "none", "dataset.columns.a": 1},
-                      {"typed": [], "peft": "lora"}]) == ["peft", "dataset.columns.a"]  # fmt: skip
+    assert differing(
+        [{"typed": ["peft", "dataset.columns"], "peft": "none", "dataset.columns.a": 1}, {"typed": [], "peft": "lora"}]
+    ) == ["peft", "dataset.columns.a"]
     often = [{"typed": ["a.rare", "a.often"], "a.rare": 1, "a.often": 1}, {"typed": ["a.often"], "a.often": 2}]
     assert differing(often) == ["a.often", "a.rare"]
 

@@ -37,9 +37,14 @@ def folder(tmp_path, monkeypatch):
     work.mkdir()
     (work / "my_rewards.py").write_text("a = 1\n")
     monkeypatch.chdir(work)
-    for name, value in {"PYTHONPATH": tmp_path / "ours", "CALLS": tmp_path / "calls", "HOME": tmp_path,
-                        "EXPCTL_CACHE": tmp_path / "cache", "WANDB_MODE": "offline",
-                        "WANDB_API_KEY": "0" * 40}.items():  # fmt: skip
+    for name, value in {
+        "PYTHONPATH": tmp_path / "ours",
+        "CALLS": tmp_path / "calls",
+        "HOME": tmp_path,
+        "EXPCTL_CACHE": tmp_path / "cache",
+        "WANDB_MODE": "offline",
+        "WANDB_API_KEY": "0" * 40,
+    }.items():
         monkeypatch.setenv(name, str(value))
     return work
 

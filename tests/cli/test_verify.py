@@ -12,8 +12,16 @@ from expctl.cli import verify
 from expctl.cli.main import run_words
 from expctl.report.verdicts import Verdicts, failures
 
-PASSED = {"algorithm": "gfpo", "name": "k = G is GRPO", "statement": "keeping all is GRPO", "passed": True,
-          "measured": 0.0, "bound": "= 0", "seconds": 1.0, "why": []}  # fmt: skip
+PASSED = {
+    "algorithm": "gfpo",
+    "name": "k = G is GRPO",
+    "statement": "keeping all is GRPO",
+    "passed": True,
+    "measured": 0.0,
+    "bound": "= 0",
+    "seconds": 1.0,
+    "why": [],
+}
 WRONG = PASSED | {"name": "filters", "passed": False, "measured": 3.0}
 CHANGED = WRONG | {"name": "upstream", "measured": None, "why": ["A.b changed between 1 and 2", "A.c is gone"]}
 

@@ -16,8 +16,9 @@ def pair(tmp_path, first=None, second=None, after=(0.5, 0.6), seeds=range(3)):
     second["config"] = second["config"] | {"args.beta": 0.1}
     return [
         run(tmp_path, seed, value if isinstance(value, dict) else value + seed / 100, **kind)
-        for value, kind in zip(after, (first or {}, second), strict=True) for seed in seeds
-    ]  # fmt: skip
+        for value, kind in zip(after, (first or {}, second), strict=True)
+        for seed in seeds
+    ]
 
 
 def test_other_evaluation_data_are_refused_with_both_and_a_filter(tmp_path):
@@ -101,7 +102,7 @@ def test_groups_without_a_common_metric_are_refused_with_what_each_has(tmp_path)
         ({"warnings": ["TRL moved"]}, "TRL moved"),
         ({"data_changed": ["carried on with other data"]}, "carried on with other data"),
     ],
-)  # fmt: skip
+)
 def test_what_surrounds_the_groups_and_differs_is_warned_of(tmp_path, change, said):
     assert compare_runs(pair(tmp_path / "same")).warnings == []
     typed = {"typed": ("args.beta=0.1",)}

@@ -28,12 +28,16 @@ def test_an_option_stands_for_all_that_its_file_sets(tmp_path):
 def test_a_setting_that_was_typed_besides_an_option_is_not_hidden_by_it(tmp_path):
     first = run(tmp_path, 0, typed=("algorithm=grpo",))
     other = run(
-        tmp_path, 0, config=GFPO | {"args.learning_rate": 1e-4}, choices={"algorithm": "gfpo"},
+        tmp_path,
+        0,
+        config=GFPO | {"args.learning_rate": 1e-4},
+        choices={"algorithm": "gfpo"},
         typed=("algorithm=gfpo", "args.learning_rate=1e-4"),
-    )  # fmt: skip
+    )
     assert list(labels(first, other)) == [
-        "algorithm=grpo learning_rate=0.001", "algorithm=gfpo learning_rate=0.0001",
-    ]  # fmt: skip
+        "algorithm=grpo learning_rate=0.001",
+        "algorithm=gfpo learning_rate=0.0001",
+    ]
 
 
 def test_a_file_of_the_config_that_was_edited_between_two_runs_makes_two_groups(tmp_path):
@@ -50,8 +54,9 @@ def test_an_option_that_unsets_what_another_fills_is_named_once(tmp_path):
     lora = {"peft": {"_target_": "peft.LoraConfig", "r": 8}}
     first = run(tmp_path, 0, choices={"peft": "none"}, typed=("peft=none",))
     assert list(labels(first, run(tmp_path, 0, config=lora, choices={"peft": "lora"}, typed=("peft=lora",)))) == [
-        "peft=none", "peft=lora",
-    ]  # fmt: skip
+        "peft=none",
+        "peft=lora",
+    ]
 
 
 def test_what_cannot_change_a_result_makes_no_group(tmp_path):
@@ -93,8 +98,10 @@ def test_of_two_runs_with_the_same_settings_and_seed_the_later_counts_and_the_ot
 def test_a_grid_is_told_by_its_keys_and_values(tmp_path):
     folders = [
         run(tmp_path, seed, config={"args.learning_rate": rate, "args.beta": beta}, typed=(f"args.beta={beta}",))
-        for rate in (1e-3, 1e-4) for beta in (0.0, 0.1) for seed in (0, 1)
-    ]  # fmt: skip
+        for rate in (1e-3, 1e-4)
+        for beta in (0.0, 0.1)
+        for seed in (0, 1)
+    ]
     groups, _ = group_runs([read(folder) for folder in folders])
     assert varied(groups) == {"args.beta": [0.0, 0.1], "args.learning_rate": [1e-3, 1e-4]}
     assert [one.group.seeds for one in groups] == [[0, 1]] * 4 and len({one.label for one in groups}) == 4

@@ -80,8 +80,10 @@ def test_a_difference_in_tokens_is_a_percentage_too_and_one_in_accuracy_is_not(t
 def test_values_that_are_not_above_zero_have_no_percentages(tmp_path):
     folders = [
         run(tmp_path, seed, {"eval_loss": rate + least + seed**2 / 100}, config={"args.learning_rate": rate})
-        for least in (0.0, -0.1) for rate in (0.1, 0.5) for seed in range(4)
-    ]  # fmt: skip
+        for least in (0.0, -0.1)
+        for rate in (0.1, 0.5)
+        for seed in range(4)
+    ]
     for those, known in ((folders[:8], True), (folders[8:], False)):
         (difference,) = compare_runs(those).metric("eval_loss").differences
         assert (difference.relative is not None) == known

@@ -167,8 +167,12 @@ def test_the_same_difference_in_every_seed_is_judged_by_its_signs_alone():
 
 
 def test_holm_is_the_step_down_correction():
-    assert statistics.holm([0.01, None, 0.04, 0.03]) == [pytest.approx(0.03), None, pytest.approx(0.06),
-                                                         pytest.approx(0.06)]  # fmt: skip
+    assert statistics.holm([0.01, None, 0.04, 0.03]) == [
+        pytest.approx(0.03),
+        None,
+        pytest.approx(0.06),
+        pytest.approx(0.06),
+    ]
     assert statistics.holm([0.9, 0.8]) == [1.0, 1.0] and statistics.holm([]) == []
 
 

@@ -82,9 +82,14 @@ def test_a_loader_takes_both_spellings(old, current):
 @pytest.mark.parametrize("kind", ["unpaired-preference", "stepwise"])
 def test_a_kind_that_only_a_loader_of_the_user_s_gives_is_taken_from_it(kind, folder):
     (folder / "mine.py").write_text("def load(*, kind: str, seed: int): ...\n")
-    words = ["algorithm=dpo", f"algorithm.kind={kind}",
-             "algorithm.trainer._target_=trl.KTOTrainer", "args._target_=trl.KTOConfig",
-             "~args.loss_weights", "args.loss_type=kto"]  # fmt: skip
+    words = [
+        "algorithm=dpo",
+        f"algorithm.kind={kind}",
+        "algorithm.trainer._target_=trl.KTOTrainer",
+        "args._target_=trl.KTOConfig",
+        "~args.loss_weights",
+        "args.loss_type=kto",
+    ]
     own = ["dataset._target_=mine.load", "~dataset.train_size", "~dataset.eval_size"]
     assert check(compose([*words, *own])) == []
     (refusal,) = check(compose([*words, "dataset=gsm8k", "dataset.path=nowhere"]))

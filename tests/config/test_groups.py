@@ -19,20 +19,36 @@ GROUPS = ("hardware", "algorithm", "model", "dataset", "reward", "peft", "tracke
 # What a group lays over another on purpose: what fits into memory beside a model, and what a toy needs.
 LAID_OVER = {
     ("algorithm", "model"): {
-        "args.per_device_train_batch_size", "args.per_device_eval_batch_size", "args.gradient_checkpointing",
-        "algorithm.learning_rate.full", "algorithm.learning_rate.adapter", "algorithm.max_completion_length",
+        "args.per_device_train_batch_size",
+        "args.per_device_eval_batch_size",
+        "args.gradient_checkpointing",
+        "algorithm.learning_rate.full",
+        "algorithm.learning_rate.adapter",
+        "algorithm.max_completion_length",
     },
     ("hardware", "model"): {"hardware.threads"},
     # The default of _base.yaml, for adapters of the user's own.
     ("algorithm", "peft"): {"algorithm.learning_rate.used"},
-}  # fmt: skip
-TOYS = {"tiny": {"algorithm.learning_rate.full", "algorithm.learning_rate.adapter", "algorithm.max_completion_length",
-                 "hardware.threads"}}  # fmt: skip
+}
+TOYS = {
+    "tiny": {
+        "algorithm.learning_rate.full",
+        "algorithm.learning_rate.adapter",
+        "algorithm.max_completion_length",
+        "hardware.threads",
+    }
+}
 GIVEN = {("model", "local"): ["model.path=models/mine"], ("dataset", "files"): ["dataset.path=rows.jsonl"]}
 RATES = {
-    "sft": (2e-5, 2e-4), "dpo": (1e-6, 1e-5), "dpo_bema": (1e-6, 1e-5), "grpo": (1e-6, 1e-5), "gfpo": (1e-6, 1e-5),
-    "grpo_replay": (1e-6, 1e-5), "gspo": (1e-6, 1e-5), "gspo_token": (1e-6, 1e-5),
-}  # fmt: skip
+    "sft": (2e-5, 2e-4),
+    "dpo": (1e-6, 1e-5),
+    "dpo_bema": (1e-6, 1e-5),
+    "grpo": (1e-6, 1e-5),
+    "gfpo": (1e-6, 1e-5),
+    "grpo_replay": (1e-6, 1e-5),
+    "gspo": (1e-6, 1e-5),
+    "gspo_token": (1e-6, 1e-5),
+}
 TOY_RATES = {"sft": 1e-3, "dpo": 3e-4, "dpo_bema": 3e-4}
 REAL_MODELS = [name for name in group_options("model") if name != "tiny"]
 
@@ -119,11 +135,16 @@ def test_the_toy_has_rates_of_its_own(algorithm, experiment):
 
 @pytest.mark.parametrize(
     ("words", "length"),
-    [(["dataset=arithmetic", "model=qwen3_0_6b"], 96), (["dataset=gsm8k", "model=qwen3_0_6b"], 1024),
-     (["dataset=gsm8k"], 1024), (["dataset=files", "dataset.path=a", "model=qwen3_0_6b"], 512),
-     (["dataset=files", "dataset.path=a"], 96), (["dataset.max_completion_length=40"], 40)],
+    [
+        (["dataset=arithmetic", "model=qwen3_0_6b"], 96),
+        (["dataset=gsm8k", "model=qwen3_0_6b"], 1024),
+        (["dataset=gsm8k"], 1024),
+        (["dataset=files", "dataset.path=a", "model=qwen3_0_6b"], 512),
+        (["dataset=files", "dataset.path=a"], 96),
+        (["dataset.max_completion_length=40"], 40),
+    ],
     ids=str,
-)  # fmt: skip
+)
 def test_the_length_of_a_completion_is_the_dataset_s(words, length, experiment):
     assert experiment("algorithm=grpo", *words)["args"]["max_completion_length"] == length
     sampled = experiment("algorithm=sft", "callbacks=completions", *words)["callbacks"]["completions"]
@@ -138,11 +159,13 @@ def test_what_is_typed_counts_over_the_toy_and_over_the_algorithm(experiment):
 
 @pytest.mark.parametrize(
     ("words", "parts"),
-    [(["algorithm.learning_rate.adapter=2"], ["would do nothing: all weights are trained", "args.learning_rate"]),
-     (["peft=lora", "algorithm.learning_rate.full=2"], ["would do nothing: an adapter is trained"]),
-     (["algorithm=sft", "dataset.max_completion_length=9"], ["samples no completions", "callbacks=completions"])],
+    [
+        (["algorithm.learning_rate.adapter=2"], ["would do nothing: all weights are trained", "args.learning_rate"]),
+        (["peft=lora", "algorithm.learning_rate.full=2"], ["would do nothing: an adapter is trained"]),
+        (["algorithm=sft", "dataset.max_completion_length=9"], ["samples no completions", "callbacks=completions"]),
+    ],
     ids=str,
-)  # fmt: skip
+)
 def test_a_typed_rate_or_length_that_nothing_reads_is_refused(words, parts, composed):
     (refusal,) = check(composed(*words))
     assert all(part in str(refusal) for part in parts) and f"{words[-1]} (command line)" in str(refusal)

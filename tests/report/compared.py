@@ -18,9 +18,15 @@ def logged(seed: int, speed: float, shrink: float, *, steps: int = STEPS, every:
     for step in range(every, steps + 1, every):
         share = 1 - math.exp(-speed * step)
         ripple = 0.03 * math.sin(1.7 * step + 2 * seed)
-        rows.append({"step": step, "loss": 0.1 - ripple, "reward": 0.5 + 0.45 * share + ripple,
-                     "completions/mean_length": 40 - shrink * share + 20 * ripple + seed,
-                     "frac_reward_zero_std": 0.3 + 0.5 * share - ripple})  # fmt: skip
+        rows.append(
+            {
+                "step": step,
+                "loss": 0.1 - ripple,
+                "reward": 0.5 + 0.45 * share + ripple,
+                "completions/mean_length": 40 - shrink * share + 20 * ripple + seed,
+                "frac_reward_zero_std": 0.3 + 0.5 * share - ripple,
+            }
+        )
     end = 1 - math.exp(-speed * steps)
     own = math.sin(5 * seed + 100 * speed)
     return [*rows, evaluated(steps, 0.5 + 0.45 * end + 0.02 * own, 40 - shrink * end + seed + own)]
@@ -39,11 +45,20 @@ def make(outputs: Path, seed: int, algorithm: str, rows: list[dict], **more) -> 
     config = synthetic.GFPO if algorithm == "gfpo" else {"args.num_generations": len(algorithm)}
     samples = more.pop("samples", None)
     folder = synthetic.run(
-        outputs, seed, measured(rows[-1]), rows=rows, typed=(f"algorithm={algorithm}",), name=f"{algorithm}-s{seed}",
-        config=config | more.pop("config", {}), choices={"algorithm": algorithm},
-        summary={"before": measured(rows[0])}, host="node1", git={"sha": "0123456789abcdef", "dirty": False},
-        folder="home", **more,
-    )  # fmt: skip
+        outputs,
+        seed,
+        measured(rows[-1]),
+        rows=rows,
+        typed=(f"algorithm={algorithm}",),
+        name=f"{algorithm}-s{seed}",
+        config=config | more.pop("config", {}),
+        choices={"algorithm": algorithm},
+        summary={"before": measured(rows[0])},
+        host="node1",
+        git={"sha": "0123456789abcdef", "dirty": False},
+        folder="home",
+        **more,
+    )
     if samples is not None:
         lines = [json.dumps(row) + "\n" for row in samples]
         (folder / "samples.jsonl").write_text("".join(lines))
@@ -64,8 +79,14 @@ def two(outputs: Path, seeds: int = 3, **more) -> Comparison:
 def many(outputs: Path, count: int = 10) -> Comparison:
     """As many groups as are told apart, with labels as long as real ones."""
     folders = [
-        make(outputs, seed, f"an_algorithm_with_a_name_{place}", logged(seed, 0.03 + 0.01 * place, 2.0 * place),
-             config={"args.num_generations": place})
-        for place in range(count) for seed in range(2)
-    ]  # fmt: skip
+        make(
+            outputs,
+            seed,
+            f"an_algorithm_with_a_name_{place}",
+            logged(seed, 0.03 + 0.01 * place, 2.0 * place),
+            config={"args.num_generations": place},
+        )
+        for place in range(count)
+        for seed in range(2)
+    ]
     return compare_runs(folders)

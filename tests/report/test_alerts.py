@@ -20,8 +20,14 @@ from expctl.runs.progress import Progress
 from expctl.runs.records import Alert
 from expctl.sweep.job import Ended, Running, SweepJob
 
-ALERT = {"kind": "no_contrast", "step": 3, "last_step": 17, "steps": 15, "text": "no group has contrast",
-         "do": "raise args.num_generations (now 16)"}  # fmt: skip
+ALERT = {
+    "kind": "no_contrast",
+    "step": 3,
+    "last_step": 17,
+    "steps": 15,
+    "text": "no group has contrast",
+    "do": "raise args.num_generations (now 16)",
+}
 SENTENCE = "steps 3 to 17: no group has contrast"
 
 

@@ -70,8 +70,10 @@ def test_a_caption_says_which_runs_are_missing_where(tmp_path):
 
 
 def test_a_caption_says_where_an_interval_reaches_beyond_the_picture(tmp_path):
-    two, three = (compare_runs(synthetic.two_algorithms(tmp_path / str(len(many)), many, many)) for many in
-                  ([0.1, 0.2], [0.1, 0.15, 0.2]))  # fmt: skip
+    two, three = (
+        compare_runs(synthetic.two_algorithms(tmp_path / str(len(many)), many, many))
+        for many in ([0.1, 0.2], [0.1, 0.15, 0.2])
+    )
     beyond = "Intervals without an end reach beyond the picture."
     assert beyond in pictures(two, records_of(two))[0].caption
     assert beyond not in pictures(three, records_of(three))[0].caption

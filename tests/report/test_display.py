@@ -58,9 +58,13 @@ def test_a_progress_file_that_is_missing_or_half_written_shows_nothing(tmp_path)
 
 def test_a_line_shows_reward_and_length_or_the_loss():
     assert short_metrics({"reward": 0.51234, "completions/mean_length": 31.9, "loss": 0.1}) == [
-        ("reward", "0.512"), ("completion length", "31.9")]  # fmt: skip
+        ("reward", "0.512"),
+        ("completion length", "31.9"),
+    ]
     assert short_metrics({"loss": 0.25, "mean_token_accuracy": 0.9, "epoch": 1}) == [
-        ("loss", "0.25"), ("token accuracy", "0.9")]  # fmt: skip
+        ("loss", "0.25"),
+        ("token accuracy", "0.9"),
+    ]
 
 
 def test_the_closing_rows_pair_before_and_after_and_show_a_single_reward_once():

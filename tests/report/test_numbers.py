@@ -22,8 +22,9 @@ def test_an_excess_is_on_the_page_as_a_share_or_in_words(tmp_path):
     def made(outputs, grows):
         return [
             compared.make(outputs, seed, name, compared.logged(seed, 0.08, shrink))
-            for name, shrink in (("grpo", -grows), ("gfpo", -0.4 * grows)) for seed in range(3)
-        ]  # fmt: skip
+            for name, shrink in (("grpo", -grows), ("gfpo", -0.4 * grows))
+            for seed in range(3)
+        ]
 
     longer = compare_runs(made(tmp_path / "longer", 30.0), excess=["completion length"])
     share = longer.metric("eval_completions/mean_length").differences[0].excess.share

@@ -162,8 +162,15 @@ def test_arrow_keys_step_through_a_plot_and_a_screen_reader_hears_the_values(ope
     page = open_page()
     plot = page.get_by_role("slider", name="Reward in training")
     plot.focus()
-    for key, step in (("Home", 1), ("ArrowRight", 2), ("ArrowRight", 3), ("ArrowLeft", 2), ("PageUp", 6), ("End", 40),
-                      ("ArrowRight", 40)):  # fmt: skip
+    for key, step in (
+        ("Home", 1),
+        ("ArrowRight", 2),
+        ("ArrowRight", 3),
+        ("ArrowLeft", 2),
+        ("PageUp", 6),
+        ("End", 40),
+        ("ArrowRight", 40),
+    ):
         page.keyboard.press(key)
         said = plot.get_attribute("aria-valuetext")
         assert said.startswith(f"step {step}; algorithm=grpo: 0.")

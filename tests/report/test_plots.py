@@ -22,8 +22,15 @@ GOLDEN = Path(__file__).parent / "golden"
 # Root of the mean square over all pixels, of 255: letters that another FreeType draws stay below, a missing line does
 # not.
 TOLERANCE = 6.0
-LOOKED_AT = ["two-curve-reward", "two-reward-against-length", "two-final-reward", "two-wasted-frac_reward_zero_std",
-             "many-curve-completions-mean_length", "many-reward-against-length", "many-final-reward"]  # fmt: skip
+LOOKED_AT = [
+    "two-curve-reward",
+    "two-reward-against-length",
+    "two-final-reward",
+    "two-wasted-frac_reward_zero_std",
+    "many-curve-completions-mean_length",
+    "many-reward-against-length",
+    "many-final-reward",
+]
 
 
 @pytest.fixture(scope="module")
@@ -59,8 +66,9 @@ def test_a_picture_is_the_one_that_was_looked_at(name, drawn, tmp_path):
 def test_a_picture_that_lacks_a_group_is_not_within_the_tolerance(drawn, tmp_path):
     whole = drawn["two-curve-reward"]
     curves, groups = whole.draw.args
-    lacking = replace(whole, draw=partial(whole.draw.func, replace(curves, curves=curves.curves[:1]), groups),
-                      legend=groups)  # fmt: skip
+    lacking = replace(
+        whole, draw=partial(whole.draw.func, replace(curves, curves=curves.curves[:1]), groups), legend=groups
+    )
     png, _ = write(replace(lacking, legend=[]), tmp_path)
     image = Image.open(GOLDEN / "two-curve-reward.png").convert("RGB")
     assert distance(small(png).resize(image.size), image) > TOLERANCE
@@ -100,8 +108,12 @@ def test_no_label_lies_on_another(drawn):
             texts = [*axes.texts, *ticks, axes.xaxis.label, axes.yaxis.label, *figure.texts]
             texts += [text for legend in figure.legends for text in legend.get_texts()]
             boxes = [text.get_window_extent() for text in texts if text.get_text()]
-        overlapping = [(one, other) for place, one in enumerate(boxes) for other in boxes[place + 1 :]
-                       if one.shrunk(0.98, 0.9).overlaps(other.shrunk(0.98, 0.9))]  # fmt: skip
+        overlapping = [
+            (one, other)
+            for place, one in enumerate(boxes)
+            for other in boxes[place + 1 :]
+            if one.shrunk(0.98, 0.9).overlaps(other.shrunk(0.98, 0.9))
+        ]
         assert not overlapping, name
         assert all(box.x0 >= 0 and box.x1 <= figure.bbox.x1 for box in boxes), name
 

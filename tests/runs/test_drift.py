@@ -58,9 +58,17 @@ def test_rows_of_one_step_belong_together_and_the_later_value_counts(compare):
 
 
 @pytest.mark.parametrize(
-    "name", ["step_time", "eval_runtime", "eval_samples_per_second", "train_tokens_per_second", "timing/rollout_time",
-             "eval_model_preparation_time", "train_mem_gpu_peaked_delta"],
-)  # fmt: skip
+    "name",
+    [
+        "step_time",
+        "eval_runtime",
+        "eval_samples_per_second",
+        "train_tokens_per_second",
+        "timing/rollout_time",
+        "eval_model_preparation_time",
+        "train_mem_gpu_peaked_delta",
+    ],
+)
 def test_times_and_rates_are_no_results(name):
     assert is_timed(name)
 

@@ -44,18 +44,28 @@ def hash_of(tmp_path, monkeypatch):
 
 @pytest.mark.parametrize(
     "change",
-    [{"tracker__report_to": "wandb"}, {"name": "a label"}, {"force": True}, {"args__logging_steps": 10},
-     {"args__report_to": "wandb"}],
-)  # fmt: skip
+    [
+        {"tracker__report_to": "wandb"},
+        {"name": "a label"},
+        {"force": True},
+        {"args__logging_steps": 10},
+        {"args__report_to": "wandb"},
+    ],
+)
 def test_what_cannot_change_the_result_is_left_out(change, hash_of):
     assert hash_of(**change) == hash_of()
 
 
 @pytest.mark.parametrize(
     "change",
-    [{"seed": 1}, {"args__learning_rate": 1e-4}, {"model__path": "embedded:other"}, {"hardware__num_processes": 2},
-     {"reward__weights": {"a": 1.0}}],
-)  # fmt: skip
+    [
+        {"seed": 1},
+        {"args__learning_rate": 1e-4},
+        {"model__path": "embedded:other"},
+        {"hardware__num_processes": 2},
+        {"reward__weights": {"a": 1.0}},
+    ],
+)
 def test_what_can_change_the_result_counts(change, hash_of):
     assert hash_of(**change) != hash_of()
 
@@ -158,15 +168,23 @@ def test_absolute_paths_urls_of_files_and_the_home_folder(tmp_path, names, monke
 @pytest.mark.parametrize(
     ("value", "key", "file"),
     [
-        (".", "root", "words.txt"), ("..", "root", "words.txt"), ("/", "root", "words.txt"),
-        ("outputs", "path", "outputs/words.txt"), ("outputs/", "path", "outputs/run/words.txt"),
-        ("train", "split", "train/words.txt"), ("none", "mode", "none/words.txt"),
-        ("answers.jsonl", "cache", "answers.jsonl"), ("seen.txt", "log_path", "seen.txt"),
-        ("repository", "path", "repository/.git/index"), ("/dev/null", "path", "words.txt"),
+        (".", "root", "words.txt"),
+        ("..", "root", "words.txt"),
+        ("/", "root", "words.txt"),
+        ("outputs", "path", "outputs/words.txt"),
+        ("outputs/", "path", "outputs/run/words.txt"),
+        ("train", "split", "train/words.txt"),
+        ("none", "mode", "none/words.txt"),
+        ("answers.jsonl", "cache", "answers.jsonl"),
+        ("seen.txt", "log_path", "seen.txt"),
+        ("repository", "path", "repository/.git/index"),
+        ("/dev/null", "path", "words.txt"),
         ("~nobody-at-all/x", "path", "x"),
-        ("x" * 5000, "path", "x"), ("a\0b", "path", "a"), ("https://host/a.txt", "path", "host/a.txt"),
+        ("x" * 5000, "path", "x"),
+        ("a\0b", "path", "a"),
+        ("https://host/a.txt", "path", "host/a.txt"),
     ],
-)  # fmt: skip
+)
 def test_what_is_no_input_does_not_count(value, key, file, tmp_path, names):
     before = names(value, key)
     write(tmp_path / file, "one")

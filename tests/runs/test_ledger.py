@@ -37,8 +37,10 @@ def test_a_ledger_that_was_cut_in_half_is_written_anew(tmp_path):
     assert list(cells(path)) == ["run-0"]
 
 
-@pytest.mark.parametrize("content", ['[{"cells": 3}]', '{"cells": null}', '{"cells": 3}', "[" * 100_000,
-                                     '{"cells": [3, {}, {"run_id": ["x"]}]}'])  # fmt: skip
+@pytest.mark.parametrize(
+    "content",
+    ['[{"cells": 3}]', '{"cells": null}', '{"cells": 3}', "[" * 100_000, '{"cells": [3, {}, {"run_id": ["x"]}]}'],
+)
 def test_what_is_no_ledger_has_no_cells_and_is_written_anew(tmp_path, content):
     path = tmp_path / "x.json"
     path.write_text(content)

@@ -12,8 +12,10 @@ import pytest
 from expctl.runs import lock
 from expctl.runs.lock import Lock, LockedError, is_held
 
-HOLD = "import sys, time; from pathlib import Path; from expctl.runs.lock import Lock\n" \
-       "held = Lock(Path(sys.argv[1])); print('held', flush=True); time.sleep(60)"  # fmt: skip
+HOLD = (
+    "import sys, time; from pathlib import Path; from expctl.runs.lock import Lock\n"
+    "held = Lock(Path(sys.argv[1])); print('held', flush=True); time.sleep(60)"
+)
 
 
 def left_by_another_host(path, beat=1):
@@ -123,14 +125,17 @@ def test_asking_never_keeps_a_taker_away(tmp_path):
 
 
 def test_of_many_takers_at_once_exactly_one_wins(tmp_path):
-    taking = "import sys; from pathlib import Path; from expctl.runs.lock import Lock, LockedError\n" \
-             "sys.stdin.readline()\ntry:\n    held = Lock(Path(sys.argv[1])); print('won', flush=True)\n" \
-             "except LockedError:\n    print('lost', flush=True)\nsys.stdin.readline()"  # fmt: skip
+    taking = (
+        "import sys; from pathlib import Path; from expctl.runs.lock import Lock, LockedError\n"
+        "sys.stdin.readline()\ntry:\n    held = Lock(Path(sys.argv[1])); print('won', flush=True)\n"
+        "except LockedError:\n    print('lost', flush=True)\nsys.stdin.readline()"
+    )
     takers = [
-        subprocess.Popen([sys.executable, "-c", taking, tmp_path / "lock"], stdin=subprocess.PIPE,
-                         stdout=subprocess.PIPE, text=True)
+        subprocess.Popen(
+            [sys.executable, "-c", taking, tmp_path / "lock"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        )
         for _ in range(6)
-    ]  # fmt: skip
+    ]
     for taker in takers:
         taker.stdin.write("go\n")
         taker.stdin.flush()

@@ -153,8 +153,11 @@ def test_files_that_have_changed_since_are_named(work):
     (work / "rows.jsonl").unlink()
     (work / "weights" / "a.safetensors").write_bytes(b"b")
     assert changed_files(before, described) == {
-        "my_rewards.py": "changed", "helper.py": "new", "rows.jsonl": "gone", "weights/a.safetensors": "changed",
-    }  # fmt: skip
+        "my_rewards.py": "changed",
+        "helper.py": "new",
+        "rows.jsonl": "gone",
+        "weights/a.safetensors": "changed",
+    }
 
 
 def test_the_command_names_the_folders_of_config_groups(work):

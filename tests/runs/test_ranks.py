@@ -10,10 +10,12 @@ import pytest
 from expctl.runs import ranks
 from expctl.runs.files import Run
 
-LIVE = "import sys, time; from pathlib import Path; from expctl.runs.files import Run\n" \
-       "from expctl.runs.ranks import Presence\npresence = Presence(Run(Path(sys.argv[1])), int(sys.argv[2]))\n" \
-       "print('here', flush=True)\n" \
-       "if sys.stdin.readline().strip() == 'leave': presence.leave()"  # fmt: skip
+LIVE = (
+    "import sys, time; from pathlib import Path; from expctl.runs.files import Run\n"
+    "from expctl.runs.ranks import Presence\npresence = Presence(Run(Path(sys.argv[1])), int(sys.argv[2]))\n"
+    "print('here', flush=True)\n"
+    "if sys.stdin.readline().strip() == 'leave': presence.leave()"
+)
 
 
 @pytest.fixture
@@ -22,8 +24,9 @@ def run(tmp_path):
 
 
 def rank(run, number):
-    process = subprocess.Popen([sys.executable, "-c", LIVE, run.folder, str(number)], stdin=subprocess.PIPE,
-                               stdout=subprocess.PIPE, text=True)  # fmt: skip
+    process = subprocess.Popen(
+        [sys.executable, "-c", LIVE, run.folder, str(number)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    )
     assert process.stdout.readline() == "here\n"
     return process
 

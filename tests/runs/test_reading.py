@@ -66,11 +66,25 @@ MERGED = "a: &a {x: 1, y: 2}\n" + "\n".join(
 )
 
 
-@pytest.mark.parametrize("text", [
-    "!!python/object/apply:os.system ['touch x']", "a: !!python/name:os.system", "!own 1", "a: &a {b: *a}", BOMB,
-    MERGED, "\n".join(" " * depth + "a:" for depth in range(2000)), "- " * DEEP, "a: [", "\x00", "a: 2026-99-99",
-    "? [1]\n: 2", "a: " + "9" * 5000,
-], ids=range(13))  # fmt: skip
+@pytest.mark.parametrize(
+    "text",
+    [
+        "!!python/object/apply:os.system ['touch x']",
+        "a: !!python/name:os.system",
+        "!own 1",
+        "a: &a {b: *a}",
+        BOMB,
+        MERGED,
+        "\n".join(" " * depth + "a:" for depth in range(2000)),
+        "- " * DEEP,
+        "a: [",
+        "\x00",
+        "a: 2026-99-99",
+        "? [1]\n: 2",
+        "a: " + "9" * 5000,
+    ],
+    ids=range(13),
+)
 def test_yaml_that_is_more_than_data_is_refused(tmp_path, text):
     (tmp_path / "x").write_text(text)
     with pytest.raises(UnreadableError):
@@ -82,8 +96,14 @@ def test_yaml_is_read_as_json_could_hold_it(tmp_path):
     text = "1: 2026-11-01\nb: !!binary aGk=\nc: !!set {x}\nd: &d [1]\ne: *d\nf: 0x" + "f" * 400 + "\nfalse: .inf"
     (tmp_path / "x").write_text(text)
     assert read_yaml(tmp_path / "x") == {
-        "1": "2026-11-01", "b": "b'hi'", "c": ["x"], "d": [1], "e": [1], "f": float("inf"), "False": float("inf"),
-    }  # fmt: skip
+        "1": "2026-11-01",
+        "b": "b'hi'",
+        "c": ["x"],
+        "d": [1],
+        "e": [1],
+        "f": float("inf"),
+        "False": float("inf"),
+    }
 
 
 def test_lines_that_are_no_objects_are_counted_and_a_cut_last_one_is_not(tmp_path):
@@ -114,7 +134,10 @@ def test_a_manifest_that_is_taken_away_is_an_error_of_the_file(tmp_path):
     manifest.create(run)
     for damage in (lambda: run.manifest.write_text("[]"), run.manifest.unlink):
         damage()
-        for change in (lambda: manifest.start_attempt(run, 0, {}), lambda: manifest.note(run, "notes", ["a"]),
-                       lambda: manifest.end_attempt(run, "failed", to_step=0, exit_code=1)):  # fmt: skip
+        for change in (
+            lambda: manifest.start_attempt(run, 0, {}),
+            lambda: manifest.note(run, "notes", ["a"]),
+            lambda: manifest.end_attempt(run, "failed", to_step=0, exit_code=1),
+        ):
             with pytest.raises(FileNotFoundError, match="taken away or damaged"):
                 change()

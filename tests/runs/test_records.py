@@ -16,16 +16,38 @@ FILES = (Manifest, Summary, LedgerFile, ProgressState, WorkerOutcome)
 
 # As a run of expctl 0.1 has it, before formats had a number.
 OLD = {
-    "run_id": "sft-tiny-arithmetic-s0-5a7d6526", "status": "completed", "name": None, "config_hash": "5a7d6526",
-    "command": "expctl algorithm=sft", "overrides": ["algorithm=sft"], "choices": {"algorithm": "sft"},
-    "folder": "/work", "git": {"sha": None, "dirty": None}, "sources": {}, "inputs": {}, "seeds": {"seed": 0},
-    "versions": {"trl": "1.16.0", "vllm": None}, "host": "vm", "environment": {"OMP_NUM_THREADS": "1"},
-    "devices": {"cpu": "AMD EPYC", "cores": 2, "memory": 25276502016, "gpus": []}, "hardware": {"num_processes": 1},
-    "started": "2026-11-27T18:21:00+00:00", "ended": "2026-11-27T18:21:13+00:00",
-    "attempts": [{"started": "2026-11-27T18:21:00+00:00", "ended": "2026-11-27T18:21:13+00:00", "from_step": 0,
-                  "to_step": 2, "exit": 0, "signal": None}],
-    "error": None, "data": {"train": {"rows": 8}, "eval": None},
-}  # fmt: skip
+    "run_id": "sft-tiny-arithmetic-s0-5a7d6526",
+    "status": "completed",
+    "name": None,
+    "config_hash": "5a7d6526",
+    "command": "expctl algorithm=sft",
+    "overrides": ["algorithm=sft"],
+    "choices": {"algorithm": "sft"},
+    "folder": "/work",
+    "git": {"sha": None, "dirty": None},
+    "sources": {},
+    "inputs": {},
+    "seeds": {"seed": 0},
+    "versions": {"trl": "1.16.0", "vllm": None},
+    "host": "vm",
+    "environment": {"OMP_NUM_THREADS": "1"},
+    "devices": {"cpu": "AMD EPYC", "cores": 2, "memory": 25276502016, "gpus": []},
+    "hardware": {"num_processes": 1},
+    "started": "2026-11-27T18:21:00+00:00",
+    "ended": "2026-11-27T18:21:13+00:00",
+    "attempts": [
+        {
+            "started": "2026-11-27T18:21:00+00:00",
+            "ended": "2026-11-27T18:21:13+00:00",
+            "from_step": 0,
+            "to_step": 2,
+            "exit": 0,
+            "signal": None,
+        }
+    ],
+    "error": None,
+    "data": {"train": {"rows": 8}, "eval": None},
+}
 
 
 def test_a_file_of_an_earlier_version_is_read_and_written_with_its_format():

@@ -4,8 +4,14 @@ import pytest
 from equal_runs import REWARD, SAMPLING, assert_equal
 from harness import expctl, only_run
 
-SMALL = ["args.max_steps=4", "args.per_device_train_batch_size=8", "args.per_device_eval_batch_size=8",
-         "dataset.train_size=32", "dataset.eval_size=8", "args.warmup_steps=0"]  # fmt: skip
+SMALL = [
+    "args.max_steps=4",
+    "args.per_device_train_batch_size=8",
+    "args.per_device_eval_batch_size=8",
+    "dataset.train_size=32",
+    "dataset.eval_size=8",
+    "args.warmup_steps=0",
+]
 LORA = ["peft=lora", "peft.lora_dropout=0.1"]
 
 

@@ -143,8 +143,12 @@ def test_a_clock_that_goes_back_changes_nothing(tmp_path, calm):
     )
     folder = tmp_path / "run"
     folder.mkdir()
-    checked = subprocess.run([sys.executable, "-c", "import time; print(time.time.__name__)"], text=True,
-                             capture_output=True, env={"PYTHONPATH": str(tmp_path / "wrong")})  # fmt: skip
+    checked = subprocess.run(
+        [sys.executable, "-c", "import time; print(time.time.__name__)"],
+        text=True,
+        capture_output=True,
+        env={"PYTHONPATH": str(tmp_path / "wrong")},
+    )
     assert checked.stdout.strip() == "<lambda>", "the clock is right: this proves nothing"
     done = expctl(*TRAINING, cwd=folder, forked=False, PYTHONPATH=str(tmp_path / "wrong"))
     assert done.returncode == 0, done.stdout + done.stderr

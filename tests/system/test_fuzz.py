@@ -18,6 +18,12 @@ def test_the_fuzzer_sees_a_bad_answer(tmp_path):
     assert Answer(["seed=1"], 0, "ok  run\n").complaints() == []
     assert Answer(["seed=1"], 2, "expctl: no key\n").complaints() == []
     traceback = "Traceback (most recent call last):\n"
-    bad = [Answer([], 1, "x"), Answer([], 2, traceback), Answer([], 2, "x\n" * 21), Answer([], 2, ""),
-           Answer([], 2, "\x1b[31m"), Answer([], 2, "\u202e")]  # fmt: skip
+    bad = [
+        Answer([], 1, "x"),
+        Answer([], 2, traceback),
+        Answer([], 2, "x\n" * 21),
+        Answer([], 2, ""),
+        Answer([], 2, "\x1b[31m"),
+        Answer([], 2, "\u202e"),
+    ]
     assert all(len(answer.complaints()) == 1 for answer in bad)

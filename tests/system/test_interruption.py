@@ -176,8 +176,22 @@ def test_of_two_commands_started_at_the_same_instant_one_runs(tmp_path):
 
 def test_a_launcher_of_one_process_that_is_told_to_stop_leaves_no_training_behind(tmp_path):
     """`accelerate launch` with one process dies of SIGTERM without a word to its child."""
-    launcher = [sys.executable, "-m", "accelerate.commands.launch", "--num_processes", "1", "--num_machines", "1",
-                "--mixed_precision", "no", "--dynamo_backend", "no", "--cpu", "-m", "expctl"]  # fmt: skip
+    launcher = [
+        sys.executable,
+        "-m",
+        "accelerate.commands.launch",
+        "--num_processes",
+        "1",
+        "--num_machines",
+        "1",
+        "--mixed_precision",
+        "no",
+        "--dynamo_backend",
+        "no",
+        "--cpu",
+        "-m",
+        "expctl",
+    ]
     process = subprocess.Popen([*launcher, *LONG], cwd=tmp_path, env=clean_environment())
     wait_for(begun(tmp_path))
     process.send_signal(signal.SIGTERM)
@@ -221,8 +235,10 @@ def test_a_run_whose_process_is_gone_is_reported_as_interrupted(tmp_path):
 
 
 # What the model writes has no such mark, and what the check gives it to begin with has.
-FAILS_LATER = "def boom(completions, **kwargs):\n    if '####' not in completions[0]:\n        {}\n" \
-              "    return [0.0] * len(completions)\n"  # fmt: skip
+FAILS_LATER = (
+    "def boom(completions, **kwargs):\n    if '####' not in completions[0]:\n        {}\n"
+    "    return [0.0] * len(completions)\n"
+)
 
 
 def test_a_reward_that_raises_stops_the_run_with_its_name_and_the_completion(tmp_path):

@@ -87,8 +87,17 @@ def told(tmp_path):
 
     def tell(*words, code=0, **environment):
         file.unlink(missing_ok=True)
-        done = expctl(*SFT, "args.max_steps=1", "args.logging_steps=1", "tracker=mlflow", *words, cwd=tmp_path,
-                      PYTHONPATH=os.pathsep.join(filter(None, paths)), CALLS=str(file), **environment)  # fmt: skip
+        done = expctl(
+            *SFT,
+            "args.max_steps=1",
+            "args.logging_steps=1",
+            "tracker=mlflow",
+            *words,
+            cwd=tmp_path,
+            PYTHONPATH=os.pathsep.join(filter(None, paths)),
+            CALLS=str(file),
+            **environment,
+        )
         assert done.returncode == code, done.stderr
         return [json.loads(line) for line in file.read_text().splitlines()] if file.exists() else []
 

@@ -57,11 +57,25 @@ def test_the_audit_sees_what_trl_reports_where_that_is_allowed(audited):
 
 @pytest.mark.parametrize(
     "words",
-    [["--help"], ["--version"], ["list"], ["ls"], ["check"], ["check", "dataset=gsm8k", "model=qwen3_0_6b"],
-     ["check", "--full", "algorithm=sft"], ["explain", "seed"], ["show"], ["compare"], ["sync"], ["resume", "x"],
-     ["rerun", "x"], ["verify", "--json", "nothing"], ["check", "-m", "seed=0,1"]],
+    [
+        ["--help"],
+        ["--version"],
+        ["list"],
+        ["ls"],
+        ["check"],
+        ["check", "dataset=gsm8k", "model=qwen3_0_6b"],
+        ["check", "--full", "algorithm=sft"],
+        ["explain", "seed"],
+        ["show"],
+        ["compare"],
+        ["sync"],
+        ["resume", "x"],
+        ["rerun", "x"],
+        ["verify", "--json", "nothing"],
+        ["check", "-m", "seed=0,1"],
+    ],
     ids=" ".join,
-)  # fmt: skip
+)
 def test_a_verb_looks_up_no_name(words, audited):
     # What names a model or data of the hub is asked for there, which is what it says; offline it is not.
     hub = {"HF_HUB_OFFLINE": "1"} if "model=qwen3_0_6b" in words else {}

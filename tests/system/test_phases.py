@@ -43,14 +43,30 @@ class Slow(TrainerCallback):
     def on_save(self, args, state, control, **kwargs):
         at("saving")
 """
-WORDS = ["args.max_steps=6", "args.per_device_train_batch_size=16", "args.num_generations=8",
-         "args.num_remains_in_group=4", "args.per_device_eval_batch_size=16", "dataset.eval_size=32",
-         "args.steps_per_generation=2", "reward.functions.mine._target_=slow.reward", "args.save_steps=2",
-         "callbacks.slow._target_=slow.Slow"]  # fmt: skip
+WORDS = [
+    "args.max_steps=6",
+    "args.per_device_train_batch_size=16",
+    "args.num_generations=8",
+    "args.num_remains_in_group=4",
+    "args.per_device_eval_batch_size=16",
+    "dataset.eval_size=32",
+    "args.steps_per_generation=2",
+    "reward.functions.mine._target_=slow.reward",
+    "args.save_steps=2",
+    "callbacks.slow._target_=slow.Slow",
+]
 PLACES = ["evaluation before", "optimizer", "scoring", "saving", "evaluation"]
-SUPERVISED = ["algorithm=sft", "args.max_steps=4", "args.per_device_train_batch_size=4", "dataset.eval_size=16",
-              "args.per_device_eval_batch_size=8", "args.eval_strategy=steps", "args.eval_steps=2", "args.save_steps=3",
-              "callbacks.slow._target_=slow.Slow"]  # fmt: skip
+SUPERVISED = [
+    "algorithm=sft",
+    "args.max_steps=4",
+    "args.per_device_train_batch_size=4",
+    "dataset.eval_size=16",
+    "args.per_device_eval_batch_size=8",
+    "args.eval_strategy=steps",
+    "args.eval_steps=2",
+    "args.save_steps=3",
+    "callbacks.slow._target_=slow.Slow",
+]
 
 
 def stopped_at(place: str, folder: Path, words: list[str] = WORDS) -> dict:

@@ -32,9 +32,22 @@ from expctl.runs.lock import Lock
 SUPERVISED = [*SFT, "args.max_steps=5", "args.learning_rate=1e-2"]
 LAUNCHERS = {
     "torchrun": ["-m", "torch.distributed.run", "--nproc_per_node", "2"],
-    "accelerate": ["-m", "accelerate.commands.launch", "--multi_gpu", "--num_processes", "2", "--num_machines", "1",
-                   "--mixed_precision", "no", "--dynamo_backend", "no", "--main_process_port", "0"],
-}  # fmt: skip
+    "accelerate": [
+        "-m",
+        "accelerate.commands.launch",
+        "--multi_gpu",
+        "--num_processes",
+        "2",
+        "--num_machines",
+        "1",
+        "--mixed_precision",
+        "no",
+        "--dynamo_backend",
+        "no",
+        "--main_process_port",
+        "0",
+    ],
+}
 
 
 def test_two_ranks_with_half_the_batch_each_give_the_weights_of_one_rank_with_the_whole(tmp_path):
@@ -76,15 +89,24 @@ def test_a_launcher_makes_one_group_with_one_run_and_one_config(launcher, tmp_pa
 def test_srun_tasks_find_each_other(tmp_path):
     tasks = [
         subprocess.Popen(
-            [COMMAND, *GFPO], cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+            [COMMAND, *GFPO],
+            cwd=tmp_path,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
             env=clean_environment(
                 **forked_workers(),
-                SLURM_STEP_NUM_TASKS="2", SLURM_PROCID=str(rank), SLURM_LOCALID=str(rank), SLURM_STEP_NUM_NODES="1",
-                SLURM_STEP_NODELIST="localhost", SLURM_JOB_ID=str(os.getpid() % 9000), SLURM_STEP_ID="0",
+                SLURM_STEP_NUM_TASKS="2",
+                SLURM_PROCID=str(rank),
+                SLURM_LOCALID=str(rank),
+                SLURM_STEP_NUM_NODES="1",
+                SLURM_STEP_NODELIST="localhost",
+                SLURM_JOB_ID=str(os.getpid() % 9000),
+                SLURM_STEP_ID="0",
             ),
         )
         for rank in range(2)
-    ]  # fmt: skip
+    ]
     for task in tasks:
         out, error = task.communicate(timeout=200)
         assert task.returncode == 0, out + error

@@ -15,9 +15,18 @@ def test_smollm2_is_converted_trained_and_loads_back(tmp_path):
     assert missing.returncode == 2 and "make_smollm2.py" in missing.stderr
     made = run(sys.executable, str(REPOSITORY / "scripts" / "make_smollm2.py"), cwd=tmp_path, timeout=600, **home)
     assert made.returncode == 0, made.stdout + made.stderr
-    words = ["algorithm=gfpo", "model=smollm2_135m", "dataset=reasoning_gym", "args.max_steps=1", "args.do_eval=false",
-             "args.save_steps=1", "args.per_device_train_batch_size=8", "args.num_generations=8",
-             "args.num_remains_in_group=4", "args.max_completion_length=32"]  # fmt: skip
+    words = [
+        "algorithm=gfpo",
+        "model=smollm2_135m",
+        "dataset=reasoning_gym",
+        "args.max_steps=1",
+        "args.do_eval=false",
+        "args.save_steps=1",
+        "args.per_device_train_batch_size=8",
+        "args.num_generations=8",
+        "args.num_remains_in_group=4",
+        "args.max_completion_length=32",
+    ]
     done = expctl(*words, cwd=tmp_path, timeout=600, forked=False, **home)
     assert done.returncode == 0, done.stdout + done.stderr
 

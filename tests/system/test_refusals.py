@@ -26,21 +26,35 @@ REFUSED = {
     "no such verb": (["chek"], ["chek", "check"]),
     "unknown loss": (["args.loss_type=dapoo"], ["dapoo", "dapo"]),
     "batch that groups do not fill": (
-        ["args.per_device_train_batch_size=10", "args.num_generations=4"], ["10", "/ 4", "2.50 groups", "8 or 12"]),
+        ["args.per_device_train_batch_size=10", "args.num_generations=4"],
+        ["10", "/ 4", "2.50 groups", "8 or 12"],
+    ),
     "evaluation batch that groups do not fill": (
-        ["args.per_device_eval_batch_size=10", "args.num_generations_eval=4"], ["evaluation", "10", "4"]),
+        ["args.per_device_eval_batch_size=10", "args.num_generations_eval=4"],
+        ["evaluation", "10", "4"],
+    ),
     "more kept than sampled": (
-        ["args.num_generations=8", "args.num_remains_in_group=9"], ["num_remains_in_group (9)", "num_generations (8)"]),
+        ["args.num_generations=8", "args.num_remains_in_group=9"],
+        ["num_remains_in_group (9)", "num_generations (8)"],
+    ),
     "one kept": (["args.num_remains_in_group=1"], ["num_remains_in_group (1)", "at least two"]),
     "adaptive filter beside a k": (
-        ["algorithm.trainer.group_filter_func=adaptive_difficulty"], ["AdaptiveDifficulty decides", "=null", "set by"]),
+        ["algorithm.trainer.group_filter_func=adaptive_difficulty"],
+        ["AdaptiveDifficulty decides", "=null", "set by"],
+    ),
     "ratio of sequences without the trainer for it": (
-        ["args.importance_sampling_level=sequence_token"], ["GFPOTrainer", "algorithm/ratio=sequence_token"]),
+        ["args.importance_sampling_level=sequence_token"],
+        ["GFPOTrainer", "algorithm/ratio=sequence_token"],
+    ),
     "replay over pairs": (["algorithm=dpo", "+algorithm/replay=on"], ["algorithm/replay=on", "not with dpo"]),
     "moving reference without a penalty": (
-        ["+algorithm/reference=bema", "args.beta=0"], ["update_ref_model", "args.beta=0 (command line)"]),
+        ["+algorithm/reference=bema", "args.beta=0"],
+        ["update_ref_model", "args.beta=0 (command line)"],
+    ),
     "token advantages outside the allowed packages": (
-        ["algorithm=gspo_token", "algorithm.trainer.token_advantages=os.system"], ["os.system"]),
+        ["algorithm=gspo_token", "algorithm.trainer.token_advantages=os.system"],
+        ["os.system"],
+    ),
     "unknown filter": (["algorithm.trainer.group_filter_func=shortst"], ["shortst", "shortest"]),
     "target outside the allowed packages": (["+callbacks.bad._target_=os.system"], ["os.system"]),
     "target that is not there": (["args._target_=trl.GRPOConfi"], ["trl.GRPOConfi", "GRPOConfig"]),
@@ -57,13 +71,14 @@ REFUSED = {
     "negative seed": (["seed=-1"], ["seed"]),
     "reward weight of no reward": (["reward.weights={acuracy: 2}"], ["acuracy", "accuracy"]),
     "kind that the algorithm does not eat": (
-        ["algorithm=sft", "dataset.kind=prompts"], ["prompt-completion", "prompt-only"]
+        ["algorithm=sft", "dataset.kind=prompts"],
+        ["prompt-completion", "prompt-only"],
     ),
     "tracker that does not exist": (["tracker=wandbb"], ["wandbb", "wandb"]),
     "field that expctl sets itself": (["args.output_dir=elsewhere"], ["args.output_dir", "EXPCTL_OUTPUTS"]),
     "group emptied": (["dataset=null"], ["dataset"]),
     "token in the config": (["args.hub_token=hf_abcdefgh"], ["hub_token", "secret"]),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("case", REFUSED)

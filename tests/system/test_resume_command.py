@@ -17,8 +17,14 @@ class Watch(TrainerCallback):
             os.kill(os.getpid(), signal.SIGTERM)
 """
 MINE = "# @package _global_\n# Mine.\ndefaults: [sft, _self_]\ncallbacks:\n  watch: {_target_: watch.Watch}\n"
-WORDS = ["--config-dir", "groups", "algorithm=mine", "args.max_steps=6", "args.do_eval=false",
-         "args.per_device_train_batch_size=4"]  # fmt: skip
+WORDS = [
+    "--config-dir",
+    "groups",
+    "algorithm=mine",
+    "args.max_steps=6",
+    "args.do_eval=false",
+    "args.per_device_train_batch_size=4",
+]
 
 
 @pytest.fixture(scope="module")

@@ -19,8 +19,10 @@ async def judge(completions, trainer_state, **columns):
 def test_what_is_cut_off_earns_nothing_in_training_and_evaluation(tmp_path):
     """Two rewards that pay every completion but those: the user's own, and one that takes any text for an answer."""
     (tmp_path / "mine.py").write_text(REWARDS)
-    form = ["reward.functions.form._target_=expctl.rewards.answer_format.one_answer",
-            "reward.functions.form.pattern='(?s).+'"]  # fmt: skip
+    form = [
+        "reward.functions.form._target_=expctl.rewards.answer_format.one_answer",
+        "reward.functions.form.pattern='(?s).+'",
+    ]
     done = expctl(
         *SHORT, "args.max_completion_length=20", "reward.functions.ended._target_=mine.ended", *form, cwd=tmp_path
     )

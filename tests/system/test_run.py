@@ -67,8 +67,18 @@ def test_the_model_loads_back_and_its_card_carries_the_command(completed):
 
 def test_the_output_shows_progress_and_a_closing_table_without_escape_codes(completed):
     output = completed[1].stdout
-    for words in ("evaluating before training", "step 2/2", "reward", "completion length", "evaluating after training",
-                  "held-out", "before", "after", "accuracy", "eval_reward ="):  # fmt: skip
+    for words in (
+        "evaluating before training",
+        "step 2/2",
+        "reward",
+        "completion length",
+        "evaluating after training",
+        "held-out",
+        "before",
+        "after",
+        "accuracy",
+        "eval_reward =",
+    ):
         assert words in output
     assert "\x1b" not in output
 

@@ -6,10 +6,21 @@ import shutil
 from equal_runs import REWARD, SAMPLING
 from harness import expctl, manifest, only_run
 
-WORDS = ["hardware=cpu", "algorithm=gfpo", *SAMPLING, "args.num_generations=8", "args.num_remains_in_group=4",
-         "args.max_steps=4", "args.save_steps=2", "args.eval_strategy=steps", "args.eval_steps=2",
-         "args.per_device_train_batch_size=8", "args.per_device_eval_batch_size=8", "dataset.train_size=32",
-         "dataset.eval_size=8"]  # fmt: skip
+WORDS = [
+    "hardware=cpu",
+    "algorithm=gfpo",
+    *SAMPLING,
+    "args.num_generations=8",
+    "args.num_remains_in_group=4",
+    "args.max_steps=4",
+    "args.save_steps=2",
+    "args.eval_strategy=steps",
+    "args.eval_steps=2",
+    "args.per_device_train_batch_size=8",
+    "args.per_device_eval_batch_size=8",
+    "dataset.train_size=32",
+    "dataset.eval_size=8",
+]
 
 
 def test_a_run_keeps_its_evaluations_completions_and_is_shown_with_them_also_when_it_was_carried_on(tmp_path):

@@ -79,9 +79,14 @@ def test_a_forced_run_goes_on_with_no_tracked_run_of_the_one_that_it_replaced(tm
 
 def test_wandb_out_of_reach_costs_no_training_and_its_key_is_in_no_file(tmp_path):
     done = expctl(
-        *SFT, "tracker=wandb", cwd=tmp_path, HOME=str(tmp_path / "home"), WANDB_API_KEY=KEY,
-        WANDB_BASE_URL="http://127.0.0.1:9", HF_TOKEN="hf_0123456789abcdef",
-    )  # fmt: skip
+        *SFT,
+        "tracker=wandb",
+        cwd=tmp_path,
+        HOME=str(tmp_path / "home"),
+        WANDB_API_KEY=KEY,
+        WANDB_BASE_URL="http://127.0.0.1:9",
+        HF_TOKEN="hf_0123456789abcdef",
+    )
     assert done.returncode == 0, done.stderr
     run = only_run(tmp_path)
     assert list(run.glob("wandb/offline-run-*/*.wandb"))
@@ -126,9 +131,14 @@ def test_trackio_is_told_the_run_by_its_name_and_group_and_is_closed_after_the_l
     (tmp_path / "ours").mkdir()
     (tmp_path / "ours" / "trackio.py").write_text(TRACKIO)
     done = expctl(
-        *SFT, "args.max_steps=1", "args.do_eval=true", "tracker=trackio", cwd=tmp_path,
-        PYTHONPATH=str(tmp_path / "ours"), CALLS=str(tmp_path / "calls"),
-    )  # fmt: skip
+        *SFT,
+        "args.max_steps=1",
+        "args.do_eval=true",
+        "tracker=trackio",
+        cwd=tmp_path,
+        PYTHONPATH=str(tmp_path / "ours"),
+        CALLS=str(tmp_path / "calls"),
+    )
     assert done.returncode == 0, done.stderr
     calls = [json.loads(line) for line in (tmp_path / "calls").read_text().splitlines()]
     begun = [said for kind, said in calls if kind == "init"]

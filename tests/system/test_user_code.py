@@ -99,9 +99,14 @@ def test_data_of_ones_own_trains(tmp_path):
     rows = [{"question": f"{n}+{n}=", "solution": str(2 * n)} for n in range(10, 60)]
     (tmp_path / "rows.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
     done = expctl(
-        *GFPO, "dataset=files", "dataset.path=rows.jsonl", "dataset.columns={prompt: question, answer: solution}",
-        "args.do_eval=true", "args.per_device_eval_batch_size=8", cwd=tmp_path,
-    )  # fmt: skip
+        *GFPO,
+        "dataset=files",
+        "dataset.path=rows.jsonl",
+        "dataset.columns={prompt: question, answer: solution}",
+        "args.do_eval=true",
+        "args.per_device_eval_batch_size=8",
+        cwd=tmp_path,
+    )
     assert done.returncode == 0, done.stderr
     assert only_run(tmp_path).name.startswith("gfpo-tiny-rows-s0-")
     assert manifest(only_run(tmp_path))["status"] == "completed"
@@ -110,9 +115,12 @@ def test_data_of_ones_own_trains(tmp_path):
 def test_several_rewards_are_weighed_by_name(tmp_path):
     (tmp_path / "mine.py").write_text("def one(completions, **kwargs):\n    return [1.0] * len(completions)\n")
     done = expctl(
-        *GFPO, "reward.functions.a._target_=mine.one", "reward.functions.b._target_=mine.one",
-        "reward.weights={b: 3.0}", cwd=tmp_path,
-    )  # fmt: skip
+        *GFPO,
+        "reward.functions.a._target_=mine.one",
+        "reward.functions.b._target_=mine.one",
+        "reward.weights={b: 3.0}",
+        cwd=tmp_path,
+    )
     assert done.returncode == 0, done.stderr
     row = json.loads((only_run(tmp_path) / "metrics.jsonl").read_text().splitlines()[0])
     assert row["rewards/a/mean"] == row["rewards/b/mean"] == 1.0
