@@ -1,7 +1,7 @@
 """MLflow: one run there for each run here, on the server that is named, else in a local store beside the runs.
 
-Transformers' callback and TRL call MLflow in the middle of a training. Where its server does not answer, a call raises or
-waits for minutes. So calls are made in the background here, and the first failure is logged.
+Transformers' callback and TRL call MLflow in the middle of a training. Where its server does not answer, a call raises
+or waits for minutes. So calls are made in the background here, and the first failure is logged.
 """
 
 import contextlib
