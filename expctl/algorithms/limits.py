@@ -12,7 +12,8 @@ from typing import Any
 Settings = Any
 
 FILTERED = ("drop", "mask")
-LEVELS = ("token", "sequence", "sequence_token")
+TRL_LEVELS = ("token", "sequence")
+LEVELS = (*TRL_LEVELS, "sequence_token")
 REFUSED_LOSSES = {
     "vespo": "VESPO weights every sequence itself (a gamma weight of its product of token ratios), so the level "
     "would change nothing",

@@ -142,4 +142,4 @@ def _print_notes(runs: list[Facts]) -> None:
     for note in notes[:MOST_NOTES]:
         print(f"note: {shortened(note, LONGEST_NOTE)}", file=sys.stderr)
     if len(notes) > MOST_NOTES:
-        print(f"note: and {len(notes) - MOST_NOTES:,} more runs with damaged files", file=sys.stderr)
+        print(f"note: and {len(notes) - MOST_NOTES:,} more notes", file=sys.stderr)

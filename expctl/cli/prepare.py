@@ -1,4 +1,4 @@
-"""The way into the house: check an experiment and claim its run, or say why not."""
+"""Check an experiment and claim its run, or say why not."""
 
 import sys
 from pathlib import Path

@@ -34,7 +34,7 @@ def main(words: list[str]) -> int:
 
 
 def run(experiment: Experiment, folder: Path | None = None) -> Outcome:
-    """One experiment through the whole house.
+    """Check, claim, launch and close one experiment.
 
     `folder`: where its run is or is to be, when not under its own id in the outputs.
     """

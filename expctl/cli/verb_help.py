@@ -40,7 +40,7 @@ Examples:
     "ls": """expctl ls [FILTER ...] [options]
 
 List the runs of the outputs folder, the latest first. A FILTER is key=value[,value], key<value, key>value and the like;
-the keys are those of the config, of the metrics, and status, run, age.
+the keys are those of the config, of the metrics, and status, run, started.
 
   --sort KEY,-KEY      sort by keys, - for descending
   --columns KEY,KEY    these columns in place of the usual ones

@@ -15,7 +15,8 @@ NO_DIFFERENCE, IDENTICAL, TOO_FEW = "no difference shown", "identical", "too few
 class Estimate:
     """A number with its interval at the comparison's level; `low` and `high` are None where there is none.
 
-    `method`: how the interval was made (`t`, `bootstrap`, `newcombe`), see `expctl.compare.statistics`.
+    `method`: how the interval was made (`t`, `bootstrap`, `studentised bootstrap`, `newcombe`, `fieller`), see
+    `expctl.compare.statistics` and `expctl.compare.ratio`.
     """
 
     value: float

@@ -9,6 +9,7 @@ from expctl.base.refusal import Refusal
 from expctl.base.suggest import nearest
 from expctl.compare.groups import Grouped
 from expctl.compare.runs import Record
+from expctl.runs.drift import is_timed
 
 TRAINING_SECONDS = "seconds.training"
 # Prefix of what the last logged training step says, where nothing was held out.
@@ -114,7 +115,7 @@ def has_ratio_scale(name: str) -> bool:
 
 def is_judged(name: str) -> bool:
     """Times are for information: a busy machine decides them."""
-    return not name.startswith("seconds.") and re.search(r"runtime|_per_second|_time$", name) is None
+    return not name.startswith("seconds.") and not is_timed(name)
 
 
 def _plain(name: str) -> str:

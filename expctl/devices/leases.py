@@ -1,4 +1,7 @@
-"""Leases on the devices of this machine: a GPU belongs to one job at a time, also when several sweeps run at once."""
+"""Leases on the devices of this machine: a GPU belongs to one job of a sweep at a time, also among several sweeps.
+
+A run that is no job of a sweep takes no lease.
+"""
 
 import os
 import tempfile

@@ -101,7 +101,7 @@ Start = Callable[[list[str], dict[str, str], Run, Path], WorkerProcess]
 
 
 def _prepared() -> Callable[[], None]:
-    """In the child, before it starts: SIGTERM when the parent dies; deaf to USR1/2, which launchers do not survive."""
+    """In the child, before it starts: SIGTERM when the parent dies; it ignores SIGUSR1 and 2, which end launchers."""
     hear = exit_with_parent(os.getpid())
 
     def prepare() -> None:

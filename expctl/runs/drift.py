@@ -11,7 +11,7 @@ from expctl.runs.records import Manifest
 
 # Step -> metric -> value.
 Rows = dict[int, dict[str, float | None]]
-# What the clock or a busy machine decides: times, rates, memory in use. The one list of it.
+# What the clock or a busy machine decides: times, rates, memory in use.
 _TIMED = re.compile(r"(\w*_)?(time|runtime|seconds)|\w*_per_second\w*|\w*_mem_\w*")
 # Job numbers and ports differ each time and decide nothing.
 _INCIDENTAL = re.compile(r"SLURM_\w+|MASTER_\w+|EXPCTL_(?!ALLOW)\w+|(WANDB|MLFLOW)_\w+|\w*RANK|\w*WORLD_SIZE")

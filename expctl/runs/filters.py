@@ -1,6 +1,6 @@
 """Filters of runs: words such as `algorithm=gfpo`, `seed=0,1`, `'eval_reward>0.9'` or `host~node[0-3]`.
 
-A filter is asked about the facts of a run (see `expctl.runs.catalogue`): a flat mapping from names, as a person types
+A filter is asked about the facts of a run (see `expctl.runs.facts`): a flat mapping from names, as a person types
 them, to what run.json, config.yaml and summary.json say.
 """
 

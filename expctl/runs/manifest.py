@@ -70,7 +70,11 @@ def _status_and_error(run: Run) -> tuple[str, str | None]:
 
 
 def start_attempt(run: Run, from_step: int, versions: dict[str, str | None]) -> None:
-    """created | interrupted | failed -> running. Raises OSError, as all that follow, where the file is gone."""
+    """created | interrupted | failed -> running.
+
+    Raises:
+        OSError: the file is gone. So do the functions below.
+    """
     manifest = _present(run)
     attempt = Attempt(started=now(), from_step=from_step)
     manifest.attempts.append(attempt)

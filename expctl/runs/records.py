@@ -171,7 +171,7 @@ class LedgerCell(JsonRecord):
     # The name of the run's folder, in the outputs folder that the ledger belongs to.
     run_id: str
     words: list[str] = field(default_factory=list)
-    # The status of its run, or waiting | pruned | refused.
+    # The status of its run, or waiting | elsewhere (another command has it) | pruned | refused.
     status: str = "waiting"
     objective: float | None = None
     error: str | None = None

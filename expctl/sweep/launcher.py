@@ -1,6 +1,6 @@
 """What all launchers of expctl share. They are in `hydra_plugins`, where Hydra looks for them in every command.
 
-So this file imports little. It is not there itself: Hydra imports what is there twice.
+So this file imports little. It is kept out of `hydra_plugins`, whose modules Hydra imports twice.
 """
 
 from abc import abstractmethod

@@ -48,7 +48,7 @@ def ledger_of(jobs: Sequence[SweepJob], typed: str) -> Ledger:
 
 
 def exit_code(jobs: Sequence[SweepJob]) -> int:
-    """What came of all jobs: a failure outweighs an interruption, and that a refusal."""
+    """What came of all jobs: a failure outweighs an interruption, an interruption a refusal."""
     statuses = {job.status for job in jobs}
     if FAILED in statuses:
         return EXIT_FAILED

@@ -79,7 +79,7 @@ PEFT = {"r": ONE_OR_MORE, "lora_alpha": POSITIVE, "lora_dropout": BELOW_ONE}
 # Below 1 they are a share of all steps.
 STEPS_OR_SHARE = ("logging_steps", "eval_steps", "save_steps")
 # Infinite is a value of its own: nothing is clipped.
-MAY_BE_INFINITE = ("max_grad_norm", "epsilon", "epsilon_high")
+MAY_BE_INFINITE = ("epsilon", "epsilon_high")
 LARGEST = 2**63 - 1
 
 

@@ -38,7 +38,7 @@ def check_ratio(experiment: Experiment) -> list[Refusal]:
     if GRPO not in settings.parts or not settings.is_ours:
         return []
     if settings.args["importance_sampling_level"] != "sequence_token":
-        return settings.refusals_of(lambda: limits.check_ratio_level(settings.args, known=limits.LEVELS[:2]))
+        return settings.refusals_of(lambda: limits.check_ratio_level(settings.args, known=limits.TRL_LEVELS))
     return [
         Refusal(
             f"importance_sampling_level='sequence_token' is GSPO-token's, and {settings.trainer['_target_']} has no "
