@@ -46,7 +46,7 @@ class Experiment:
     # Launched by torchrun or srun: they, not expctl, have placed the processes.
     in_group: bool = False
     # A cell that another machine is to run: what this one has says nothing about it.
-    elsewhere: bool = False
+    runs_remotely: bool = False
     # Folders of config groups named on the command line.
     config_dirs: list[str] = field(default_factory=list)
     # The user's code as a run has kept it: when that is done again, it goes before the working folder's.

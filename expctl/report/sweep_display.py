@@ -11,7 +11,7 @@ from expctl.report.clock import clock
 from expctl.runs.alerts import kinds, sentence
 from expctl.runs.manifest import COMPLETED, FAILED, REFUSED, RUNNING
 from expctl.runs.records import ProgressState
-from expctl.sweep.job import ELSEWHERE, Composed, Ended, SweepJob
+from expctl.sweep.job import HELD_BY_ANOTHER, Composed, Ended, SweepJob
 
 DRAW_SECONDS, PLAIN_SECONDS, MOST_ROWS = 0.5, 30.0, 16
 
@@ -55,7 +55,7 @@ class SweepDisplay:
     def _print_status(self, job: SweepJob) -> None:
         """A line when a job begins or ends; those that were completed before are only counted in the head."""
         before = self._printed.get(job.run.run_id)
-        has_begun = job.status in (RUNNING, ELSEWHERE) or isinstance(job.state, Ended)
+        has_begun = job.status in (RUNNING, HELD_BY_ANOTHER) or isinstance(job.state, Ended)
         if job.status == before or (before is None and not has_begun):
             return
         self._printed[job.run.run_id] = job.status
@@ -69,7 +69,7 @@ class SweepDisplay:
 
     def _print_alerts(self, job: SweepJob) -> None:
         """Each kind once a job, while it runs: the closing has what they came to."""
-        if job.status not in (RUNNING, ELSEWHERE):
+        if job.status not in (RUNNING, HELD_BY_ANOTHER):
             return
         progress = ProgressState.read(job.run.progress) or ProgressState()
         for alert in progress.alerts:

@@ -48,7 +48,7 @@ class Search:
         taken = left[: max(size, 0)]
         return [*taken, *(self._ask(run_id) for _ in range(size - len(taken)))]
 
-    def elsewhere(self) -> int:
+    def running_in_other_commands(self) -> int:
         """Trials that run in another command, or in jobs that a killed one has left."""
         return sum(map(self._alive, self._under_way()))
 

@@ -130,7 +130,7 @@ class Searching:
 
     def _await_others(self) -> bool:
         """Whether other commands have trials of this search under way, a moment later: they may leave some to do."""
-        others = self._search.elsewhere() if self._search.to_come() > 0 else 0
+        others = self._search.running_in_other_commands() if self._search.to_come() > 0 else 0
         if others and not self._awaiting:
             notice(f"{others} of its trials run in another command; waiting for what comes of them (Ctrl-C to leave)")
         self._awaiting = bool(others)

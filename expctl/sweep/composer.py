@@ -42,10 +42,10 @@ class Composer:
     composition, and each gets its values by Hydra's own function.
     """
 
-    def __init__(self, loader: ConfigLoader, sweep: DictConfig, *, elsewhere: bool = False):
+    def __init__(self, loader: ConfigLoader, sweep: DictConfig, *, runs_remotely: bool = False):
         assert isinstance(loader, ConfigLoaderImpl), "Hydra has one loader"
         self._loader = loader
-        self._elsewhere = elsewhere
+        self._runs_remotely = runs_remotely
         self._name = sweep.hydra.job.config_name
         self._hydra_words = list(sweep.hydra.overrides.hydra)
         self._parser = OverridesParser.create(config_loader=loader)
@@ -97,7 +97,7 @@ class Composer:
         base = self._bases[options]
         config = copy.deepcopy(base.config)
         ConfigLoaderImpl._apply_overrides_to_config(values, config)
-        return replace(frozen(config, base.hydra, list(overrides), base.locations), elsewhere=self._elsewhere)
+        return replace(frozen(config, base.hydra, list(overrides), base.locations), runs_remotely=self._runs_remotely)
 
     def _compose_options(self, options: tuple[str, ...]) -> _Base:
         config = self._loader.load_configuration(self._name, [*self._hydra_words, *options], RunMode.RUN)

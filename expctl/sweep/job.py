@@ -12,7 +12,7 @@ from expctl.runs.files import Run
 from expctl.runs.manifest import REFUSED, RUNNING
 from expctl.runs.records import LedgerCell, Summary
 
-WAITING, ELSEWHERE, PRUNED = "waiting", "elsewhere", "pruned"
+WAITING, HELD_BY_ANOTHER, PRUNED = "waiting", "elsewhere", "pruned"
 
 
 @dataclass(frozen=True)
@@ -34,7 +34,7 @@ class Waiting(Composed):
     """Not begun, or in a scheduler's queue."""
 
 
-class Elsewhere(Composed):
+class HeldByAnother(Composed):
     """Another command has the run."""
 
 
@@ -111,7 +111,7 @@ class SweepJob:
             return REFUSED
         if isinstance(self.state, Running):
             return RUNNING
-        return ELSEWHERE if isinstance(self.state, Elsewhere) else WAITING
+        return HELD_BY_ANOTHER if isinstance(self.state, HeldByAnother) else WAITING
 
     @property
     def objective(self) -> float | None:

@@ -23,7 +23,7 @@ class SweepLauncher(Launcher):
     """Composes and checks all jobs of a batch, and has a runner run them."""
 
     # Whether other machines than this one run the jobs.
-    elsewhere = False
+    runs_remotely = False
 
     def __init__(self, **settings: Any):
         self.settings = {key: _plain(value) for key, value in settings.items()}
@@ -35,7 +35,7 @@ class SweepLauncher(Launcher):
 
         self.context, self.config = hydra_context, config
         self.command = SweepCommand.of(task_function)
-        self.composer = Composer(hydra_context.config_loader, config, elsewhere=self.elsewhere)
+        self.composer = Composer(hydra_context.config_loader, config, runs_remotely=self.runs_remotely)
 
     @abstractmethod
     def runner(self) -> "Runner":

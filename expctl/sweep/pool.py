@@ -14,9 +14,9 @@ from expctl.runs.checkpoints import ForeignCheckpointError
 from expctl.runs.claim import claim
 from expctl.runs.lock import LockedError
 from expctl.runs.manifest import CREATED, FAILED, INTERRUPTED, REFUSED, RUNNING
-from expctl.sweep.job import Composed, Elsewhere, Ended, RunningHere, SweepJob, Waiting
+from expctl.sweep.job import Composed, Ended, HeldByAnother, RunningHere, SweepJob, Waiting
 
-LOOK_SECONDS, ELSEWHERE_SECONDS = 0.1, 2.0
+LOOK_SECONDS, ASK_AGAIN_SECONDS = 0.1, 2.0
 # Jobs at once on the CPU where nothing says how many threads one needs.
 MOST_AT_ONCE = 4
 
@@ -44,7 +44,7 @@ class Pool:
         self._fail_fast = fail_fast
         self._start = start
         self._look = look
-        self._asked_elsewhere = 0.0
+        self._asked_about_held = 0.0
         self._stopping = False
 
     def run(self) -> str | None:
@@ -53,7 +53,7 @@ class Pool:
             try:
                 while not all(isinstance(job.state, Ended) for job in self._jobs):
                     self._reap()
-                    self._ask_elsewhere()
+                    self._ask_about_held()
                     self._begin()
                     self._look()
                     pause(LOOK_SECONDS)
@@ -88,7 +88,7 @@ class Pool:
     def _begin(self) -> None:
         for job in self._jobs:
             if self._stopping:
-                if isinstance(job.state, Waiting | Elsewhere):
+                if isinstance(job.state, Waiting | HeldByAnother):
                     self._end(job, Outcome(EXIT_INTERRUPTED, INTERRUPTED))
                 continue
             if not isinstance(job.state, Waiting):
@@ -110,7 +110,7 @@ class Pool:
                 return
             self._end(job, begun)
         except LockedError:
-            job.state = Elsewhere(experiment, run)
+            job.state = HeldByAnother(experiment, run)
         except ForeignCheckpointError as error:
             self._end(job, Outcome(EXIT_FAILED, FAILED, error=str(error)))
         except OSError as error:
@@ -138,13 +138,13 @@ class Pool:
         cores = processes * hardware["threads"] if hardware["threads"] else share
         return self._machine.lend_cores(max(processes, cores), processes, counted=self._n_jobs is None)
 
-    def _ask_elsewhere(self) -> None:
+    def _ask_about_held(self) -> None:
         """Look how the runs do that other commands have."""
-        if time.monotonic() - self._asked_elsewhere < ELSEWHERE_SECONDS:
+        if time.monotonic() - self._asked_about_held < ASK_AGAIN_SECONDS:
             return
-        self._asked_elsewhere = time.monotonic()
+        self._asked_about_held = time.monotonic()
         for job in self._jobs:
-            if isinstance(job.state, Elsewhere):
+            if isinstance(job.state, HeldByAnother):
                 recorded = manifest.read(job.run)
                 if recorded is None or recorded.status not in (RUNNING, CREATED):
                     # Whatever became of it: to claim it says.

@@ -11,7 +11,7 @@ from expctl.launch.process import Signals, pause
 from expctl.runs import manifest
 from expctl.runs.manifest import COMPLETED, FAILED, INTERRUPTED, RUNNING
 from expctl.runs.records import Manifest
-from expctl.sweep.job import Composed, Elsewhere, Ended, Running, SweepJob, Waiting
+from expctl.sweep.job import Composed, Ended, HeldByAnother, Running, SweepJob, Waiting
 
 LOOK_SECONDS = 1.0
 
@@ -112,7 +112,7 @@ class SchedulerPool:
             job.end(Outcome.of_completed(job.run))
             return False
         if recorded.status == RUNNING:
-            job.state = Elsewhere(job.to_run.experiment, job.run)
+            job.state = HeldByAnother(job.to_run.experiment, job.run)
             self._attempts_before[job.run.run_id].pop()
         return True
 
@@ -123,7 +123,7 @@ class SchedulerPool:
             if not isinstance(job.state, Composed):
                 continue
             # In this order: what a job writes before it goes is seen.
-            gone, why = (True, None) if isinstance(job.state, Elsewhere) else self._scheduler.gone(job)
+            gone, why = (True, None) if isinstance(job.state, HeldByAnother) else self._scheduler.gone(job)
             recorded = manifest.read(job.run) or manifest.recorded(job.run)
             if self._took_its_end(job, recorded):
                 continue
@@ -149,7 +149,7 @@ class SchedulerPool:
             job.end(Outcome.of_completed(job.run))
         elif status == FAILED:
             job.end(Outcome(EXIT_FAILED, FAILED, error=recorded.error))
-        elif self._signal and (isinstance(job.state, Elsewhere) or job.run.run_id in self._others):
+        elif self._signal and (isinstance(job.state, HeldByAnother) or job.run.run_id in self._others):
             job.end(Outcome(EXIT_INTERRUPTED, INTERRUPTED))
         return isinstance(job.state, Ended)
 

@@ -31,7 +31,7 @@ from expctl.runs.reading import MOST_BYTES, open_plain
 from expctl.runs.seal import key_file, sign
 from expctl.sweep.job import SweepJob
 
-FORMAT = 1
+FORMAT = 2  # 2: the fields of an experiment have other names
 # The jobs of a submission, in the order in which they were handed over.
 JOBS = "cells.json"
 PATHS = ("folder", "code")
@@ -58,7 +58,7 @@ class Submission:
         self.log = self.folder / "launcher.log"
         self.number = len(jobs)
         for number, job in enumerate(jobs):
-            write(self.folder, number, replace(job.to_run.experiment, elsewhere=False), job.run.run_id)
+            write(self.folder, number, replace(job.to_run.experiment, runs_remotely=False), job.run.run_id)
         words = {job.run.run_id: list(job.words) for job in jobs}
         (self.folder / JOBS).write_text(json.dumps(words, indent=1) + "\n")
 

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 class SlurmLauncher(SweepLauncher):
     """Makes jobs of Slurm of those that are not completed."""
 
-    elsewhere = True
+    runs_remotely = True
 
     def runner(self) -> "Runner":
         from expctl.sweep.runners import SchedulerRunner
@@ -23,7 +23,7 @@ class SlurmLauncher(SweepLauncher):
 class RayLauncher(SweepLauncher):
     """Makes tasks of Ray of those that are not completed."""
 
-    elsewhere = True
+    runs_remotely = True
 
     def runner(self) -> "Runner":
         from expctl.sweep.on_ray import Ray

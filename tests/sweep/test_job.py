@@ -8,7 +8,7 @@ from expctl.base.experiment import Experiment
 from expctl.base.refusal import Refusal
 from expctl.launch.launch import Outcome
 from expctl.runs.files import Run, write_json
-from expctl.sweep.job import Elsewhere, Ended, Refused, Running, SweepJob, Waiting, objective_of, shared_overrides
+from expctl.sweep.job import Ended, HeldByAnother, Refused, Running, SweepJob, Waiting, objective_of, shared_overrides
 
 
 @pytest.fixture
@@ -36,7 +36,9 @@ def test_a_refused_job_has_no_run_and_says_why():
             getattr(refused, part)
 
 
-@pytest.mark.parametrize(("state", "status"), [(Waiting, "waiting"), (Elsewhere, "elsewhere"), (Running, "running")])
+@pytest.mark.parametrize(
+    ("state", "status"), [(Waiting, "waiting"), (HeldByAnother, "elsewhere"), (Running, "running")]
+)
 def test_a_job_that_is_to_be_run_has_an_experiment_and_no_result(state, status, run):
     composed = job(state(experiment(force=True), run))
     assert composed.status == status and composed.forced

@@ -74,7 +74,7 @@ def hall(tmp_path, monkeypatch):
     monkeypatch.setenv("EXPCTL_CACHE", str(tmp_path / "cache"))
     monkeypatch.setattr(detection, "cores", lambda: 2)
     monkeypatch.setattr(pool, "LOOK_SECONDS", 0.0)
-    monkeypatch.setattr(pool, "ELSEWHERE_SECONDS", 0.0)
+    monkeypatch.setattr(pool, "ASK_AGAIN_SECONDS", 0.0)
     return Hall()
 
 

@@ -22,7 +22,7 @@ def folder(tmp_path, monkeypatch):
     """A submission of one job."""
     monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "settings"))
     monkeypatch.delenv("EXPCTL_OUTPUTS", raising=False)
-    state = Waiting(replace(experiment(tmp_path), elsewhere=True), Run(tmp_path / "outputs" / "a"))
+    state = Waiting(replace(experiment(tmp_path), runs_remotely=True), Run(tmp_path / "outputs" / "a"))
     return Submission([SweepJob(("seed=0",), ("seed=0",), state)], "slurm").folder
 
 
@@ -38,7 +38,7 @@ def test_an_experiment_is_read_as_it_was_submitted(code, tmp_path, monkeypatch):
 def test_the_folder_of_a_submission_is_closed_to_others_and_holds_no_pickle_of_ours(folder):
     assert folder.stat().st_mode & 0o077 == 0
     assert sorted(file.name for file in folder.iterdir()) == ["0.yaml", "cells.json"]
-    assert not read(folder, 0)[0].elsewhere
+    assert not read(folder, 0)[0].runs_remotely
 
 
 class Bomb:

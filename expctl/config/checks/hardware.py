@@ -35,7 +35,7 @@ def _device_refusal(experiment: Experiment, use_cpu: bool) -> Refusal | None:
             where=experiment.set_by("hardware"),
             do="hardware=cpu_2, or a machine with GPUs",
         )
-    if experiment.elsewhere:
+    if experiment.runs_remotely:
         return _remote_refusal(experiment)
     return _too_many_processes(experiment, use_cpu)
 
@@ -73,7 +73,7 @@ def _too_many_processes(experiment: Experiment, use_cpu: bool) -> Refusal | None
 
 def _check_machines(experiment: Experiment) -> list[Refusal]:
     machines, processes = (experiment.hardware[key] for key in ("num_machines", "num_processes"))
-    if machines == 1 or experiment.in_group or experiment.elsewhere:
+    if machines == 1 or experiment.in_group or experiment.runs_remotely:
         return []
     return [
         Refusal(
@@ -120,7 +120,7 @@ def _check_precision(experiment: Experiment, use_cpu: bool) -> list[Refusal]:
         return [Refusal("args.bf16 and args.fp16 are both true", where=experiment.set_by("args.fp16"), do="choose one")]
     if fp16 and use_cpu:
         return [Refusal("fp16 does not train on a CPU", where=experiment.set_by("args.fp16"), do="args.fp16=false")]
-    if bf16 and not use_cpu and not experiment.elsewhere and not detection.gpu_runs_bf16():
+    if bf16 and not use_cpu and not experiment.runs_remotely and not detection.gpu_runs_bf16():
         capability = detection.compute_capability()
         return [
             Refusal(
