@@ -11,7 +11,7 @@ make_environment test
 export HF_HUB_OFFLINE=1 TOKENIZERS_PARALLELISM=false WANDB_MODE=offline
 export PATH="$PWD/.venv/bin:$PATH"
 unset PYTHONPATH # another checkout there would be tested in place of this one
-# One core a test process; two at a time, each with whole files, whose tests share what they set up (three take as long on
-# two cores). The longest files come first (tests/conftest.py), whatever the number of their tests.
+# One core a test process; three at a time on two cores, since some wait for a cluster, each with whole files, whose tests
+# share what they set up. The longest files come first (tests/conftest.py), whatever the number of their tests.
 export OMP_NUM_THREADS="${OMP_NUM_THREADS:-1}"
-exec .venv/bin/python -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder "$@"
+exec .venv/bin/python -m pytest --numprocesses 3 --dist loadfile --no-loadscope-reorder "$@"
