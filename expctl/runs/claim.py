@@ -52,13 +52,14 @@ def claim(experiment: Experiment, folder: Path | None = None) -> Claim:
         expctl.runs.checkpoints.ForeignCheckpointError: what it would be carried on from is not this user's own.
         OSError: the folder cannot be written.
     """
-    run = Run(folder) if folder else run_of(experiment)
+    hashed = config_hash(experiment)
+    run = Run(folder) if folder else run_of(experiment, hashed)
     if not experiment.forced and (done := _completed(run)):
         return Claim(run, done=done)
     run.folder.mkdir(parents=True, exist_ok=True)
     held = Lock(run.lock)
     try:
-        return _take_over(run, held, experiment)
+        return _take_over(run, held, experiment, hashed)
     except BaseException:
         held.release()
         if not run.manifest.exists():  # nothing is left of what could not be begun
@@ -66,7 +67,7 @@ def claim(experiment: Experiment, folder: Path | None = None) -> Claim:
         raise
 
 
-def _take_over(run: Run, held: Lock, experiment: Experiment) -> Claim:
+def _take_over(run: Run, held: Lock, experiment: Experiment, hashed: str) -> Claim:
     _wait_for_ranks(run)
     # Only now is it certain that nobody else works on it.
     recorded = manifest.settled(run)
@@ -84,7 +85,7 @@ def _take_over(run: Run, held: Lock, experiment: Experiment) -> Claim:
         for change in describe_again(run, experiment):
             notice(change)
     else:
-        describe(run, experiment, config_hash(experiment), forced)
+        describe(run, experiment, hashed, forced)
     checkpoint = last_complete(run.checkpoints)
     if checkpoint:
         refuse_foreign(checkpoint)

@@ -3,7 +3,7 @@
 import hashlib
 import json
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -34,15 +34,15 @@ def config_hash(experiment: Experiment) -> str:
 
 def is_same_experiment(experiment: Experiment, hashed: str | None) -> bool:
     """Whether an experiment has this hash, by today's rule or by that of expctl 0.1."""
-    return any(hashed == own for own in hashes(experiment))
+    if hashed is None:
+        return False
+    return hashed == config_hash(experiment) or hashed == hash_of_0_1(experiment)
 
 
-def hashes(experiment: Experiment) -> Iterator[str]:
-    """The hash by today's rule, then the one of expctl 0.1 where that differs."""
-    form, before = normal_form(experiment.config), form_of_0_1(experiment.config)
-    yield _hashed(form, experiment)
-    if before != form:
-        yield _hashed(before, experiment)
+def hash_of_0_1(experiment: Experiment) -> str | None:
+    """The hash by the rule of expctl 0.1; None where it follows the same settings as today's."""
+    form = form_of_0_1(experiment.config)
+    return _hashed(form, experiment) if form != normal_form(experiment.config) else None
 
 
 def _hashed(form: dict[str, Any], experiment: Experiment) -> str:
@@ -60,16 +60,18 @@ def run_id(experiment: Experiment, hashed: str) -> str:
     return "-".join([*words, f"s{experiment.config['seed']}", hashed[:8]])
 
 
-def run_of(experiment: Experiment) -> Run:
-    """The run that an experiment has, or is to have, in its outputs folder; an earlier expctl may have made it."""
+def run_of(experiment: Experiment, hashed: str | None = None) -> Run:
+    """The run that an experiment has, or is to have, in its outputs folder; an earlier expctl may have made it.
+
+    `hashed`: its `config_hash`, where that is known.
+    """
     outputs = outputs_root(experiment.folder)
-    runs = []
-    for hashed in hashes(experiment):
-        run = Run(outputs / run_id(experiment, hashed))
-        if run.manifest.exists():
-            return run
-        runs.append(run)
-    return runs[0]
+    run = Run(outputs / run_id(experiment, hashed or config_hash(experiment)))
+    if run.manifest.exists():
+        return run
+    before = hash_of_0_1(experiment)
+    earlier = Run(outputs / run_id(experiment, before)) if before else run
+    return earlier if earlier.manifest.exists() else run
 
 
 def local_inputs(config: dict[str, Any], folder: Path, sources: Iterable[str] = ()) -> dict[str, str]:

@@ -19,7 +19,7 @@ from expctl.runs.decisive import (
     without_seed,
 )
 from expctl.runs.files import Run
-from expctl.runs.identity import config_hash, hashes, is_same_experiment, run_id, run_of
+from expctl.runs.identity import config_hash, hash_of_0_1, is_same_experiment, run_id, run_of
 
 DEFAULT = "gfpo-tiny-arithmetic-s0-90dc4afd"
 
@@ -159,7 +159,8 @@ def made_by_0_1(words, status):
     run = fabricated.run_of(experiment, status=status)
     old = Run(run.folder.rename(run.folder.with_name(BY_0_1[words])))
     told = json.loads(old.manifest.read_text())
-    hashed = next(hashed for hashed in hashes(experiment) if old.run_id.endswith(hashed[:8]))
+    hashed = hash_of_0_1(experiment)
+    assert old.run_id.endswith(hashed[:8])
     old.manifest.write_text(json.dumps(told | {"run_id": old.run_id, "config_hash": hashed}))
     return experiment, old
 
