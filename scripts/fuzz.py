@@ -26,6 +26,8 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
+from expctl.base.words import key_of
+
 COMMAND = str(Path(sys.executable).with_name("expctl"))
 LIMIT_SECONDS, MOST_LINES = 60, 20
 BASES = (
@@ -221,7 +223,7 @@ def train_all(commands: list[list[str]], folder: Path, environment: dict[str, st
 def trained(words: list[str], place: Path, environment: dict[str, str] | None) -> Answer:
     """What became of a command with two steps, in a folder of its own."""
     place.mkdir()
-    keys = {word.lstrip("+~").partition("=")[0] for word in words}
+    keys = set(map(key_of, words))
     algorithm = [word for word in words if word.startswith("algorithm=")] or ["algorithm=gfpo"]
     small = [f"{key}={value}" for key, value in SMALL.items() if key not in keys and fits(key, algorithm[0])]
     command = [COMMAND, *words, *small]

@@ -12,6 +12,8 @@ from typing import Any
 Settings = Any
 
 FILTERED = ("drop", "mask")
+# The k of `AdaptiveDifficulty`, by quartile of difficulty.
+QUARTILES = ("very_hard", "hard", "medium", "easy")
 TRL_LEVELS = ("token", "sequence")
 LEVELS = (*TRL_LEVELS, "sequence_token")
 REFUSED_LOSSES = {
@@ -86,13 +88,12 @@ def check_group_filter(args: Settings, group_filter: Any, names: Iterable[str]) 
 
 def check_quartiles(args: Settings, num_generations: int) -> None:
     """The four k of `AdaptiveDifficulty`."""
-    names = ("very_hard", "hard", "medium", "easy")
-    for name in names:
+    for name in QUARTILES:
         k = getattr(args, name)
         if not 2 <= k <= num_generations:
             raise Excluded(
                 f"AdaptiveDifficulty keeps {name}={k} completions, but num_generations is {num_generations}",
-                f"Set {', '.join(names)} between 2 and {num_generations} (the paper: 8, 8, 6, 4 of 16)",
+                f"Set {', '.join(QUARTILES)} between 2 and {num_generations} (the paper: 8, 8, 6, 4 of 16)",
                 name,
                 "num_generations",
             )

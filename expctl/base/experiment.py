@@ -1,11 +1,12 @@
 """One composed experiment as a value: plain containers, everything resolved, and how each value was set."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, TypedDict
+from typing import Any, Self, TypedDict
 
 from expctl.base.plain_data import mapping
 from expctl.base.refusal import set_by
+from expctl.base.words import dotted_key_of
 
 
 class Hardware(TypedDict):
@@ -63,6 +64,10 @@ class Experiment:
         """Whether force=true asks for a new run although there is one."""
         return bool(self.config["force"])
 
+    def unforced(self) -> Self:
+        """The same experiment, whose run is resumed or found complete where there is one."""
+        return replace(self, config=self.config | {"force": False})
+
     @property
     def code_folders(self) -> list[Path]:
         """Where the user's own modules are looked for, the first that has one counts."""
@@ -89,6 +94,5 @@ def sources_of(typed: list[str]) -> dict[str, str]:
     """Dotted key -> the override that set it; a key that no override names came from a file."""
     sources = {}
     for override in typed:
-        key = override.lstrip("+~").split("=", 1)[0].replace("/", ".")
-        sources[key.split("@")[0]] = f"{override.lstrip('+')} (command line)"
+        sources[dotted_key_of(override).split("@")[0]] = f"{override.lstrip('+')} (command line)"
     return sources

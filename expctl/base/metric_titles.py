@@ -3,9 +3,11 @@
 import re
 from collections.abc import Iterator, Mapping
 
+# The mean of what a reward function gives; DPO logs others of the same form.
+REWARD_FUNCTION = r"rewards/(?!chosen|rejected|margins|accuracies)(\w+)/mean"
 # Pattern of a logged metric (without `eval_`) -> its title. The order is that of the table.
 SHOWN = (
-    (r"rewards/(?!chosen|rejected|margins|accuracies)(\w+)/mean", r"\1"),
+    (REWARD_FUNCTION, r"\1"),
     (r"reward", "reward"),
     (r"rewards/accuracies", "chosen preferred"),
     (r"rewards/margins", "margin"),

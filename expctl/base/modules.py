@@ -8,6 +8,14 @@ from functools import cache
 from importlib.machinery import PathFinder
 from pathlib import Path
 
+# Packages whose trainers and arguments are known.
+_KNOWN = ("expctl.", "trl.")
+
+
+def is_known(path: str) -> bool:
+    """Whether a dotted path names something of expctl or TRL, and not of the user's own."""
+    return path.startswith(_KNOWN)
+
 
 @dataclass(frozen=True)
 class Module:

@@ -1,7 +1,7 @@
 """Nested plain data, as JSON and YAML files hold it: a damaged or foreign file may hold anything."""
 
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, TypeGuard
 
 
 def mapping(value: Any) -> dict[str, Any]:
@@ -24,9 +24,14 @@ def texts(value: Any) -> dict[str, str]:
     return {name: inside for name, inside in mapping(value).items() if isinstance(inside, str)}
 
 
+def is_number(value: Any) -> TypeGuard[int | float]:
+    """Whether a value is a number, be it infinite or NaN; true and false are none."""
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
 def number(value: Any) -> int | float | None:
-    """The value where it is a number, be it infinite or NaN, else None."""
-    return value if isinstance(value, int | float) and not isinstance(value, bool) else None
+    """The value where it is a number, else None."""
+    return value if is_number(value) else None
 
 
 def at(node: Any, *path: str) -> Any:

@@ -17,13 +17,14 @@ from omegaconf import DictConfig
 
 from expctl.base.experiment import Experiment
 from expctl.base.refusal import Refusal
+from expctl.base.words import key_of
 from expctl.config.frozen import from_hydra, register_resolvers
 from expctl.config.hydra_errors import as_refusal
 from expctl.config.hydra_node import guard_hydra
 from expctl.config.locate import ROOT_CONFIG, own_conf
 from expctl.config.merged import note_merges
 from expctl.config.search_path import search_user_conf
-from expctl.config.sweep_words import key_of, open_key
+from expctl.config.sweep_words import open_key
 
 
 @dataclass(frozen=True)

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from expctl.base.paths import outputs_root
+from expctl.base.plain_data import is_number
 from expctl.base.printable import shortened, unfiltered
 from expctl.base.refusal import Refusal
 from expctl.cli.options import take
@@ -15,7 +16,7 @@ from expctl.report.json_text import json_text
 from expctl.report.listing import lines_for_programs, table
 from expctl.runs.catalogue import catalogue, names
 from expctl.runs.difference import differing
-from expctl.runs.filters import is_number, parse, require_known, text_of
+from expctl.runs.filters import parse, require_known, text_of
 from expctl.runs.manifest import BROKEN
 
 USAGE = "expctl ls [FILTER ...] [--sort KEY,-KEY] [--columns KEY,KEY] [--limit N] [--all] [--json]"

@@ -3,7 +3,7 @@
 import os
 import signal
 import sys
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -69,7 +69,7 @@ def forced_once(experiment: Experiment, mark: Path) -> Experiment:
     `mark`: the file that the first time leaves.
     """
     if mark.exists():
-        return replace(experiment, config=experiment.config | {"force": False})
+        return experiment.unforced()
     mark.touch()
     return experiment
 

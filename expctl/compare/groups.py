@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from expctl.base.words import dotted_key_of, key_of
 from expctl.compare.comparison import Group
 from expctl.compare.runs import Record
 from expctl.runs.filters import text_of
@@ -90,7 +91,7 @@ def _differing(records: Sequence[Record]) -> list[str]:
     keys = dict.fromkeys(key for record in records for key in [*record.config, *_files(record)])
     recorded = all(record.manifest.sources is not None and record.manifest.inputs is not None for record in records)
     machine_typed = len({record.choices.get("hardware") for record in records}) > 1 or any(
-        word.lstrip("+~").startswith("hardware.") for record in records for word in record.overrides
+        key_of(word).startswith("hardware.") for record in records for word in record.overrides
     )
     differing = []
     for key in keys:
@@ -147,9 +148,7 @@ def _shown(records: Sequence[Record], differing: list[str], signature: dict[Path
             shown[option] = _choice(option)
             if _parts(records, shown) == before:
                 del shown[option]
-    typed_keys = {
-        word.lstrip("+~").partition("=")[0].replace("/", ".") for record in records for word in record.overrides
-    }
+    typed_keys = {dotted_key_of(word) for record in records for word in record.overrides}
     wanted = len(set(signature.values()))
     for key in sorted(differing, key=lambda key: key not in typed_keys):
         if key in options:  # `peft: null` beside an adapter's settings: the option has said so

@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import Any, cast
 
+from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf
 
 from expctl.base.data_kinds import OLD_SPELLINGS
@@ -11,7 +12,9 @@ from expctl.base.notice import notice_once
 from expctl.base.paths import cache_root
 from expctl.base.plain_data import mapping
 from expctl.base.refusal import Refusal
+from expctl.config import merged
 from expctl.config.implied import imply
+from expctl.config.search_path import UserConfFirst
 from expctl.devices import detection
 
 # Keys of conf/ that only other keys interpolate. Their effect stands in those, and they are dropped.
@@ -37,13 +40,9 @@ def from_hydra(composed: DictConfig) -> Experiment:
     Raises:
         omegaconf.errors.OmegaConfBaseException: an interpolation that leads nowhere, or a `???` left unset.
     """
-    from hydra.core.hydra_config import HydraConfig
-
-    from expctl.config.merged import locations
-
     hydra = HydraConfig.get()
     # A node of the type HydraConf.
-    return frozen(composed, cast("DictConfig", hydra), list(hydra.overrides.task), locations())
+    return frozen(composed, cast("DictConfig", hydra), list(hydra.overrides.task), merged.locations())
 
 
 def frozen(composed: DictConfig, hydra: DictConfig, words: list[str], locations: dict[str, str]) -> Experiment:
@@ -59,8 +58,6 @@ def frozen(composed: DictConfig, hydra: DictConfig, words: list[str], locations:
         omegaconf.errors.OmegaConfBaseException: as `from_hydra`.
         Refusal: `algorithm.learning_rate` is no mapping.
     """
-    from expctl.config.search_path import UserConfFirst
-
     typed = [word.removeprefix("++") for word in words]
     sources = sources_of(typed)
     _check_learning_rates(composed, sources, locations)

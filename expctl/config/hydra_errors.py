@@ -12,6 +12,7 @@ from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
 from expctl.base.plain_data import at, mapping
 from expctl.base.refusal import Refusal
 from expctl.base.suggest import nearest
+from expctl.base.words import key_of
 from expctl.config.extras import PRESETS, missing
 from expctl.config.groups import groups
 from expctl.config.locate import own_conf
@@ -19,7 +20,6 @@ from expctl.config.path_as_option import path_as_option
 from expctl.config.source.lookup import find
 from expctl.config.source.signature import signature
 from expctl.config.sweep_plugins import INSTEAD, plugin_refusal
-from expctl.config.sweep_words import key_of
 
 
 def as_refusal(error: Exception, typed: list[str]) -> Refusal | None:

@@ -15,6 +15,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from expctl.base.plain_data import at, every_leaf, mapping
 from expctl.base.refusal import Refusal
+from expctl.base.words import dotted_key_of
 from expctl.config.checks.targets import ALLOWED, check_nodes
 from expctl.config.sweep_plugins import OWN, Plugin, plugin_refusal
 
@@ -132,7 +133,7 @@ def _check_search_path(words: Sequence[str]) -> None:
 def _set_by(key: str, words: list[str]) -> str:
     """The word that set a key, one above it, or one below it."""
     for word in words:
-        typed = word.lstrip("+~").partition("=")[0].replace("/", ".")
+        typed = dotted_key_of(word)
         if key == typed or key.startswith(f"{typed}.") or typed.startswith(f"{key}."):
             return f"{word.lstrip('+')} (command line)"
     return f"{key} (a config file)"

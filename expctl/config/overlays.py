@@ -4,12 +4,10 @@ import yaml
 
 from expctl.base.data_kinds import PROMPT_ONLY
 from expctl.base.experiment import Experiment
+from expctl.base.modules import is_known
 from expctl.base.plain_data import at
 from expctl.base.refusal import Refusal
 from expctl.config.groups import group_options
-
-# Trainers that expctl.algorithms.composed can stand in for.
-OURS = ("expctl.", "trl.")
 
 
 def check_overlays(experiment: Experiment) -> list[Refusal]:
@@ -25,7 +23,7 @@ def check_overlays(experiment: Experiment) -> list[Refusal]:
         if kind != PROMPT_ONLY:
             what = f"{name}={option} goes with algorithms that sample completions, not with {algorithm}"
             refusals.append(Refusal(what, where=where, do=f"leave it out, or algorithm=grpo {name}={option}"))
-        elif own and own != trainer and not own.startswith(OURS):
+        elif own and own != trainer and not is_known(own):
             what = f"{name}={option} takes the place of {own}, the trainer of algorithm={algorithm}"
             do = f"derive it from expctl.algorithms.composed.ComposedTrainer, and add algorithm.trainer._target_={own}"
             refusals.append(Refusal(what, where=where, do=do))

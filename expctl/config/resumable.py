@@ -9,6 +9,7 @@ from typing import Any
 
 from expctl.base.experiment import Experiment
 from expctl.base.plain_data import mapping, sequence
+from expctl.config.checks.settings import TRAINER_KEYWORDS
 from expctl.config.source.lookup import ClassDefinition, Definition, FunctionDefinition, find
 from expctl.config.source.stateful import LIBRARIES, changed_globals, changes_itself
 from expctl.config.source.syntax import Function
@@ -103,7 +104,7 @@ def _of_unsaved_state(experiment: Experiment) -> list[str]:
     sentences = []
     for name, node in config["callbacks"].items():
         sentences += _unsaved(f"callbacks.{name}", node, ("state",), experiment)
-    for key in ("group_filter_func", "token_advantages"):
+    for key in TRAINER_KEYWORDS:
         sentences += _unsaved(f"algorithm.trainer.{key}", trainer.get(key), STATE, experiment)
     for name, node in mapping(config["reward"].get("functions")).items():
         sentences += _unsaved(f"reward.functions.{name}", node, STATE, experiment)

@@ -4,6 +4,8 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
+from expctl.base.words import key_of
+
 # Keys under these are checked against the signature of their `_target_`, so any of them can be set without Hydra's `+`.
 OPEN_GROUPS = ("args", "dataset", "reward", "peft", "callbacks", "algorithm.trainer")
 # What is laid over the experiment. The root config lists them, unset, so Hydra would refuse the `+` of an addition.
@@ -18,11 +20,6 @@ def open_key(word: str) -> str:
         return f"hydra.launcher.{word}"
     bare = word.removeprefix("+")
     return f"++{bare}" if re.match(rf"({'|'.join(map(re.escape, OPEN_GROUPS))})\.[\w.]+=", bare) else word
-
-
-def key_of(word: str) -> str:
-    """The key or group that a word sets."""
-    return word.lstrip("+~").partition("=")[0]
 
 
 def sweep_words(params: Mapping[str, Any] | None, typed: list[str]) -> list[str]:

@@ -3,7 +3,7 @@
 import math
 from typing import Any
 
-from expctl.runs.filters import is_number
+from expctl.base.plain_data import is_number
 from expctl.runs.records import Summary
 
 

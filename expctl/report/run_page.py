@@ -6,13 +6,13 @@ from datetime import datetime
 from typing import Any
 
 from expctl.base.metric_titles import SHOWN, named
-from expctl.base.plain_data import mapping, number
+from expctl.base.plain_data import is_number, mapping, number
 from expctl.report.clock import clock
 from expctl.report.number import rounded
 from expctl.report.recorded import commit, machine
 from expctl.report.sparkline import sparkline
 from expctl.runs.alerts import sentence
-from expctl.runs.filters import is_number, text_of
+from expctl.runs.filters import text_of
 from expctl.runs.history import Series
 from expctl.runs.records import Manifest
 

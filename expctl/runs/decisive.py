@@ -9,9 +9,11 @@ import fnmatch
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 from expctl.base.data_kinds import OLD_SPELLINGS
+from expctl.base.modules import is_known
 from expctl.base.plain_data import leaves
 
 # Dotted key -> value.
@@ -36,7 +38,7 @@ def _workers_may_draw(settings: Settings) -> bool:
     """Whether anything but expctl's loaders and the collators of TRL may run in the workers of a dataloader."""
     trainer, loader = (str(settings.get(f"{part}._target_")) for part in ("algorithm.trainer", "dataset"))
     collates = any(key.startswith("algorithm.trainer.data_collator") for key in settings)
-    known = trainer.startswith(("trl.", "expctl.")) and loader.startswith("expctl.")
+    known = is_known(trainer) and loader.startswith("expctl.")
     return collates or not known or bool(settings.get("dataset.streaming"))
 
 
@@ -139,10 +141,16 @@ _FROM_0_1: Spellings = {
 
 def reason_immaterial(key: str, settings: Settings) -> str | None:
     """Why a setting cannot change the result of an experiment with these settings; None where it can."""
-    for pattern, rule in _RULES:
-        if pattern.match(key) and not rule.unless(settings):
+    for rule in _rules_of(key):
+        if not rule.unless(settings):
             return rule.reason
     return None
+
+
+@cache
+def _rules_of(key: str) -> tuple[Immaterial, ...]:
+    """The rules for a key: the jobs of a sweep and the runs of a listing all have the same keys."""
+    return tuple(rule for pattern, rule in _RULES if pattern.match(key))
 
 
 def follows_seed(key: str, value: Any, seed: Any) -> bool:

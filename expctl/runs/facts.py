@@ -11,6 +11,7 @@ from typing import Any
 
 from expctl.base.data_kinds import with_current_kinds
 from expctl.base.plain_data import leaves
+from expctl.base.words import key_of
 from expctl.runs import manifest, reading
 from expctl.runs.alerts import kinds
 from expctl.runs.files import Run
@@ -156,7 +157,7 @@ def _numbers(metrics: dict[str, float | None]) -> dict[str, float | None]:
 
 def _keys(overrides: list[str]) -> list[str]:
     """The keys that were typed."""
-    return [word.lstrip("+~").partition("=")[0].partition("@")[0] for word in overrides]
+    return [key_of(word).partition("@")[0] for word in overrides]
 
 
 def _flat(node: Any) -> dict[str, Any]:

@@ -10,6 +10,7 @@ from collections.abc import Callable, Collection, Iterable, Mapping
 from fnmatch import fnmatchcase
 from typing import Any
 
+from expctl.base.plain_data import is_number
 from expctl.base.refusal import Refusal
 from expctl.base.suggest import nearest
 
@@ -111,11 +112,6 @@ def _compared(fact: Any, sign: str, given: Any, word: str) -> bool:
     if is_number(fact):
         raise Refusal(f"'{word}' compares a number with a text", where=f"{word} (command line)", do="give a number")
     return isinstance(fact, str) and _ORDER[sign](fact, text_of(given))
-
-
-def is_number(value: Any) -> bool:
-    """Whether a value is a number; true and false are none."""
-    return isinstance(value, int | float) and not isinstance(value, bool)
 
 
 def value_of(text: str) -> Any:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from expctl.base.notice import notice
+from expctl.base.words import key_of
 from expctl.runs.manifest import now
 from expctl.runs.records import LedgerCell, LedgerFile
 
@@ -68,7 +69,7 @@ def _is_name(run_id: str) -> bool:
 
 def sweep_id(labels: Iterable[str], common: Iterable[str], varied: Iterable[str]) -> str:
     """`<algorithms>-<hash8>`: the same for the same fixed words and the same varied keys, whatever their values."""
-    keys = sorted({word.lstrip("+~").partition("=")[0] for word in varied})
+    keys = sorted(set(map(key_of, varied)))
     hashed = hashlib.sha256("\0".join([*sorted(common), "", *keys]).encode()).hexdigest()
     name = "_".join(re.sub(r"[^A-Za-z0-9_.]+", "_", label) for label in sorted(set(labels)))
     return f"{name[:60]}-{hashed[:8]}"

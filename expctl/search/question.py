@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from expctl.base.experiment import Experiment
 from expctl.base.paths import outputs_root
 from expctl.base.refusal import Refusal
-from expctl.config.sweep_words import key_of
+from expctl.base.words import key_of
 from expctl.runs.identity import config_hash
 from expctl.search import space as spaces
 from expctl.sweep.composer import Composer

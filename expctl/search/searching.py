@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from expctl.base.exit_codes import EXIT_COMPLETED, EXIT_FAILED, EXIT_INTERRUPTED
 from expctl.base.notice import notice
-from expctl.config.sweep_words import key_of
+from expctl.base.words import key_of
 from expctl.runs.ledger import Ledger
 from expctl.runs.manifest import INTERRUPTED, REFUSED
 from expctl.runs.records import LedgerCell
@@ -95,8 +95,7 @@ class Searching:
         if job.run.run_id in self._pruned:
             job.prune()
         elif isinstance(job.state, Waiting) and job.run.run_id in self._begun:
-            experiment = job.state.experiment
-            job.state = Waiting(replace(experiment, config=experiment.config | {"force": False}), job.run)
+            job.state = Waiting(job.state.experiment.unforced(), job.run)
 
     def _run_jobs(self, jobs: Mapping[str, SweepJob], trials: Sequence["FrozenTrial"]) -> None:
         """Run a batch, by run id; the display, the ledger and the pruner follow it."""

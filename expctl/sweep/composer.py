@@ -35,7 +35,7 @@ class _Base:
 
 
 class Composer:
-    """Composes jobs from the sweep's own config. `elsewhere`: they are for other machines than this one.
+    """Composes jobs from the sweep's own config. `runs_remotely`: other machines than this one run them.
 
     Composing takes Hydra some 50 ms, most of it for finding and merging the files of the groups. Jobs that choose the
     same options differ in single values only, which Hydra itself lays over the files at the end: so they share one

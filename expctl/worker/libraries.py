@@ -5,6 +5,7 @@ import os
 from importlib import import_module
 from typing import Any
 
+from expctl.base.modules import is_known
 from expctl.base.telemetry import silence
 
 
@@ -16,7 +17,7 @@ def import_libraries(config: dict[str, Any]) -> None:
     for module in ("build", "control_callbacks", "distributed", "record", "summary", "trackers"):
         import_module(f"expctl.worker.{module}")
     for target in (config["algorithm"]["trainer"]["_target_"], config["args"]["_target_"]):
-        if target.startswith(("expctl.", "trl.")):
+        if is_known(target):
             get_class(target)
     # Imported objects live on: the garbage collections that transformers asks for need not walk them (0.3 s each), and
     # the memory pages of a forked process stay shared.

@@ -19,6 +19,7 @@ from typing import Any, NoReturn
 
 import yaml
 
+from expctl.base.modules import is_known
 from expctl.base.parent_death import exit_with_parent
 from expctl.worker.libraries import import_libraries
 
@@ -75,7 +76,7 @@ def fill_lookup_caches(config: dict[str, Any]) -> None:
         if is_deepspeed_available():  # accelerate asks each model whether it is DeepSpeed's
             import deepspeed  # noqa: F401
     trainer = config["algorithm"]["trainer"]["_target_"]
-    if trainer.startswith(("expctl.", "trl.")):
+    if is_known(trainer):
         fingerprints.warnings_for(get_class(trainer))
 
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from expctl.base.experiment import Experiment
+from expctl.base.plain_data import is_number
 from expctl.base.refusal import Refusal
 
 
@@ -94,7 +95,7 @@ def _outside(experiment: Experiment, group: str, node: dict[str, Any], bounds: d
     refusals = []
     for name, value in node.items():
         key = f"{group}.{name}"
-        wanted = _wanted(name, value, bounds.get(name)) if _is_number(value) else None
+        wanted = _wanted(name, value, bounds.get(name)) if is_number(value) else None
         if wanted:
             refusals.append(Refusal(f"{key} is {value}; it must be {wanted}", where=experiment.set_by(key)))
     return refusals
@@ -115,7 +116,3 @@ def _wanted(name: str, value: float, bound: Bound | None) -> str | None:
     if name in STEPS_OR_SHARE and value > 1 and not float(value).is_integer():
         return "a whole number of steps, or a share of them below 1"
     return None
-
-
-def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool)

@@ -7,6 +7,7 @@ from typing import Any
 
 from expctl.algorithms import limits
 from expctl.base.experiment import Experiment
+from expctl.base.modules import is_known
 from expctl.base.plain_data import mapping
 from expctl.base.refusal import Refusal
 from expctl.config.checks.callables import defined_by
@@ -15,7 +16,6 @@ from expctl.config.source.lookup import Definition
 
 # Where a setting stands that is no field of `args`.
 TRAINER_KEYWORDS = ("group_filter_func", "token_advantages")
-QUARTILES = ("very_hard", "hard", "medium", "easy")
 
 
 @dataclass(frozen=True)
@@ -42,7 +42,7 @@ class Settings:
     @property
     def is_ours(self) -> bool:
         """Whether all of the trainer is known; a user's own may read any field."""
-        return str(self.trainer.get("_target_")).startswith(("expctl.", "trl."))
+        return is_known(str(self.trainer.get("_target_")))
 
     @property
     def evaluates(self) -> bool:
@@ -74,6 +74,6 @@ def lineage(definition: Definition | None) -> set[str]:
 
 
 def _key_of(setting: str) -> str:
-    if setting in QUARTILES:
+    if setting in limits.QUARTILES:
         return f"algorithm.trainer.group_filter_func.{setting}"
     return f"algorithm.trainer.{setting}" if setting in TRAINER_KEYWORDS else f"args.{setting}"

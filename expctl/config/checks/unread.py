@@ -1,5 +1,7 @@
 """Settings that were typed and that nothing would read: each is told what it needs."""
 
+from collections.abc import Sequence
+
 from expctl.base.data_kinds import PROMPT_ONLY
 from expctl.base.experiment import Experiment
 from expctl.base.plain_data import mapping
@@ -96,15 +98,7 @@ def _needs(settings: Settings) -> list[Refusal]:
 def _evaluations(settings: Settings) -> list[Refusal]:
     if settings.args["do_eval"] or settings.evaluates:
         return []
-    return [
-        Refusal(
-            f"args.{name} would do nothing: args.do_eval is false",
-            where=settings.where(f"args.{name}"),
-            do="args.do_eval=true, or leave it out",
-        )
-        for name in OF_EVALUATIONS
-        if settings.is_typed(f"args.{name}")
-    ]
+    return _void(settings, OF_EVALUATIONS, "args.do_eval is false", "args.do_eval=true")
 
 
 def _best(settings: Settings) -> list[Refusal]:
@@ -115,14 +109,21 @@ def _best(settings: Settings) -> list[Refusal]:
     is_asked = is_asked or args["lr_scheduler_type"] in ASK_FOR_A_METRIC or args["save_strategy"] == "best"
     if args["load_best_model_at_end"] or is_asked:
         return []
+    asked = [name for name in OF_THE_BEST if args[name] is not None]
+    instead = "args.load_best_model_at_end=true (with args.eval_strategy=steps)"
+    return _void(settings, asked, "no best checkpoint is looked for", instead)
+
+
+def _void(settings: Settings, names: Sequence[str], why: str, instead: str) -> list[Refusal]:
+    """Refuse those of some fields of args that were typed."""
     return [
         Refusal(
-            f"args.{name} would do nothing: no best checkpoint is looked for",
+            f"args.{name} would do nothing: {why}",
             where=settings.where(f"args.{name}"),
-            do="args.load_best_model_at_end=true (with args.eval_strategy=steps), or leave it out",
+            do=f"{instead}, or leave it out",
         )
-        for name in OF_THE_BEST
-        if settings.is_typed(f"args.{name}") and args[name] is not None
+        for name in names
+        if settings.is_typed(f"args.{name}")
     ]
 
 

@@ -12,6 +12,7 @@ from hydra.utils import get_class
 from transformers import Trainer, set_seed
 
 from expctl.base.data_kinds import PROMPT_ONLY
+from expctl.base.modules import is_known
 from expctl.base.trainer_keywords import GIVEN
 from expctl.data.conversation import fit_to_tokenizer
 from expctl.worker import build
@@ -149,7 +150,7 @@ def _stay_on_meta(skeleton: Any) -> None:
     Trainer._move_model_to_device = do_not_move  # type: ignore[method-assign] # for the rest of this process
     Accelerator.prepare_model = lambda self, model, **_: model
     for name, module in list(sys.modules.items()):
-        if name.startswith(("trl.", "expctl.")) and hasattr(module, "create_model_from_path"):
+        if is_known(name) and hasattr(module, "create_model_from_path"):
             setattr(module, "create_model_from_path", lambda *_, **__: copy.deepcopy(skeleton))  # noqa: B010 - any module
 
 
