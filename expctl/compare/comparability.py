@@ -154,8 +154,11 @@ def _functions(record: Record) -> str:
     names = dict.fromkeys(
         key.split(".")[2] for key in record.config if key.startswith("reward.functions.") and key.count(".") > 2
     )
+    if not names:
+        return "none"
     weights = record.config.get("reward.weights")
-    return " + ".join(names) + (f" weighted {weights}" if weights else "") if names else "none"
+    weighted = f" weighted {weights}" if weights else ""
+    return " + ".join(names) + weighted
 
 
 def _config(key: str) -> Facts:

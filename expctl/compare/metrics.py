@@ -4,7 +4,7 @@ import re
 from collections.abc import Sequence
 from fnmatch import fnmatchcase
 
-from expctl.base.metric_titles import SHOWN
+from expctl.base.metric_titles import REWARD_FUNCTION, SHOWN
 from expctl.base.refusal import Refusal
 from expctl.base.suggest import nearest
 from expctl.compare.groups import Grouped
@@ -150,7 +150,7 @@ def _has(group: Grouped, name: str) -> bool:
 
 
 def _function(name: str) -> str | None:
-    match = re.fullmatch(r"eval_rewards/(?!chosen|rejected|margins|accuracies)(\w+)/mean", name)
+    match = re.fullmatch(f"eval_{REWARD_FUNCTION}", name)
     return match[1] if match else None
 
 

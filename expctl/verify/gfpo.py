@@ -14,6 +14,7 @@ from expctl.algorithms.filters import GroupFilter, Shortest, TokenEfficiency, be
 from expctl.algorithms.gfpo import GFPOConfig, GFPOTrainer
 from expctl.verify.check import CheckFailed, check
 from expctl.verify.setup import (
+    SAVED_IN_A_ROLLOUT,
     G,
     difference,
     graded,
@@ -183,16 +184,10 @@ def resumed_is_uninterrupted() -> float:
 
     Saved while half of a rollout is still to be trained on, with a filter that remembers.
     """
-    settings: dict[str, Any] = {
-        "per_device_train_batch_size": G,
-        "steps_per_generation": 2,
-        "max_steps": 3,
-        "save_strategy": "steps",
-    }
 
     def make(folder: str) -> GFPOTrainer:
         adaptive = AdaptiveDifficulty(very_hard=5, hard=4, medium=3, easy=2, warmup_steps=0)
-        return trainer(k=None, group_filter=adaptive, output_dir=folder, save_steps=1, **settings)
+        return trainer(k=None, group_filter=adaptive, output_dir=folder, max_steps=3, **SAVED_IN_A_ROLLOUT)
 
     def steps_seen(run: GFPOTrainer) -> list[Tensor]:
         assert isinstance(run.group_filter, AdaptiveDifficulty)

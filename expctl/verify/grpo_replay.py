@@ -13,6 +13,7 @@ from expctl.algorithms.grpo_with_replay_buffer import GRPOWithReplayBufferConfig
 from expctl.algorithms.replay_buffer import ReplayBuffer, StoredGroup
 from expctl.verify.check import CheckFailed, check
 from expctl.verify.setup import (
+    SAVED_IN_A_ROLLOUT,
     G,
     difference,
     graded,
@@ -157,16 +158,11 @@ def resumed_is_uninterrupted() -> float:
 
     Saved with a full buffer that the rest of the run draws from, while half of a rollout is to be trained on.
     """
-    settings: dict[str, Any] = {
-        "per_device_train_batch_size": G,
-        "steps_per_generation": 2,
-        "max_steps": 5,
-        "save_strategy": "steps",
-    }
+    settings = SAVED_IN_A_ROLLOUT | {"max_steps": 5}
 
     def make(folder: str) -> GRPOWithReplayBufferTrainer:
         kind, config = GRPOWithReplayBufferTrainer, GRPOWithReplayBufferConfig
-        return grpo(kind, config, reward=first_group_teaches, output_dir=folder, save_steps=1, **settings)
+        return grpo(kind, config, reward=first_group_teaches, output_dir=folder, **settings)
 
     def stored(run: GRPOWithReplayBufferTrainer) -> Iterator[Tensor]:
         buffer = run.replay_buffer

@@ -37,6 +37,13 @@ SETTINGS = {
     "gradient_checkpointing": False,
     "disable_tqdm": True,
 }
+# A rollout is trained on for two steps, and a checkpoint is written between them.
+SAVED_IN_A_ROLLOUT: dict[str, Any] = {
+    "per_device_train_batch_size": G,
+    "steps_per_generation": 2,
+    "save_strategy": "steps",
+    "save_steps": 1,
+}
 
 AnyTrainer = TypeVar("AnyTrainer", bound=Trainer)
 AnyGRPO = TypeVar("AnyGRPO", bound=trl.GRPOTrainer)

@@ -10,7 +10,7 @@ def test_a_word_or_a_line_of_a_file_has_set_it(where):
     assert f"  set by   {where}" in str(Refusal("wrong", where=where))
 
 
-@pytest.mark.parametrize("where", ["hardware.num_processes", "/work/outputs/run-1", "tracker.uri"])
+@pytest.mark.parametrize("where", ["hardware.num_processes", "/somewhere/outputs/run-1", "tracker.uri"])
 def test_a_key_that_nobody_set_and_a_path_are_only_named(where):
     assert f"  where    {where}" in str(Refusal("wrong", where=where))
 

@@ -56,3 +56,18 @@ def refused(composed):
         return check(replace(experiment, **{"config": config, "sources": sources} | fields))
 
     return refuse
+
+
+@pytest.fixture
+def refused_by_name(refused):
+    """`refused_by_name(base, changes, said, blamed, helps)`: one refusal says so, blames the key, and helps."""
+
+    def assert_refused(base, changes, said, blamed, helps):
+        found = refused(base, changes)
+        assert len(found) == 1, [str(refusal) for refusal in found]
+        (refusal,) = found
+        assert said in refusal.what
+        assert refusal.where.startswith(blamed)
+        assert any(helps in text for text in (refusal.do, *refusal.nearest))
+
+    return assert_refused
