@@ -28,7 +28,8 @@ def check_dataset(experiment: Experiment) -> list[Refusal]:
     except (FileNotFoundError, ValueError) as error:
         named = re.match(r"dataset\.\w+", str(error))
         key = named[0] if named and named[0] in experiment.sources else "dataset"
-        return [Refusal(str(error), where=experiment.set_by(key))]
+        what, _, do = str(error).partition("\n")
+        return [Refusal(what, where=experiment.set_by(key), do=do[:1].lower() + do[1:])]
     return []
 
 
