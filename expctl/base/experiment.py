@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, Self, TypedDict
+from typing import Any, NotRequired, Self, TypedDict
 
 from expctl.base.plain_data import mapping
 from expctl.base.refusal import set_by
@@ -23,6 +23,8 @@ class Hardware(TypedDict):
     # CPU threads of a process; None shares the cores out.
     threads: int | None
     hang_minutes: float | None
+    # Memory of a device where that is not to be asked of it.
+    memory_gib: NotRequired[float]
 
 
 @dataclass(frozen=True)

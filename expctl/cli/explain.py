@@ -8,6 +8,7 @@ from expctl.base.plain_data import leaves
 from expctl.base.refusal import Refusal
 from expctl.base.suggest import nearest
 from expctl.cli.hydra_app import compose_traced, is_multirun
+from expctl.config.batch_request import PROMPTS
 from expctl.config.frozen import is_composition_only
 from expctl.config.groups import group_options, groups
 from expctl.config.key_docs import KeyDoc, key_doc, keywords, target_above
@@ -51,7 +52,7 @@ def explain(key: str, experiment: Experiment, traced: Origins) -> None:
     if key in experiment.choices:
         _print_choice(key, experiment.choices[key], traced)
     if key in values:
-        _print_value(key, values[key], traced, doc)
+        _print_value(key, values[key], traced, doc, experiment.locations.get(key, ""))
     elif below:
         _print_table(below, traced)
     elif doc:
@@ -78,9 +79,12 @@ def _print_choice(group: str, option: str, traced: Origins) -> None:
         print(ROW.format("file", file))
 
 
-def _print_value(key: str, value: Any, traced: Origins, doc: KeyDoc | None) -> None:
+def _print_value(key: str, value: Any, traced: Origins, doc: KeyDoc | None, location: str) -> None:
     print(f"{key} = {text_of(value)}")
-    *earlier, last = traced.of(key) or [Setting(value, "computed")]
+    settings = traced.of(key)
+    if location.startswith(PROMPTS):
+        settings = [*settings, Setting(value, location)]
+    *earlier, last = settings or [Setting(value, "computed")]
     written = f"{text_of(last.value)}, " if _is_reference(last.value) else ""
     print(ROW.format("set by", f"{written}{last.where}"))
     for setting in reversed(earlier):

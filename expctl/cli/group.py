@@ -43,7 +43,7 @@ def join_group(group: Group, words: list[str]) -> int:
     def composed() -> Experiment | None:
         if is_multirun(words):
             raise _no_sweep(group, words)
-        return compose(words)
+        return compose(words, lambda experiment: _sized(experiment, group))
 
     return take_part(group, composed)
 

@@ -1,9 +1,13 @@
 """Compose with Hydra: one experiment, or the jobs of a sweep. Hydra's own flags keep working."""
 
+import contextlib
+import copy
 import os
 import sys
 import warnings
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from functools import cache
 from typing import cast
 
 import hydra
@@ -13,11 +17,14 @@ from hydra.core.config_loader import ConfigLoader
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode, TaskFunction
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
 
 from expctl.base.experiment import Experiment
 from expctl.base.refusal import Refusal
 from expctl.base.words import key_of
+from expctl.config.batch_request import DERIVED, PROMPTS
+from expctl.config.batches import with_batches
 from expctl.config.frozen import from_hydra, register_resolvers
 from expctl.config.hydra_errors import as_refusal
 from expctl.config.hydra_node import guard_hydra
@@ -25,6 +32,9 @@ from expctl.config.locate import ROOT_CONFIG, own_conf
 from expctl.config.merged import note_merges
 from expctl.config.search_path import search_user_conf
 from expctl.config.sweep_words import open_key
+
+# Gives an experiment the processes that were launched.
+Sized = Callable[[Experiment], Experiment]
 
 
 @dataclass(frozen=True)
@@ -36,18 +46,31 @@ class Composition:
     loader: ConfigLoader
 
 
-def compose(words: list[str]) -> Experiment | None:
+def compose(words: list[str], sized: Sized | None = None) -> Experiment | None:
     """The experiment that the words describe; None where they ask Hydra for something else, such as `--cfg job`.
 
+    `sized`: what is done before batches follow from the number of processes.
+
     Raises:
-        Refusal: the words do not compose.
+        Refusal: the words do not compose, or their batches do not divide.
     """
-    composition = compose_traced(words)
-    return composition.experiment if composition else None
+    composition = _compose(words)
+    if composition is None:
+        return None
+    experiment = composition.experiment
+    return with_batches(sized(experiment) if sized else experiment)
 
 
 def compose_traced(words: list[str]) -> Composition | None:
     """As `compose`, with what Hydra knows of where each value comes from."""
+    composition = _compose(words)
+    if composition is None:
+        return None
+    return replace(composition, experiment=with_batches(composition.experiment))
+
+
+def _compose(words: list[str]) -> Composition | None:
+    """The composed experiment, in which batches are as the files and words have them."""
     task = _Freeze()
     run_hydra(words, task)
     if isinstance(task.result, Exception):
@@ -91,6 +114,7 @@ def run_hydra(words: list[str], task: TaskFunction) -> None:
     # Ray's plug-in registers a preset of the same name as ours, and Hydra takes that for a schema of it.
     warnings.filterwarnings("ignore", r"\s*'hydra/launcher/ray' is validated against ConfigStore schema")
     _set_mode(words)
+    _show_batches()
     # Hydra prints and exits on an error of its own unless it is told to raise.
     os.environ["HYDRA_FULL_ERROR"] = "1"
     argv_before, sys.argv = sys.argv, [sys.argv[0], *map(open_key, words)]
@@ -118,6 +142,23 @@ def _set_mode(words: list[str]) -> None:
         return mode
 
     Hydra.get_mode = get_mode  # type: ignore[method-assign]  # Hydra offers no other way
+
+
+@cache
+def _show_batches() -> None:
+    """Once a process: have `--cfg job` show the batch settings that follow from `prompts_per_step`."""
+    sanitize = Hydra.get_sanitized_cfg
+
+    def sanitized(self: Hydra, cfg: DictConfig, cfg_type: str) -> DictConfig:
+        shown = sanitize(self, cfg, cfg_type)
+        if cfg_type == "job" and shown.get(PROMPTS) is not None:
+            with contextlib.suppress(OmegaConfBaseException):  # a path that is not set yet is shown as it is
+                args = with_batches(from_hydra(copy.deepcopy(shown))).config["args"]
+                for name in args.keys() & set(DERIVED):
+                    OmegaConf.update(shown, f"args.{name}", args[name], force_add=True)
+        return shown
+
+    Hydra.get_sanitized_cfg = sanitized  # type: ignore[method-assign]  # Hydra offers no other way
 
 
 def _refuse_lone_sweep(words: list[str]) -> None:

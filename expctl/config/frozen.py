@@ -22,6 +22,8 @@ COMPOSITION_ONLY = {
     "algorithm": ("learning_rate", "max_completion_length"),
     "dataset": ("max_completion_length", "reward"),
 }
+# Keys of conf/ that a run keeps only where they are set.
+KEPT_IF_SET = ("prompts_per_step", "hardware.rows", "hardware.memory_gib")
 
 
 def register_resolvers() -> None:
@@ -69,6 +71,7 @@ def frozen(composed: DictConfig, hydra: DictConfig, words: list[str], locations:
     if isinstance(config.get("reward"), dict) and not config["reward"].get("functions"):
         config["reward"]["functions"] = mapping(config.get("dataset")).get("reward") or {}
     _drop_composition_only(config)
+    _drop_unset(config)
     if _is_hollow(config.get("experiment")):
         del config["experiment"]  # the group sets keys of the others, and has none
     notes = imply(config, sources)
@@ -113,8 +116,9 @@ def _respell_kinds(composed: DictConfig, locations: dict[str, str]) -> None:
 
 
 def is_composition_only(key: str) -> bool:
-    """Whether only other keys interpolate a dotted key."""
-    return any(f"{key}.".startswith(f"{group}.{name}.") for group, names in COMPOSITION_ONLY.items() for name in names)
+    """Whether only other keys are made of a dotted key, or a run keeps it only where it is set."""
+    above = [f"{group}.{name}." for group, names in COMPOSITION_ONLY.items() for name in names]
+    return key in KEPT_IF_SET or f"{key}.".startswith(tuple(above))
 
 
 def _drop_composition_only(config: dict[str, Any]) -> None:
@@ -125,6 +129,15 @@ def _drop_composition_only(config: dict[str, Any]) -> None:
     for group, node in nodes:
         for key in COMPOSITION_ONLY[group]:
             mapping(node).pop(key, None)
+
+
+def _drop_unset(config: dict[str, Any]) -> None:
+    """Drop the keys of `KEPT_IF_SET` that are null."""
+    for key in KEPT_IF_SET:
+        group, _, name = key.rpartition(".")
+        node = mapping(config.get(group)) if group else config
+        if name in node and node[name] is None:
+            del node[name]
 
 
 def _is_hollow(node: Any) -> bool:

@@ -104,6 +104,7 @@ IMMATERIAL = (
         unless=_workers_may_draw,
     ),
     Immaterial(("hardware.hang_minutes", "args.ddp_timeout"), "it limits how long somebody waits"),
+    Immaterial(("hardware.memory_gib",), "what follows from the memory of a device stands in args"),
 )
 
 # Pattern of keys -> value as it is spelled today -> as expctl 0.1 spelled it.

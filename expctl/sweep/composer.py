@@ -14,6 +14,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from expctl.base.experiment import Experiment
 from expctl.base.refusal import Refusal
+from expctl.config.batches import with_batches
 from expctl.config.check import check
 from expctl.config.frozen import frozen
 from expctl.config.hydra_errors import as_refusal
@@ -97,7 +98,8 @@ class Composer:
         base = self._bases[options]
         config = copy.deepcopy(base.config)
         ConfigLoaderImpl._apply_overrides_to_config(values, config)
-        return replace(frozen(config, base.hydra, list(overrides), base.locations), runs_remotely=self._runs_remotely)
+        experiment = frozen(config, base.hydra, list(overrides), base.locations)
+        return with_batches(replace(experiment, runs_remotely=self._runs_remotely))
 
     def _compose_options(self, options: tuple[str, ...]) -> _Base:
         config = self._loader.load_configuration(self._name, [*self._hydra_words, *options], RunMode.RUN)

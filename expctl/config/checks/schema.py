@@ -39,8 +39,12 @@ GROUPS: dict[str, dict[str, Types]] = {
         "hang_minutes": (int, float, type(None)),
     },
 }
-# Keys that an option of these groups need not have; without `on_error` it is "stop".
-OPTIONAL: dict[str, dict[str, Types]] = {"reward": {"on_error": TEXT}}
+# Keys that the root and an option of these groups need not have; without `on_error` it is "stop".
+OPTIONAL: dict[str, dict[str, Types]] = {
+    "": {"prompts_per_step": NUMBER},
+    "reward": {"on_error": TEXT},
+    "hardware": {"memory_gib": (int, float)},
+}
 # The loader's own, and those of transformers' from_pretrained that change what is loaded.
 MODEL: dict[str, Types] = {
     "path": TEXT,
@@ -87,7 +91,7 @@ TYPE_NAMES: dict[type, str] = {
 def check_schema(experiment: Experiment) -> list[Refusal]:
     """Refuse unknown, missing and mistyped keys of the root and of the groups without a `_target_`."""
     config = experiment.config
-    refusals = _compare(experiment, "", config, ROOT, {})
+    refusals = _compare(experiment, "", config, ROOT, OPTIONAL[""])
     for group, keys in GROUPS.items():
         if isinstance(config.get(group), dict):
             refusals += _compare(experiment, group, config[group], keys, OPTIONAL.get(group, {}))
@@ -153,6 +157,8 @@ def _check_numbers(experiment: Experiment) -> list[Refusal]:
     }
     if (hardware["hang_minutes"] or 1) <= 0:
         faults["hardware.hang_minutes"] = "'hardware.hang_minutes' must be above 0; null never looks"
+    if hardware.get("memory_gib", 1) <= 0:
+        faults["hardware.memory_gib"] = "'hardware.memory_gib' must be above 0; null asks the device"
     if seed < 0:
         faults["seed"] = f"'seed' is {seed}; it cannot be negative"
     return [Refusal(what, where=experiment.set_by(key)) for key, what in faults.items()]
