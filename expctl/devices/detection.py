@@ -31,17 +31,24 @@ def gpu_names(dev: Path = Path("/dev")) -> list[str]:
 @cache
 def compute_capability() -> float | None:
     """The lowest CUDA compute capability of the machine's GPUs, or None where it cannot be asked."""
-    try:
-        answer = subprocess.run(
-            ["nvidia-smi", "--query-gpu=compute_cap", "--format=csv,noheader"],
-            capture_output=True,
-            text=True,
-            timeout=10,
-        )
-    except (OSError, subprocess.TimeoutExpired):
-        return None
-    values = re.findall(r"\d+\.\d+", answer.stdout)
+    values = re.findall(r"\d+\.\d+", _asked("compute_cap"))
     return min(map(float, values)) if values else None
+
+
+@cache
+def gpu_memory() -> int | None:
+    """Bytes of memory of the machine's smallest GPU, or None where it cannot be asked."""
+    values = re.findall(r"^\d+", _asked("memory.total"), re.M)
+    return min(map(int, values)) * 2**20 if values else None
+
+
+def _asked(field: str) -> str:
+    """What nvidia-smi says of each GPU, a line each; empty where it cannot be asked."""
+    command = ["nvidia-smi", f"--query-gpu={field}", "--format=csv,noheader,nounits"]
+    try:
+        return subprocess.run(command, capture_output=True, text=True, timeout=10).stdout
+    except (OSError, subprocess.TimeoutExpired):
+        return ""
 
 
 def gpu_runs_bf16() -> bool:

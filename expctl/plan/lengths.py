@@ -1,0 +1,128 @@
+"""Tokens of the longest rows, from the beginning of the data: without `datasets` and without transformers."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from expctl.base.data_kinds import PROMPT_COMPLETION, PROMPT_ONLY
+from expctl.data import gsm8k_location, peek
+from expctl.data.formats import UNREADABLE
+
+Count = Callable[[str], int]
+# English of a tokenizer with a large vocabulary; used where there is no tokenizer to ask.
+CHARACTERS_A_TOKEN = 4
+# What a chat template adds to a conversation: names of the roles, marks, a short system prompt.
+TEMPLATE_TOKENS = 30
+ASSUMED_PROMPT = 256
+ASSUMED_ANSWER = 512
+# Rows whose tokens are counted: the longest by their characters.
+COUNTED_ROWS = 8
+_SUM = "99+99="
+_CONCISE = " 9+9=18 9+9+1=19 so 198"
+_RESTATED = " 9+9=18 9+9+1=19" + " wait 9+9+1=19" * 7 + " so 198"
+
+
+@dataclass(frozen=True)
+class Lengths:
+    """Tokens of the longest row: of its prompt, and of what follows (0 where that is sampled)."""
+
+    prompt: int
+    answer: int
+    # How they were found, in words; empty where nothing had to be assumed.
+    assumed: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class _Texts:
+    prompt: str
+    answer: str
+    turns: bool
+
+
+def lengths_of(dataset: dict[str, Any], kind: str, tokenizer: Path | None) -> Lengths:
+    """The longest prompt and answer among the first rows.
+
+    Args:
+        dataset: the resolved group.
+        kind: what the algorithm learns from.
+        tokenizer: a `tokenizer.json`; None where the model has none here.
+    """
+    try:
+        texts = list(_TEXTS.get(dataset.get("_target_", ""), _no_texts)(dataset, kind))
+    except (OSError, ValueError, KeyError, *UNREADABLE):
+        texts = []  # the check of the dataset says what is wrong with it
+    if not texts:
+        answer = 0 if kind == PROMPT_ONLY else ASSUMED_ANSWER
+        shown = f"prompts of {ASSUMED_PROMPT} tokens" + (f", answers of {answer}" if answer else "")
+        return Lengths(ASSUMED_PROMPT, answer, (f"{shown}: the rows of this dataset cannot be looked at here",))
+    count, assumed = _counter(tokenizer)
+    prompt = max(count(each) for each in _longest(texts, lambda row: row.prompt))
+    answer = max(count(each) for each in _longest(texts, lambda row: row.answer))
+    if any(row.turns for row in texts):
+        prompt += TEMPLATE_TOKENS
+        assumed = (*assumed, f"{TEMPLATE_TOKENS} tokens of a conversation for the chat template")
+    return Lengths(prompt, answer, assumed)
+
+
+def _counter(tokenizer: Path | None) -> tuple[Count, tuple[str, ...]]:
+    """A function that counts the tokens of a text, and what it assumes."""
+    if tokenizer is None:
+        return _by_characters, (f"{CHARACTERS_A_TOKEN} characters a token: the model has no tokenizer.json here",)
+    from tokenizers import Tokenizer
+
+    known = Tokenizer.from_file(str(tokenizer))
+    return lambda text: len(known.encode(text, add_special_tokens=False).ids), ()
+
+
+def _by_characters(text: str) -> int:
+    return -(-len(text) // CHARACTERS_A_TOKEN)
+
+
+def _longest(texts: list[_Texts], of: Callable[[_Texts], str]) -> list[str]:
+    return sorted({of(row) for row in texts}, key=len)[-COUNTED_ROWS:]
+
+
+def _of_file(dataset: dict[str, Any], kind: str) -> Iterator[_Texts]:
+    path = str(dataset["path"])
+    columns = dict(dataset.get("columns") or {})
+    shape = peek.shape_of(path, key="dataset.path", kind=kind, columns=columns)
+    shape = replace(shape, conversational=bool(dataset.get("conversational")))
+    for _, cells in peek.head(path, key="dataset.path")[0]:
+        row = shape.row(cells)
+        answers = [_text(row[name]) for name in ("completion", "chosen", "rejected") if name in row]
+        prompt = row.get("prompt", "")
+        yield _Texts(_text(prompt), max(answers, key=len, default=""), isinstance(prompt, list))
+
+
+def _of_gsm8k(dataset: dict[str, Any], kind: str) -> Iterator[_Texts]:
+    location = gsm8k_location.find(dataset.get("path") or gsm8k_location.HUB_ID)
+    if location is None:
+        return
+    file = location if location.is_file() else gsm8k_location.split_file(location, "train")
+    for _, row in peek.head(str(file), key="dataset.path")[0]:
+        prompt = f"{row['question']}\n{dataset.get('instruction') or ''}"
+        yield _Texts(prompt, str(row["answer"]) if kind == PROMPT_COMPLETION else "", turns=True)
+
+
+def _of_arithmetic(dataset: dict[str, Any], kind: str) -> Iterator[_Texts]:
+    answers = {PROMPT_ONLY: "", PROMPT_COMPLETION: _CONCISE}
+    yield _Texts(_SUM, answers.get(kind, _RESTATED), turns=False)
+
+
+def _no_texts(dataset: dict[str, Any], kind: str) -> Iterator[_Texts]:
+    return iter(())
+
+
+def _text(cell: Any) -> str:
+    """A text, or what the turns of a conversation say."""
+    if isinstance(cell, list):
+        return "".join(_text(turn.get("content")) for turn in cell if isinstance(turn, dict))
+    return cell if isinstance(cell, str) else ""
+
+
+_TEXTS: dict[str, Callable[[dict[str, Any], str], Iterator[_Texts]]] = {
+    "expctl.data.files.load": _of_file,
+    "expctl.data.gsm8k.load": _of_gsm8k,
+    "expctl.data.arithmetic.load": _of_arithmetic,
+}

@@ -1,0 +1,190 @@
+"""From an experiment to the numbers that the memory model takes."""
+
+import re
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any, Protocol
+
+from expctl.base.data_kinds import PREFERENCE, PROMPT_ONLY
+from expctl.base.experiment import Experiment
+from expctl.base.plain_data import mapping
+from expctl.base.refusal import Refusal
+from expctl.devices.sharding import is_deepspeed
+from expctl.plan.lengths import Lengths, lengths_of
+from expctl.plan.model_config import ModelConfig, model_config
+from expctl.plan.shape import Shape, UnknownShapeError, shape_of
+from expctl.plan.workload import Adapter, Precision, Sampling, Workload
+
+BYTES = {"float32": 4, "bfloat16": 2, "float16": 2}
+# What peft adapts where nothing is said, of the families that `shape.py` knows.
+DEFAULT_TARGETS = ("q_proj", "v_proj")
+
+
+class Settings(Protocol):
+    """The trainer's fields: what the experiment sets, else the default of the trainer's class, None of no field."""
+
+    def __contains__(self, name: str) -> bool: ...
+
+    def __getitem__(self, name: str) -> Any: ...
+
+
+def workload_of(experiment: Experiment, settings: Settings, device_bytes: int | None) -> Workload:
+    """The workload of an experiment on one of its devices.
+
+    Args:
+        experiment: composed; its model and data need not be here.
+        settings: of `args`.
+        device_bytes: memory of a device, of which an engine takes a share; None where it is unknown.
+
+    Raises:
+        Refusal: nothing is known of the model's shape.
+    """
+    config = experiment.config
+    model = mapping(config.get("model"))
+    where = experiment.set_by("model.path")
+    found = model_config(str(model.get("path")), str(model.get("revision") or "main"), where)
+    try:
+        shape = shape_of(found.values)
+    except UnknownShapeError as error:
+        do = "a decoder as Qwen3, Llama or Mistral is what can be planned"
+        raise Refusal(f"{model.get('path')}: {error}", where=where, do=do) from error
+    kind = str(config["algorithm"]["kind"])
+    lengths = lengths_of(mapping(config.get("dataset")), kind, found.tokenizer)
+    hardware = experiment.hardware
+    sharding = mapping(hardware["sharding"])
+    processes = hardware["num_processes"] * hardware["num_machines"]
+    adapter, adapter_notes = _adapter(mapping(config.get("peft")), shape)
+    workload = Workload(
+        shape=shape,
+        precision=_precision(model, found, settings),
+        rows=1,
+        length=1,
+        scored=1,
+        micro_batches=settings["gradient_accumulation_steps"] or 1,
+        checkpointing=bool(settings["gradient_checkpointing"]),
+        optimizer=str(settings["optim"] or "adamw_torch_fused"),
+        adapter=adapter,
+        reference=adapter is None and _has_reference(kind, settings),
+        gpu=not hardware["use_cpu"],
+        eager_attention=model.get("attn_implementation") == "eager",
+        processes=processes,
+        sharding=("zero3" if is_deepspeed(sharding) else "fsdp") if sharding else None,
+        offloaded=bool(sharding.get("fsdp_offload_params")),
+        assumed=(*lengths.assumed, *adapter_notes),
+    )
+    if kind == PROMPT_ONLY and "num_generations" in settings:
+        return _sampled(workload, settings, lengths, processes, device_bytes)
+    return _supervised(workload, kind, settings, lengths)
+
+
+def _precision(model: Mapping[str, Any], found: ModelConfig, settings: Settings) -> Precision:
+    dtype = str(model.get("dtype") or "float32")
+    if dtype == "auto":
+        dtype = str(found.values.get("dtype") or found.values.get("torch_dtype") or "float32")
+    return Precision(BYTES.get(dtype, 4), autocast=bool(settings["bf16"] or settings["fp16"]))
+
+
+def _adapter(peft: dict[str, Any], shape: Shape) -> tuple[Adapter | None, tuple[str, ...]]:
+    """The adapter of a peft config, and what is assumed of it."""
+    if not peft:
+        return None, ()
+    rank = peft.get("r")
+    known = isinstance(rank, int)
+    notes = () if known else (f"{peft.get('_target_')} as an adapter of rank 8",)
+    targets = peft.get("target_modules")
+    names = [linear.name for linear in shape.linears]
+    if targets is None:
+        chosen = [name for name in names if name in DEFAULT_TARGETS]
+    elif targets == "all-linear":
+        chosen = names
+    elif isinstance(targets, str):
+        chosen = [name for name in names if re.fullmatch(targets, f"model.layers.0.{_parent(name)}.{name}")]
+    else:
+        chosen = [name for name in names if any(str(target).endswith(name) for target in targets)]
+    return Adapter(rank if isinstance(rank, int) else 8, frozenset(chosen)), notes
+
+
+def _parent(name: str) -> str:
+    return "mlp" if name in ("gate_proj", "up_proj", "down_proj") else "self_attn"
+
+
+def _has_reference(kind: str, settings: Settings) -> bool:
+    """Whether a second model is held when all weights are trained."""
+    if kind == PREFERENCE:
+        return not (settings["precompute_ref_log_probs"] or settings["reference_free"])
+    return "num_generations" in settings and bool(settings["beta"])
+
+
+def _sampled(
+    workload: Workload, settings: Settings, lengths: Lengths, processes: int, device_bytes: int | None
+) -> Workload:
+    """The rows and lengths of an algorithm that samples."""
+    group = settings["num_generations"]
+    rows = settings["per_device_train_batch_size"] or 8
+    steps = settings["steps_per_generation"]
+    batch = settings["generation_batch_size"]
+    if steps is None:
+        steps = batch // (rows * processes) if batch else workload.micro_batches
+    at_once = rows * max(steps, 1)
+    completion = settings["max_completion_length"] or 256
+    kept = _kept(settings, group)
+    sampling = Sampling(
+        rows=at_once,
+        prompt=lengths.prompt,
+        completion=completion,
+        scored_rows=rows if _scores(settings, workload.micro_batches, steps) else 0,
+        engine_bytes=_engine_bytes(settings, device_bytes),
+        engine_sleeps=bool(settings["vllm_enable_sleep_mode"]),
+    )
+    return replace(
+        workload,
+        rows=-(-at_once * kept // (group * max(steps, 1))),
+        length=lengths.prompt + completion,
+        scored=completion,
+        sampling=sampling,
+        evaluation=replace(sampling, rows=settings["per_device_eval_batch_size"] or 8) if settings["do_eval"] else None,
+    )
+
+
+def _kept(settings: Settings, group: int) -> int:
+    """Completions of a group that the update sees."""
+    k = settings["num_remains_in_group"]  # None too where the trainer has no such field
+    return group if k is None or settings["filtered"] == "mask" else min(k, group)
+
+
+def _scores(settings: Settings, accumulation: int, steps: int) -> bool:
+    """Whether log-probabilities of the sampled rows are taken before the update."""
+    aligned = accumulation % (max(steps, 1) * (settings["num_iterations"] or 1)) == 0
+    corrected = settings["use_vllm"] and settings["vllm_importance_sampling_correction"]
+    return bool(not aligned or corrected or settings["replay_buffer_size"] or settings["beta"])
+
+
+def _engine_bytes(settings: Settings, device_bytes: int | None) -> int | None:
+    """What vLLM takes of the device beside the training; a server has devices of its own."""
+    if not settings["use_vllm"]:
+        return None
+    if settings["vllm_mode"] == "server":
+        return 0
+    return round((settings["vllm_gpu_memory_utilization"] or 0.3) * (device_bytes or 0))
+
+
+def _supervised(workload: Workload, kind: str, settings: Settings, lengths: Lengths) -> Workload:
+    """The rows and lengths of an algorithm that learns from given answers."""
+    rows = settings["per_device_train_batch_size"] or 8
+    most = settings["max_length"]
+    length = lengths.prompt + lengths.answer
+    if most:
+        length = most if settings["packing"] else min(length, most)
+    scored = min(lengths.answer, length)
+    if settings["packing"] or settings["completion_only_loss"] is False:
+        scored = length
+    sequences = 2 if kind == PREFERENCE else 1
+    evaluated = sequences * (settings["per_device_eval_batch_size"] or 8)
+    evaluation = Sampling(rows=0, prompt=length - scored, completion=scored, scored_rows=evaluated)
+    return replace(
+        workload,
+        rows=rows * sequences,
+        length=length,
+        scored=scored,
+        evaluation=evaluation if settings["do_eval"] else None,
+    )
