@@ -6,7 +6,6 @@ run; `--hypothesis-profile=others` draws new ones.
 
 from pathlib import Path
 
-import harness
 from hypothesis import settings
 
 settings.register_profile("others", deadline=None)
@@ -55,11 +54,6 @@ SLOW = [
 
 def pytest_addoption(parser):
     parser.addoption("--fast", action="store_true", help="the fast lane: no command that trains, no other process")
-
-
-def pytest_configure(config):
-    if config.getoption("numprocesses", None) and not hasattr(config, "workerinput"):
-        harness.share_fork_servers()
 
 
 def pytest_ignore_collect(collection_path, config):

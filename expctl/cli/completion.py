@@ -11,7 +11,7 @@ from expctl.base.paths import outputs_root
 from expctl.config.groups import groups
 
 # Verbs whose words are overrides, and verbs that take runs.
-OF_OVERRIDES = ("check", "explain")
+OF_OVERRIDES = ("check", "explain", "plan")
 OF_RUNS = ("show", "resume", "rerun", "compare", "sync")
 
 

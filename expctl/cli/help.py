@@ -8,6 +8,7 @@ TEXT = """expctl: post-training experiments from small YAML groups.
   expctl [overrides]               run one experiment (alone: GFPO, embedded model and data, no network)
   expctl -m [overrides]            run a sweep, e.g. expctl -m algorithm=grpo,gfpo seed=0,1,2
   expctl check [-m] [overrides]    check what can be known in half a second; --full: all but the weights, built
+  expctl plan [overrides]          the memory of a training on each device, by part, before anything is loaded
   expctl list [GROUP]              the options of a group, one line each
   expctl explain KEY [overrides]   which file or word set a key, over what, and what it means
   expctl ls [filters]              the runs, e.g. expctl ls algorithm=gfpo 'eval_reward>0.9' --sort=-eval_reward

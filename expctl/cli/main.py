@@ -13,7 +13,7 @@ from expctl.cli.refuse import fail, refuse
 # Verb -> the module that is it; without a verb, the words are Hydra's and the experiment is run.
 VERBS = {
     verb: f"expctl.cli.{verb}"
-    for verb in ("check", "compare", "explain", "list", "ls", "rerun", "resume", "show", "sync", "verify")
+    for verb in ("check", "compare", "explain", "list", "ls", "plan", "rerun", "resume", "show", "sync", "verify")
 }
 
 

@@ -18,6 +18,20 @@ Examples:
   expctl check --full algorithm=dpo peft=lora
   expctl check -m algorithm=grpo,gfpo seed=0,1
 """,
+    "plan": """expctl plan [overrides] [--json]
+
+Say what a training takes of each device, by part, while it updates, samples and evaluates, and what to change where
+that is too much. Nothing is loaded; neither the weights nor the devices need be here.
+
+  --json    as JSON: training_bytes, sampling_bytes, peak_bytes, parts and more
+
+Exit codes: 0 it fits, or nobody knows how much a device has; 2 it does not fit.
+
+Examples:
+  expctl plan
+  expctl plan model=qwen3_1_7b dataset=gsm8k hardware=gpu hardware.memory_gib=80
+  expctl plan algorithm=sft model=qwen3_0_6b hardware=gpu args.max_length=4096 --json
+""",
     "list": """expctl list [GROUP ...] [--config-dir DIR]
 
 Without a group, all config groups and their options; with one, a line for each option of it.

@@ -52,7 +52,7 @@ def model_config(path: str, revision: str = "main", where: str = "model.path") -
 def family_name(path: str) -> str:
     """`Qwen/Qwen3-0.6B-Base` and `~/models/qwen3_0_6b` -> `qwen3-0.6b`."""
     name = Path(path).name.lower().replace("_", "-")
-    name = re.sub(r"(?<=\d)-(?=\d+b\b)", ".", name)
+    name = re.sub(r"-(\d+)-(\d+b)(?=-|$)", r"-\1.\2", name)
     return _VARIANT.sub("", name.removeprefix("meta-"))
 
 

@@ -74,6 +74,17 @@ class Plan:
         """Whether the peak is below the device's memory; None where that is unknown."""
         return None if self.device.memory is None else self.peak.total <= usable(self.device)
 
+    @property
+    def tokens_a_step(self) -> int:
+        """Tokens of an optimizer step on all devices: those that the update sees, padding included."""
+        return self.workload.tokens * self.workload.micro_batches * self.workload.processes
+
+    @property
+    def reserves_more(self) -> bool:
+        """Whether transformers samples on a GPU: its cache grows token by token, and leaves gaps of every size."""
+        sampling = self.workload.sampling
+        return self.workload.gpu and sampling is not None and sampling.engine_bytes is None
+
     def _sampling(self, sampling: Sampling | None) -> Peak | None:
         return None if sampling is None else _fullest(sampling_moments(self.workload, sampling), {})
 

@@ -138,6 +138,7 @@ def _sampled(
     )
     return replace(
         workload,
+        batch_rows=rows,
         rows=-(-at_once * kept // (group * max(steps, 1))),
         length=lengths.prompt + completion,
         scored=completion,
@@ -183,6 +184,7 @@ def _supervised(workload: Workload, kind: str, settings: Settings, lengths: Leng
     evaluation = Sampling(rows=0, prompt=length - scored, completion=scored, scored_rows=evaluated)
     return replace(
         workload,
+        batch_rows=rows,
         rows=rows * sequences,
         length=length,
         scored=scored,

@@ -72,6 +72,7 @@ class Workload:
         shape: of the model.
         precision: of weights and matrix products.
         rows: sequences of a micro-batch that the update sees: kept completions, or both of each pair.
+        batch_rows: `args.per_device_train_batch_size`, of which those are.
         length: tokens of the longest of them.
         scored: tokens of a sequence whose log-probability enters the loss.
         micro_batches: micro-batches of an optimizer step.
@@ -102,6 +103,7 @@ class Workload:
     processes: int = 1
     sharding: str | None = None
     offloaded: bool = False
+    batch_rows: int = 1
     sampling: Sampling | None = None
     evaluation: Sampling | None = None
     # Bytes of what a replay buffer keeps.

@@ -1,0 +1,60 @@
+"""`expctl plan [overrides] [--json]`: the memory of a training on each device, before anything is loaded."""
+
+import json
+from dataclasses import replace
+
+from expctl.base.exit_codes import EXIT_COMPLETED
+from expctl.base.experiment import Experiment
+from expctl.base.refusal import Refusal
+from expctl.cli.hydra_app import compose, is_multirun
+from expctl.cli.refuse import refuse
+from expctl.config.check import check
+from expctl.config.source.defaults import FieldValues
+from expctl.plan import Plan, estimate
+from expctl.plan.plan import GIB, usable
+from expctl.plan.ways_out import WayOut, ways_out
+from expctl.report.plan import as_json, print_plan
+
+JSON = "--json"
+# What need not be here for a plan: the weights, the rows, packages of rewards, and so the number of steps.
+NOT_ASKED = ("model", "dataset", "rewards", "reward columns", "steps")
+
+
+def main(words: list[str]) -> int:
+    """Print what a training takes; 0 where it fits or nobody knows, 2 where it does not."""
+    rest = [word for word in words if word != JSON]
+    if is_multirun(rest):
+        raise Refusal("plan takes one experiment", where="-m (command line)", do="plan the largest cell of the sweep")
+    experiment = compose(rest)
+    return plan(experiment, as_data=JSON in words) if experiment else EXIT_COMPLETED
+
+
+def plan(experiment: Experiment, *, as_data: bool) -> int:
+    """Plan one experiment and print it; an exit code."""
+    named = experiment.choices.get("hardware") != "auto"
+    refusals = check(replace(experiment, runs_remotely=named), leave_out=NOT_ASKED)
+    if refusals:
+        return refuse(refusals)
+    planned = estimate(experiment, FieldValues(experiment.config["args"], experiment.code_folders))
+    ways = [] if planned.fits is not False else ways_out(planned)
+    if as_data:
+        print(json.dumps(as_json(planned, ways), indent=2))
+    else:
+        print_plan(planned)
+    return refuse([_too_large(planned, ways)]) if planned.fits is False else EXIT_COMPLETED
+
+
+def _too_large(planned: Plan, ways: list[WayOut]) -> Refusal:
+    peak, memory = planned.peak.total / GIB, usable(planned.device) / GIB
+    lines = [f"{way.words}   ({_number(way)})" for way in ways]
+    return Refusal(
+        f"this training takes {peak:.1f} GiB of a device, and a {planned.device.name} has {memory:.1f} GiB for it",
+        where=f"{planned.peak.moment}",
+        do="\n           ".join(lines) or "a larger device",
+    )
+
+
+def _number(way: WayOut) -> str:
+    size = f"{way.plan.peak.total / GIB:.1f} GiB"
+    fits = "" if way.plan.fits else ", still too much"
+    return f"{size}{fits}{f'; {way.note}' if way.note else ''}"

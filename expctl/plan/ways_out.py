@@ -1,0 +1,103 @@
+"""What to change where a training does not fit, each with the peak that it would bring."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+
+from expctl.plan.plan import Plan
+from expctl.plan.shape import Shape
+from expctl.plan.workload import Adapter, Precision, Sampling, Workload
+
+MOST = 3
+
+
+@dataclass(frozen=True)
+class WayOut:
+    """Words that change a training, and what its peak is then."""
+
+    words: str
+    # What else changes by it; empty where the mathematics of a step stays.
+    note: str
+    plan: Plan
+
+
+def ways_out(plan: Plan) -> list[WayOut]:
+    """At most three: those that fit before those that do not, then those that leave the training as it is."""
+    helping = [way for way in _ways(plan) if way.plan.peak.total < plan.peak.total]
+    fitting = [way for way in helping if way.plan.fits]
+    others = sorted((way for way in helping if not way.plan.fits), key=lambda way: way.plan.peak.total)
+    return [*fitting, *others][:MOST]
+
+
+def _ways(plan: Plan) -> Iterator[WayOut]:
+    """Every way, the least intrusive first."""
+    for words, note, workload in (*_same_step(plan.workload), *_other_training(plan.workload)):
+        yield WayOut(words, note, Plan(workload, plan.device))
+
+
+def _same_step(workload: Workload) -> Iterator[tuple[str, str, Workload]]:
+    """Changes after which a step is the same mathematics."""
+    if not workload.checkpointing:
+        yield "args.gradient_checkpointing=true", "a third more time", replace(workload, checkpointing=True)
+    evaluation = workload.evaluation
+    if evaluation and evaluation.rows > 8:
+        rows = evaluation.rows // 4
+        smaller = replace(evaluation, rows=rows)
+        yield f"args.per_device_eval_batch_size={rows}", "", replace(workload, evaluation=smaller)
+    yield from _fewer_rows(workload)
+    sampling = workload.sampling
+    if sampling and sampling.engine_bytes and not sampling.engine_sleeps:
+        sleeping = replace(workload, sampling=replace(sampling, engine_sleeps=True))
+        yield "args.vllm_enable_sleep_mode=true", "short steps take longer", sleeping
+    if workload.gpu and not workload.sharding:
+        processes = max(workload.processes, 8)
+        sharded = replace(workload, processes=processes, sharding="fsdp")
+        yield "hardware=gpu_8_fsdp2", "the model split over eight GPUs", sharded
+
+
+def _fewer_rows(workload: Workload) -> Iterator[tuple[str, str, Workload]]:
+    """Micro-batches of a half, a quarter, ... of the rows, and as many more of them."""
+    for parts in (2, 4, 8, 16):
+        if workload.batch_rows % parts or workload.rows < parts:
+            return
+        rows, accumulation = workload.batch_rows // parts, workload.micro_batches * parts
+        words = f"args.per_device_train_batch_size={rows} args.gradient_accumulation_steps={accumulation}"
+        fewer = replace(workload, batch_rows=rows, rows=-(-workload.rows // parts), micro_batches=accumulation)
+        yield words, "", fewer
+
+
+def _other_training(workload: Workload) -> Iterator[tuple[str, str, Workload]]:
+    """Changes after which another training is done."""
+    if workload.adapter is None:
+        adapted = replace(workload, adapter=_all_linear(workload.shape), reference=False)
+        yield "peft=lora", "an adapter in place of all weights", adapted
+        if workload.optimizer.startswith("adamw") and "8bit" not in workload.optimizer:
+            yield "args.optim=adafactor", "another optimizer", replace(workload, optimizer="adafactor")
+    elif workload.precision.weights > 2:
+        halved = replace(workload, precision=Precision(2, workload.precision.autocast))
+        yield "model.dtype=bfloat16", "frozen weights in two bytes", halved
+    sampling = workload.sampling
+    if sampling and sampling.completion > 64:
+        completion = sampling.completion // 2
+        yield (
+            f"args.max_completion_length={completion}",
+            "longer completions are cut off",
+            _shorter(workload, completion),
+        )
+
+
+def _shorter(workload: Workload, completion: int) -> Workload:
+    def shortened(sampling: Sampling | None) -> Sampling | None:
+        return sampling and replace(sampling, completion=completion)
+
+    return replace(
+        workload,
+        length=workload.length - workload.scored + completion,
+        scored=completion,
+        sampling=shortened(workload.sampling),
+        evaluation=shortened(workload.evaluation),
+    )
+
+
+def _all_linear(shape: Shape) -> Adapter:
+    """What `peft=lora` is."""
+    return Adapter(16, frozenset(linear.name for linear in shape.linears))

@@ -1,0 +1,119 @@
+"""`expctl plan`: what it prints, what it refuses, and that it needs neither weights nor devices."""
+
+import json
+
+import pytest
+
+from expctl.cli.hydra_app import compose
+from expctl.cli.main import run_words
+from expctl.config.source.defaults import FieldValues
+from expctl.plan import estimate
+from expctl.plan.plan import GIB
+
+QWEN = {
+    "model_type": "qwen3",
+    "hidden_size": 1024,
+    "num_hidden_layers": 28,
+    "num_attention_heads": 16,
+    "num_key_value_heads": 8,
+    "head_dim": 128,
+    "intermediate_size": 3072,
+    "vocab_size": 151936,
+    "tie_word_embeddings": True,
+}
+
+
+@pytest.fixture
+def words(tmp_path, monkeypatch):
+    """A model of which only the config is here, prompts of 256 tokens, and the settings of a measured run."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "qwen").mkdir()
+    (tmp_path / "qwen" / "config.json").write_text(json.dumps(QWEN))
+    row = {"prompt": "word" * 256, "answer": "1", "completion": "word" * 4096}
+    (tmp_path / "rows.jsonl").write_text(f"{json.dumps(row)}\n" * 8)
+    return [
+        "model=local",
+        "model.path=qwen",
+        "dataset=files",
+        "dataset.path=rows.jsonl",
+        "hardware=gpu",
+        "args.gradient_checkpointing=true",
+        "args.do_eval=false",
+    ]
+
+
+def planned(words, capsys):
+    assert run_words(["plan", *words, "--json"]) == 0
+    return json.loads(capsys.readouterr().out)
+
+
+@pytest.mark.parametrize(
+    ("more", "training", "sampling"),
+    [
+        (["algorithm=grpo"], 9.99, 10.43),
+        (["algorithm=gfpo", "args.num_remains_in_group=4"], 9.48, 10.43),
+        (["algorithm=gfpo", "args.num_remains_in_group=4", "args.filtered=mask"], 9.99, 10.43),
+        (["algorithm=grpo", "peft=lora"], 4.83, None),
+        (["algorithm=grpo", "peft=lora", "args.beta=0.04"], 4.83, None),
+        (["algorithm=grpo", "args.gradient_accumulation_steps=8"], 11.88, 28.99),
+        (["algorithm=grpo", "args.optim=sgd"], 5.55, None),
+        (["algorithm=grpo", "model.dtype=bfloat16"], 5.43, None),
+    ],
+)
+def test_a_measured_training_is_foreseen_from_its_config_and_rows(words, capsys, more, training, sampling):
+    rows = ["args.per_device_train_batch_size=16", "args.max_completion_length=512"]
+    plan = planned([*words, *rows, *more], capsys)
+
+    assert plan["training_bytes"] / GIB == pytest.approx(training, rel=0.04)
+    if sampling:
+        assert plan["sampling_bytes"] / GIB == pytest.approx(sampling, rel=0.04)
+    assert plan["peak_bytes"] == sum(plan["parts"].values())
+    assert plan["fits"] is None
+
+
+def test_rows_are_cut_to_the_length_that_an_algorithm_takes(words, capsys):
+    rows = ["algorithm=sft", "args.per_device_train_batch_size=8"]
+    assert planned([*words, *rows, "args.max_length=1024"], capsys)["micro_batch"]["tokens"] == 1024
+    assert planned([*words, *rows, "args.max_length=null"], capsys)["micro_batch"]["tokens"] == 256 + 4096
+
+
+def test_what_does_not_fit_is_refused_with_three_ways_out(words, capsys):
+    rows = ["algorithm=grpo", "args.per_device_train_batch_size=64", "args.gradient_checkpointing=false"]
+    assert run_words(["plan", *words, *rows, "hardware.memory_gib=24"]) == 2
+    said = capsys.readouterr()
+    assert "does not fit" in said.out
+    assert said.err.count("GiB;") + said.err.count("GiB)") + said.err.count("GiB,") >= 3
+    assert "args.gradient_checkpointing=true" in said.err
+
+
+def test_an_engine_takes_its_share_of_the_device(words):
+    engine = ["args.use_vllm=true", "args.vllm_mode=colocate", "args.vllm_gpu_memory_utilization=0.5"]
+    more = ["algorithm=grpo", "args.per_device_train_batch_size=16", "hardware.memory_gib=80"]
+    experiment = compose([*words, *more, *engine])
+    plan = estimate(experiment, FieldValues(experiment.config["args"], experiment.code_folders))
+    assert plan.sampling.parts["engine"] == 40 * GIB
+    assert plan.training.parts["engine"] == 40 * GIB
+
+
+def test_a_known_family_needs_no_file(capsys, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    plan = planned(["model=qwen3_1_7b", "dataset=gsm8k", "hardware=gpu"], capsys)
+    assert plan["parameters"] == 1_720_574_976
+
+
+def test_an_unknown_model_is_refused_with_the_nearest_known_one(capsys, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert run_words(["plan", "model=local", "model.path=Qwen/Qwen3-0.7B"]) == 2
+    assert "qwen3-0.6b" in capsys.readouterr().err
+
+
+def test_settings_that_cannot_work_are_refused_as_by_check(capsys):
+    assert run_words(["plan", "args.learning_rat=1"]) == 2
+    assert "learning_rate" in capsys.readouterr().err
+    assert run_words(["plan", "-m", "seed=0,1"]) == 2
+
+
+def test_the_default_fits_this_machine_and_says_so(capsys):
+    assert run_words(["plan"]) == 0
+    shown = capsys.readouterr().out
+    assert "verdict    fits" in shown and "generation cache" in shown
