@@ -6,6 +6,7 @@ run; `--hypothesis-profile=others` draws new ones.
 
 from pathlib import Path
 
+import harness
 from hypothesis import settings
 
 settings.register_profile("others", deadline=None)
@@ -54,6 +55,11 @@ SLOW = [
 
 def pytest_addoption(parser):
     parser.addoption("--fast", action="store_true", help="the fast lane: no command that trains, no other process")
+
+
+def pytest_configure(config):
+    if config.getoption("numprocesses", None) and not hasattr(config, "workerinput"):
+        harness.share_fork_servers()
 
 
 def pytest_ignore_collect(collection_path, config):

@@ -4,15 +4,19 @@ import atexit
 import functools
 import json
 import os
+import socket
 import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 COMMAND = str(Path(sys.executable).with_name("expctl"))
+# The variables with the addresses of the processes to fork from, where all processes of the tests share them.
+SHARED = {"workers": "FORK_WORKERS_FROM", "commands": "FORK_COMMANDS_FROM"}
 
 # The smallest training: no completions are sampled, and few rows are tokenized.
 SFT = [
@@ -51,13 +55,52 @@ def run(*command: str, cwd: Path, timeout: float = 280, **environment: str) -> s
 def expctl(
     *words: str, cwd: Path, timeout: float = 280, forked: bool = True, **environment: str
 ) -> subprocess.CompletedProcess:
-    """`expctl`, to its end. Its workers are forked from a process of these tests that has the libraries imported.
+    """`expctl`, to its end. It and its workers are forked from processes of these tests that have their imports done.
 
     With `forked=False` they are started: where the start is what is tested, and where a library must read the
-    environment when it is imported.
+    environment when it is imported. A command is started as well where Python itself reads a variable given here.
     """
-    environment = forked_workers(**environment) if forked else environment
-    return run(COMMAND, *words, cwd=cwd, timeout=timeout, **environment)
+    if not forked:
+        return run(COMMAND, *words, cwd=cwd, timeout=timeout, **environment)
+    environment = forked_workers(**environment)
+    if any(name.startswith(("LC_", "LANG", "PYTHON")) and name != "PYTHONPATH" for name in environment):
+        return run(COMMAND, *words, cwd=cwd, timeout=timeout, **environment)
+    return run_forked(COMMAND, *words, cwd=cwd, timeout=timeout, **environment)
+
+
+def run_forked(script: str, *words: str, cwd: Path, timeout: float, **environment: str) -> subprocess.CompletedProcess:
+    """As `run`, of a Python script that is run in a process forked from one that has a command's imports done."""
+    with socket.socket(socket.AF_UNIX) as server, ThreadPoolExecutor(2) as readers:
+        server.connect(_fork_server("commands", ""))
+        out, its_out = os.pipe()
+        error, its_error = os.pipe()
+        nothing = os.open(os.devnull, os.O_RDONLY)
+        request = {
+            "words": [script, *map(str, words)],
+            "folder": str(cwd),
+            "environment": clean_environment(**environment),
+            "descriptors": [0, 1, 2],
+        }
+        message = json.dumps(request).encode() + b"\n"
+        sent = socket.send_fds(server, [message], [nothing, its_out, its_error])
+        server.sendall(message[sent:])
+        for descriptor in (nothing, its_out, its_error):
+            os.close(descriptor)
+        texts = [readers.submit(_read, descriptor) for descriptor in (out, error)]
+        server.settimeout(timeout)
+        answers = server.makefile()
+        try:
+            answers.readline()  # its process id
+            code = int(answers.readline())
+        except TimeoutError:
+            server.shutdown(socket.SHUT_RDWR)  # which kills it
+            raise subprocess.TimeoutExpired([script, *words], timeout) from None
+        return subprocess.CompletedProcess([script, *words], code, *[text.result() for text in texts])
+
+
+def _read(descriptor: int) -> str:
+    with open(descriptor, encoding=sys.getdefaultencoding()) as file:
+        return file.read()
 
 
 def start(*words: str, cwd: Path, forked: bool = False, **environment: str) -> subprocess.Popen:
@@ -85,15 +128,32 @@ def forked_workers(*, import_path: str = "", **environment: str) -> dict[str, st
         import_path,
         environment.get("PYTHONPATH", os.environ.get("PYTHONPATH", "")),
     ]
-    return environment | {"FORKED_FROM": _fork_server(import_path), "PYTHONPATH": os.pathsep.join(filter(None, paths))}
+    return environment | {
+        "FORKED_FROM": _fork_server("workers", import_path),
+        "PYTHONPATH": os.pathsep.join(filter(None, paths)),
+    }
 
 
 @functools.cache
-def _fork_server(import_path: str) -> str:
-    """Start the process that workers are forked from; the address of its socket."""
-    address = os.path.join(tempfile.mkdtemp(), "workers")
+def _fork_server(kind: str, import_path: str) -> str:
+    """The address of the process that workers or commands are forked from, when it answers."""
+    address = os.environ.get(SHARED[kind]) if not import_path else None
+    address = address or _start_fork_server(kind, import_path)
+    wait_for(lambda: os.path.exists(address), seconds=280)
+    return address
+
+
+def share_fork_servers() -> None:
+    """Start one process of each kind to fork from, for all processes that are started from this one."""
+    for kind, variable in SHARED.items():
+        os.environ[variable] = _start_fork_server(kind, "")
+
+
+def _start_fork_server(kind: str, import_path: str) -> str:
+    """Start a process to fork from; the address where its socket is to be. It leaves with this process."""
+    address = os.path.join(tempfile.mkdtemp(), kind)
     server = subprocess.Popen(
-        [sys.executable, "-P", str(REPOSITORY / "tests" / "forked" / "server.py"), address],
+        [sys.executable, "-P", str(REPOSITORY / "tests" / "forked" / "server.py"), address, kind],
         stdin=subprocess.PIPE,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
@@ -101,8 +161,6 @@ def _fork_server(import_path: str) -> str:
         env=clean_environment(**({"PYTHONPATH": import_path} if import_path else {})),
     )
     atexit.register(server.communicate)
-    wait_for(lambda: os.path.exists(address) or server.poll() is not None)
-    assert server.poll() is None, "nothing to fork workers from"
     return address
 
 

@@ -1,6 +1,10 @@
-"""`python server.py SOCKET`: import what workers import, once, then fork one for each `sitecustomize.py` that asks.
+"""Import once, then fork a process for each one that asks; it leaves when the tests that started it do.
 
-Nothing but imports happens before a fork: no tensor, no thread. It leaves when the tests that started it do.
+`python server.py SOCKET workers` imports what workers import; `sitecustomize.py` asks it. Nothing but imports happens
+before a fork: no tensor, no thread.
+
+`python server.py SOCKET commands` imports what a command imports, which is no torch, and composes the default
+experiment once, so that Hydra has looked for its plugins; `harness.expctl` asks it.
 """
 
 import contextlib
@@ -14,9 +18,9 @@ import selectors
 import signal
 import socket
 import sys
+import tempfile
 from dataclasses import dataclass
-
-from expctl.worker.libraries import import_libraries
+from pkgutil import walk_packages
 
 TRAINERS = {
     "trl.GRPOTrainer": "trl.GRPOConfig",
@@ -35,18 +39,39 @@ LATER = [
     "expctl.worker.main",
     "expctl.worker.preflight.build_phases",
 ]
+# The rooms of a command, and what no command may import.
+ROOMS = ["base", "devices", "runs", "config", "launch", "sweep", "search", "compare", "report", "cli"]
+HEAVY = {"torch", "transformers", "trl", "datasets"}
 
 
-def main(path: str) -> None:
+def import_for_workers() -> None:
+    from expctl.worker.libraries import import_libraries
+
     for trainer, args in TRAINERS.items():
         import_libraries({"algorithm": {"trainer": {"_target_": trainer}}, "args": {"_target_": args}})
     for module in LATER:
         importlib.import_module(module)
     # A thousand regular expressions that the first model which is loaded would compile.
     importlib.import_module("transformers.conversion_mapping").get_checkpoint_conversion_mapping("qwen3")
+
+
+def import_for_commands() -> None:
+    from expctl.cli.main import run_words
+
+    for room in ROOMS:
+        package = importlib.import_module(f"expctl.{room}")
+        for module in walk_packages(package.__path__, f"{package.__name__}."):
+            importlib.import_module(module.name)
+    with tempfile.TemporaryDirectory() as folder, contextlib.chdir(folder):
+        assert run_words(["check"]) == 0
+    assert not HEAVY & set(sys.modules), "a command imports none of these"
+
+
+def main(path: str, kind: str) -> None:
+    paths = sys.path[:]
+    {"workers": import_for_workers, "commands": import_for_commands}[kind]()
     gc.collect()
     gc.freeze()  # pages stay shared with what is forked
-    paths = sys.path[:]
     listening = socket.socket(socket.AF_UNIX)
     listening.bind(path)
     listening.listen(64)
@@ -117,7 +142,7 @@ def beyond(numbers: list[int], descriptors: list[int]) -> list[int]:
 
 
 def become(request: dict, descriptors: list[int], paths: list[str]) -> None:
-    """In the child: what `python -m MODULE` or `python SCRIPT` finds."""
+    """In the child: what `python -m MODULE WORDS` or `python SCRIPT WORDS` finds."""
     os.setsid()
     numbers = request["descriptors"]
     for number, descriptor in zip(numbers, beyond(numbers, descriptors), strict=True):
@@ -133,9 +158,8 @@ def become(request: dict, descriptors: list[int], paths: list[str]) -> None:
     own = [] if "PYTHONSAFEPATH" in os.environ else [request["folder"] if module else os.path.dirname(words[0])]
     sys.path[:] = [*own, *filter(None, os.environ.get("PYTHONPATH", "").split(os.pathsep)), *paths]
     sys.argv = words
-    import torch
-
-    torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS", "1")))
+    if torch := sys.modules.get("torch"):
+        torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS", "1")))
     code = 0
     try:
         if module:
@@ -155,4 +179,4 @@ def become(request: dict, descriptors: list[int], paths: list[str]) -> None:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1])
+    main(*sys.argv[1:])

@@ -91,9 +91,11 @@ def test_hydras_own_word_for_a_sweep_is_one_and_checking_it_runs_nothing(tmp_pat
 
 def test_a_forked_worker_trains_to_the_same_bit_as_one_that_was_started(tmp_path):
     forked, started = tmp_path / "forked", tmp_path / "started"
-    for folder, preload in ((forked, "true"), (started, "false")):
+    # The worker without a preloading process is a forked one of the tests: test_determinism.py has its equal started.
+    for folder, preload in ((forked, True), (started, False)):
         folder.mkdir()
-        done = expctl("-m", *SFT, "seed=3", f"hydra.launcher.preload={preload}", cwd=folder, forked=False)
+        words = ["-m", *SFT, "seed=3", f"hydra.launcher.preload={str(preload).lower()}"]
+        done = expctl(*words, cwd=folder, forked=not preload)
         assert done.returncode == 0, done.stdout + done.stderr
     assert comparable(only_run(forked)) == comparable(only_run(started))
     assert weights(only_run(forked)) == weights(only_run(started))
