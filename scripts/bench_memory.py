@@ -15,7 +15,8 @@ from typing import Any
 
 QUICK = ["args.max_steps=2", "args.do_eval=false", "args.save_strategy=no", "args.warmup_steps=0", "hardware=cpu"]
 TINY = ["model=tiny"]
-SMOLLM2 = ["model=smollm2_135m", "dataset=arithmetic", "args.max_completion_length=64"]
+SMOLLM2 = ["model=smollm2_135m", "dataset=arithmetic", "args.max_completion_length=32"]
+FOUR = "args.per_device_train_batch_size=4"
 GRPO = ["algorithm=grpo", "args.num_generations=4"]
 CASES = {
     "tiny, 16 rows": [*TINY, *GRPO, "args.per_device_train_batch_size=16"],
@@ -30,18 +31,13 @@ CASES = {
     "tiny, 4 x 16 rows": [*TINY, *GRPO, "args.per_device_train_batch_size=16", "args.gradient_accumulation_steps=4"],
     "tiny, SFT": [*TINY, "algorithm=sft"],
     "tiny, DPO": [*TINY, "algorithm=dpo"],
+    "SmolLM2, 4 rows": [*SMOLLM2, *GRPO, FOUR],
     "SmolLM2, 8 rows": [*SMOLLM2, *GRPO, "args.per_device_train_batch_size=8"],
-    "SmolLM2, 16 rows": [*SMOLLM2, *GRPO, "args.per_device_train_batch_size=16"],
-    "SmolLM2, 256 tokens": [*SMOLLM2, *GRPO, "args.per_device_train_batch_size=4", "args.max_completion_length=256"],
-    "SmolLM2, checkpointing": [
-        *SMOLLM2,
-        *GRPO,
-        "args.per_device_train_batch_size=16",
-        "args.gradient_checkpointing=true",
-    ],
-    "SmolLM2, LoRA": [*SMOLLM2, *GRPO, "args.per_device_train_batch_size=8", "peft=lora"],
-    "SmolLM2, reference": [*SMOLLM2, *GRPO, "args.per_device_train_batch_size=8", "args.beta=0.04"],
-    "SmolLM2, DPO, LoRA": [*SMOLLM2, "algorithm=dpo", "args.per_device_train_batch_size=8", "peft=lora"],
+    "SmolLM2, 128 tokens": [*SMOLLM2, *GRPO, FOUR, "args.max_completion_length=128"],
+    "SmolLM2, checkpointing": [*SMOLLM2, *GRPO, FOUR, "args.gradient_checkpointing=true"],
+    "SmolLM2, LoRA": [*SMOLLM2, *GRPO, FOUR, "peft=lora"],
+    "SmolLM2, reference": [*SMOLLM2, *GRPO, FOUR, "args.beta=0.04"],
+    "SmolLM2, DPO, LoRA": [*SMOLLM2, "algorithm=dpo", FOUR, "peft=lora"],
 }
 
 

@@ -2,9 +2,11 @@
 
 import os
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from expctl.base.data_kinds import PROMPT_ONLY
 from expctl.base.experiment import Hardware
 from expctl.devices import sharding
 from expctl.devices.detection import cores
@@ -67,12 +69,26 @@ def worker_environment(run: Run, config: dict[str, Any], folder: Path) -> dict[s
     # A launcher that waits less would cut off what a worker saves when it is asked to stop.
     environment.setdefault("TORCH_ELASTIC_SHUTDOWN_TIMEOUT", "120")
     environment["EXPCTL_WORLD_SIZE"] = str(config["hardware"]["num_processes"])
-    environment |= accelerate_environment(config["hardware"])
+    environment |= accelerate_environment(config["hardware"]) | allocator_environment(config, environment)
     if config["hardware"]["use_cpu"]:
         environment.setdefault("OMP_NUM_THREADS", str(max(1, cores() // config["hardware"]["num_processes"])))
     if config["hardware"]["threads"]:
         environment["OMP_NUM_THREADS"] = str(config["hardware"]["threads"])
     return environment | tracker_environment(run, config["tracker"])
+
+
+def allocator_environment(config: dict[str, Any], environment: Mapping[str, str]) -> dict[str, str]:
+    """Segments that grow, where transformers samples on a GPU and the user has set nothing of the allocator.
+
+    A cache of keys and values is copied to a larger block with every token, which leaves blocks of every size behind:
+    44.8 GiB were held of which 16.6 were in use. vLLM does without: its sleep mode refuses such segments.
+    """
+    is_set = any(name.startswith("PYTORCH_") and name.endswith("ALLOC_CONF") for name in environment)
+    if is_set or config["hardware"]["use_cpu"]:
+        return {}
+    if config["algorithm"]["kind"] != PROMPT_ONLY or config["args"].get("use_vllm"):
+        return {}
+    return {"PYTORCH_ALLOC_CONF": "expandable_segments:True"}
 
 
 def tracker_environment(run: Run, tracker: dict[str, Any]) -> dict[str, str]:

@@ -10,7 +10,13 @@ from accelerate.commands.launch import _validate_launch_command, launch_command_
 from accelerate.utils.launch import prepare_deepspeed_cmd_env, prepare_multi_gpu_env
 
 from expctl.devices import sharding
-from expctl.launch.command import accelerate_config, accelerate_environment, worker_command, worker_environment
+from expctl.launch.command import (
+    accelerate_config,
+    accelerate_environment,
+    allocator_environment,
+    worker_command,
+    worker_environment,
+)
 from expctl.runs.files import Run
 
 CPU = {
@@ -77,3 +83,17 @@ def test_other_launchers_tell_the_workers_what_accelerate_makes_of_the_file(shar
 def test_accelerate_knows_every_key_that_may_be_set(known):
     options = vars(launch_command_parser().parse_args(["x.py"]))
     assert set(known) <= options.keys()
+
+
+def test_the_allocator_has_segments_that_grow_where_transformers_samples_on_a_gpu():
+    gpu = {"hardware": CPU | {"use_cpu": False}, "algorithm": {"kind": "prompt-only"}, "args": {}}
+    assert allocator_environment(gpu, {}) == {"PYTORCH_ALLOC_CONF": "expandable_segments:True"}
+    assert allocator_environment(gpu | {"hardware": CPU}, {}) == {}
+    assert allocator_environment(gpu | {"algorithm": {"kind": "preference"}}, {}) == {}
+    assert allocator_environment(gpu | {"args": {"use_vllm": True}}, {}) == {}
+
+
+@pytest.mark.parametrize("name", ["PYTORCH_ALLOC_CONF", "PYTORCH_CUDA_ALLOC_CONF"])
+def test_what_the_user_has_set_of_the_allocator_stays(name):
+    gpu = {"hardware": CPU | {"use_cpu": False}, "algorithm": {"kind": "prompt-only"}, "args": {}}
+    assert allocator_environment(gpu, {name: "max_split_size_mb:64"}) == {}
