@@ -15,7 +15,7 @@ from pathlib import Path
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 COMMAND = str(Path(sys.executable).with_name("expctl"))
-# The variables with the addresses of the processes to fork from, where all processes of the tests share them.
+# The variables that name the processes to fork from, where all processes of the tests share them.
 SHARED = {"workers": "FORK_WORKERS_FROM", "commands": "FORK_COMMANDS_FROM"}
 
 # The smallest training: no completions are sampled, and few rows are tokenized.
@@ -137,9 +137,10 @@ def forked_workers(*, import_path: str = "", **environment: str) -> dict[str, st
 @functools.cache
 def _fork_server(kind: str, import_path: str) -> str:
     """The address of the process that workers or commands are forked from, when it answers."""
-    address = os.environ.get(SHARED[kind]) if not import_path else None
-    address = address or _start_fork_server(kind, import_path)
-    wait_for(lambda: os.path.exists(address), seconds=280)
+    shared = os.environ.get(SHARED[kind]) if not import_path else None
+    pid, address = (shared or _start_fork_server(kind, import_path)).split(":")
+    wait_for(lambda: os.path.exists(address) or not alive(int(pid)), seconds=280)
+    assert os.path.exists(address), f"nothing to fork {kind} from"
     return address
 
 
@@ -150,7 +151,7 @@ def share_fork_servers() -> None:
 
 
 def _start_fork_server(kind: str, import_path: str) -> str:
-    """Start a process to fork from; the address where its socket is to be. It leaves with this process."""
+    """Start a process to fork from, which leaves with this one; its process id and the address of its socket to be."""
     address = os.path.join(tempfile.mkdtemp(), kind)
     server = subprocess.Popen(
         [sys.executable, "-P", str(REPOSITORY / "tests" / "forked" / "server.py"), address, kind],
@@ -161,7 +162,7 @@ def _start_fork_server(kind: str, import_path: str) -> str:
         env=clean_environment(**({"PYTHONPATH": import_path} if import_path else {})),
     )
     atexit.register(server.communicate)
-    return address
+    return f"{server.pid}:{address}"
 
 
 def runs(cwd: Path) -> list[Path]:
