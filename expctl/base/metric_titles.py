@@ -14,6 +14,8 @@ SHOWN = (
     (r"completions/mean_length", "completion length"),
     (r"mean_token_accuracy", "token accuracy"),
     (r"loss", "loss"),
+    # How far the engine that samples and the model that is trained disagree on a completion: 1 is not at all.
+    (r"sampling/importance_sampling_ratio/mean", "engine ratio"),
 )
 LIVE = ("reward", "completion length", "loss", "token accuracy", "chosen preferred")
 

@@ -22,7 +22,7 @@ from expctl.base.refusal import Refusal
 from expctl.cli.hydra_app import compose, is_multirun
 from expctl.cli.prepare import prepare
 from expctl.cli.refuse import refuse, refuse_as_worker
-from expctl.launch.command import accelerate_environment, tracker_environment
+from expctl.launch.command import accelerate_environment, engine_environment, tracker_environment
 from expctl.launch.launch import Outcome, begin_attempt, settle
 from expctl.launch.launched import Group
 from expctl.report.closing import print_closing, print_done_already
@@ -95,6 +95,8 @@ def _acquire(experiment: Experiment) -> tuple[dict[str, Any], Led | None]:
     begin_attempt(claimed)
     environment = tracker_environment(claimed.run, experiment.config["tracker"])
     environment |= accelerate_environment(experiment.hardware)
+    for_engine = engine_environment(experiment.config)
+    environment |= {name: value for name, value in for_engine.items() if name not in os.environ}
     return {"folder": str(claimed.run.folder), "environment": environment}, (claimed, experiment.sources)
 
 

@@ -14,7 +14,9 @@ from expctl.config.checks.bounds import check_bounds
 from expctl.config.checks.callables import check_callables
 from expctl.config.checks.combinations import check_combinations, check_ratio
 from expctl.config.checks.dataset import check_dataset
+from expctl.config.checks.engine import check_engine
 from expctl.config.checks.fields import check_fields
+from expctl.config.checks.generation import check_generation
 from expctl.config.checks.hardware import check_hardware
 from expctl.config.checks.model import check_model
 from expctl.config.checks.reward_columns import check_reward_columns
@@ -39,25 +41,27 @@ class Check:
 
 
 SHAPE = ("schema", "overlays")
-VALUES = (*SHAPE, "targets", "callables", "ratio", "fields", "secrets", "tracker", "hardware")
+VALUES = (*SHAPE, "generation", "targets", "callables", "ratio", "fields", "secrets", "tracker", "hardware")
 SETTINGS = (*VALUES, "bounds")
 ASSETS = (*SETTINGS, "model", "dataset", "rewards")
-EVERYTHING = (*ASSETS, "batch sizes", "combinations", "bema", "schedule", "unread", "reward columns")
+EVERYTHING = (*ASSETS, "batch sizes", "combinations", "engine", "bema", "schedule", "unread", "reward columns")
 
 # In the order in which refusals are shown. One whose ground is missing is left out: its answer would only confuse.
 CHECKS = (
     Check("schema", check_schema),  # keys of the root and of the groups that no `_target_` describes
     Check("overlays", check_overlays, ("schema",)),  # algorithm/ratio, /replay, /reference over an algorithm
+    Check("generation", check_generation, SHAPE),  # the engine, of a trainer that has none
     Check("targets", check_targets, SHAPE),  # dotted paths, and the keywords beside them
     Check("callables", check_callables, SHAPE),  # functions that a trainer takes by name or dotted path
     Check("ratio", check_ratio, SHAPE),  # the level of the importance ratio, and the loss
-    Check("fields", check_fields, (*SHAPE, "ratio")),  # names and types of args
+    Check("fields", check_fields, (*SHAPE, "generation", "ratio")),  # names and types of args
     Check("secrets", check_secrets, SHAPE),  # keys and tokens, which a run would keep in its files
     Check("tracker", check_tracker, SHAPE),  # its package, and passwords in its address
     Check("hardware", check_hardware, SHAPE),  # devices, processes, sharding, number format
     Check("bounds", check_bounds, VALUES),  # numbers that a field cannot have
     Check("batch sizes", check_batch_sizes, SETTINGS),  # groups, batches and processes divide
     Check("combinations", check_combinations, SETTINGS),  # algorithms and parts that exclude each other
+    Check("engine", check_engine, SETTINGS),  # vLLM, its version, devices, number format and server
     Check("bema", check_bema, SETTINGS),  # the callback against its trainer and model
     Check("schedule", check_schedule, SETTINGS),  # evaluations, checkpoints, learning rates, optimizers
     Check("unread", check_unread, SETTINGS),  # what was typed and has no effect

@@ -142,6 +142,11 @@ def _unknown_key(key: str, typed: list[str]) -> Refusal:
     if table and key in groups():
         what = f"'{key}' has the rows of a table that is not chosen"
         return Refusal(what, where=f"{word} (command line)", do=f"expctl {table}={rows} {word} ...")
+    if word.startswith("generation."):
+        name = key_of(word)
+        option = "vllm" if name in ("generation.dtype", "generation.enforce_eager") else "vllm_server"
+        what = f"'{name}' is a setting of vLLM, which this generation does not sample with"
+        return Refusal(what, where=f"{word} (command line)", do=f"generation={option} {word}")
     # Close names beside the key, and of a key without a group those inside of groups.
     candidates = _below_groups() if "." not in key else {}
     candidates |= {name: name for name in known_keys(key)}

@@ -36,7 +36,7 @@ class Machine:
     """
 
     def __init__(self, folder: Path | None = None):
-        self._folder = folder or Path(tempfile.gettempdir()) / f"expctl-devices-{os.getuid()}"
+        self._folder = folder or lock_folder()
         self.cores = detection.cores()
         self._free_cores = self.cores
         self.gpus = detection.gpu_names()
@@ -73,6 +73,11 @@ class Machine:
         """End a lease of this machine."""
         self._free_cores += lease.cores
         lease.give_back()
+
+
+def lock_folder() -> Path:
+    """Where this user's lock files of devices are."""
+    return Path(tempfile.gettempdir()) / f"expctl-devices-{os.getuid()}"
 
 
 def _locked(path: Path) -> int | None:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from expctl.base.data_kinds import PROMPT_ONLY
+from expctl.base.engine import COLOCATED, vllm_mode
 from expctl.base.experiment import Hardware
 from expctl.devices import sharding
 from expctl.devices.detection import cores
@@ -72,6 +73,8 @@ def worker_environment(run: Run, config: dict[str, Any], folder: Path) -> dict[s
     environment |= accelerate_environment(config["hardware"]) | allocator_environment(config, environment)
     if config["hardware"]["use_cpu"]:
         environment.setdefault("OMP_NUM_THREADS", str(max(1, cores() // config["hardware"]["num_processes"])))
+    for name, value in engine_environment(config).items():
+        environment.setdefault(name, value)
     if config["hardware"]["threads"]:
         environment["OMP_NUM_THREADS"] = str(config["hardware"]["threads"])
     return environment | tracker_environment(run, config["tracker"])
@@ -89,6 +92,31 @@ def allocator_environment(config: dict[str, Any], environment: Mapping[str, str]
     if config["algorithm"]["kind"] != PROMPT_ONLY or config["args"].get("use_vllm"):
         return {}
     return {"PYTORCH_ALLOC_CONF": "expandable_segments:True"}
+
+
+# GiB of main memory for what a colocated engine on the CPU has computed of its sequences.
+CPU_CACHE_GIB = 1
+
+
+def engine_environment(config: Mapping[str, Any]) -> dict[str, str]:
+    """The variables that an engine reads when it is imported; what a person has set takes precedence over them."""
+    mode = vllm_mode(config)
+    if mode is None:
+        return {}
+    variables: dict[str, str] = {}
+    if mode == COLOCATED:
+        variables["VLLM_ENABLE_V1_MULTIPROCESSING"] = "0"  # TRL reaches into the engine to hand the weights over
+    if mode == COLOCATED and config["hardware"]["use_cpu"]:
+        variables["VLLM_CPU_KVCACHE_SPACE"] = str(CPU_CACHE_GIB)
+        # Trainer and engine have the same threads, and engines side by side would all bind theirs to the same cores.
+        variables["VLLM_CPU_OMP_THREADS_BIND"] = "nobind"
+    return variables
+
+
+def is_alone_with_engine(config: Mapping[str, Any]) -> bool:
+    """Whether a colocated engine has no launcher's rendezvous to join, and needs a port of its own."""
+    hardware = config["hardware"]
+    return vllm_mode(config) == COLOCATED and hardware["num_processes"] == 1 and not hardware["sharding"]
 
 
 def tracker_environment(run: Run, tracker: dict[str, Any]) -> dict[str, str]:

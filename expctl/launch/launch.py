@@ -10,7 +10,8 @@ from types import MappingProxyType, TracebackType
 from typing import Any, Protocol, Self
 
 from expctl.base.exit_codes import EXIT_COMPLETED, EXIT_FAILED, EXIT_INTERRUPTED, EXIT_REFUSED
-from expctl.launch.command import worker_command, worker_environment
+from expctl.base.ports import HeldPort, rendezvous_variables
+from expctl.launch.command import is_alone_with_engine, worker_command, worker_environment
 from expctl.launch.process import Signals, Start, Workers, pause
 from expctl.runs import manifest, provenance, ranks
 from expctl.runs.checkpoints import ASIDE
@@ -70,6 +71,9 @@ class Attempt:
         self.received: str | None = None
         begin_attempt(claimed)
         environment = worker_environment(claimed.run, config, folder) | dict(devices)
+        self._port = HeldPort() if is_alone_with_engine(config) else None
+        if self._port is not None:
+            environment |= rendezvous_variables(self._port)
         self._workers = start(worker_command(claimed.run, config["hardware"]), environment, claimed.run, folder)
 
     def poll(self) -> Outcome | None:
@@ -78,6 +82,8 @@ class Attempt:
         if code is None:
             return None
         self._workers.stop_now()
+        if self._port is not None:
+            self._port.close()
         return settle(self.claimed, code, self.received)
 
     def stop(self, received: str, *, at_once: bool) -> None:

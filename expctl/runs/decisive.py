@@ -103,7 +103,20 @@ IMMATERIAL = (
         "the order and the content of the batches do not depend on who fetches them",
         unless=_workers_may_draw,
     ),
-    Immaterial(("hardware.hang_minutes", "args.ddp_timeout"), "it limits how long somebody waits"),
+    Immaterial(
+        ("hardware.hang_minutes", "args.ddp_timeout", "generation.timeout", "args.vllm_server_timeout"),
+        "it limits how long somebody waits",
+    ),
+    Immaterial(
+        (
+            "generation.url",
+            "args.vllm_server_base_url",
+            "args.vllm_server_host",
+            "args.vllm_server_port",
+            "args.vllm_group_port",
+        ),
+        "an address says where a server is, which samples with the weights that it is given",
+    ),
     Immaterial(("hardware.memory_gib",), "what follows from the memory of a device stands in args"),
 )
 

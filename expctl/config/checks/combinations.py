@@ -25,7 +25,7 @@ CONFIGURED = (
     (REPLAY, "replay_buffer_size", ROOM + "grpo_with_replay_buffer.GRPOWithReplayBufferConfig"),
 )
 COMPOSED_CONFIG = ROOM + "composed.ComposedConfig"
-PACKAGES = {"use_vllm": "vllm", "use_liger_kernel": "liger_kernel"}
+PACKAGES = {"use_liger_kernel": "liger_kernel"}
 
 
 def check_ratio(experiment: Experiment) -> list[Refusal]:

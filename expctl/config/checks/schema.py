@@ -41,7 +41,7 @@ GROUPS: dict[str, dict[str, Types]] = {
 }
 # Keys that the root and an option of these groups need not have; without `on_error` it is "stop".
 OPTIONAL: dict[str, dict[str, Types]] = {
-    "": {"prompts_per_step": NUMBER},
+    "": {"prompts_per_step": NUMBER, "generation": MAPPING},
     "reward": {"on_error": TEXT},
     "hardware": {"memory_gib": (int, float)},
 }
@@ -91,19 +91,19 @@ TYPE_NAMES: dict[type, str] = {
 def check_schema(experiment: Experiment) -> list[Refusal]:
     """Refuse unknown, missing and mistyped keys of the root and of the groups without a `_target_`."""
     config = experiment.config
-    refusals = _compare(experiment, "", config, ROOT, OPTIONAL[""])
+    refusals = compare(experiment, "", config, ROOT, OPTIONAL[""])
     for group, keys in GROUPS.items():
         if isinstance(config.get(group), dict):
-            refusals += _compare(experiment, group, config[group], keys, OPTIONAL.get(group, {}))
+            refusals += compare(experiment, group, config[group], keys, OPTIONAL.get(group, {}))
     if refusals:
         return refusals
     refusals += _check_ours(experiment)
-    refusals += _compare(experiment, "model", config["model"], {"path": TEXT}, MODEL)
-    refusals += _compare(experiment, "tracker", config["tracker"], {"report_to": TEXT}, TRACKER)
+    refusals += compare(experiment, "model", config["model"], {"path": TEXT}, MODEL)
+    refusals += compare(experiment, "tracker", config["tracker"], {"report_to": TEXT}, TRACKER)
     return refusals + _check_options(experiment) + _check_numbers(experiment) + _check_weights(experiment)
 
 
-def _compare(
+def compare(
     experiment: Experiment, group: str, node: dict[str, Any], required: dict[str, Types], optional: dict[str, Types]
 ) -> list[Refusal]:
     """Refuse the keys of a node that are unknown or of another type, and those that are missing."""

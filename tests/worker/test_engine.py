@@ -1,0 +1,246 @@
+"""The engine that TRL makes: its settings, its port, its longest sequence, its address. The engine is a stand-in."""
+
+import os
+import socket
+import subprocess
+import sys
+from types import ModuleType, SimpleNamespace
+
+import pytest
+import torch
+from datasets import Dataset, DatasetDict
+
+from expctl import models
+from expctl.base.ports import HeldPort, rendezvous_variables
+from expctl.worker import engine
+
+CONVERSATION = [{"role": "user", "content": "12 + 34"}]
+
+
+@pytest.fixture
+def config():
+    """Of a colocated engine on the CPU."""
+    return {
+        "seed": 3,
+        "args": {"use_vllm": True, "bf16": False},
+        "generation": {"dtype": "auto", "enforce_eager": None},
+        "hardware": {"use_cpu": True},
+    }
+
+
+@pytest.fixture(autouse=True)
+def alone(monkeypatch, tmp_path):
+    """Locks of this test alone, and no variables of a launcher."""
+    monkeypatch.setattr("expctl.devices.starting.lock_folder", lambda: tmp_path / "locks")
+    for name in ("WORLD_SIZE", "MASTER_PORT", "MASTER_ADDR", "RANK", "LOCAL_RANK"):
+        monkeypatch.delenv(name, raising=False)
+
+
+@pytest.fixture(scope="module")
+def tokenizer():
+    return models.load("embedded:tiny")[1]
+
+
+def listening(**_):
+    """An engine that binds its port, as torch's rendezvous does."""
+    server = socket.socket()
+    server.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    server.bind(("", int(os.environ["MASTER_PORT"])))
+    server.listen()
+    return server
+
+
+def test_the_engine_has_what_trl_hands_it_and_what_the_group_says(config):
+    given = {"model": "m", "seed": 1, "max_model_len": 64}
+    made = engine.start_engine(dict, config, **given)
+    assert made == given | {"dtype": "float32", "enforce_eager": True, "seed": 4}
+    config["generation"] = {"dtype": "bfloat16", "enforce_eager": False}
+    assert engine.keywords_of(config) == {"dtype": "bfloat16", "enforce_eager": False}
+
+
+def test_on_a_gpu_the_engine_chooses_its_format_and_has_graphs(config):
+    config["hardware"]["use_cpu"] = False
+    assert engine.keywords_of(config) == {"dtype": "auto", "enforce_eager": False}
+    del config["generation"]  # use_vllm typed, without the group
+    assert engine.keywords_of(config) == {"dtype": "auto", "enforce_eager": False}
+
+
+def test_runs_of_two_seeds_have_no_engine_seed_in_common(config, monkeypatch):
+    monkeypatch.setenv("WORLD_SIZE", "4")
+    monkeypatch.setattr(engine, "_alone", lambda *_: pytest.MonkeyPatch.context())
+    seeds = [
+        engine.start_engine(dict, config | {"seed": seed}, seed=rank)["seed"] for seed in (0, 1) for rank in range(4)
+    ]
+    assert len(set(seeds)) == 8
+
+
+def test_a_port_that_was_taken_is_left_for_another(config, monkeypatch):
+    with socket.socket() as taken:
+        taken.bind(("", 0))
+        taken.listen()
+        before = str(taken.getsockname()[1])
+        monkeypatch.setenv("MASTER_PORT", before)
+        with engine.start_engine(listening, config) as server:
+            assert str(server.getsockname()[1]) == os.environ["MASTER_PORT"] != before
+
+
+def test_what_torch_says_of_a_taken_port_is_understood():
+    with socket.socket() as taken:
+        taken.bind(("", 0))
+        taken.listen()
+        with pytest.raises(torch.distributed.DistNetworkError) as raised:
+            torch.distributed.TCPStore("127.0.0.1", taken.getsockname()[1], is_master=True, wait_for_workers=False)
+    assert engine.is_port_taken(raised.value)
+    wrapped = RuntimeError("engine core failed")
+    wrapped.__cause__ = raised.value
+    assert engine.is_port_taken(wrapped) and not engine.is_port_taken(ValueError("No available memory"))
+
+
+def test_another_error_of_the_engine_is_not_tried_again(config):
+    calls = []
+
+    def fails(**_):
+        calls.append(1)
+        raise ValueError("No available memory for the cache blocks")
+
+    with pytest.raises(ValueError, match="cache blocks"):
+        engine.start_engine(fails, config)
+    assert len(calls) == 1
+
+
+def test_a_port_that_stays_taken_is_said(config, monkeypatch):
+    monkeypatch.setenv("MASTER_PORT", "1")
+
+    def fails(**_):
+        raise OSError(98, "Address already in use")
+
+    with pytest.raises(OSError, match="already in use"):
+        engine.start_engine(fails, config)
+
+
+AT_ONCE = """
+import os, sys, time
+from pathlib import Path
+from expctl.worker import engine
+from tests.worker.test_engine import listening
+ready, go = Path(sys.argv[1]), Path(sys.argv[2])
+ready.touch()
+while not go.exists():
+    time.sleep(0.001)
+config = {"seed": 0, "args": {"use_vllm": True}, "hardware": {"use_cpu": True}}
+server = engine.start_engine(listening, config)
+print(server.getsockname()[1], flush=True)
+sys.stdin.read()
+"""
+
+
+def test_two_workers_that_start_at_the_same_instant_both_listen(tmp_path):
+    """Each on the port that its parent holds for it, although both bind without looking."""
+    ports = [HeldPort(), HeldPort()]
+    processes, go = [], tmp_path / "go"
+    for number, port in enumerate(ports):
+        command = [sys.executable, "-c", AT_ONCE, str(tmp_path / str(number)), str(go)]
+        environment = os.environ | rendezvous_variables(port) | {"TMPDIR": str(tmp_path), "OMP_NUM_THREADS": "1"}
+        processes.append(
+            subprocess.Popen(command, env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        )
+    while not all((tmp_path / str(number)).exists() for number in range(2)):
+        assert all(process.poll() is None for process in processes)
+    go.touch()
+    assert [int(process.stdout.readline()) for process in processes] == [port.number for port in ports]
+    for process in processes:
+        process.communicate()
+        assert process.returncode == 0
+
+
+def test_trl_makes_its_colocated_engine_through_us_once(config, monkeypatch):
+    module = ModuleType("trl.generation.vllm_generation")
+    module.LLM = dict
+    monkeypatch.setitem(sys.modules, "trl.generation.vllm_generation", module)
+    monkeypatch.setattr("trl.generation.vllm_generation", module, raising=False)
+    engine.prepare_engine(config)
+    engine.prepare_engine(config | {"seed": 5})
+    assert module.LLM(model="m") == {"model": "m", "dtype": "float32", "enforce_eager": True, "seed": 5}
+
+
+def test_no_engine_no_change(monkeypatch):
+    monkeypatch.setitem(sys.modules, "trl.generation.vllm_generation", None)
+    engine.prepare_engine({"args": {}})
+    engine.prepare_engine({"args": {"use_vllm": True, "vllm_mode": "server"}})
+
+
+def test_the_longest_sequence_is_that_of_the_longest_prompt_and_a_completion(config, tokenizer):
+    texts = ["1 + 2", "12 + 34", "1 + 1"]
+    longest = max(len(tokenizer(text)["input_ids"]) for text in texts)
+    data = Dataset.from_dict({"prompt": texts})
+    arguments = SimpleNamespace(max_completion_length=20, vllm_max_model_length=None)
+    engine.fill_arguments(config, arguments, [data, None], tokenizer, None)
+    assert arguments.vllm_max_model_length % 16 == 0
+    assert longest + 20 <= arguments.vllm_max_model_length < longest + 20 + 16
+    engine.fill_arguments(config, arguments, [data], tokenizer, 24)
+    assert arguments.vllm_max_model_length >= longest + 20  # what is set counts
+    unset = SimpleNamespace(max_completion_length=20, vllm_max_model_length=None)
+    engine.fill_arguments(config, unset, [data], tokenizer, longest + 20)
+    assert unset.vllm_max_model_length == longest + 20  # no more than the model has
+
+
+def test_prompts_of_every_dataset_and_conversations_count(tokenizer):
+    rows = Dataset.from_dict({"prompt": [CONVERSATION]})
+    template = tokenizer.chat_template
+    tokenizer.chat_template = "{% for turn in messages %}{{ turn['content'] }}{% endfor %}{{ mark }} + 1"
+    try:
+        bare = engine.longest_prompt([rows], tokenizer, {})
+        assert engine.longest_prompt([rows], tokenizer, {"mark": "1 + 1 + 1"}) > bare
+    finally:
+        tokenizer.chat_template = template
+    parts = DatasetDict(a=Dataset.from_dict({"prompt": ["1"]}), b=Dataset.from_dict({"prompt": ["1 + 2 + 3"]}))
+    assert engine.longest_prompt([parts, None], tokenizer, {}) == len(tokenizer("1 + 2 + 3")["input_ids"])
+
+
+def test_streams_and_datasets_without_prompts_leave_it_to_the_engine(config, tokenizer):
+    stream = Dataset.from_dict({"prompt": ["1"]}).to_iterable_dataset()
+    assert engine.longest_prompt([stream], tokenizer, {}) is None
+    assert engine.longest_prompt([Dataset.from_dict({"text": ["1"]})], tokenizer, {}) is None
+
+
+def test_a_sequence_shorter_than_the_longest_prompt_is_refused_by_number(config, tokenizer):
+    data = Dataset.from_dict({"prompt": ["1 + 2 + 3 + 4"]})
+    arguments = SimpleNamespace(max_completion_length=20, vllm_max_model_length=2)
+    with pytest.raises(ValueError, match="args.vllm_max_model_length=2: the longest prompt of the data has"):
+        engine.fill_arguments(config, arguments, [data], tokenizer, None)
+
+
+def test_every_rank_is_told_where_its_server_is(config, monkeypatch, tokenizer):
+    config["args"]["vllm_mode"] = "server"
+    arguments = SimpleNamespace(vllm_server_base_url=None, vllm_group_port=51216)
+    engine.fill_arguments(config, arguments, [], tokenizer, None)
+    assert arguments.vllm_server_base_url is None
+    monkeypatch.setenv("EXPCTL_VLLM_URL", "http://127.0.0.1:81")
+    monkeypatch.setenv("EXPCTL_VLLM_GROUP_PORT", "82")
+    engine.fill_arguments(config, arguments, [], tokenizer, None)
+    assert (arguments.vllm_server_base_url, arguments.vllm_group_port) == ("http://127.0.0.1:81", 82)
+
+
+class PagedTrainer:
+    """TRL's trainer leaves the model in training after its continuous batching."""
+
+    def __init__(self, paged):
+        self.use_transformers_continuous_batching = paged
+        self.model = torch.nn.Linear(1, 1)
+
+    def _generate_single_turn(self, prompts):
+        self.model.train()
+        return prompts
+
+
+def test_continuous_batching_leaves_an_evaluation_an_evaluation():
+    trainer = PagedTrainer(paged=True)
+    engine.keep_mode(trainer)
+    trainer.model.eval()
+    assert trainer._generate_single_turn([1]) == [1] and not trainer.model.training
+    trainer.model.train()
+    trainer._generate_single_turn([1])
+    assert trainer.model.training
+    untouched = PagedTrainer(paged=False)
+    engine.keep_mode(untouched)
+    assert "_generate_single_turn" not in vars(untouched)
