@@ -206,7 +206,7 @@ def greatest(values: Iterable[float]) -> float:
 
 def difference(ours: Iterable[Tensor], theirs: Iterable[Tensor]) -> float:
     """The greatest absolute difference; 0.0 where all values are equal to the last bit, NaN where one is none."""
-    return greatest((a.double() - b.double()).abs().max().item() for a, b in zip(ours, theirs, strict=True))
+    return greatest((a.cpu().double() - b.cpu().double()).abs().max().item() for a, b in zip(ours, theirs, strict=True))
 
 
 def relative(ours: Iterable[Tensor], theirs: Iterable[Tensor]) -> float:
