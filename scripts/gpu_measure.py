@@ -1,4 +1,4 @@
-"""What `scripts/gpu_check.py` lays into its working folder as a user's own module: a reward, and a callback that measures."""
+"""A reward and a callback that measures: `scripts/gpu_check.py` has them in its working folder, as a user would."""
 
 import json
 import time

@@ -104,8 +104,13 @@ def resume(bench: Bench, rows: list[Row]) -> None:
     import torch
     from safetensors.torch import load_file
 
-    words = ["algorithm=gfpo", "args.num_remains_in_group=4", *bench.model("0.6B"), *sizes(bench, steps=8)]
-    words += ["args.max_completion_length=24", "args.save_strategy=steps", "args.save_steps=2"]
+    words = [
+        "algorithm=gfpo",
+        "args.num_remains_in_group=4",
+        *bench.model("0.6B"),
+        *sizes(bench, steps=4 if bench.cpu else 8),
+    ]
+    words += ["args.max_completion_length=24", "args.save_strategy=steps", f"args.save_steps={1 if bench.cpu else 2}"]
     folders = {name: bench.work / f"outputs-{name}" for name in ("calm", "killed")}
     seconds: dict[str, float] = {}
     for name, folder in folders.items():
