@@ -51,9 +51,11 @@ SLOW = [
     "report/test_page_in_chromium.py",
     "worker/test_resume_ranks.py",
 ]
+VLLM_ROOM = "engine"
 
 
 def pytest_addoption(parser):
+    parser.addoption("--vllm", action="store_true", help="the tests with the real vLLM, which need its environment")
     parser.addoption("--fast", action="store_true", help="the fast lane: no command that trains, no other process")
 
 
@@ -63,6 +65,8 @@ def pytest_configure(config):
 
 
 def pytest_ignore_collect(collection_path, config):
+    if collection_path.parent.name == VLLM_ROOM and not config.getoption("--vllm"):
+        return True  # a command of their own: scripts/test_vllm.sh
     slow = collection_path.parent.name in SLOW_ROOMS or _in_room(collection_path) in SLOW
     return True if config.getoption("--fast") and slow else None
 

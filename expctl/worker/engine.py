@@ -7,6 +7,7 @@ and it looks for a port and for free memory as if it were alone on the machine.
 import errno
 import logging
 import os
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
@@ -16,9 +17,11 @@ from datasets import Dataset
 from transformers import PreTrainedTokenizerBase, Trainer, TrainingArguments
 
 from expctl.base.engine import COLOCATED, GROUP_PORT, SERVER, SERVER_URL, engine_settings, vllm_mode
+from expctl.base.plain_data import mapping
 from expctl.base.ports import HeldPort, rendezvous_variables
 from expctl.devices.detection import gpu_names
 from expctl.devices.starting import CPU, alone_on
+from expctl.worker.cpu_engine import hand_over_by_file, keep_weights_plain
 
 logger = logging.getLogger(__name__)
 
@@ -30,13 +33,19 @@ ROWS_AT_ONCE = 1000
 
 
 def prepare_engine(config: dict[str, Any]) -> None:
-    """Have the engine that TRL is about to make in this process be made by `start_engine`; does nothing for others.
+    """Have the engine that TRL is about to make in this process be made by `start_engine`, and weights reach a CPU's.
 
     `config`: the resolved root config.
     """
-    if vllm_mode(config) != COLOCATED:
+    mode, on_cpu = vllm_mode(config), mapping(config.get("hardware")).get("use_cpu")
+    if mode == SERVER and on_cpu:
+        hand_over_by_file()
+    if mode != COLOCATED:
         return
     from trl.generation import vllm_generation
+
+    if on_cpu and "vllm" in sys.modules:  # without it TRL says so
+        keep_weights_plain()
 
     make = vllm_generation.LLM
     if isinstance(make, partial):  # an earlier trainer of this process

@@ -1,0 +1,83 @@
+"""What vLLM needs on a CPU so that the weights of a training reach it.
+
+TRL hands weights over as a GPU needs it: to a colocated engine one by one, to a server by NCCL. On a CPU the engine
+packs the weights of its linear layers and throws the originals away, and there is no NCCL.
+"""
+
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import torch
+
+SHARED_MEMORY = Path("/dev/shm")
+# For `vllm serve --worker-extension-cls`.
+SERVER_EXTENSION = "expctl.worker.cpu_server.PlainWeights"
+
+
+def keep_weights_plain() -> None:
+    """Have the engines that this process makes keep their linear layers as they are loaded, and multiply by torch.
+
+    Otherwise `load_weights` fails for a layer whose weights were packed, and the head, of which both are kept, goes on
+    computing with the packed ones of the beginning. In float32 torch multiplies as fast.
+
+    Raises:
+        AttributeError: this vLLM packs elsewhere.
+    """
+    from vllm.model_executor.layers import utils
+
+    pack = utils.dispatch_cpu_unquantized_gemm
+    if hasattr(pack, "packs_no_matrix"):  # an earlier trainer of this process
+        return
+
+    def leave_plain(layer: Any, remove_weight: bool) -> None:
+        if layer.weight.ndim != 2:  # a convolution, or experts, which have functions of their own
+            pack(layer, remove_weight)
+            return
+        layer.cpu_linear = torch.nn.functional.linear
+
+    leave_plain.packs_no_matrix = True  # type: ignore[attr-defined]
+    utils.dispatch_cpu_unquantized_gemm = leave_plain
+
+
+def hand_over_by_file() -> None:
+    """Have the trainers of this process give a server their weights in a file, on a disk that both see."""
+    from trl.generation import vllm_generation
+
+    module: Any = vllm_generation
+    module.VLLMClient = _by_file(module.VLLMClient)
+
+
+def _by_file(client: Any) -> Any:
+    if hasattr(client, "by_file"):  # an earlier trainer of this process
+        return client
+
+    class ByFile(client):  # type: ignore[misc]
+        """TRL's client of a server, with a file in place of a broadcast."""
+
+        by_file = True
+
+        def init_communicator(self, device: torch.device | str | int = 0) -> None:
+            """There is no communicator."""
+
+        def update_named_params(
+            self, metadata: list[tuple[str, str, list[int]]], named_params: Iterator[tuple[str, torch.Tensor]]
+        ) -> None:
+            """Write the parameters into a file, have the server load it, and remove it.
+
+            Raises:
+                Exception: the server's, by TRL: it was started without `SERVER_EXTENSION`, or not in dev mode.
+            """
+            from safetensors.torch import save_file
+
+            # Copies: an adapter is taken out of the weights again when the last one was read.
+            tensors = {name: tensor.detach().clone() for name, tensor in named_params}
+            shared = SHARED_MEMORY if SHARED_MEMORY.is_dir() else None
+            with tempfile.TemporaryDirectory(prefix="expctl-weights-", dir=shared) as folder:
+                file = Path(folder) / "model.safetensors"
+                save_file(tensors, file)
+                call = {"method": "load_weights_of", "args": [str(file)]}
+                self._post(f"{self.base_url}/collective_rpc", json=call)
+
+    return ByFile
