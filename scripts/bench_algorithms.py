@@ -20,6 +20,8 @@ from expctl.data.arithmetic import load
 from expctl.rewards.arithmetic import accuracy
 
 GROUP, KEPT, ROWS, STORED, WARMUP = 16, 4, 128, 1000, 5
+# How the kept rows of a step are cut: as rows are sampled, and as hardware.rows=16 counts them.
+EIGHT, TWO = f"gfpo k={KEPT}, 8 x 4 kept rows", f"gfpo k={KEPT}, 2 x 16 kept rows"
 
 
 class Stopwatch(transformers.TrainerCallback):
@@ -62,6 +64,8 @@ def gfpo(repeat: int) -> list[tuple[str, str, str, str]]:
         f"gfpo k={KEPT}": lambda folder: trainer(GFPOTrainer, folder, steps, GFPOConfig, num_remains_in_group=KEPT),
         "gfpo k=G": lambda folder: trainer(GFPOTrainer, folder, steps, GFPOConfig, num_remains_in_group=GROUP),
         f"replay, {STORED} groups": lambda folder: with_stored_groups(folder, steps),
+        EIGHT: lambda folder: cut(folder, steps, 8),
+        TWO: lambda folder: cut(folder, steps, 2),
     }
     watches = {name: measured(make) for name, make in runs.items()}
     median = {
@@ -75,6 +79,9 @@ def gfpo(repeat: int) -> list[tuple[str, str, str, str]]:
         of = "without sampling" if name.endswith(f"k={KEPT}") else "whole step"
         shown = f"{ratio:.3f} of {of} (at most {limit:.2f})"
         rows.append((name, f"{1000 * median[name][0]:.0f}", f"{1000 * median[name][1]:.0f}", shown))
+    for name, (step, without) in list(median.items())[-2:]:
+        shown = "" if name == EIGHT else f"{without / median[EIGHT][1]:.3f} of the eight without sampling"
+        rows.append((name, f"{1000 * step:.0f}", f"{1000 * without:.0f}", shown))
     return [*rows, bema()]
 
 
@@ -86,7 +93,7 @@ def measured(make) -> Stopwatch:
     return watch
 
 
-def trainer(kind, folder: Path, steps: int, config=None, **named):
+def trainer(kind, folder: Path, steps: int, config=None, rows: int = ROWS, **named):
     """A trainer on the embedded model with a reference model; every step starts from the same weights' scale."""
     from trl import GRPOConfig
 
@@ -95,7 +102,7 @@ def trainer(kind, folder: Path, steps: int, config=None, **named):
     args = (config or GRPOConfig)(
         output_dir=str(folder),
         max_steps=steps,
-        per_device_train_batch_size=ROWS,
+        per_device_train_batch_size=rows,
         num_generations=GROUP,
         beta=0.04,
         learning_rate=1e-6,
@@ -112,6 +119,12 @@ def trainer(kind, folder: Path, steps: int, config=None, **named):
     )
     extra = {"group_filter_func": "shortest"} if kind is GFPOTrainer else {}
     return kind(model=model, args=args, processing_class=tokenizer, reward_funcs=accuracy, train_dataset=train, **extra)
+
+
+def cut(folder: Path, steps: int, micro_batches: int):
+    """GFPO with its step in so many micro-batches."""
+    batch = {"rows": ROWS // micro_batches, "gradient_accumulation_steps": micro_batches}
+    return trainer(GFPOTrainer, folder, steps, GFPOConfig, num_remains_in_group=KEPT, **batch)
 
 
 def with_stored_groups(folder: Path, steps: int):

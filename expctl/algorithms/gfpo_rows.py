@@ -37,6 +37,8 @@ def score_rows(
 ) -> Scores:
     """`score`, a `_get_per_token_logps_and_entropies`, on the rows `indices` alone, cut to their longest completion.
 
+    At a time it takes their share of `batch_size`: as many rows as a micro-batch of the update has left of these.
+
     Returns:
         What `score` returns for all rows, `(B, T)`, with NaN in the rows that were left out: upstream keeps NaN out of
         the statistics of its vLLM correction.
@@ -47,6 +49,8 @@ def score_rows(
     for key in ("input_ids", "attention_mask", *SEQUENCE_FIELDS):
         if rows.get(key) is not None:
             rows[key] = rows[key][:, : input_ids.size(1) - logits_to_keep + width]
+    if batch_size is not None:
+        batch_size = -(-batch_size * len(indices) // input_ids.size(0))
     logps, entropies, aux_loss = score(model, logits_to_keep=width, batch_size=batch_size, **rows)
 
     def spread(values: torch.Tensor) -> torch.Tensor:

@@ -12,6 +12,9 @@ from expctl.base.plain_data import mapping
 from expctl.base.refusal import Refusal
 from expctl.config.batch_request import ACCUMULATION, PER_DEVICE, PROMPTS, ROWS, BatchRequest, is_count
 from expctl.config.micro_batches import MicroBatches
+from expctl.config.rows_by_memory import fitting
+
+AUTO = "auto"
 
 
 def with_batches(experiment: Experiment) -> Experiment:
@@ -32,7 +35,10 @@ def with_batches(experiment: Experiment) -> Experiment:
         return experiment
     if request.is_void():
         return _without_prompts(experiment, request)
-    return _applied(experiment, request, request.chosen(request.cuts(), rows))
+    cuts = request.cuts()
+    if rows == AUTO and not request.typed:
+        return _applied(experiment, request, fitting(_applied(experiment, request, cuts[0]), request.values, cuts))
+    return _applied(experiment, request, request.chosen(cuts, rows if is_count(rows) else None))
 
 
 def _check_numbers(experiment: Experiment, prompts: Any, rows: Any) -> None:
@@ -40,8 +46,8 @@ def _check_numbers(experiment: Experiment, prompts: Any, rows: Any) -> None:
     if prompts is not None and not is_count(prompts):
         what = f"{PROMPTS} is {prompts!r}; a step has a whole number of prompts, at least 1"
         raise Refusal(what, where=experiment.set_by(PROMPTS), do=f"{PROMPTS}=null leaves the step to args")
-    if rows is not None and not is_count(rows):
-        what = f"{ROWS} is {rows!r}; it is a whole number of rows, at least 1"
+    if rows not in (None, AUTO) and not is_count(rows):
+        what = f"{ROWS} is {rows!r}; it is a whole number of rows, at least 1, or {AUTO}"
         raise Refusal(what, where=experiment.set_by(ROWS), do=f"{ROWS}=null leaves it to the model's own file")
     if prompts is None and ROWS in experiment.sources:
         what = f"{ROWS}={rows} would do nothing: no {PROMPTS} says what a step has"

@@ -187,6 +187,35 @@ def test_cfg_job_shows_what_follows(capsys):
     assert (args["per_device_train_batch_size"], args["gradient_accumulation_steps"]) == (64, 2)
 
 
+GPU = ["hardware=gpu", "model=qwen3_0_6b", "dataset=gsm8k", "prompts_per_step=32"]
+
+
+def rows_by_memory(gib, *words):
+    args = compose([*GPU, "hardware.rows=auto", f"hardware.memory_gib={gib}", *words]).config["args"]
+    return args["per_device_train_batch_size"]
+
+
+def test_auto_takes_what_fits_and_no_more_than_keeps_the_device_busy():
+    (most, *_, least) = sizes = [rows_by_memory(gib) for gib in (1000, 140, 24, 12)]
+    assert sizes == sorted(sizes, reverse=True) and least < most < 512
+    assert rows_by_memory(12, "peft=lora") >= least
+
+
+def test_auto_is_refused_without_a_memory_to_ask_or_one_that_is_too_small():
+    with pytest.raises(Refusal, match="the memory of a GPU is not known here"):
+        compose([*GPU, "hardware.rows=auto"])
+    with pytest.raises(Refusal, match="the update of 1 row takes some .* GiB, and a device has 4.0 GiB"):
+        rows_by_memory(4)
+
+
+def test_auto_gives_way_to_what_is_typed():
+    assert rows_by_memory(4, "args.gradient_accumulation_steps=8") == 64
+
+
+def test_auto_asks_main_memory_on_a_cpu():
+    assert batch("prompts_per_step=8", "hardware.rows=auto") == (128, None, None)
+
+
 NOTED = {
     "a token's mean": ["algorithm=grpo", "args.loss_type=bnpo"],
     "the chosen completion itself": ["algorithm=dpo"],
