@@ -7,6 +7,7 @@ and from source files: nothing is imported.
 import re
 from typing import Any
 
+from expctl.base.engine import COLOCATED, vllm_mode
 from expctl.base.experiment import Experiment
 from expctl.base.plain_data import mapping, sequence
 from expctl.config.checks.settings import TRAINER_KEYWORDS
@@ -27,7 +28,6 @@ STREAMS = re.compile(rb"\b(IterableDataset|to_iterable_dataset|streaming\s*=\s*T
 ARGS = {
     "save_only_model": "checkpoints hold no optimizer: a resumed run starts it anew",
     "ignore_data_skip": "a resumed run begins its epoch again, with data it has had",
-    "use_vllm": "vLLM samples with random states of its own: a resumed run samples other completions",
     "auto_find_batch_size": "a resumed run finds its batch size anew, by the memory that is free then",
 }
 SAVE_STRATEGIES = {
@@ -40,12 +40,21 @@ def inexact(experiment: Experiment) -> list[str]:
     """A sentence for each setting that keeps a run from being carried on exactly; empty when none does."""
     return [
         *_of_the_args(experiment.config["args"]),
+        *_of_the_engine(experiment.config),
         *_of_the_devices(experiment.config),
         *_of_the_data(experiment),
         *_of_the_trainer(experiment.config),
         *_of_unsaved_state(experiment),
         *_of_folders(experiment),
     ]
+
+
+def _of_the_engine(config: dict[str, Any]) -> list[str]:
+    """vLLM's; in the training process on a CPU it draws from torch's random states, which a checkpoint has."""
+    mode = vllm_mode(config)
+    if mode is None or (mode == COLOCATED and config["hardware"]["use_cpu"]):
+        return []
+    return ["args.use_vllm=True: vLLM samples with random states of its own: a resumed run samples other completions"]
 
 
 def _of_folders(experiment: Experiment) -> list[str]:

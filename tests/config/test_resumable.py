@@ -46,7 +46,6 @@ def test_every_algorithm_as_shipped_resumes_exactly_on_the_cpu(algorithm, hardwa
     [
         "args.save_only_model=true",
         "args.ignore_data_skip=true",
-        "args.use_vllm=true",
         "args.auto_find_batch_size=true",
         "args.save_strategy=no",
         "args.save_strategy=best",
@@ -56,6 +55,13 @@ def test_every_algorithm_as_shipped_resumes_exactly_on_the_cpu(algorithm, hardwa
 def test_a_setting_that_is_not_carried_on_exactly_is_named(setting):
     (note,) = notes(setting)
     assert note.lower().startswith(f"{setting}: ")
+
+
+def test_an_engine_in_the_process_draws_on_a_cpu_from_random_states_that_a_checkpoint_has():
+    """`tests/engine` has such a run killed and resumed."""
+    assert notes("args.use_vllm=true") == []
+    assert "vLLM samples with random states of its own" in notes("args.use_vllm=true", "args.vllm_mode=server")[0]
+    assert "vLLM samples with random states of its own" in notes("args.use_vllm=true", "hardware.use_cpu=false")[0]
 
 
 def test_a_gpu_rounds_and_more_than_two_processes_add_in_another_order():

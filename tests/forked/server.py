@@ -20,6 +20,7 @@ import socket
 import sys
 import tempfile
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pkgutil import walk_packages
 
 TRAINERS = {
@@ -50,7 +51,8 @@ def import_for_workers() -> None:
     for trainer, args in TRAINERS.items():
         import_libraries({"algorithm": {"trainer": {"_target_": trainer}}, "args": {"_target_": args}})
     for module in LATER:
-        importlib.import_module(module)
+        if find_spec(module.partition(".")[0]):  # the environment of vLLM has no DeepSpeed
+            importlib.import_module(module)
     # A thousand regular expressions that the first model which is loaded would compile.
     importlib.import_module("transformers.conversion_mapping").get_checkpoint_conversion_mapping("qwen3")
 
