@@ -33,6 +33,8 @@ def with_batches(experiment: Experiment) -> Experiment:
     request = BatchRequest.of(experiment, prompts) if prompts is not None else None
     if request is None:
         return experiment
+    if request.values["auto_find_batch_size"]:
+        raise _shrinking(experiment)
     if request.is_void():
         return _without_prompts(experiment, request)
     cuts = request.cuts()
@@ -69,6 +71,12 @@ def _without_prompts(experiment: Experiment, request: BatchRequest) -> Experimen
         f"({PROMPTS} was {request.step.prompts} in a config file)"
     )
     return replace(experiment, config=config, notes=[*experiment.notes, note])
+
+
+def _shrinking(experiment: Experiment) -> Refusal:
+    key = "args.auto_find_batch_size"
+    what = f"{key}=true trains on fewer rows a step where memory runs out, and {PROMPTS} says how many there are"
+    return Refusal(what, where=experiment.set_by(key, PROMPTS), do=f"{key}=false; {ROWS}={AUTO} asks the memory before")
 
 
 def _applied(experiment: Experiment, request: BatchRequest, cut: MicroBatches) -> Experiment:

@@ -7,8 +7,10 @@ import sys
 import pytest
 from fabricated import experiment, run_of
 
+from expctl.base.refusal import Refusal
 from expctl.cli import group
 from expctl.launch.launch import Outcome
+from expctl.launch.launched import Group
 from expctl.runs.claim import Claim
 from expctl.runs.files import write_json
 from expctl.runs.manifest import REFUSED
@@ -43,3 +45,26 @@ def test_a_signal_while_a_refused_run_is_taken_away_does_not_take_it_away_again(
         for number, handler in handlers.items():
             signal.signal(number, handler)
     assert left.value.code == 2 and settled == [2]
+
+
+def composed_under(monkeypatch, launched, *words):
+    """The experiment that rank 0 of a launched group checks and claims."""
+    made = []
+    monkeypatch.setattr(group, "take_part", lambda launched, composed: made.append(composed()) or 0)
+    group.join_group(launched, list(words))
+    return made[0]
+
+
+@pytest.mark.parametrize(("launched", "rows"), [(Group(0, 2, 1), 64), (Group(0, 4, 2), 32)])
+def test_the_batch_follows_from_the_processes_that_were_launched(monkeypatch, tmp_path, launched, rows):
+    monkeypatch.chdir(tmp_path)
+    experiment = composed_under(monkeypatch, launched, "prompts_per_step=8")
+    assert experiment.config["args"]["per_device_train_batch_size"] == rows
+    assert experiment.hardware["num_processes"] * experiment.hardware["num_machines"] == launched.world
+    assert experiment.in_group
+
+
+def test_a_batch_that_does_not_divide_by_the_processes_that_were_launched(monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(Refusal, match="on 3 processes: 128 rows do not divide by 3"):
+        composed_under(monkeypatch, Group(0, 3, 1), "prompts_per_step=8")

@@ -127,6 +127,10 @@ REFUSED = {
         ["algorithm=grpo", "prompts_per_step=8", "args.per_device_train_batch_size=64", "hardware.rows=16"],
         ["hardware.rows=16", "args.per_device_train_batch_size=64 (command line)", "hardware.rows=64"],
     ),
+    "rows that shrink": (
+        ["algorithm=sft", "prompts_per_step=8", "args.auto_find_batch_size=true"],
+        ["args.auto_find_batch_size=true trains on fewer rows", "hardware.rows=auto"],
+    ),
     "generation batch": (
         ["prompts_per_step=8", "args.generation_batch_size=160"],
         ["no batch of completions has whole steps", "args.generation_batch_size=128 or a multiple"],
