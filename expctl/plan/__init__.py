@@ -9,7 +9,8 @@
 from expctl.base.experiment import Experiment
 from expctl.plan.device import device_of
 from expctl.plan.plan import Device, Peak, Plan
-from expctl.plan.reading import Settings, workload_of
+from expctl.plan.reading import workload_of
+from expctl.plan.settings import Settings
 from expctl.plan.workload import Adapter, Precision, Sampling, Workload
 
 __all__ = ["Adapter", "Device", "Peak", "Plan", "Precision", "Sampling", "Workload", "device_of", "estimate"]

@@ -36,14 +36,28 @@ def kept(workload: Workload) -> int:
 def passing(workload: Workload) -> int:
     """The most bytes of a token that are there for a moment in a layer's backward pass, above what it has kept.
 
-    The gradients of gate and up beside that of the residual stream; with an adapter on the last matrix of the MLP also
-    its input's gradient in the adapter's float32.
+    The gradients of gate and up beside that of the residual stream; or, where a layer is computed again up to an
+    adapter on the last matrix of its MLP, what that adapter reads and what the pass so far has not let go of.
     """
-    computed, width = workload.precision.computed, workload.shape.mlp_width
-    gradients = 2 * computed * width
-    if _adapted(workload, "down_proj") and workload.precision.autocast:
-        gradients = computed * width + FLOAT32 * width
-    return gradients + layer_input(workload)
+    gradients = 2 * workload.precision.computed * workload.shape.mlp_width
+    incoming = layer_input(workload)
+    if workload.checkpointing and _adapted(workload, "down_proj"):
+        return incoming + max(gradients, _recomputed_to_the_last_adapter(workload))
+    return incoming + gradients
+
+
+def _recomputed_to_the_last_adapter(workload: Workload) -> int:
+    hidden, width = workload.shape.hidden, workload.shape.mlp_width
+    residual, computed = stream(workload), workload.precision.computed
+    # The input of the MLP's last matrix, and the adapter's copy of it in float32.
+    read = (computed + FLOAT32) * width if _recasts(workload, computed) else 0
+    # The MLP's input; what the matrix has given without the adapter; the gradient as the adapter takes it.
+    held = residual + 2 * computed
+    if residual != computed:
+        held += computed  # the gradient in two bytes
+    if residual != FLOAT32:
+        held += residual  # the residual stream, of which the norm has kept a wider copy
+    return read + held * hidden
 
 
 def passing_forward(workload: Workload) -> int:

@@ -3,29 +3,23 @@
 import re
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any, Protocol
+from typing import Any
 
 from expctl.base.data_kinds import PREFERENCE, PROMPT_ONLY
 from expctl.base.experiment import Experiment
 from expctl.base.plain_data import mapping
 from expctl.base.refusal import Refusal
 from expctl.devices.sharding import is_deepspeed
+from expctl.plan.besides import besides
 from expctl.plan.lengths import Lengths, lengths_of
 from expctl.plan.model_config import ModelConfig, model_config
+from expctl.plan.settings import Settings
 from expctl.plan.shape import Shape, UnknownShapeError, shape_of
 from expctl.plan.workload import Adapter, Precision, Sampling, Workload
 
 BYTES = {"float32": 4, "bfloat16": 2, "float16": 2}
 # What peft adapts where nothing is said, of the families that `shape.py` knows.
 DEFAULT_TARGETS = ("q_proj", "v_proj")
-
-
-class Settings(Protocol):
-    """The trainer's fields: what the experiment sets, else the default of the trainer's class, None of no field."""
-
-    def __contains__(self, name: str) -> bool: ...
-
-    def __getitem__(self, name: str) -> Any: ...
 
 
 def workload_of(experiment: Experiment, settings: Settings, device_bytes: int | None) -> Workload:
@@ -73,8 +67,10 @@ def workload_of(experiment: Experiment, settings: Settings, device_bytes: int | 
         assumed=(*lengths.assumed, *adapter_notes),
     )
     if kind == PROMPT_ONLY and "num_generations" in settings:
-        return _sampled(workload, settings, lengths, processes, device_bytes)
-    return _supervised(workload, kind, settings, lengths)
+        workload = _sampled(workload, settings, lengths, processes, device_bytes)
+    else:
+        workload = _supervised(workload, kind, settings, lengths)
+    return replace(workload, besides=tuple(besides(workload, settings, mapping(config.get("callbacks")))))
 
 
 def _precision(model: Mapping[str, Any], found: ModelConfig, settings: Settings) -> Precision:

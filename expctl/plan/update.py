@@ -41,9 +41,7 @@ def resting(workload: Workload) -> Parts:
         parts["reference model"] = weight * shape.parameters // shards * held
     if workload.processes > 1 and not workload.sharding:
         parts["gradient buckets"] = trained_format(workload) * workload.trained
-    if workload.replay_bytes:
-        parts["replay buffer"] = workload.replay_bytes
-    return parts
+    return parts | dict(workload.besides)
 
 
 def _forward(workload: Workload) -> Parts:

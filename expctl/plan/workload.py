@@ -106,8 +106,8 @@ class Workload:
     batch_rows: int = 1
     sampling: Sampling | None = None
     evaluation: Sampling | None = None
-    # Bytes of what a replay buffer keeps.
-    replay_bytes: int = 0
+    # Name and bytes of what is held besides: stored completions, an average of the weights.
+    besides: tuple[tuple[str, int], ...] = ()
     # What was taken to be so, since it cannot be known beforehand.
     assumed: tuple[str, ...] = field(default=(), compare=False)
 

@@ -89,7 +89,17 @@ def typed():
 
 
 def trains(line: str) -> bool:
-    others = ("list", "check", "verify", "--cfg", "ls", "explain", "sync", *(one.split()[1] for one in WITH_RUNS))
+    others = (
+        "list",
+        "check",
+        "plan",
+        "verify",
+        "--cfg",
+        "ls",
+        "explain",
+        "sync",
+        *(one.split()[1] for one in WITH_RUNS),
+    )
     program, *words = shlex.split(line)
     return program != "expctl" or not words or words[0] not in others
 
