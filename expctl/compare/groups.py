@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from expctl.base.words import dotted_key_of, key_of
+from expctl.base.words import dotted_key_of
 from expctl.compare.comparison import Group
 from expctl.compare.runs import Record
 from expctl.runs.filters import text_of
@@ -17,6 +17,7 @@ FIRST = ("algorithm", "model", "dataset", "reward", "peft")
 # Below it are the rows of a table of experiments, whose names say enough.
 ROWS = "experiment/"
 ABSENT = "(absent)"
+CUT_BY_HARDWARE = ("args.per_device_train_batch_size", "args.gradient_accumulation_steps", "args.steps_per_generation")
 Settings = dict[str, Any]
 Facts = Callable[[Record], Any]
 # The values of the keys in which runs differ: the same for the runs of a group.
@@ -90,9 +91,9 @@ def _differing(records: Sequence[Record]) -> list[str]:
     """The keys in which runs differ as experiments: not by seed, place or machine."""
     keys = dict.fromkeys(key for record in records for key in [*record.config, *_files(record)])
     recorded = all(record.manifest.sources is not None and record.manifest.inputs is not None for record in records)
-    machine_typed = len({record.choices.get("hardware") for record in records}) > 1 or any(
-        key_of(word).startswith("hardware.") for record in records for word in record.overrides
-    )
+    typed_keys = {dotted_key_of(word) for record in records for word in record.overrides}
+    machine_typed = len({record.choices.get("hardware") for record in records}) > 1
+    machine_typed = machine_typed or any(key.startswith("hardware.") for key in typed_keys)
     differing = []
     for key in keys:
         values = [_setting(record, key) for record in records]
@@ -100,7 +101,7 @@ def _differing(records: Sequence[Record]) -> list[str]:
             continue
         if _follows_seed(values, records) or (key.startswith("file ") and not recorded):
             continue
-        if not machine_typed and (key.startswith("hardware.") or _follows_hardware(key, records)):
+        if not machine_typed and key not in typed_keys and _follows_hardware(key, records):
             continue
         differing.append(key)
     return differing
@@ -127,11 +128,12 @@ def _follows_seed(values: Sequence[Any], records: Sequence[Record]) -> bool:
 
 
 def _follows_hardware(key: str, records: Sequence[Record]) -> bool:
-    """Whether a trainer's field is in each run what the hardware says (`args.bf16`)."""
-    same = f"hardware.{key.removeprefix('args.')}"
-    return key.startswith("args.") and all(
-        same in record.config and record.config[same] == record.config.get(key) for record in records
-    )
+    """Whether a key is the machine's, or in each run what the hardware says (`args.bf16`), or how that cuts a step."""
+    if key in CUT_BY_HARDWARE:
+        return all("prompts_per_step" in record.config for record in records)
+    group, _, name = key.partition(".")
+    said = all(record.config.get(f"hardware.{name}", ABSENT) == record.config.get(key) for record in records)
+    return group == "hardware" or (group == "args" and said)
 
 
 def _shown(records: Sequence[Record], differing: list[str], signature: dict[Path, Signature]) -> dict[str, Facts]:

@@ -74,6 +74,23 @@ def test_a_machine_is_a_circumstance_unless_it_was_chosen(tmp_path):
     assert list(labels(*chosen)) == ["hardware=cpu", "hardware=gpu"]
 
 
+def test_a_step_of_as_many_prompts_is_the_same_however_the_machine_cuts_it(tmp_path):
+    cuts = {1: {"args.gradient_accumulation_steps": 8}, 2: {"args.gradient_accumulation_steps": 4}}
+    for processes, cut in cuts.items():
+        cut |= {"hardware.num_processes": processes, "prompts_per_step": 32}
+    assert labels(*(run(tmp_path, seed, config=cut) for seed, cut in cuts.items())) == {"all runs": [1, 2]}
+    typed = [
+        run(
+            tmp_path,
+            0,
+            config=cut,
+            typed=[f"args.gradient_accumulation_steps={cut['args.gradient_accumulation_steps']}"],
+        )
+        for cut in cuts.values()
+    ]
+    assert list(labels(*typed)) == ["gradient_accumulation_steps=8", "gradient_accumulation_steps=4"]
+
+
 def test_code_and_data_of_other_content_make_another_group(tmp_path):
     folders = [run(tmp_path, 0, sources={"my_rewards.py": digest}) for digest in ("a" * 64, "b" * 64)]
     assert list(labels(*folders)) == ["file my_rewards.py=aaaaaaaa", "file my_rewards.py=bbbbbbbb"]
