@@ -17,8 +17,24 @@ from expctl.config.locate import own_conf
 
 GROUPS = ("hardware", "algorithm", "model", "dataset", "reward", "generation", "peft", "tracker", "callbacks")
 # What a group lays over another on purpose: what fits into memory beside a model, and what a toy needs.
+RECIPE = {
+    f"algorithm.recipe.{name}"
+    for name in (
+        "max_steps",
+        "num_train_epochs",
+        "lr_scheduler_type",
+        "warmup_steps",
+        "eval_strategy",
+        "eval_steps",
+        "save_steps",
+        "load_best_model_at_end",
+        "loss_type",
+        "loss_weights",
+    )
+}
 LAID_OVER = {
-    ("algorithm", "model"): {
+    ("algorithm", "model"): RECIPE
+    | {
         "args.per_device_train_batch_size",
         "args.per_device_eval_batch_size",
         "args.gradient_checkpointing",
@@ -29,14 +45,29 @@ LAID_OVER = {
     ("hardware", "model"): {"hardware.threads"},
     # The default of _base.yaml, for adapters of the user's own.
     ("algorithm", "peft"): {"algorithm.learning_rate.used"},
+    # Evaluations to stop at, which the toy has none of.
+    ("algorithm", "callbacks"): {"args.eval_strategy", "args.eval_steps"},
 }
 TOYS = {
-    "tiny": {
+    "tiny": RECIPE
+    | {
         "algorithm.learning_rate.full",
         "algorithm.learning_rate.adapter",
         "algorithm.max_completion_length",
         "hardware.threads",
-    }
+    },
+    # How long two cores train: no more than that.
+    "smollm2_135m": {
+        f"algorithm.recipe.{name}"
+        for name in (
+            "max_steps",
+            "num_train_epochs",
+            "eval_strategy",
+            "eval_steps",
+            "save_steps",
+            "load_best_model_at_end",
+        )
+    },
 }
 GIVEN = {("model", "local"): ["model.path=models/mine"], ("dataset", "files"): ["dataset.path=rows.jsonl"]}
 RATES = {
@@ -100,12 +131,10 @@ def test_no_two_groups_set_the_same_key():
     assert {pair: keys for pair, keys in shared.items() if keys} == LAID_OVER
 
 
-def test_only_the_toy_changes_what_is_no_matter_of_memory():
+def test_only_the_toy_and_a_model_for_the_cpu_change_what_is_no_matter_of_memory():
     memory = {key for key in LAID_OVER["algorithm", "model"] if key.startswith("args.")}
     for name, file in group_options("model").items():
-        others = {
-            key for key in keys_written(file, "model") if not key.startswith(("model.", "algorithm.learning_rate.toy"))
-        }
+        others = {key for key in keys_written(file, "model") if not key.startswith(("model.", "algorithm.toy"))}
         assert others - memory == TOYS.get(name, set()), name
 
 
