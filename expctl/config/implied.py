@@ -70,7 +70,7 @@ def _best_where_it_is_saved(args: dict[str, Any], sources: dict[str, str]) -> li
     elif saved not in (evaluated, "best"):
         why = f"args.save_strategy is {saved} and args.eval_strategy {evaluated}"
     elif evaluated == saved == "steps" and not _is_multiple(args.get("save_steps"), args.get("eval_steps")):
-        why = f"a checkpoint every {args.get('save_steps')} steps is not evaluated, which is every {args.get('eval_steps')}"
+        why = f"args.save_steps={args.get('save_steps')} is no multiple of args.eval_steps={args.get('eval_steps')}"
     else:
         return []
     args["load_best_model_at_end"] = False

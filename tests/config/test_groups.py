@@ -11,7 +11,7 @@ from omegaconf import OmegaConf
 from expctl.base.plain_data import leaves
 from expctl.base.refusal import Refusal
 from expctl.config.check import check
-from expctl.config.frozen import frozen, is_composition_only, register_resolvers
+from expctl.config.frozen import KEPT_IF_SET, frozen, is_composition_only, register_resolvers
 from expctl.config.groups import group_options
 from expctl.config.locate import own_conf
 
@@ -20,6 +20,7 @@ GROUPS = ("hardware", "algorithm", "model", "dataset", "reward", "generation", "
 RECIPE = {
     f"algorithm.recipe.{name}"
     for name in (
+        "prompts_per_step",
         "max_steps",
         "num_train_epochs",
         "lr_scheduler_type",
@@ -60,6 +61,7 @@ TOYS = {
     "smollm2_135m": {
         f"algorithm.recipe.{name}"
         for name in (
+            "prompts_per_step",
             "max_steps",
             "num_train_epochs",
             "eval_strategy",
@@ -152,7 +154,7 @@ def test_every_option_composes_with_every_algorithm_and_only_peft_chooses_its_le
             words += chosen(group, options[turn % len(options)])
         config = experiment(*words)
         assert config["args"]["learning_rate"] == (full if peft == "none" else adapter), words
-        assert not [key for key, _ in leaves(config) if is_composition_only(key)]
+        assert not [key for key, _ in leaves(config) if is_composition_only(key) and key not in KEPT_IF_SET]
 
 
 @pytest.mark.parametrize("algorithm", RATES)

@@ -6,7 +6,7 @@ from expctl.cli.hydra_app import compose
 from expctl.config.check import check
 from expctl.runs.identity import config_hash
 
-# Words beside model=tiny -> the beginning of the hash, which was the same before algorithms had recipes for real models.
+# Words beside model=tiny -> the beginning of the hash, as it was before algorithms had recipes for other models.
 TOY_RUNS = {
     "algorithm=dpo": "8d2af0ca",
     "algorithm=dpo peft=lora": "73b03c3d",
@@ -114,4 +114,4 @@ def test_a_rhythm_that_is_typed_and_cannot_be_is_refused(copied_model):
 
 def test_a_best_checkpoint_that_gives_way_is_told(copied_model):
     experiment = compose([*REAL, f"model.path={copied_model}", "algorithm=sft", "args.save_steps=10"])
-    assert any("every 10 steps" in note and "every 100" in note for note in experiment.notes)
+    assert any("save_steps=10" in note and "eval_steps=100" in note for note in experiment.notes)

@@ -47,7 +47,7 @@ def _completions(experiment: Experiment) -> dict[str, Any]:
 
 
 def positions_of(folder: Path) -> int | None:
-    """The positions that a model's config.json states, its own or those of its part for text; None where it has none."""
+    """The positions that config.json states for the model or for its part for text; None where it has none."""
     try:
         config = mapping(json.loads((folder / "config.json").read_text(encoding="utf-8")))
     except (OSError, ValueError):

@@ -33,7 +33,9 @@ def _check_template(experiment: Experiment, thinking: bool) -> list[Refusal]:
         return []
     lacks = f"has no switch '{SWITCH}'" if template else "is missing"
     what = f"{KEY}={str(thinking).lower()}, and the chat template of {model['path']} {lacks}"
-    return [Refusal(what, where=experiment.set_by(KEY), do="model.thinking=null: the model writes as its template has it")]
+    return [
+        Refusal(what, where=experiment.set_by(KEY), do="model.thinking=null: the model writes as its template has it")
+    ]
 
 
 def _check_use(experiment: Experiment, thinking: bool) -> list[Refusal]:
