@@ -77,7 +77,7 @@ def frozen(composed: DictConfig, hydra: DictConfig, words: list[str], locations:
     _drop_composition_only(config)
     _drop_null(config)
     _drop_unset(config)
-    tell_trainer(config, [Path.cwd()])
+    told = tell_trainer(config, [Path.cwd()])
     if _is_hollow(config.get("experiment")):
         del config["experiment"]  # the group sets keys of the others, and has none
     notes = imply(config, sources)
@@ -87,7 +87,7 @@ def frozen(composed: DictConfig, hydra: DictConfig, words: list[str], locations:
         overrides=typed,
         folder=Path.cwd(),
         sources=sources,
-        locations=locations,
+        locations=locations | told,
         notes=notes,
         config_dirs=[str(config_folder) for config_folder in UserConfFirst.extra],
     )

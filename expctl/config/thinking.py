@@ -11,28 +11,35 @@ from expctl.base.plain_data import mapping
 from expctl.config.source.lookup import find
 from expctl.config.source.signature import signature
 
-SWITCH = "enable_thinking"
+THINKING, SWITCH = "model.thinking", "enable_thinking"
 FIELD = "chat_template_kwargs"
 # The callback that samples completions beside trainers which do not.
 SAMPLES = "expctl.worker.completions.EvaluateCompletions"
 
 
-def tell_trainer(config: dict[str, Any], search: list[Path]) -> None:
+def tell_trainer(config: dict[str, Any], search: list[Path]) -> dict[str, str]:
     """Write `model.thinking` into `args.chat_template_kwargs`, where the trainer has it.
 
     Args:
         config: the resolved root config, which is changed. What `args` says itself is left as it is.
         search: folders of the user's own code.
+
+    Returns:
+        Dotted key that was written -> what it follows from.
     """
     args, thinking = mapping(config.get("args")), mapping(config.get("model")).get("thinking")
     if thinking is None:
-        return
-    for node in mapping(config.get("callbacks")).values():
-        if mapping(node).get("_target_") == SAMPLES:
-            node.setdefault("template_options", {SWITCH: thinking})
+        return {}
+    source, written = f"{THINKING}={str(thinking).lower()}", {}
+    for name, node in mapping(config.get("callbacks")).items():
+        if mapping(node).get("_target_") == SAMPLES and "template_options" not in node:
+            node["template_options"] = {SWITCH: thinking}
+            written[f"callbacks.{name}.template_options.{SWITCH}"] = source
     definition = find(args.get("_target_"), search)
     if definition is None or FIELD not in signature(definition).known:
-        return
+        return written
     options = args.get(FIELD)
-    if options is None or isinstance(options, dict):
+    if options is None or (isinstance(options, dict) and SWITCH not in options):
         args[FIELD] = {SWITCH: thinking} | (options or {})
+        written[f"args.{FIELD}.{SWITCH}"] = source
+    return written
