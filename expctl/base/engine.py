@@ -41,3 +41,13 @@ def joined_server(config: Mapping[str, Any]) -> str | None:
 def server_devices(config: Mapping[str, Any]) -> int:
     """GPUs that the run's own server has beside those of its processes."""
     return int(engine_settings(config)["devices"]) if starts_server(config) else 0
+
+
+def format_of_engine(config: Mapping[str, Any]) -> dict[str, Any]:
+    """`dtype` and `enforce_eager` of the engine by the group `generation`, with what a CPU needs where it is silent."""
+    settings, on_cpu = engine_settings(config), bool(config["hardware"]["use_cpu"])
+    dtype, eager = settings.get("dtype", "auto"), settings.get("enforce_eager")
+    if dtype == "auto" and on_cpu:
+        # vLLM would halve the weights' precision, which most CPUs are slow in.
+        dtype = "bfloat16" if config["args"].get("bf16") else "float32"
+    return {"dtype": dtype, "enforce_eager": on_cpu if eager is None else bool(eager)}

@@ -106,9 +106,9 @@ def engine_environment(config: Mapping[str, Any]) -> dict[str, str]:
     variables: dict[str, str] = {}
     if mode == COLOCATED:
         variables["VLLM_ENABLE_V1_MULTIPROCESSING"] = "0"  # TRL reaches into the engine to hand the weights over
-    if mode == COLOCATED and config["hardware"]["use_cpu"]:
+    if config["hardware"]["use_cpu"]:
         variables["VLLM_CPU_KVCACHE_SPACE"] = str(CPU_CACHE_GIB)
-        # Trainer and engine have the same threads, and engines side by side would all bind theirs to the same cores.
+        # Trainer and engine share the cores, and engines side by side would all bind their threads to the same ones.
         variables["VLLM_CPU_OMP_THREADS_BIND"] = "nobind"
     return variables
 

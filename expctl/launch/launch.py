@@ -9,9 +9,11 @@ from pathlib import Path
 from types import MappingProxyType, TracebackType
 from typing import Any, Protocol, Self
 
+from expctl.base.engine import starts_server
 from expctl.base.exit_codes import EXIT_COMPLETED, EXIT_FAILED, EXIT_INTERRUPTED, EXIT_REFUSED
 from expctl.base.ports import HeldPort, rendezvous_variables
 from expctl.launch.command import is_alone_with_engine, worker_command, worker_environment
+from expctl.launch.engine_server import EngineServer
 from expctl.launch.process import Signals, Start, Workers, pause
 from expctl.runs import manifest, provenance, ranks
 from expctl.runs.checkpoints import ASIDE
@@ -71,20 +73,34 @@ class Attempt:
         self.received: str | None = None
         begin_attempt(claimed)
         environment = worker_environment(claimed.run, config, folder) | dict(devices)
+        self._server = EngineServer(claimed.run, config, environment, folder) if starts_server(config) else None
+        if self._server is not None:
+            environment |= self._server.of_workers
         self._port = HeldPort() if is_alone_with_engine(config) else None
         if self._port is not None:
             environment |= rendezvous_variables(self._port)
-        self._workers = start(worker_command(claimed.run, config["hardware"]), environment, claimed.run, folder)
+        try:
+            self._workers = start(worker_command(claimed.run, config["hardware"]), environment, claimed.run, folder)
+        except BaseException:
+            self._end_engines()
+            raise
 
     def poll(self) -> Outcome | None:
         """The outcome, settled in the manifest, or None while the attempt goes on."""
         code = self._workers.poll()
-        if code is None:
+        trouble = self._server.trouble() if self._server is not None and code is None else None
+        if code is None and trouble is None:
             return None
         self._workers.stop_now()
+        self._end_engines()
+        return settle(self.claimed, EXIT_FAILED if code is None else code, self.received, trouble)
+
+    def _end_engines(self) -> None:
+        """End the run's own server, and give the port of its own engine back."""
+        if self._server is not None:
+            self._server.stop()
         if self._port is not None:
             self._port.close()
-        return settle(self.claimed, code, self.received)
 
     def stop(self, received: str, *, at_once: bool) -> None:
         """Have the workers save and stop, or stop at once; `received`: the signal that asked for it."""

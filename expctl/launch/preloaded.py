@@ -13,6 +13,7 @@ from pathlib import Path
 
 import yaml
 
+from expctl.base.engine import vllm_mode
 from expctl.base.experiment import Experiment
 from expctl.base.parent_death import exit_with_parent
 from expctl.launch.process import Start, WorkerProcess, Workers
@@ -116,10 +117,10 @@ def preloader(runs: Sequence[tuple[Run, Experiment]], wanted: bool | None) -> It
 
 
 def can_be_forked(experiment: Experiment) -> bool:
-    """One process on the CPU: CUDA does not survive a fork, and ranks are their launcher's to start."""
+    """One process on the CPU: neither CUDA nor vLLM survives a fork, and ranks are their launcher's to start."""
     hardware = experiment.hardware
     alone = hardware["num_processes"] == hardware["num_machines"] == 1 and not hardware["sharding"]
-    return alone and hardware["use_cpu"]
+    return alone and hardware["use_cpu"] and vllm_mode(experiment.config) is None
 
 
 def _to_be_trained(run: Run) -> bool:

@@ -72,6 +72,11 @@ class Run:
         return self.folder / "worker.log"
 
     @property
+    def server_log(self) -> Path:
+        """What the run's own server of vLLM says, appended over attempts."""
+        return self.folder / "server.log"
+
+    @property
     def checkpoints(self) -> Path:
         return self.folder / "checkpoints"
 

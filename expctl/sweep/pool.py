@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable, Sequence
 
+from expctl.base.engine import server_devices
 from expctl.base.exit_codes import EXIT_FAILED, EXIT_INTERRUPTED
 from expctl.base.experiment import Experiment, Hardware
 from expctl.config.resumable import inexact
@@ -95,7 +96,7 @@ class Pool:
                 continue
             if self._n_jobs and len(self._running()) >= self._n_jobs:
                 return
-            lease = self._lend(job.state.experiment.hardware)
+            lease = self._lend(job.state.experiment)
             if lease is None:
                 return
             self._begin_one(job, job.state, lease)
@@ -130,10 +131,11 @@ class Pool:
         start = self._start(experiment)
         return begin(claimed, experiment.config, experiment.folder, start=start, devices=lease.variables)
 
-    def _lend(self, hardware: Hardware) -> Lease | None:
+    def _lend(self, experiment: Experiment) -> Lease | None:
+        hardware = experiment.hardware
         processes = hardware["num_processes"]
         if not hardware["use_cpu"]:
-            return self._machine.lend_gpus(processes)
+            return self._machine.lend_gpus(processes + server_devices(experiment.config))
         share = self._machine.cores // (self._n_jobs or min(MOST_AT_ONCE, len(self._jobs)))
         cores = processes * hardware["threads"] if hardware["threads"] else share
         return self._machine.lend_cores(max(processes, cores), processes, counted=self._n_jobs is None)

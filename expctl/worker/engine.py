@@ -7,16 +7,17 @@ and it looks for a port and for free memory as if it were alone on the machine.
 import errno
 import logging
 import os
+import re
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from functools import partial
 from typing import Any
 
 from datasets import Dataset
 from transformers import PreTrainedTokenizerBase, Trainer, TrainingArguments
 
-from expctl.base.engine import COLOCATED, GROUP_PORT, SERVER, SERVER_URL, engine_settings, vllm_mode
+from expctl.base.engine import COLOCATED, GROUP_PORT, SERVER, SERVER_URL, format_of_engine, joined_server, vllm_mode
 from expctl.base.plain_data import mapping
 from expctl.base.ports import HeldPort, rendezvous_variables
 from expctl.devices.detection import gpu_names
@@ -30,14 +31,21 @@ TRIES = 3
 # The length of the engine's sequences is rounded up to a multiple of it.
 MULTIPLE = 16
 ROWS_AT_ONCE = 1000
+NO_FILE_NAME = r"[^\w.]+"
+
+# What this process keeps until it ends.
+_for_good = ExitStack()
 
 
 def prepare_engine(config: dict[str, Any]) -> None:
-    """Have the engine that TRL is about to make in this process be made by `start_engine`, and weights reach a CPU's.
+    """Have TRL's colocated engine be made by `start_engine`, and weights reach a CPU's; wait for a server that runs.
 
-    `config`: the resolved root config.
+    `config`: the resolved root config. Such a server serves one run of this user and machine at a time.
     """
-    mode, on_cpu = vllm_mode(config), mapping(config.get("hardware")).get("use_cpu")
+    mode, on_cpu, url = vllm_mode(config), mapping(config.get("hardware")).get("use_cpu"), joined_server(config)
+    if url and not int(os.environ.get("RANK", "0")):
+        # One run at a time: two would overwrite each other's weights.
+        _for_good.enter_context(alone_on([f"server-{re.sub(NO_FILE_NAME, '_', url)}"]))
     if mode == SERVER and on_cpu:
         hand_over_by_file()
     if mode != COLOCATED:
@@ -65,7 +73,7 @@ def start_engine(make: Callable[..., Any], config: dict[str, Any], **given: Any)
         Exception: whatever the engine says, but for a port that was taken: then others are tried.
     """
     world = int(os.environ.get("WORLD_SIZE", "1"))
-    keywords = given | keywords_of(config) | {"seed": config["seed"] * world + given.get("seed", 0)}
+    keywords = given | format_of_engine(config) | {"seed": config["seed"] * world + given.get("seed", 0)}
     with _alone(config, world):
         for _ in range(TRIES - 1):
             try:
@@ -77,16 +85,6 @@ def start_engine(make: Callable[..., Any], config: dict[str, Any], **given: Any)
                 port = HeldPort()
                 os.environ |= rendezvous_variables(port)
         return make(**keywords)
-
-
-def keywords_of(config: dict[str, Any]) -> dict[str, Any]:
-    """Keywords of the engine by the group `generation`, with what a CPU needs where it is silent."""
-    settings, on_cpu = engine_settings(config), bool(config["hardware"]["use_cpu"])
-    dtype, eager = settings.get("dtype", "auto"), settings.get("enforce_eager")
-    if dtype == "auto" and on_cpu:
-        # vLLM would halve the weights' precision, which most CPUs are slow in.
-        dtype = "bfloat16" if config["args"].get("bf16") else "float32"
-    return {"dtype": dtype, "enforce_eager": on_cpu if eager is None else eager}
 
 
 def is_port_taken(error: BaseException | None) -> bool:

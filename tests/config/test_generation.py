@@ -100,7 +100,7 @@ def test_an_engine_for_a_training_without_completions_is_refused(algorithm, opti
             ["generation=vllm_server", "generation.url=http://a", "generation.devices=2"],
             ["generation.devices would do nothing", "generation.url"],
         ),
-        (["generation=vllm_server", "hardware=cpu"], ["NCCL", "generation=vllm samples on a CPU"]),
+        (["generation=vllm_server", "hardware=cpu", "generation.devices=2"], ["generation.devices=2", "the CPU"]),
         (["generation=vllm", "args.vllm_enable_sleep_mode=true", "hardware=cpu"], ["vllm_enable_sleep_mode", "CPU"]),
         (["generation=vllm", "args.vllm_tensor_parallel_size=2", "hardware=cpu"], ["tensor_parallel_size=2", "divide"]),
         (["generation=vllm", "args.loss_type=vespo", "hardware=cpu"], ["vespo", "token_truncate"]),

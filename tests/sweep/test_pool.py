@@ -2,16 +2,18 @@
 
 import os
 import signal
+import socket
 
 import pytest
 from hydra import initialize_config_dir
 from hydra.core.global_hydra import GlobalHydra
 from hydra.types import RunMode
 
+from expctl.config import engine_facts
 from expctl.config.frozen import register_resolvers
 from expctl.config.locate import own_conf
 from expctl.devices import detection, leases
-from expctl.launch import launch
+from expctl.launch import engine_server, launch
 from expctl.runs import manifest
 from expctl.runs.files import write_json
 from expctl.runs.lock import Lock
@@ -25,7 +27,7 @@ class Trained:
 
     def __init__(self, hall, run, environment, looks, fate):
         self._hall, self._run, self._left, self._fate = hall, run, looks, fate
-        self.devices = environment.get("CUDA_VISIBLE_DEVICES")
+        self.devices, self.environment = environment.get("CUDA_VISIBLE_DEVICES"), environment
         self._told = False
         hall.enter(self)
 
@@ -54,11 +56,12 @@ class Hall:
     """Where the workers of a pool meet; keeps the books."""
 
     def __init__(self):
-        self.inside, self.most, self.order = [], 0, []
+        self.inside, self.most, self.order, self.environments = [], 0, [], []
 
     def enter(self, worker):
         self.inside.append(worker)
         self.order.append(worker.devices)
+        self.environments.append(worker.environment)
         self.most = max(self.most, len(self.inside))
         used = [name for worker in self.inside for name in (worker.devices or "").split(",") if name]
         assert len(used) == len(set(used)), f"a device is used twice: {used}"
@@ -218,3 +221,91 @@ def test_a_job_that_cannot_begin_fails_and_gives_its_run_and_its_devices_back(wh
     assert manifest.read(made[0].run).status == "failed"
     assert hall.most == 2
     Lock(made[0].run.lock).release()
+
+
+@pytest.fixture
+def vllm(monkeypatch):
+    """A vLLM that the checks find, be there one or none."""
+    monkeypatch.setattr(engine_facts, "vllm_version", lambda: engine_facts.UNKNOWN)
+    monkeypatch.setattr(engine_facts, "head_sizes_on_cpu", list)
+
+
+@pytest.mark.usefixtures("vllm")
+def test_jobs_at_once_with_an_engine_of_their_own_have_a_port_each_which_is_free_again_at_their_ends(hall, jobs):
+    made = jobs(*[f"seed={seed} generation=vllm hardware=cpu" for seed in range(2)])
+    assert swim(hall, made) is None and hall.most == 2
+    ports = [int(environment["MASTER_PORT"]) for environment in hall.environments]
+    assert len(set(ports)) == 2
+    for port, environment in zip(ports, hall.environments, strict=True):
+        assert environment["MASTER_ADDR"] == "127.0.0.1" and "RANK" not in environment
+        assert environment["VLLM_ENABLE_V1_MULTIPROCESSING"] == "0" and environment["VLLM_CPU_KVCACHE_SPACE"] == "1"
+        with socket.socket() as free:
+            free.bind(("", port))
+
+
+def test_jobs_without_an_engine_have_no_port(hall, jobs, monkeypatch):
+    monkeypatch.delenv("MASTER_PORT", raising=False)
+    swim(hall, jobs("seed=0"))
+    assert not [name for name in hall.environments[0] if name.startswith(("MASTER_", "VLLM_"))]
+
+
+class StandInServer:
+    """A server that only keeps the books; `said` is what it finds wrong."""
+
+    begun, ended, said = [], [], None
+
+    def __init__(self, run, config, environment, folder):
+        workers, own = engine_server.share_devices(config, environment)
+        self.of_workers = {"CUDA_VISIBLE_DEVICES": ",".join(workers), "EXPCTL_VLLM_URL": "http://127.0.0.1:1"}
+        self.devices = own
+        StandInServer.begun.append(self)
+
+    def trouble(self):
+        return StandInServer.said
+
+    def stop(self):
+        StandInServer.ended.append(self)
+
+
+@pytest.fixture
+def servers(monkeypatch, vllm):
+    monkeypatch.setattr(detection, "visible_gpus", lambda: 2)
+    monkeypatch.setattr(detection, "compute_capability", lambda: 9.0)
+    monkeypatch.setattr(launch, "EngineServer", StandInServer)
+    monkeypatch.setattr(StandInServer, "begun", [])
+    monkeypatch.setattr(StandInServer, "ended", [])
+    monkeypatch.setattr(StandInServer, "said", None)
+    return StandInServer
+
+
+def test_a_run_with_a_server_leases_the_devices_of_both_and_ends_it(hall, jobs, servers, monkeypatch, tmp_path):
+    on_gpus(monkeypatch, tmp_path, ["0", "1", "2"])
+    made = jobs(*[f"seed={seed} generation=vllm_server hardware=gpu" for seed in range(2)])
+    assert swim(hall, made) is None
+    assert hall.most == 1, "three devices hold one run and its server"
+    assert hall.order == ["0", "0"] and [server.devices for server in servers.begun] == [["1"], ["1"]]
+    assert hall.environments[0]["EXPCTL_VLLM_URL"] == "http://127.0.0.1:1"
+    assert servers.ended == servers.begun and [job.status for job in made] == ["completed"] * 2
+
+
+def test_a_run_whose_server_fails_ends_with_it_and_says_why(hall, jobs, servers, monkeypatch, tmp_path):
+    on_gpus(monkeypatch, tmp_path, ["0", "1"])
+    servers.said = "the server of vLLM was killed by SIGKILL"
+    (job,) = jobs("generation=vllm_server hardware=gpu")
+    assert swim(hall, [job], fates={0: "waits"}) is None
+    assert job.status == "failed" and manifest.read(job.run).error == servers.said
+    assert servers.ended == servers.begun
+
+
+def test_a_worker_that_cannot_be_started_leaves_no_server(hall, jobs, servers, monkeypatch, tmp_path):
+    on_gpus(monkeypatch, tmp_path, ["0", "1"])
+    (job,) = jobs("generation=vllm_server hardware=gpu")
+
+    def start(experiment):
+        def fail(*_):
+            raise OSError(28, "No space left on device")
+
+        return fail
+
+    assert Pool([job], n_jobs=None, fail_fast=False, start=start).run() is None
+    assert job.status == "failed" and servers.ended == servers.begun and len(servers.begun) == 1

@@ -11,6 +11,7 @@ import torch
 from datasets import Dataset, DatasetDict
 
 from expctl import models
+from expctl.base.engine import format_of_engine
 from expctl.base.ports import HeldPort, rendezvous_variables
 from expctl.worker import engine
 
@@ -55,14 +56,14 @@ def test_the_engine_has_what_trl_hands_it_and_what_the_group_says(config):
     made = engine.start_engine(dict, config, **given)
     assert made == given | {"dtype": "float32", "enforce_eager": True, "seed": 4}
     config["generation"] = {"dtype": "bfloat16", "enforce_eager": False}
-    assert engine.keywords_of(config) == {"dtype": "bfloat16", "enforce_eager": False}
+    assert format_of_engine(config) == {"dtype": "bfloat16", "enforce_eager": False}
 
 
 def test_on_a_gpu_the_engine_chooses_its_format_and_has_graphs(config):
     config["hardware"]["use_cpu"] = False
-    assert engine.keywords_of(config) == {"dtype": "auto", "enforce_eager": False}
+    assert format_of_engine(config) == {"dtype": "auto", "enforce_eager": False}
     del config["generation"]  # use_vllm typed, without the group
-    assert engine.keywords_of(config) == {"dtype": "auto", "enforce_eager": False}
+    assert format_of_engine(config) == {"dtype": "auto", "enforce_eager": False}
 
 
 def test_runs_of_two_seeds_have_no_engine_seed_in_common(config, monkeypatch):

@@ -20,11 +20,11 @@ def check_engine(experiment: Experiment) -> list[Refusal]:
     mode = vllm_mode(experiment.config)
     if mode is None:
         return _paged(settings)
-    checks: list[Callable[[Settings], list[Refusal]]] = [_both, _server_on_cpu, _package, _loss]
+    checks: list[Callable[[Settings], list[Refusal]]] = [_both, _package, _loss]
     if mode == COLOCATED:
         checks += [_split, _sleep, _heads, _quantized, _memory]
     if mode == SERVER:
-        checks += [_own_server, _joined]
+        checks += [_heads, _own_server, _joined]
     for check in checks:  # the first one only: what follows would rest on it
         if refusals := check(settings):
             return refusals
@@ -152,14 +152,6 @@ def _memory(settings: Settings) -> list[Refusal]:
     ]
 
 
-def _server_on_cpu(settings: Settings) -> list[Refusal]:
-    if vllm_mode(settings.experiment.config) != SERVER or not settings.experiment.hardware["use_cpu"]:
-        return []
-    what = "a server of vLLM is given the weights by NCCL, which connects GPUs, and this experiment trains on the CPU"
-    where = settings.where("generation" if settings.is_typed("generation") else "args.vllm_mode")
-    return [Refusal(what, where=where, do="generation=vllm samples on a CPU, in the training process")]
-
-
 def _own_server(settings: Settings) -> list[Refusal]:
     """Where there is room for the server that the run starts."""
     experiment = settings.experiment
@@ -174,7 +166,10 @@ def _own_server(settings: Settings) -> list[Refusal]:
         return [Refusal(what, where=settings.where("generation"), do=do)]
     devices, processes = server_devices(experiment.config), experiment.hardware["num_processes"]
     present = detection.visible_gpus()
-    if experiment.runs_remotely or devices + processes <= present:
+    if experiment.hardware["use_cpu"] and devices > 1:
+        what = f"generation.devices={devices} splits the server over GPUs, and this experiment has the CPU"
+        return [Refusal(what, where=settings.where("generation.devices"), do="generation.devices=1")]
+    if experiment.hardware["use_cpu"] or experiment.runs_remotely or devices + processes <= present:
         return []
     shown = f"{present} GPU{'s' if present != 1 else ''}"
     return [

@@ -21,7 +21,7 @@ SERVER_KEYS: dict[str, Types] = {
     "devices": (int,),
     "timeout": (int, float),
     "dtype": (str,),
-    "enforce_eager": (bool,),
+    "enforce_eager": (bool, type(None)),
 }
 # Fields of `args` in whose place the group has a key, since the run's own server has an address that the run chooses.
 OF_THE_SERVER = ("vllm_server_base_url", "vllm_server_host", "vllm_server_port", "vllm_group_port")
