@@ -13,6 +13,7 @@ from expctl.config.frozen import is_composition_only
 from expctl.config.groups import group_options, groups
 from expctl.config.key_docs import KeyDoc, key_doc, keywords, target_above
 from expctl.config.origin import COMMAND_LINE, Origins, Setting, origins_of
+from expctl.config.thinking import THINKING
 from expctl.runs.filters import text_of
 
 USAGE = "expctl explain KEY [overrides], for example expctl explain args.learning_rate algorithm=grpo"
@@ -82,7 +83,7 @@ def _print_choice(group: str, option: str, traced: Origins) -> None:
 def _print_value(key: str, value: Any, traced: Origins, doc: KeyDoc | None, location: str) -> None:
     print(f"{key} = {text_of(value)}")
     settings = traced.of(key)
-    if location.startswith(PROMPTS):
+    if location.startswith((PROMPTS, THINKING)):
         settings = [*settings, Setting(value, location)]
     *earlier, last = settings or [Setting(value, "computed")]
     written = f"{text_of(last.value)}, " if _is_reference(last.value) else ""

@@ -41,7 +41,25 @@ def plan(experiment: Experiment, *, as_data: bool) -> int:
         print(json.dumps(as_json(planned, ways), indent=2))
     else:
         print_plan(planned)
-    return refuse([_too_large(planned, ways)]) if planned.fits is False else EXIT_COMPLETED
+    return EXIT_COMPLETED if planned.fits is not False else refuse(_too_small(experiment, planned, ways))
+
+
+def _too_small(experiment: Experiment, planned: Plan, ways: list[WayOut]) -> list[Refusal]:
+    """What the device is too small for: the training, or the engine beside it."""
+    if not planned.engine_lacks:
+        return [_too_large(planned, ways)]
+    sampling = planned.workload.sampling
+    share = (sampling.engine_bytes or 0) if sampling else 0
+    needed = share + planned.engine_lacks
+    at_least = needed / (planned.device.memory or needed)
+    return [
+        Refusal(
+            f"vLLM's share of {share / GIB:.1f} GiB is less than its own weights and the cache of one row take, "
+            f"{needed / GIB:.1f} GiB",
+            where=experiment.set_by("args.vllm_gpu_memory_utilization"),
+            do=f"args.vllm_gpu_memory_utilization={at_least + 0.05:.2f} or more, or generation=transformers",
+        )
+    ]
 
 
 def _too_large(planned: Plan, ways: list[WayOut]) -> Refusal:

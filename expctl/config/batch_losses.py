@@ -1,6 +1,6 @@
 """Which losses depend on how a step is cut into micro-batches, beyond rounding."""
 
-from expctl.base.plain_data import sequence
+from expctl.base.plain_data import number, sequence
 from expctl.config.source.defaults import FieldValues
 
 # As TRL 1.16 computes them: means over tokens, ranks or moments of one micro-batch of one process. All other losses are
@@ -14,6 +14,7 @@ def weighed_by_micro_batch(values: FieldValues) -> list[str]:
     settings = [f"args.loss_type={loss}" for loss in losses if loss in BY_MICRO_BATCH]
     if values["entropy_coef"] or values["use_adaptive_entropy"]:
         settings.append("the entropy bonus")
-    if (values["top_entropy_quantile"] or 1.0) < 1.0:
-        settings.append(f"args.top_entropy_quantile={values['top_entropy_quantile']}")
+    share = number(values["top_entropy_quantile"])
+    if share is not None and share < 1.0:
+        settings.append(f"args.top_entropy_quantile={share}")
     return settings

@@ -12,7 +12,6 @@ from expctl.base.plain_data import mapping
 from expctl.base.refusal import Refusal
 from expctl.config.batch_request import ACCUMULATION, PER_DEVICE, PROMPTS, ROWS, BatchRequest, is_count
 from expctl.config.micro_batches import MicroBatches
-from expctl.config.rows_by_memory import fitting
 
 AUTO = "auto"
 
@@ -39,7 +38,7 @@ def with_batches(experiment: Experiment) -> Experiment:
         return _without_prompts(experiment, request)
     cuts = request.cuts()
     if rows == AUTO and not request.typed:
-        return _applied(experiment, request, fitting(_applied(experiment, request, cuts[0]), request.values, cuts))
+        return _applied(experiment, request, _by_memory(experiment, request, cuts))
     return _applied(experiment, request, request.chosen(cuts, rows if is_count(rows) else None))
 
 
@@ -55,6 +54,16 @@ def _check_numbers(experiment: Experiment, prompts: Any, rows: Any) -> None:
         what = f"{ROWS}={rows} would do nothing: no {PROMPTS} says what a step has"
         do = f"{PROMPTS}=... as well, or args.{PER_DEVICE} and args.{ACCUMULATION} in its place"
         raise Refusal(what, where=experiment.set_by(ROWS), do=do)
+
+
+def _by_memory(experiment: Experiment, request: BatchRequest, cuts: list[MicroBatches]) -> MicroBatches:
+    """The cut that fits the memory of a device; any where a setting has a wrong type, which its check names."""
+    from expctl.config.rows_by_memory import fitting  # the memory model, which few experiments ask
+
+    try:
+        return fitting(_applied(experiment, request, cuts[0]), request.values, cuts)
+    except (TypeError, ValueError):
+        return cuts[0]
 
 
 def _without_rows(experiment: Experiment) -> Experiment:

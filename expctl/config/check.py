@@ -19,6 +19,7 @@ from expctl.config.checks.fields import check_fields
 from expctl.config.checks.generation import check_generation
 from expctl.config.checks.hardware import check_hardware
 from expctl.config.checks.model import check_model
+from expctl.config.checks.positions import check_positions
 from expctl.config.checks.reward_columns import check_reward_columns
 from expctl.config.checks.rewards import check_rewards
 from expctl.config.checks.schedule import check_schedule
@@ -26,6 +27,7 @@ from expctl.config.checks.schema import check_schema
 from expctl.config.checks.secrets import check_secrets
 from expctl.config.checks.steps import check_steps
 from expctl.config.checks.targets import check_targets
+from expctl.config.checks.thinking import check_thinking
 from expctl.config.checks.tracker import check_tracker
 from expctl.config.checks.unread import check_unread
 from expctl.config.overlays import check_overlays
@@ -66,6 +68,8 @@ CHECKS = (
     Check("schedule", check_schedule, SETTINGS),  # evaluations, checkpoints, learning rates, optimizers
     Check("unread", check_unread, SETTINGS),  # what was typed and has no effect
     Check("model", check_model, SETTINGS),  # its files, number format and attention
+    Check("positions", check_positions, (*SETTINGS, "model")),  # completions that the model has no positions for
+    Check("thinking", check_thinking, (*SETTINGS, "model")),  # the switch of the chat template
     Check("dataset", check_dataset, SETTINGS),  # its files, and what the algorithm learns from
     Check("rewards", check_rewards, SETTINGS),  # some reward, and its package
     Check("reward columns", check_reward_columns, ASSETS),  # what each reward is called with

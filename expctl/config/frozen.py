@@ -15,15 +15,18 @@ from expctl.base.refusal import Refusal
 from expctl.config import merged
 from expctl.config.implied import imply
 from expctl.config.search_path import UserConfFirst
+from expctl.config.thinking import tell_trainer
 from expctl.devices import detection
 
 # Keys of conf/ that only other keys interpolate. Their effect stands in those, and they are dropped.
 COMPOSITION_ONLY = {
-    "algorithm": ("learning_rate", "max_completion_length"),
+    "algorithm": ("learning_rate", "max_completion_length", "recipe", "toy"),
     "dataset": ("max_completion_length", "reward"),
 }
 # Keys of conf/ that a run keeps only where they are set.
-KEPT_IF_SET = ("prompts_per_step", "hardware.rows", "hardware.memory_gib")
+KEPT_IF_SET = ("prompts_per_step", "hardware.rows", "hardware.memory_gib", "model.thinking", "dataset.system_prompt")
+# The value with which a file of conf/ takes a field of `args` away that another file sets: its class's default counts.
+UNSET = "unset"
 
 
 def register_resolvers() -> None:
@@ -33,6 +36,7 @@ def register_resolvers() -> None:
         "expctl.bf16_gpu", lambda: detection.visible_gpus() > 0 and detection.gpu_runs_bf16(), replace=True
     )
     OmegaConf.register_new_resolver("expctl.maximize", lambda direction: direction == "maximize", replace=True)
+    OmegaConf.register_new_resolver("expctl.if_thinking", _if_thinking, replace=True)
     OmegaConf.register_new_resolver("expctl.cache", lambda name: str(cache_root() / name), replace=True)
 
 
@@ -71,7 +75,9 @@ def frozen(composed: DictConfig, hydra: DictConfig, words: list[str], locations:
     if isinstance(config.get("reward"), dict) and not config["reward"].get("functions"):
         config["reward"]["functions"] = mapping(config.get("dataset")).get("reward") or {}
     _drop_composition_only(config)
+    _drop_null(config)
     _drop_unset(config)
+    told = tell_trainer(config, [Path.cwd()])
     if _is_hollow(config.get("experiment")):
         del config["experiment"]  # the group sets keys of the others, and has none
     notes = imply(config, sources)
@@ -81,7 +87,7 @@ def frozen(composed: DictConfig, hydra: DictConfig, words: list[str], locations:
         overrides=typed,
         folder=Path.cwd(),
         sources=sources,
-        locations=locations,
+        locations=locations | told,
         notes=notes,
         config_dirs=[str(config_folder) for config_folder in UserConfFirst.extra],
     )
@@ -123,21 +129,39 @@ def is_composition_only(key: str) -> bool:
 
 def _drop_composition_only(config: dict[str, Any]) -> None:
     """Drop the keys of `COMPOSITION_ONLY`."""
-    nodes = [(group, config.get(group)) for group in COMPOSITION_ONLY]
-    # `dataset: ${dataset}` of a callback is what loads the data, there too.
-    nodes += [("dataset", mapping(node).get("dataset")) for node in mapping(config.get("callbacks")).values()]
-    for group, node in nodes:
-        for key in COMPOSITION_ONLY[group]:
-            mapping(node).pop(key, None)
+    for group, names in COMPOSITION_ONLY.items():
+        for node in _nodes(config, group):
+            for name in names:
+                node.pop(name, None)
 
 
-def _drop_unset(config: dict[str, Any]) -> None:
+def _drop_null(config: dict[str, Any]) -> None:
     """Drop the keys of `KEPT_IF_SET` that are null."""
     for key in KEPT_IF_SET:
         group, _, name = key.rpartition(".")
-        node = mapping(config.get(group)) if group else config
-        if name in node and node[name] is None:
-            del node[name]
+        for node in _nodes(config, group) if group else [config]:
+            if name in node and node[name] is None:
+                del node[name]
+
+
+def _nodes(config: dict[str, Any], group: str) -> list[dict[str, Any]]:
+    """The node of a group; of the dataset also those of callbacks (`dataset: ${dataset}`), which load it there too."""
+    nodes = [mapping(config.get(group))]
+    if group == "dataset":
+        nodes += [mapping(mapping(node).get(group)) for node in mapping(config.get("callbacks")).values()]
+    return nodes
+
+
+def _drop_unset(config: dict[str, Any]) -> None:
+    """Drop the fields of `args` that a file takes away."""
+    args = mapping(config.get("args"))
+    for name in [name for name, value in args.items() if value == UNSET]:
+        del args[name]
+
+
+def _if_thinking(thinking: Any, otherwise: Any, *, _root_: DictConfig) -> Any:
+    """The first value where `model.thinking` is true, else the second: `${expctl.if_thinking:4096,1024}`."""
+    return thinking if OmegaConf.select(_root_, "model.thinking") else otherwise
 
 
 def _is_hollow(node: Any) -> bool:

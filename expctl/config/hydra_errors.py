@@ -32,11 +32,7 @@ def as_refusal(error: Exception, typed: list[str]) -> Refusal | None:
     if isinstance(error, MissingConfigException):
         return _unknown_option(error, typed)
     if isinstance(error, OverrideParseException):
-        return Refusal(
-            f"cannot read the override '{error.override}'",
-            where="command line",
-            do="write key=value; quote for the shell what holds spaces, commas or brackets: 'key=[1,2]'",
-        )
+        return _unreadable(error.override)
     if isinstance(error, ConfigCompositionException):
         return _composition_refusal(error, typed)
     if isinstance(error, MissingMandatoryValue):
@@ -134,6 +130,14 @@ def _composition_refusal(error: ConfigCompositionException, typed: list[str]) ->
     if key is None:
         return Refusal(_first_line(error), where="command line")
     return _unknown_key(key, typed)
+
+
+def _unreadable(word: str) -> Refusal:
+    key, _, value = word.partition("=")
+    do = "write key=value; quote for the shell what holds spaces, commas or brackets: 'key=[1,2]'"
+    if value.startswith("~/"):  # Hydra's grammar has no ~ in a plain value, and no shell expands it behind a key
+        do = f"quote it for Hydra, '{key}=\"{value}\"', or write {key}=$HOME{value[1:]}"
+    return Refusal(f"cannot read the override '{word}'", where="command line", do=do)
 
 
 def _unknown_key(key: str, typed: list[str]) -> Refusal:

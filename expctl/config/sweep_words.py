@@ -9,7 +9,7 @@ from expctl.base.words import key_of
 # Keys under these are checked against the signature of their `_target_`, so any of them can be set without Hydra's `+`.
 OPEN_GROUPS = ("args", "dataset", "reward", "peft", "callbacks", "algorithm.trainer")
 # The same for keys that a file of the user's own need not have.
-OPEN_KEYS = ("prompts_per_step", "hardware.rows", "hardware.memory_gib")
+OPEN_KEYS = ("prompts_per_step=", "hardware.rows=", "hardware.memory_gib=")
 # What is laid over the experiment. The root config lists them, unset, so Hydra would refuse the `+` of an addition.
 PARTS = ("algorithm/ratio=", "algorithm/replay=", "algorithm/reference=", "experiment=", "sweep=")
 
@@ -21,8 +21,8 @@ def open_key(word: str) -> str:
     if word.startswith("fail_fast="):
         return f"hydra.launcher.{word}"
     bare = word.removeprefix("+")
-    is_open = key_of(bare) in OPEN_KEYS or re.match(rf"({'|'.join(map(re.escape, OPEN_GROUPS))})\.[\w.]+=", bare)
-    return f"++{bare}" if is_open and "=" in bare else word
+    is_open = bare.startswith(OPEN_KEYS) or re.match(rf"({'|'.join(map(re.escape, OPEN_GROUPS))})\.[\w.]+=", bare)
+    return f"++{bare}" if is_open else word
 
 
 def sweep_words(params: Mapping[str, Any] | None, typed: list[str]) -> list[str]:

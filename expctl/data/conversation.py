@@ -9,10 +9,14 @@ from transformers import PreTrainedTokenizerBase
 from expctl.data.turns import Turn, plain_turns
 
 TEXT_COLUMNS = ("prompt", "completion", "chosen", "rejected")
+# Where TRL's trainers find keywords of the chat template for a row.
+OPTIONS_COLUMN = "chat_template_kwargs"
 _ROLES = {"system": "System", "user": "User", "assistant": "Assistant"}
 
 
-def fit_to_tokenizer(dataset: Any, tokenizer: PreTrainedTokenizerBase) -> Any:
+def fit_to_tokenizer(
+    dataset: Any, tokenizer: PreTrainedTokenizerBase, template_options: dict[str, Any] | None = None
+) -> Any:
     """The dataset as this tokenizer can take it: conversations become plain text where it has no chat template.
 
     A base model then sees a transcript that ends where the assistant is to speak; completions begin with a space:
@@ -26,6 +30,8 @@ def fit_to_tokenizer(dataset: Any, tokenizer: PreTrainedTokenizerBase) -> Any:
         dataset: with any of the columns `prompt`, `completion`, `chosen`, `rejected`; several by name; or one that is
             streamed, of which only the first row is looked at before training.
         tokenizer: of the model that is trained.
+        template_options: keywords of the chat template for every row, which TRL's trainers take from the column
+            `chat_template_kwargs`; a row's own count more.
 
     Returns:
         `dataset` itself where nothing has to change.
@@ -34,9 +40,9 @@ def fit_to_tokenizer(dataset: Any, tokenizer: PreTrainedTokenizerBase) -> Any:
         ValueError: content that is no text, or a conversation that the chat template refuses; names row and column.
     """
     if isinstance(dataset, dict):
-        return {name: fit_to_tokenizer(part, tokenizer) for name, part in dataset.items()}
+        return {name: fit_to_tokenizer(part, tokenizer, template_options) for name, part in dataset.items()}
     if isinstance(dataset, IterableDataset):
-        return _streamed(dataset, tokenizer)
+        return _streamed(dataset, tokenizer, template_options or {})
     if not isinstance(dataset, Dataset):
         return dataset  # a loader's own class, which the trainer has to read
     present = [name for name in TEXT_COLUMNS if name in dataset.column_names]
@@ -48,10 +54,19 @@ def fit_to_tokenizer(dataset: Any, tokenizer: PreTrainedTokenizerBase) -> Any:
     if not all(_has_plain_turns(dataset.features[name]) for name in conversational):
         dataset = _rewritten(dataset, conversational, lambda name, turns: turns)
     _check_template(dataset, conversational, tokenizer)
+    if template_options:
+        dataset = dataset.map(lambda row: _with_options(row, template_options), keep_in_memory=True)
     return dataset
 
 
-def _streamed(dataset: IterableDataset, tokenizer: PreTrainedTokenizerBase) -> IterableDataset:
+def _with_options(row: dict[str, Any], template_options: dict[str, Any]) -> dict[str, Any]:
+    """The row with keywords of the chat template beside it."""
+    return row | {OPTIONS_COLUMN: template_options | (row.get(OPTIONS_COLUMN) or {})}
+
+
+def _streamed(
+    dataset: IterableDataset, tokenizer: PreTrainedTokenizerBase, template_options: dict[str, Any]
+) -> IterableDataset:
     """The same for a stream, row by row as it comes; its first row tells the form of all."""
     first: dict[str, Any] = next(iter(dataset), {})
     conversational = [name for name in TEXT_COLUMNS if isinstance(first.get(name), list)]
@@ -62,7 +77,8 @@ def _streamed(dataset: IterableDataset, tokenizer: PreTrainedTokenizerBase) -> I
     def rewrite(row: dict[str, Any], index: int) -> dict[str, Any]:
         conversations = {name: _turns_of(row[name], name, index + 1) for name in conversational}
         if has_template:
-            return row | conversations
+            told = _with_options(row, template_options) if template_options else row
+            return told | conversations
         return row | {name: _as_text(name, turns) for name, turns in conversations.items()}
 
     if has_template:

@@ -11,6 +11,7 @@ from expctl.data.columns import check_kind
 from expctl.data.files import read_file
 from expctl.data.gsm8k_location import HUB_ID, SPLITS, find, split_file
 from expctl.data.split import hold_out
+from expctl.data.turns import Turn, system_turns
 
 KINDS = (PROMPT_ONLY, PROMPT_COMPLETION)
 _COLUMNS = ("question", "answer")
@@ -25,6 +26,7 @@ def load(
     train_size: int | None = None,
     eval_size: int | None = 128,
     instruction: str = "Think step by step, and end with #### and the number.",
+    system_prompt: str | None = None,
 ) -> tuple[Dataset, Dataset]:
     """Load GSM8K as conversational prompts.
 
@@ -36,6 +38,7 @@ def load(
         train_size: number of training rows; None is all of them.
         eval_size: number of rows to evaluate on; None is all of the test set.
         instruction: stands below each question and says in which form the answer is expected.
+        system_prompt: the turn of the system that begins each conversation; None for none.
 
     Raises:
         FileNotFoundError: neither on this machine nor on a hub that can be reached.
@@ -45,8 +48,8 @@ def load(
     check_kind(kind, "gsm8k", KINDS)
     train, test = _splits(path, eval_size, seed)
     return (
-        _format(_subset(train, train_size, seed), kind, instruction),
-        _format(_subset(test, eval_size, seed), kind, instruction),
+        _format(_subset(train, train_size, seed), kind, instruction, system_turns(system_prompt)),
+        _format(_subset(test, eval_size, seed), kind, instruction, system_turns(system_prompt)),
     )
 
 
@@ -82,9 +85,9 @@ def _subset(table: Dataset, size: int | None, seed: int) -> Dataset:
     return table.shuffle(seed=seed).select(range(size))
 
 
-def _format(table: Dataset, kind: str, instruction: str) -> Dataset:
+def _format(table: Dataset, kind: str, instruction: str, system: list[Turn]) -> Dataset:
     def convert(row: dict[str, Any]) -> dict[str, Any]:
-        prompt = [{"role": "user", "content": f"{row['question']}\n{instruction}".strip()}]
+        prompt = [*system, {"role": "user", "content": f"{row['question']}\n{instruction}".strip()}]
         if kind == PROMPT_COMPLETION:
             solution = _CALCULATOR.sub("", row["answer"])
             return {"prompt": prompt, "completion": [{"role": "assistant", "content": solution}]}

@@ -12,7 +12,7 @@ from datasets import Dataset
 
 from expctl.base.data_kinds import PROMPT_COMPLETION, PROMPT_ONLY, current_kind
 from expctl.data.columns import check_kind, check_task
-from expctl.data.turns import Turn
+from expctl.data.turns import Turn, system_turns
 
 Entry = dict[str, Any]  # a question, its answer and what the task's scorer needs
 KINDS = (PROMPT_ONLY, PROMPT_COMPLETION)
@@ -30,6 +30,7 @@ def load(
     instruction: str = "Give the final answer between <answer> and </answer>.",
     examples: int = 0,
     options: dict[str, Any] | None = None,
+    system_prompt: str | None = None,
 ) -> tuple[Dataset, Dataset]:
     """Generate one task; no question of the evaluation set is in the training set.
 
@@ -44,6 +45,7 @@ def load(
         examples: solved questions that come before each question as turns of the conversation; the same for all, and
             in neither set. They show a small model the form, without which it gets no reward to learn from.
         options: fields of the task's own config, e.g. `{"max_terms": 3}`.
+        system_prompt: the turn of the system that begins each conversation; None for none.
 
     Returns:
         Conversational prompts. `entry` is the task's own record as JSON: what its scorer needs.
@@ -62,7 +64,7 @@ def load(
             f"train_size + eval_size + examples is {wanted}. Ask for fewer, or make it harder (dataset.options)."
         )
     _check_scorer(task, generator, entries[0])
-    example_turns: list[Turn] = []
+    example_turns = system_turns(system_prompt)
     for entry in entries[:examples]:
         example_turns += [_question(entry, instruction), _solution(entry, task)]
     rows = [_row(entry, task, kind, [*example_turns, _question(entry, instruction)]) for entry in entries[examples:]]

@@ -25,6 +25,11 @@ def plain_turns(conversation: list[Turn]) -> list[Turn]:
     return [_plain_turn(turn) for turn in conversation]
 
 
+def system_turns(text: str | None) -> list[Turn]:
+    """The turns with which a conversation begins that has this text of the system; none for None."""
+    return [] if text is None else [{"role": "system", "content": text}]
+
+
 def is_blank(cell: str | list[Turn]) -> bool:
     """Whether there is nothing in it to train on."""
     if isinstance(cell, str):

@@ -7,7 +7,15 @@ from expctl.models.locations import EMBEDDED_PREFIX, SMOLLM2_FOLDER, Location, r
 if TYPE_CHECKING:
     from expctl.models.loading import load
 
-__all__ = ["EMBEDDED_PREFIX", "SMOLLM2_FOLDER", "Location", "load", "resolve"]
+__all__ = ["EMBEDDED_PREFIX", "SMOLLM2_FOLDER", "Location", "load", "loaded_part", "resolve"]
+
+# Keys of conf/model that say how a model is used and not what is loaded.
+_NOT_LOADED = ("thinking",)
+
+
+def loaded_part(node: dict[str, Any]) -> dict[str, Any]:
+    """The keywords of `load` in a node of conf/model."""
+    return {name: value for name, value in node.items() if name not in _NOT_LOADED}
 
 
 def __getattr__(name: str) -> Any:

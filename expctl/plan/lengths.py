@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from expctl.base.data_kinds import PROMPT_COMPLETION, PROMPT_ONLY
+from expctl.base.data_kinds import COLUMNS, PROMPT_COMPLETION, PROMPT_ONLY
 from expctl.data import gsm8k_location, peek
 from expctl.data.formats import UNREADABLE
 
@@ -90,7 +90,7 @@ def _of_file(dataset: dict[str, Any], kind: str) -> Iterator[_Texts]:
     shape = replace(shape, conversational=bool(dataset.get("conversational")))
     for _, cells in peek.head(path, key="dataset.path")[0]:
         row = shape.row(cells)
-        answers = [_text(row[name]) for name in ("completion", "chosen", "rejected") if name in row]
+        answers = [_text(row[name]) for name in COLUMNS[kind][1:] if isinstance(row.get(name), str | list)]
         prompt = row.get("prompt", "")
         yield _Texts(_text(prompt), max(answers, key=len, default=""), isinstance(prompt, list))
 

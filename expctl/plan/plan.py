@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from functools import cached_property
 
-from expctl.plan.sampling import sampling_moments
+from expctl.plan.sampling import engine_needs, sampling_moments
 from expctl.plan.update import Parts, resting, update_moments
 from expctl.plan.workload import Sampling, Workload
 
@@ -71,8 +71,18 @@ class Plan:
 
     @property
     def fits(self) -> bool | None:
-        """Whether the peak is below the device's memory; None where that is unknown."""
-        return None if self.device.memory is None else self.peak.total <= usable(self.device)
+        """Whether the device bears the peak, and an engine its share of it; None where its memory is unknown."""
+        if self.device.memory is None:
+            return None
+        return self.peak.total <= usable(self.device) and not self.engine_lacks
+
+    @property
+    def engine_lacks(self) -> int:
+        """Bytes that the engine's share of the device is short of its own weights and the cache of one row."""
+        sampling = self.workload.sampling
+        if sampling is None or not sampling.engine_bytes:
+            return 0
+        return max(0, engine_needs(self.workload, sampling) - sampling.engine_bytes)
 
     @property
     def tokens_a_step(self) -> int:

@@ -9,6 +9,7 @@ from expctl.base.data_kinds import PREFERENCE, PROMPT_ONLY
 from expctl.base.experiment import Experiment
 from expctl.base.plain_data import mapping
 from expctl.base.refusal import Refusal
+from expctl.base.suggest import nearest
 from expctl.devices.sharding import is_deepspeed
 from expctl.plan.besides import besides
 from expctl.plan.lengths import Lengths, lengths_of
@@ -77,7 +78,10 @@ def _precision(model: Mapping[str, Any], found: ModelConfig, settings: Settings)
     dtype = str(model.get("dtype") or "float32")
     if dtype == "auto":
         dtype = str(found.values.get("dtype") or found.values.get("torch_dtype") or "float32")
-    return Precision(BYTES.get(dtype, 4), autocast=bool(settings["bf16"] or settings["fp16"]))
+    if dtype not in BYTES:
+        what = f"the dtype '{dtype}' is unknown; it can be auto, {', '.join(BYTES)}"
+        raise Refusal(what, where="model.dtype", nearest=nearest(dtype, BYTES))
+    return Precision(BYTES[dtype], autocast=bool(settings["bf16"] or settings["fp16"]))
 
 
 def _adapter(peft: dict[str, Any], shape: Shape) -> tuple[Adapter | None, tuple[str, ...]]:

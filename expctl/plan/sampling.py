@@ -91,8 +91,17 @@ def _scoring(workload: Workload, sampling: Sampling) -> Parts:
 
 
 def _casts(workload: Workload) -> int:
-    """Copies that autocast holds while a forward pass lasts, and a sharded model's gathered weights."""
+    """Copies that autocast holds while a forward pass lasts, and what a sharded model gathers to sample."""
     shape, computed = workload.shape, workload.precision.computed
+    if workload.sharding == "zero3":
+        return computed * shape.parameters  # TRL gathers all of it (ds3_gather_for_generation)
     if workload.sharding:
-        return computed * shape.parameters  # TRL gathers the whole model to sample from it
+        return computed * (2 * shape.layer + (1 if shape.tied else 2) * shape.embedding)
     return cast_weights(workload)
+
+
+def engine_needs(workload: Workload, sampling: Sampling) -> int:
+    """The least that an engine of vLLM can begin with: its own weights in two bytes, and the cache of one row."""
+    if sampling.engine_bytes is None or not workload.gpu:
+        return 0
+    return 2 * workload.shape.parameters + 2 * 2 * workload.shape.layers * workload.shape.keys * sampling.length

@@ -190,8 +190,8 @@ def _matrices(workload: Workload) -> int:
 
 
 def _casts_of_layer(workload: Workload) -> int:
-    """Copies of a layer's matrices, kept for its backward pass."""
-    if not workload.precision.recast:
+    """Copies of a layer's matrices, kept for its backward pass; what a sharded model has gathered is let go again."""
+    if not workload.precision.recast or workload.sharding:
         return 0
     return workload.precision.computed * workload.shape.layer_matrices
 

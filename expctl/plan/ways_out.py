@@ -8,6 +8,8 @@ from expctl.plan.shape import Shape
 from expctl.plan.workload import Adapter, Precision, Sampling, Workload
 
 MOST = 3
+# Of several together: how many, and the share of a peak below which a change is one of them.
+MOST_TOGETHER, HELPS = 5, 0.98
 
 
 @dataclass(frozen=True)
@@ -21,16 +23,44 @@ class WayOut:
 
 
 def ways_out(plan: Plan) -> list[WayOut]:
-    """At most three: those that fit before those that do not, then those that leave the training as it is."""
+    """At most three: those that fit before those that do not, then those that leave the training as it is.
+
+    Where no change is enough by itself, the first is several together.
+    """
     helping = [way for way in _ways(plan) if way.plan.peak.total < plan.peak.total]
     fitting = [way for way in helping if way.plan.fits]
+    together = [] if fitting else _together(plan)
     others = sorted((way for way in helping if not way.plan.fits), key=lambda way: way.plan.peak.total)
-    return [*fitting, *others][:MOST]
+    return [*fitting, *together, *others][:MOST]
+
+
+def _together(plan: Plan) -> list[WayOut]:
+    """Changes one upon the other, each the one that helps most, until it fits; empty where it never does."""
+    words: dict[str, str] = {}
+    notes: list[str] = []
+    for _ in range(MOST_TOGETHER):
+        ways = [*_planned(_same_step(plan.workload), plan), *_planned(_other_training(plan.workload), plan)]
+        helping = [way for way in ways if way.plan.peak.total < HELPS * plan.peak.total]
+        if not helping:
+            return []
+        best = min(helping, key=lambda way: way.plan.peak.total)
+        words |= dict(word.split("=", 1) for word in best.words.split())
+        notes += [best.note] if best.note else []
+        plan = best.plan
+        if plan.fits:
+            typed = " ".join(f"{key}={value}" for key, value in words.items())
+            return [WayOut(typed, ", ".join(dict.fromkeys(notes)), plan)]
+    return []
 
 
 def _ways(plan: Plan) -> Iterator[WayOut]:
     """Every way, the least intrusive first."""
-    for words, note, workload in (*_same_step(plan.workload), *_other_training(plan.workload)):
+    yield from _planned(_same_step(plan.workload), plan)
+    yield from _planned(_other_training(plan.workload), plan)
+
+
+def _planned(changes: Iterator[tuple[str, str, Workload]], plan: Plan) -> Iterator[WayOut]:
+    for words, note, workload in changes:
         yield WayOut(words, note, Plan(workload, plan.device))
 
 

@@ -50,14 +50,15 @@ def build_trainer(config: dict[str, Any], run: Run, callbacks: list[TrainerCallb
     check_world_size(arguments.world_size)
     train_dataset, eval_dataset = build(config["dataset"])
     own_callbacks = [build(node) for node in config["callbacks"].values()]
-    model, tokenizer = models.load(**config["model"])
+    model, tokenizer = models.load(**models.loaded_part(config["model"]))
+    options = template_options(config, arguments)
     if arguments.process_index == 0:
         _start_recording(config, run, arguments, train_dataset, eval_dataset)
     parts = {
         "model": model,
         "args": arguments,
-        "train_dataset": fit_to_tokenizer(train_dataset, tokenizer),
-        "eval_dataset": fit_to_tokenizer(eval_dataset, tokenizer),
+        "train_dataset": fit_to_tokenizer(train_dataset, tokenizer, options),
+        "eval_dataset": fit_to_tokenizer(eval_dataset, tokenizer, options),
         "processing_class": tokenizer,
         "callbacks": [*without_trainer(own_callbacks), *callbacks],
     }
@@ -72,6 +73,14 @@ def build_trainer(config: dict[str, Any], run: Run, callbacks: list[TrainerCallb
     if arguments.process_index == 0:
         _warn_of_changes(trainer, run)
     return trainer
+
+
+def template_options(config: dict[str, Any], arguments: TrainingArguments) -> dict[str, Any]:
+    """What the rows tell the chat template, where the trainer's arguments cannot: whether the model thinks."""
+    thinking = config["model"].get("thinking")
+    if thinking is None or hasattr(arguments, "chat_template_kwargs"):
+        return {}
+    return {"enable_thinking": thinking}
 
 
 def adapter(config: dict[str, Any]) -> dict[str, Any]:

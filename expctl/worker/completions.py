@@ -53,6 +53,7 @@ class EvaluateCompletions(TrainerCallback):
         temperature: of the sampling.
         max_completion_length: limit of tokens per completion.
         batch_size: prompts per batch, in each process.
+        template_options: keywords of the chat template, `{enable_thinking: false}`; None for none.
 
     Raises:
         ValueError: the trainer samples completions itself, or FSDP splits its model.
@@ -66,6 +67,7 @@ class EvaluateCompletions(TrainerCallback):
         temperature: float = 1.0,
         max_completion_length: int = 256,
         batch_size: int = 256,
+        template_options: dict[str, Any] | None = None,
     ):
         if hasattr(trainer, "reward_funcs"):
             raise ValueError("callbacks=completions is for sft and dpo: this trainer samples at evaluations anyway.")
@@ -88,6 +90,7 @@ class EvaluateCompletions(TrainerCallback):
         self._sampling = {"do_sample": True, "temperature": temperature, "top_k": 0, "top_p": 1.0}
         self._sampling |= {"max_new_tokens": max_completion_length}
         self._batch_size = batch_size
+        self._template_options = template_options or {}
         self._stock_loop: Any = trainer.evaluation_loop
         trainer.evaluation_loop = self._evaluation_loop  # type: ignore[method-assign] # transformers has no hook here
 
@@ -172,7 +175,9 @@ class EvaluateCompletions(TrainerCallback):
     def _as_text(self, prompt: str | list[dict[str, str]]) -> str:
         if isinstance(prompt, str):
             return prompt
-        text: str = self._tokenizer.apply_chat_template(prompt, tokenize=False, add_generation_prompt=True)
+        text: str = self._tokenizer.apply_chat_template(
+            prompt, tokenize=False, add_generation_prompt=True, **self._template_options
+        )
         return text
 
     def _sums(self, samples: list[Sample]) -> list[float]:

@@ -95,6 +95,20 @@ def test_an_engine_takes_its_share_of_the_device(words):
     assert plan.training.parts["engine"] == 40 * GIB
 
 
+def test_an_engine_whose_share_cannot_hold_its_own_weights_is_refused(words, capsys, monkeypatch):
+    monkeypatch.setattr("expctl.cli.plan.check", lambda *asked, **more: [])  # vLLM need not be installed here
+    engine = ["args.use_vllm=true", "args.vllm_mode=colocate", "args.vllm_gpu_memory_utilization=0.01"]
+    more = ["algorithm=grpo", "args.per_device_train_batch_size=16", "hardware.memory_gib=80"]
+    assert run_words(["plan", *words, *more, *engine]) == 2
+    said = capsys.readouterr().err
+    assert "vLLM's share of 0.8 GiB" in said and "args.vllm_gpu_memory_utilization=0.01 (command line)" in said
+
+
+def test_a_number_format_that_is_none_is_refused(words, capsys):
+    assert run_words(["plan", *words, "model.dtype=bfloat61"]) == 2
+    assert "bfloat16" in capsys.readouterr().err
+
+
 def test_a_known_family_needs_no_file(capsys, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     plan = planned(["model=qwen3_1_7b", "dataset=gsm8k", "hardware=gpu"], capsys)

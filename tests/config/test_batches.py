@@ -1,5 +1,7 @@
 """`prompts_per_step` and `hardware.rows` on an experiment: what follows, what stays typed, what is refused."""
 
+from dataclasses import replace
+
 import pytest
 import yaml
 
@@ -147,9 +149,13 @@ def test_refused_with_the_nearest_numbers_that_work(case):
     assert "(command line)" in refusal.value.where
 
 
-@pytest.mark.parametrize("word", ["args.num_generations=many", "hardware.num_processes=none", "args=3"])
+WRONG = ["args.num_generations=many", "hardware.num_processes=none", "args=3", "args.num_remains_in_group=few"]
+
+
+@pytest.mark.parametrize("word", [*WRONG, "args.top_entropy_quantile=some"])
 def test_what_is_no_number_is_left_to_its_check(word):
-    assert check(composed("prompts_per_step=8", word))
+    for rows in ("auto", "null"):
+        assert check(composed("prompts_per_step=16", f"hardware.rows={rows}", word))
 
 
 def test_the_keys_leave_nothing_behind_where_they_are_not_used():
@@ -210,6 +216,13 @@ def test_auto_is_refused_without_a_memory_to_ask_or_one_that_is_too_small():
         compose([*GPU, "hardware.rows=auto"])
     with pytest.raises(Refusal, match="the update of 1 row takes some .* GiB, and a device has 4.0 GiB"):
         rows_by_memory(4)
+
+
+def test_auto_asks_nothing_of_this_machine_for_a_cell_that_another_runs():
+    words = ["hardware=cpu", "prompts_per_step=8", "hardware.rows=auto"]
+    with pytest.raises(Refusal, match=r"hardware.rows=auto .* cannot be asked"):
+        compose(words, lambda experiment: replace(experiment, runs_remotely=True))
+    assert compose([*words, "hardware.memory_gib=64"], lambda experiment: replace(experiment, runs_remotely=True))
 
 
 def test_auto_gives_way_to_what_is_typed():

@@ -1,8 +1,10 @@
 """Experiments that come with expctl: each is the words that it stands for, and its table is a sweep."""
 
+import runpy
 from dataclasses import replace
 
 import pytest
+from harness import REPOSITORY
 from hydra import initialize_config_dir
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.override_parser.overrides_parser import OverridesParser
@@ -66,10 +68,35 @@ def test_rows_differ_in_nothing_but_what_they_are_about(experiments):
         assert len({shared(experiment.config) for experiment in experiments(f"experiment={name}", "seed=0")}) == 1
 
 
+@pytest.fixture
+def word_problems(tmp_path, monkeypatch):
+    """The words of experiment=smollm2_words in a folder with its files, from a model that is here."""
+    monkeypatch.chdir(tmp_path)
+    runpy.run_path(str(REPOSITORY / "scripts" / "make_word_problems.py"))["main"]([])
+    return ["experiment=smollm2_words", f"model.path={own_conf().parent / 'expctl' / 'models' / 'tiny'}"]
+
+
+def test_the_table_of_a_real_model_is_its_rows_with_three_seeds_that_differ_in_the_filter_only(
+    experiments, word_problems
+):
+    table = experiments(*word_problems)
+    options = {path.stem for path in (own_conf() / "experiment" / "smollm2_words").iterdir()}
+    assert {experiment.choices["experiment/smollm2_words"] for experiment in table} == options
+    assert len({config_hash(experiment) for experiment in table}) == 3 * len(options)
+    assert len({shared(experiment.config) for experiment in experiments(*word_problems, "seed=0")}) == 1
+
+
+def test_the_first_stage_of_a_real_model_trains_on_the_worked_solutions(experiments, word_problems):
+    (experiment,) = experiments("experiment=smollm2_worked", word_problems[1])
+    assert experiment.config["dataset"]["kind"] == "prompt-completion"
+    assert experiment.config["dataset"]["path"] == "data/word_problems/worked.jsonl"
+
+
 def shared(config):
     args = config["args"]
+    rows = args["per_device_train_batch_size"] * args.get("gradient_accumulation_steps", 1)
     return (
-        args["per_device_train_batch_size"] / args.get("num_generations", 1),
+        rows / args.get("num_generations", 1),
         args["max_steps"],
         args["learning_rate"],
         args.get("temperature"),

@@ -11,14 +11,31 @@ from omegaconf import OmegaConf
 from expctl.base.plain_data import leaves
 from expctl.base.refusal import Refusal
 from expctl.config.check import check
-from expctl.config.frozen import frozen, is_composition_only, register_resolvers
+from expctl.config.frozen import KEPT_IF_SET, frozen, is_composition_only, register_resolvers
 from expctl.config.groups import group_options
 from expctl.config.locate import own_conf
 
 GROUPS = ("hardware", "algorithm", "model", "dataset", "reward", "generation", "peft", "tracker", "callbacks")
 # What a group lays over another on purpose: what fits into memory beside a model, and what a toy needs.
+RECIPE = {
+    f"algorithm.recipe.{name}"
+    for name in (
+        "prompts_per_step",
+        "max_steps",
+        "num_train_epochs",
+        "lr_scheduler_type",
+        "warmup_steps",
+        "eval_strategy",
+        "eval_steps",
+        "save_steps",
+        "load_best_model_at_end",
+        "loss_type",
+        "loss_weights",
+    )
+}
 LAID_OVER = {
-    ("algorithm", "model"): {
+    ("algorithm", "model"): RECIPE
+    | {
         "args.per_device_train_batch_size",
         "args.per_device_eval_batch_size",
         "args.gradient_checkpointing",
@@ -29,14 +46,30 @@ LAID_OVER = {
     ("hardware", "model"): {"hardware.threads"},
     # The default of _base.yaml, for adapters of the user's own.
     ("algorithm", "peft"): {"algorithm.learning_rate.used"},
+    # Evaluations to stop at, which the toy has none of.
+    ("algorithm", "callbacks"): {"args.eval_strategy", "args.eval_steps"},
 }
 TOYS = {
-    "tiny": {
+    "tiny": RECIPE
+    | {
         "algorithm.learning_rate.full",
         "algorithm.learning_rate.adapter",
         "algorithm.max_completion_length",
         "hardware.threads",
-    }
+    },
+    # How long two cores train: no more than that.
+    "smollm2_135m": {
+        f"algorithm.recipe.{name}"
+        for name in (
+            "prompts_per_step",
+            "max_steps",
+            "num_train_epochs",
+            "eval_strategy",
+            "eval_steps",
+            "save_steps",
+            "load_best_model_at_end",
+        )
+    },
 }
 GIVEN = {("model", "local"): ["model.path=models/mine"], ("dataset", "files"): ["dataset.path=rows.jsonl"]}
 RATES = {
@@ -100,12 +133,10 @@ def test_no_two_groups_set_the_same_key():
     assert {pair: keys for pair, keys in shared.items() if keys} == LAID_OVER
 
 
-def test_only_the_toy_changes_what_is_no_matter_of_memory():
+def test_only_the_toy_and_a_model_for_the_cpu_change_what_is_no_matter_of_memory():
     memory = {key for key in LAID_OVER["algorithm", "model"] if key.startswith("args.")}
     for name, file in group_options("model").items():
-        others = {
-            key for key in keys_written(file, "model") if not key.startswith(("model.", "algorithm.learning_rate.toy"))
-        }
+        others = {key for key in keys_written(file, "model") if not key.startswith(("model.", "algorithm.toy"))}
         assert others - memory == TOYS.get(name, set()), name
 
 
@@ -123,7 +154,7 @@ def test_every_option_composes_with_every_algorithm_and_only_peft_chooses_its_le
             words += chosen(group, options[turn % len(options)])
         config = experiment(*words)
         assert config["args"]["learning_rate"] == (full if peft == "none" else adapter), words
-        assert not [key for key, _ in leaves(config) if is_composition_only(key)]
+        assert not [key for key, _ in leaves(config) if is_composition_only(key) and key not in KEPT_IF_SET]
 
 
 @pytest.mark.parametrize("algorithm", RATES)

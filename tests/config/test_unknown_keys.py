@@ -30,6 +30,21 @@ def test_a_row_without_its_table_is_told_to_choose_that(tmp_path, monkeypatch, c
     assert "not chosen" in said and "expctl experiment=gfpo_paper_mini experiment/gfpo_paper_mini=grpo" in said
 
 
+def test_a_path_with_a_tilde_is_told_how_hydra_takes_it(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    assert run_words(["model.path=~/models/mine"]) == 2
+    assert """'model.path="~/models/mine"', or write model.path=$HOME/models/mine""" in capsys.readouterr().err
+
+
+def test_an_experiments_file_may_set_a_key_of_the_root(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "conf" / "experiment").mkdir(parents=True)
+    (tmp_path / "conf" / "experiment" / "mine.yaml").write_text("# @package _global_\n# Mine.\nseed: 7\n")
+    for words, seed in ((["experiment=mine"], 7), (["experiment=mine", "seed=3"], 3)):
+        assert run_words(["check", *words]) == 0
+        assert f"gfpo-tiny-arithmetic-s{seed}-" in capsys.readouterr().out
+
+
 def test_the_version_is_expctls_own_and_of_what_it_stands_on(capsys):
     assert run_words(["--version"]) == 0
     said = dict(line.split() for line in capsys.readouterr().out.splitlines())

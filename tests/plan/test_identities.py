@@ -100,9 +100,20 @@ def test_ways_out_come_with_their_numbers_and_those_that_fit_first():
 
 
 def test_a_model_that_fits_nowhere_is_told_what_helps_most():
-    ways = ways_out(Plan(replace(GRPO, shape=SHAPES["qwen3-8b"]), Device("GPU", 8 * GIB)))
+    ways = ways_out(Plan(replace(GRPO, shape=SHAPES["qwen3-8b"]), Device("GPU", 4 * GIB)))
     sizes = [way.plan.peak.total for way in ways]
     assert len(ways) == 3 and sizes == sorted(sizes)
+
+
+def test_changes_that_are_too_small_by_themselves_are_shown_together():
+    plan = Plan(
+        replace(GRPO, shape=SHAPES["qwen3-8b"], checkpointing=False, adapter=LORA.adapter), Device("GPU", 40 * GIB)
+    )
+    first, *others = ways_out(plan)
+    assert first.plan.fits and not any(way.plan.fits for way in others)
+    assert "args.gradient_checkpointing=true" in first.words.split()
+    keys = [word.partition("=")[0] for word in first.words.split()]
+    assert len(keys) == len({*keys}) > 1
 
 
 def test_a_config_without_a_decoders_entries_is_refused_by_their_name():

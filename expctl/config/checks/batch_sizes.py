@@ -4,6 +4,7 @@ import math
 
 from expctl.base.experiment import Experiment
 from expctl.base.refusal import Refusal
+from expctl.config.micro_batches import Step
 from expctl.config.source.defaults import FieldValues
 
 
@@ -53,12 +54,15 @@ def _check_generation_batch(values: FieldValues, generations: int, world: int, e
     # Rows a device in steps of which the batch holds whole groups.
     unit = generations // math.gcd(generations, world * (steps or 1))
     below, above = rows - rows % unit, rows - rows % unit + unit
+    sizes = " or ".join(str(size) for size in (below, above) if size > 0)
+    in_a_step = rows * world * (values["gradient_accumulation_steps"] or 1)
+    prompts = Step(max(in_a_step // generations, 1), generations, world=world).prompts_that_divide()[0]
     return [
         Refusal(
             f"groups of {generations} completions do not fill the batch: {shown}, and {batch} / {generations} "
             f"= {batch / generations:.2f} groups",
             where=experiment.set_by("args.per_device_train_batch_size", "args.num_generations"),
-            do="args.per_device_train_batch_size=" + " or ".join(str(size) for size in (below, above) if size > 0),
+            do=f"args.per_device_train_batch_size={sizes}, or prompts_per_step={prompts} in its place",
         )
     ]
 

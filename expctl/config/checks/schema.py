@@ -51,6 +51,7 @@ MODEL: dict[str, Types] = {
     "dtype": TEXT,
     "attn_implementation": OPTIONAL_TEXT,
     "revision": TEXT,
+    "thinking": FLAG,
     "trust_remote_code": FLAG,
     "subfolder": TEXT,
     "quantization_config": MAPPING,

@@ -8,6 +8,7 @@ from expctl.base.plain_data import mapping
 from expctl.base.refusal import Refusal
 from expctl.base.trainer_keywords import GIVEN
 from expctl.config.checks.settings import Settings
+from expctl.config.thinking import SAMPLES
 
 # Field -> the field that it needs, the values with which it is read, and what to type. None: any value but false.
 NEEDS = {
@@ -31,7 +32,6 @@ OF_EVALUATIONS = ("per_device_eval_batch_size", "num_generations_eval", "eval_ac
 OF_THE_BEST = ("metric_for_best_model", "greater_is_better")
 # What else asks for a metric: schedulers that look at it, and callbacks that stop by it.
 ASK_FOR_A_METRIC = ("reduce_lr_on_plateau", "greedy")
-SAMPLES = "expctl.worker.completions.EvaluateCompletions"
 
 
 def check_unread(experiment: Experiment) -> list[Refusal]:

@@ -11,6 +11,7 @@ import torch
 from hydra.utils import get_class
 from transformers import Trainer, set_seed
 
+from expctl import models
 from expctl.base.data_kinds import PROMPT_ONLY
 from expctl.base.modules import is_known
 from expctl.base.trainer_keywords import GIVEN
@@ -39,7 +40,7 @@ def run_phases(check: "Preflight", folder: str) -> None:
         data.check_kind(check.columns, config["algorithm"]["kind"])
         parts["train_dataset"], parts["eval_dataset"] = train, evaluation
     with check.phase("model and tokenizer", partial(_model_problem, check)):
-        parts["model"], parts["processing_class"] = model.model_and_tokenizer(config["model"])
+        parts["model"], parts["processing_class"] = model.model_and_tokenizer(models.loaded_part(config["model"]))
     with check.phase("trainer's own settings", lambda error: Problem(error_text(error), "algorithm.trainer")):
         check_free(config["algorithm"]["trainer"])
     with check.phase("adapter", partial(_group_problem, check, "peft")):
@@ -118,6 +119,7 @@ def _fit_data(check: "Preflight", parts: dict[str, Any]) -> None:
         rows = fit_to_tokenizer(data.head(train, data.CHECKED_ROWS), tokenizer)
         embedded = model.embedding_rows(parts["model"])
         data.check_tokens(data.first_rows(rows), tokenizer, embedded, path)
+        data.check_thinking(tokenizer, check.config["model"].get("thinking"), path)
     args = parts["args"]
     if check.config["algorithm"]["kind"] == PROMPT_ONLY:
         with check.phase("lengths", partial(_data_problem, check)):
@@ -134,7 +136,8 @@ def _trainer(check: "Preflight", parts: dict[str, Any], own_callbacks: list[Any]
         for name in ("train_dataset", "eval_dataset"):
             if parts[name] is not None:
                 rows = data.head(parts[name], count)
-                parts = parts | {name: fit_to_tokenizer(rows, parts["processing_class"])}
+                options = build.template_options(check.config, parts["args"])
+                parts = parts | {name: fit_to_tokenizer(rows, parts["processing_class"], options)}
         parts = parts | {"callbacks": build.without_trainer(own_callbacks)}
         return build.construct(check.config, parts, own_callbacks)
     return None
@@ -190,7 +193,7 @@ def _trainer_problem(check: "Preflight", error: BaseException) -> Problem:
 
 def _targets_problem(check: "Preflight", message: str) -> Problem:
     """An adapter for layers that the model does not have, with the names of those that it has."""
-    skeleton, _ = model.without_weights(**check.config["model"])
+    skeleton, _ = model.without_weights(**models.loaded_part(check.config["model"]))
     names = {name.rpartition(".")[2] for name, part in skeleton.named_modules() if isinstance(part, torch.nn.Linear)}
     names.discard("lm_head")
     return Problem(

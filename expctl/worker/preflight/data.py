@@ -87,6 +87,18 @@ def check_tokens(rows: list[dict[str, Any]], tokenizer: Any, embedded: int, path
                     )
 
 
+def check_thinking(tokenizer: Any, thinking: bool | None, path: str) -> None:
+    """Raise ProblemError where `model.thinking` is set and no chat template of the tokenizer reads it."""
+    templates = tokenizer.chat_template
+    texts = templates.values() if isinstance(templates, dict) else [templates or ""]
+    if thinking is not None and not any("enable_thinking" in text for text in texts):
+        raise ProblemError(
+            f"model.thinking={str(thinking).lower()}, and the chat template of {path} has no switch 'enable_thinking'",
+            "model.thinking",
+            "model.thinking=null: the model writes as its template has it",
+        )
+
+
 def check_lengths(dataset: Any, tokenizer: Any, positions: int | None, completion: int, path: str) -> None:
     """Check that the longest prompts, with a completion, fit into the model's positions.
 

@@ -1,0 +1,56 @@
+"""The length of a sampled completion against the positions of the model."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+from expctl import models
+from expctl.base.data_kinds import PROMPT_ONLY
+from expctl.base.experiment import Experiment
+from expctl.base.plain_data import mapping
+from expctl.base.refusal import Refusal
+from expctl.config.source.defaults import FieldValues
+from expctl.config.thinking import SAMPLES
+
+# Names of the number of positions in config.json: of nearly all models, and of GPT-2 and GPT-J.
+POSITIONS = ("max_position_embeddings", "n_positions")
+
+
+def check_positions(experiment: Experiment) -> list[Refusal]:
+    """Refuse completions that leave no position for a prompt; the worker knows the prompts and looks again."""
+    model = experiment.config["model"]
+    location = models.resolve(model["path"], revision=model.get("revision") or "main")
+    positions = None if location.kind == "hub" else positions_of(Path(location.source))
+    if positions is None:
+        return []
+    return [
+        Refusal(
+            f"{key} is {tokens} tokens, and {model['path']} has {positions} positions for a prompt and its completion",
+            where=experiment.set_by(key),
+            do=f"a smaller {key}, or a model with more positions",
+        )
+        for key, tokens in _completions(experiment).items()
+        if isinstance(tokens, int) and tokens >= positions
+    ]
+
+
+def _completions(experiment: Experiment) -> dict[str, Any]:
+    """Dotted key -> the tokens that a sampled completion may have."""
+    lengths = {}
+    if experiment.config["algorithm"]["kind"] == PROMPT_ONLY:
+        args = FieldValues(experiment.config["args"], experiment.code_folders)
+        lengths["args.max_completion_length"] = args["max_completion_length"]
+    for name, node in experiment.config["callbacks"].items():
+        if mapping(node).get("_target_") == SAMPLES:
+            lengths[f"callbacks.{name}.max_completion_length"] = node.get("max_completion_length")
+    return lengths
+
+
+def positions_of(folder: Path) -> int | None:
+    """The positions that config.json states for the model or for its part for text; None where it has none."""
+    try:
+        config = mapping(json.loads((folder / "config.json").read_text(encoding="utf-8")))
+    except (OSError, ValueError):
+        return None
+    stated = [mapping(part).get(name) for part in (config.get("text_config"), config) for name in POSITIONS]
+    return next((number for number in stated if isinstance(number, int)), None)
