@@ -4,11 +4,11 @@ import json
 from pathlib import Path
 from typing import Any
 
-from expctl import models
 from expctl.base.data_kinds import PROMPT_ONLY
 from expctl.base.experiment import Experiment
 from expctl.base.plain_data import mapping
 from expctl.base.refusal import Refusal
+from expctl.config.checks.model import folder_of
 from expctl.config.source.defaults import FieldValues
 from expctl.config.thinking import SAMPLES
 
@@ -18,14 +18,13 @@ POSITIONS = ("max_position_embeddings", "n_positions")
 
 def check_positions(experiment: Experiment) -> list[Refusal]:
     """Refuse completions that leave no position for a prompt; the worker knows the prompts and looks again."""
-    model = experiment.config["model"]
-    location = models.resolve(model["path"], revision=model.get("revision") or "main")
-    positions = None if location.kind == "hub" else positions_of(Path(location.source))
+    path, folder = experiment.config["model"]["path"], folder_of(experiment)
+    positions = positions_of(folder) if folder else None
     if positions is None:
         return []
     return [
         Refusal(
-            f"{key} is {tokens} tokens, and {model['path']} has {positions} positions for a prompt and its completion",
+            f"{key} is {tokens} tokens, and {path} has {positions} positions for a prompt and its completion",
             where=experiment.set_by(key),
             do=f"a smaller {key}, or a model with more positions",
         )

@@ -4,10 +4,10 @@ import json
 from pathlib import Path
 from typing import Any
 
-from expctl import models
 from expctl.base.experiment import Experiment
 from expctl.base.plain_data import mapping
 from expctl.base.refusal import Refusal
+from expctl.config.checks.model import folder_of
 from expctl.config.thinking import FIELD, SWITCH
 
 KEY = "model.thinking"
@@ -24,15 +24,14 @@ def check_thinking(experiment: Experiment) -> list[Refusal]:
 
 
 def _check_template(experiment: Experiment, thinking: bool) -> list[Refusal]:
-    model = experiment.config["model"]
-    location = models.resolve(model["path"], revision=model.get("revision") or "main")
-    if location.kind == "hub":
+    path, folder = experiment.config["model"]["path"], folder_of(experiment)
+    if folder is None:
         return []  # not here yet: the worker looks at it before it begins
-    template = chat_template(Path(location.source))
+    template = chat_template(folder)
     if SWITCH in template:
         return []
     lacks = f"has no switch '{SWITCH}'" if template else "is missing"
-    what = f"{KEY}={str(thinking).lower()}, and the chat template of {model['path']} {lacks}"
+    what = f"{KEY}={str(thinking).lower()}, and the chat template of {path} {lacks}"
     return [
         Refusal(what, where=experiment.set_by(KEY), do="model.thinking=null: the model writes as its template has it")
     ]
