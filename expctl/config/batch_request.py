@@ -187,8 +187,10 @@ def is_count(value: Any) -> bool:
 
 
 def _is_typed(experiment: Experiment, name: str) -> bool:
-    """Whether a word set a field of `args`, by itself or in a mapping."""
-    return f"args.{name}" in experiment.sources or name in experiment.sources.get("args", "")
+    """Whether a word set a field of `args`, or an experiment's file did where no word says the prompts of a step."""
+    if f"args.{name}" in experiment.sources or name in experiment.sources.get("args", ""):
+        return True
+    return PROMPTS not in experiment.sources and "experiment/" in experiment.locations.get(f"args.{name}", "")
 
 
 def _updates(values: FieldValues, accumulation: int, rows: int) -> Fraction:

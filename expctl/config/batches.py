@@ -76,7 +76,7 @@ def _without_prompts(experiment: Experiment, request: BatchRequest) -> Experimen
     """The experiment whose typed batch settings replace the `prompts_per_step` of a file, and the note that says so."""
     config = {name: value for name, value in experiment.config.items() if name != PROMPTS}
     note = (
-        f"args.{PER_DEVICE} and args.{ACCUMULATION} were typed, so a step has {request.typed_rows} rows "
+        f"args.{PER_DEVICE} and args.{ACCUMULATION} are set, so a step has {request.typed_rows} rows "
         f"({PROMPTS} was {request.step.prompts} in a config file)"
     )
     return replace(experiment, config=config, notes=[*experiment.notes, note])

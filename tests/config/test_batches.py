@@ -177,6 +177,15 @@ def test_typed_settings_of_args_void_the_prompts_of_a_file(tmp_path):
     assert composed("experiment=mine", typed[0]).config["args"]["gradient_accumulation_steps"] == 8
 
 
+def test_a_batch_of_an_experiments_file_stands_unless_prompts_are_typed(tmp_path):
+    (tmp_path / "conf/experiment").mkdir(parents=True)
+    batch_of_mine = "args: {per_device_train_batch_size: 16, gradient_accumulation_steps: 4}\n"
+    (tmp_path / "conf/experiment/mine.yaml").write_text(f"# @package _global_\n# Mine.\n{batch_of_mine}")
+    words = ["experiment=mine", "algorithm.recipe.prompts_per_step=8", "model=local", "model.path=x"]
+    assert [composed(*words).config["args"][name] for name in FIELDS[:2]] == [16, 4]
+    assert [composed(*words, "prompts_per_step=8").config["args"].get(name) for name in FIELDS[:2]] == [32, 4]
+
+
 def test_explain_names_the_chain(capsys):
     words = ["hardware=cpu", "prompts_per_step=8", "hardware.rows=24", TWO]
     composition = compose_traced(words)
