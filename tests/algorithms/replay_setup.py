@@ -49,7 +49,8 @@ def replay_trainer(folder, *reward_funcs, trainer=GRPOWithReplayBufferTrainer, *
     }
     keywords = {key: options.pop(key) for key in ("rollout_func", "peft_config", "eval_dataset") if key in options}
     model = options.pop("model", None) or tiny_model()
-    config = GRPOConfig if trainer is not GRPOWithReplayBufferTrainer else GRPOWithReplayBufferConfig
+    of_trainer = GRPOConfig if trainer is not GRPOWithReplayBufferTrainer else GRPOWithReplayBufferConfig
+    config = options.pop("config", of_trainer)
     if config is GRPOConfig:
         options = {key: value for key, value in options.items() if not key.startswith("replay_")}
     return trainer(
