@@ -54,7 +54,7 @@ class EngineServer:
         silence(variables)
         with self._log.open("ab") as log:
             self._process = subprocess.Popen(
-                server_command(config, port),
+                [sys.executable, "-m", "expctl.launch.engine_guard", *server_command(config, port)],
                 env=variables,
                 cwd=folder,
                 stdin=subprocess.DEVNULL,

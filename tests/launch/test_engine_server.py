@@ -15,11 +15,14 @@ from expctl.launch.engine_server import EngineServer, server_command, share_devi
 from expctl.runs.files import Run
 
 SCRIPT = """
-import http.server, os, subprocess, sys, time
+import http.server, os, signal, subprocess, sys, time
 port, mode, folder = int(sys.argv[1]), sys.argv[2], sys.argv[3]
 child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"])
 open(f"{folder}/pids", "w").write(f"{os.getpid()} {child.pid}")
 print("devices", os.environ["CUDA_VISIBLE_DEVICES"], os.environ["VLLM_NO_USAGE_STATS"], flush=True)
+if mode == "starting":
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    time.sleep(600)
 if mode == "dies":
     sys.exit("No available memory for the cache blocks")
 class Health(http.server.BaseHTTPRequestHandler):
@@ -123,28 +126,30 @@ from expctl.launch import engine_server
 from expctl.runs.files import Run
 from tests.launch.test_engine_server import SCRIPT
 folder = Path(sys.argv[1])
-engine_server.server_command = lambda _, port: [sys.executable, "-c", SCRIPT, str(port), "healthy", str(folder)]
+engine_server.server_command = lambda _, port: [sys.executable, "-c", SCRIPT, str(port), sys.argv[2], str(folder)]
 config = {
     "args": {"use_vllm": True, "vllm_mode": "server"},
     "generation": {"url": None, "devices": 1, "timeout": 60},
     "hardware": {"num_processes": 1},
 }
 server = engine_server.EngineServer(Run(folder), config, os.environ | {"CUDA_VISIBLE_DEVICES": "0,1"}, folder)
-while not server._healthy:
+while sys.argv[2] == "healthy" and not server._healthy:
     time.sleep(0.02)
-print("healthy", flush=True)
+print(sys.argv[2], flush=True)
 time.sleep(600)
 """
 
 
-def test_a_server_ends_with_a_command_that_is_killed(tmp_path):
-    parent = subprocess.Popen([sys.executable, "-c", PARENT, str(tmp_path)], stdout=subprocess.PIPE, text=True)
-    assert parent.stdout.readline() == "healthy\n"
+@pytest.mark.parametrize("mode", ["healthy", "starting"])
+def test_a_server_ends_with_a_command_that_is_killed(tmp_path, mode):
+    """With all its processes, and also while it starts: then vLLM does not leave when it is told to."""
+    words = [sys.executable, "-c", PARENT, str(tmp_path), mode]
+    parent = subprocess.Popen(words, stdout=subprocess.PIPE, text=True)
+    assert parent.stdout.readline() == f"{mode}\n"
     main, child = pids(tmp_path)
     parent.send_signal(signal.SIGKILL)
     parent.wait()
-    wait_until(lambda: not lives(main))
-    os.kill(child, signal.SIGKILL)  # vLLM ends its own; this stand-in does not
+    wait_until(lambda: not lives(main) and not lives(child))
 
 
 def test_two_runs_have_neither_a_port_nor_an_address_in_common(start):
