@@ -54,10 +54,11 @@ def attempt_lines(manifest: Manifest) -> list[str]:
 
 
 def metric_lines(metrics: Iterable[Series], width: int) -> list[str]:
-    """A line of bars a metric with its first, last, least and greatest value; those that never change in one line."""
+    """A line of bars a metric with its first, last, least and greatest value; others in a sentence."""
     ordered = sorted(metrics, key=lambda series: _order(series.name))
     moving = [series for series in ordered if len(set(series.values)) > 1]
-    still = [f"{series.name} {rounded(series.values[0])}" for series in ordered if len(set(series.values)) == 1]
+    still = [series for series in ordered if len(set(series.values)) == 1 and len(series.values) > 1]
+    once = [series for series in ordered if len(series.values) == 1]
     names = max((len(series.name) for series in moving), default=0)
     room = width - names - 4
     # Where it is narrow, the least and the greatest value are what is done without.
@@ -72,8 +73,10 @@ def metric_lines(metrics: Iterable[Series], width: int) -> list[str]:
         lines.append(f"  {series.name:<{names}}  {sparkline(series.values, bars):<{bars}}{cells}")
     if lines:
         lines.insert(0, " " * (names + bars + 4) + "".join(f"{title:>{NUMBER}}" for title in titles))
-    if still:
-        lines += _wrapped(f"unchanged: {', '.join(still)}", width, "  ", most=None)
+    for title, listed in (("unchanged", still), ("recorded once", once)):
+        if listed:
+            values = ", ".join(f"{series.name} {rounded(series.values[0])}" for series in listed)
+            lines += _wrapped(f"{title}: {values}", width, "  ", most=None)
     return lines
 
 

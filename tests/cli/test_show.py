@@ -52,8 +52,14 @@ def test_a_completed_run_is_shown_whole(folder, capsys):
     assert "1   " in said and "step 0 to 2" in said and "exit 0" in said
     (reward,) = [line for line in said.splitlines() if line.strip().startswith("reward ")]
     assert reward.split() == ["reward", "▁█▆", "0.1", "0.3", "0.1", "0.4"]
-    assert "unchanged: kl 0" in said and "step_time" not in said
+    assert "recorded once: kl 0" in said and "step_time" not in said
     assert f"expctl rerun {made.run_id}" in said and "expctl resume" not in said
+
+
+def test_a_metric_that_was_recorded_once_is_not_called_unchanged():
+    metrics = [Series("beta", [1, 2], [0.5, 0.5]), Series("kl", [1], [0.25]), Series("loss", [1, 2], [2.0, 1.0])]
+    said = [line.strip() for line in metric_lines(metrics, 100)]
+    assert said[-2:] == ["unchanged: beta 0.5", "recorded once: kl 0.25"]
 
 
 def test_the_first_and_the_last_completion_of_a_prompt_are_shown_with_their_rewards(folder, capsys):

@@ -10,6 +10,7 @@ from hydra.core.global_hydra import GlobalHydra
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.types import RunMode
 
+from expctl.cli.main import run_words
 from expctl.config.check import check
 from expctl.config.frozen import register_resolvers
 from expctl.config.locate import own_conf
@@ -90,6 +91,14 @@ def test_the_first_stage_of_a_real_model_trains_on_the_worked_solutions(experime
     (experiment,) = experiments("experiment=smollm2_worked", word_problems[1])
     assert experiment.config["dataset"]["kind"] == "prompt-completion"
     assert experiment.config["dataset"]["path"] == "data/word_problems/worked.jsonl"
+
+
+def test_a_file_of_an_experiment_that_is_missing_is_told_with_the_line_that_names_it(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    tiny = own_conf().parent / "expctl" / "models" / "tiny"
+    assert run_words(["check", "experiment=smollm2_worked", f"model.path={tiny}"]) == 2
+    said = capsys.readouterr().err
+    assert "worked.jsonl: no such file" in said and "conf/experiment/smollm2_worked.yaml:" in said
 
 
 def shared(config):

@@ -27,7 +27,7 @@ def check_dataset(experiment: Experiment) -> list[Refusal]:
         check_options(dataset)
     except (FileNotFoundError, ValueError) as error:
         named = re.match(r"dataset\.\w+", str(error))
-        key = named[0] if named and named[0] in experiment.sources else "dataset"
+        key = named[0] if named and named[0].partition(".")[2] in dataset else "dataset"
         what, _, do = str(error).partition("\n")
         return [Refusal(what, where=experiment.set_by(key), do=do[:1].lower() + do[1:])]
     return []
