@@ -1,7 +1,8 @@
 #!/usr/bin/env python
 """Measure what expctl costs, side by side in one call: ratios and medians, never a test's business.
 
-scripts/bench.py startup     the parent alone: --help, --cfg job, list, and each kind of refusal
+scripts/bench.py startup     the parent alone: --help, --cfg job, list, check, check -m, and each kind of refusal;
+                             with --beside PATH also another installation's expctl, in turns, and the ratio
 scripts/bench.py overhead    a run through expctl beside the same training as a hand-written TRL script
 scripts/bench.py gfpo        steps of GFPO, replay and BEMA beside GRPO's, in one process
 scripts/bench.py checkpoint  a checkpoint of 100 million parameters as transformers writes it, and as expctl does
@@ -23,20 +24,6 @@ import time
 from pathlib import Path
 
 COMMAND = str(Path(sys.executable).with_name("expctl"))
-STARTUP = {
-    "--help": ["--help"],
-    "--cfg job": ["--cfg", "job"],
-    "list algorithm": ["list", "algorithm"],
-    "check": ["check"],
-    "refused: option": ["algorithm=gfop"],
-    "refused: field": ["args.learning_rat=1"],
-    "refused: type": ["args.learning_rate=fast"],
-    "refused: groups": ["args.per_device_train_batch_size=10"],
-    "refused: target": ["+callbacks.bad._target_=os.system"],
-    "refused: device": ["hardware=gpu"],
-    "refused: file": ["dataset=files", "dataset.path=nowhere.jsonl"],
-    "refused: model": ["model.path=nobody/nothing-1b"],
-}
 
 # The training that `overhead` times, written by hand as TRL's documentation does it. It times its own steps.
 BY_HAND = """
@@ -68,6 +55,7 @@ def main() -> None:
     parts = ["startup", "overhead", "gfpo", "checkpoint", "metrics", "resume", "sweep", "ls"]
     parser.add_argument("what", choices=parts)
     parser.add_argument("--repeat", type=int, default=5, help="runs of each; the median counts")
+    parser.add_argument("--beside", metavar="PATH", help="for startup: the expctl of another commit's environment")
     chosen = parser.parse_args()
     if chosen.what == "gfpo":
         from bench_algorithms import gfpo
@@ -95,23 +83,14 @@ def main() -> None:
         table(("seconds to the first step", "fresh", "resumed", "ratio"), bench_resume.measure(quiet(), chosen.repeat))
         return
     with tempfile.TemporaryDirectory() as folder:
-        {"startup": startup, "overhead": overhead}[chosen.what](Path(folder), chosen.repeat)
+        if chosen.what == "startup":
+            import bench_startup
 
-
-def startup(folder: Path, repeat: int) -> None:
-    """Whole process, key press to prompt. One untimed call warms the file cache."""
-    rows = []
-    for name, words in STARTUP.items():
-        timed(words, folder)
-        seconds = [timed(words, folder) for _ in range(repeat)]
-        rows.append((name, f"{statistics.median(seconds):.3f}", f"{min(seconds):.3f}", f"{max(seconds):.3f}"))
-    table(("command", "median s", "min", "max"), rows)
-
-
-def timed(words: list[str], folder: Path) -> float:
-    began = time.perf_counter()
-    subprocess.run([COMMAND, *words], cwd=folder, env=quiet(), capture_output=True)
-    return time.perf_counter() - began
+            other = () if chosen.beside is None else ("beside", "ratio")
+            rows = bench_startup.measure(Path(folder), quiet(), chosen.repeat, chosen.beside)
+            table(("processor seconds, median", "here", *other), rows)
+            return
+        overhead(Path(folder), chosen.repeat)
 
 
 def overhead(folder: Path, repeat: int) -> None:

@@ -15,7 +15,7 @@ SAMPLING = [
     "reward.functions={remainder:{_target_:letters.remainder,_partial_:true}}",
 ]
 REWARD = "def remainder(completions, **_):\n    return [float(sum(map(ord, text)) % 7) for text in completions]\n"
-TIMES = ("step_time", "runtime", "_per_second", "preparation_time")
+TIMES = ("step_time", "runtime", "_per_second", "preparation_time", "_seconds")
 
 
 def assert_equal(one: Path, two: Path) -> None:

@@ -226,7 +226,7 @@ def files_that_hold(folder: Path, secret: str) -> list[Path]:
     return [file for file in folder.rglob("*") if file.is_file() and secret.encode() in file.read_bytes()]
 
 
-TIMES = ("runtime", "_per_second", "_time")
+TIMES = ("runtime", "_per_second", "_time", "_seconds")
 
 
 def comparable(folder: Path) -> list[dict]:

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 # Any object with the attributes of the trainer's arguments: the arguments themselves, or a config's values.
-Settings = Any
+Arguments = Any
 
 FILTERED = ("drop", "mask")
 # The k of `AdaptiveDifficulty`, by quartile of difficulty.
@@ -48,7 +48,7 @@ class Excluded(ValueError):  # noqa: N818 - a rule about settings, no fault of t
         self.nearest = nearest
 
 
-def check_kept(args: Settings) -> None:
+def check_kept(args: Arguments) -> None:
     """`num_remains_in_group` and `filtered` of a `GFPOConfig`."""
     k, sampled = args.num_remains_in_group, args.num_generations
     if k is not None and not 2 <= k <= sampled:
@@ -62,7 +62,7 @@ def check_kept(args: Settings) -> None:
     one_of(FILTERED, "filtered", args.filtered, f"filtered must be 'drop' or 'mask', not {args.filtered!r}")
 
 
-def check_group_filter(args: Settings, group_filter: Any, names: Iterable[str]) -> None:
+def check_group_filter(args: Arguments, group_filter: Any, names: Iterable[str]) -> None:
     """A group filter (as `filters.py` describes it, or None) against k; `names` are those to choose from."""
     k = getattr(args, "num_remains_in_group", None)
     if group_filter is None:
@@ -86,7 +86,7 @@ def check_group_filter(args: Settings, group_filter: Any, names: Iterable[str]) 
             group_filter.check(args.num_generations)
 
 
-def check_quartiles(args: Settings, num_generations: int) -> None:
+def check_quartiles(args: Arguments, num_generations: int) -> None:
     """The four k of `AdaptiveDifficulty`."""
     for name in QUARTILES:
         k = getattr(args, name)
@@ -99,7 +99,7 @@ def check_quartiles(args: Settings, num_generations: int) -> None:
             )
 
 
-def check_ratio_level(args: Settings, known: tuple[str, ...] = LEVELS) -> None:
+def check_ratio_level(args: Arguments, known: tuple[str, ...] = LEVELS) -> None:
     """`importance_sampling_level`, one of the `known`, with `loss_type`."""
     level = args.importance_sampling_level
     one_of(known, "importance_sampling_level", level, f"importance_sampling_level={level!r} is not known")
@@ -113,7 +113,7 @@ def check_ratio_level(args: Settings, known: tuple[str, ...] = LEVELS) -> None:
         )
 
 
-def check_token_advantages(args: Settings, token_advantages: Callable[..., Any] | str | None) -> None:
+def check_token_advantages(args: Arguments, token_advantages: Callable[..., Any] | str | None) -> None:
     """A source of token advantages (or None) with the level of the importance ratio."""
     if token_advantages is not None and args.importance_sampling_level == "sequence":
         raise Excluded(
@@ -125,7 +125,7 @@ def check_token_advantages(args: Settings, token_advantages: Callable[..., Any] 
         )
 
 
-def check_replay(args: Settings) -> None:
+def check_replay(args: Arguments) -> None:
     """The bounds of a `GRPOWithReplayBufferConfig`."""
     for name, bound in REPLAY_LEAST.items():
         if getattr(args, name) < bound:
@@ -141,7 +141,7 @@ def check_replay(args: Settings) -> None:
     one_of(CORRECTIONS, "replay_correction", correction, f"replay_correction={correction!r} is not known")
 
 
-def check_bema(callback: Settings, args: Settings, grpo: bool) -> None:
+def check_bema(callback: Arguments, args: Arguments, grpo: bool) -> None:
     """A `BEMACallback` (or its settings) with the arguments of its trainer; `grpo` says whether that is one of GRPO."""
 
     def setting(name: str) -> Any:

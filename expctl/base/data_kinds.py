@@ -19,6 +19,9 @@ COLUMNS = {
 
 OLD_SPELLINGS = {"prompts": PROMPT_ONLY, "completions": PROMPT_COMPLETION, "preferences": PREFERENCE}
 
+# The keys of an experiment that name one.
+KIND_KEYS = ("algorithm.kind", "dataset.kind")
+
 # Groups whose key `kind` is one, wherever they stand in a config.
 _GROUPS = ("algorithm", "dataset")
 

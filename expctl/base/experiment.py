@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any, NotRequired, Self, TypedDict
 
 from expctl.base.plain_data import mapping
-from expctl.base.refusal import set_by
+from expctl.base.refusal import where_set
 from expctl.base.words import dotted_key_of
 
 
@@ -77,7 +77,7 @@ class Experiment:
 
     def set_by(self, *keys: str) -> str:
         """The words, or the files and lines, that set these keys, for the `where` of a refusal."""
-        return ", ".join(set_by(key, self.sources, self.locations) for key in keys)
+        return ", ".join(where_set(key, self.sources, self.locations) for key in keys)
 
     def label(self, group: str) -> str:
         """The name of what was chosen in a group and in those below it; a local path is called after its file."""

@@ -34,7 +34,7 @@ class Refusal(Exception):  # noqa: N818 - what the command says, no failure of i
         return "\n".join(lines)
 
 
-def set_by(key: str, sources: Mapping[str, str], locations: Mapping[str, str] | None = None) -> str:
+def where_set(key: str, sources: Mapping[str, str], locations: Mapping[str, str] | None = None) -> str:
     """What set `key`, for the `where` of a refusal; of a key that nobody set, only the key.
 
     Args:
@@ -55,6 +55,6 @@ def as_refusals(wrong: Sequence[Mapping[str, str]], sources: Mapping[str, str]) 
     """What a worker found wrong. `wrong`: dicts of `what`, `key` and `do`; `sources`: what set each key."""
     refusals = []
     for each in wrong:
-        where = set_by(each["key"], sources) if each["key"] else ""
+        where = where_set(each["key"], sources) if each["key"] else ""
         refusals.append(Refusal(each["what"], where=where, do=each["do"]))
     return refusals

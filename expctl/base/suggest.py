@@ -2,7 +2,6 @@
 
 import re
 from collections.abc import Iterable
-from difflib import SequenceMatcher
 
 CUTOFF = 0.65  # one letter wrong in a name of four scores 0.75, two 0.5
 
@@ -33,6 +32,8 @@ def closeness(name: str, other: str) -> float:
     share = min(len(plain), len(other_plain)) / max(len(plain), len(other_plain), 1)
     if min(len(plain), len(other_plain)) >= 3 and _contains(name, other):
         return 0.75 + 0.2 * share
+    from difflib import SequenceMatcher  # here, since few commands are misspelled
+
     return SequenceMatcher(None, plain, other_plain, autojunk=False).ratio()
 
 

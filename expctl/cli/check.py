@@ -11,9 +11,6 @@ from expctl.base.experiment import Experiment
 from expctl.base.refusal import Refusal
 from expctl.cli.hydra_app import compose, is_multirun
 from expctl.cli.refuse import refuse, refuse_as_worker
-from expctl.config.check import check
-from expctl.launch.preflight import preflights
-from expctl.runs.identity import run_of
 
 FULL = "--full"
 
@@ -32,14 +29,20 @@ def main(words: list[str]) -> int:
 
 def check_one(experiment: Experiment, *, full: bool) -> int:
     """Check one experiment and say what came of it; an exit code."""
+    from expctl.config.check import check
+
     refusals = check(experiment)
     if refusals:
         return refuse(refusals)
     for note in experiment.notes:
         print(f"note: {note}", file=sys.stderr)
+    from expctl.runs.identity import run_of
+
     if not full:
         print(f"ok  {run_of(experiment).run_id}")
         return EXIT_COMPLETED
+    from expctl.launch.preflight import preflights
+
     [answer] = preflights([experiment])
     if answer is None:
         do = "EXPCTL_DEBUG=1 shows its last words; without --full the rest is checked"

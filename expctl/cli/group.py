@@ -17,6 +17,7 @@ from typing import Any, NoReturn, TextIO
 
 from expctl.base.exit_codes import EXIT_COMPLETED, EXIT_FAILED
 from expctl.base.experiment import Experiment
+from expctl.base.garbage import collect_as_usual
 from expctl.base.parent_death import exit_with_parent
 from expctl.base.refusal import Refusal
 from expctl.cli.hydra_app import compose, is_multirun
@@ -24,7 +25,7 @@ from expctl.cli.prepare import prepare
 from expctl.cli.refuse import refuse, refuse_as_worker
 from expctl.launch.command import accelerate_environment, engine_environment, tracker_environment
 from expctl.launch.launch import Outcome, begin_attempt, settle
-from expctl.launch.launched import Group
+from expctl.launch.launched import ProcessGroup
 from expctl.report.closing import print_closing, print_done_already
 from expctl.report.display import Display
 from expctl.runs.claim import Claim
@@ -37,7 +38,7 @@ LOOK_SECONDS = 0.2
 Led = tuple[Claim, dict[str, str]]
 
 
-def join_group(group: Group, words: list[str]) -> int:
+def join_group(group: ProcessGroup, words: list[str]) -> int:
     """Take part in the run that rank 0 composes; the exit code where there is none."""
 
     def composed() -> Experiment | None:
@@ -49,7 +50,7 @@ def join_group(group: Group, words: list[str]) -> int:
 
 
 def take_part(
-    group: Group,
+    group: ProcessGroup,
     composed: Callable[[], Experiment | None],
     leave: Callable[[Run, int], NoReturn] = lambda run, code: os._exit(code),
 ) -> int:
@@ -64,6 +65,7 @@ def take_part(
     os.environ |= message["environment"] | {"EXPCTL_WORLD_SIZE": str(group.world)}
     run = Run(Path(message["folder"]))
     terminal = _log_to(run)
+    collect_as_usual()
     if lead is None:
         from expctl.worker.main import run_rank
 
@@ -71,7 +73,7 @@ def take_part(
     return _lead_to_the_end(run, *lead, terminal, leave)
 
 
-def _lead(group: Group, composed: Callable[[], Experiment | None]) -> tuple[dict[str, Any], Led | None]:
+def _lead(group: ProcessGroup, composed: Callable[[], Experiment | None]) -> tuple[dict[str, Any], Led | None]:
     """Rank 0: compose, check, claim; what every rank needs, or the exit code when there is nothing to run."""
     try:
         experiment = composed()
@@ -159,7 +161,7 @@ def _log_to(run: Run) -> TextIO:
     return terminal
 
 
-def _sized(experiment: Experiment, group: Group) -> Experiment:
+def _sized(experiment: Experiment, group: ProcessGroup) -> Experiment:
     """The experiment with the group's size; a hardware option that says another size is an error."""
     hardware = experiment.hardware
     size = {"num_processes": group.processes_a_machine, "num_machines": group.machines}
@@ -176,7 +178,7 @@ def _sized(experiment: Experiment, group: Group) -> Experiment:
     return replace(experiment, config=experiment.config | {"hardware": {**hardware, **size}}, in_group=True)
 
 
-def _no_sweep(group: Group, words: list[str]) -> Refusal:
+def _no_sweep(group: ProcessGroup, words: list[str]) -> Refusal:
     sweep = " ".join(words)
     return Refusal(
         f"a sweep inside a distributed launch: each of the {group.world} processes would run all of it",
@@ -185,7 +187,7 @@ def _no_sweep(group: Group, words: list[str]) -> Refusal:
     )
 
 
-def _share(group: Group, message: dict[str, Any] | None) -> dict[str, Any]:
+def _share(group: ProcessGroup, message: dict[str, Any] | None) -> dict[str, Any]:
     """Give rank 0's message to every rank, through the launcher's own store where it keeps one."""
     from torch.distributed import PrefixStore, TCPStore  # type: ignore[attr-defined]  # torch lists neither
 

@@ -5,6 +5,7 @@ import sys
 from collections.abc import Callable
 from importlib import import_module
 
+from expctl.base.garbage import collect_rarely
 from expctl.base.printable import only_printable
 from expctl.base.refusal import Refusal
 from expctl.base.telemetry import silence
@@ -20,6 +21,7 @@ VERBS = {
 def main() -> None:
     """The console script."""
     _insist_on_utf8()
+    collect_rarely()
     silence(os.environ)  # for the libraries of every process that is started from here, too
     raise SystemExit(run_words(sys.argv[1:]))
 

@@ -25,8 +25,11 @@ def prepare(experiment: Experiment, folder: Path | None = None) -> Claim | Outco
     `folder`: where the run is or is to be, when not under its own id in the outputs.
     """
     refusals = check(experiment)
-    if refusals:
-        return Outcome(refuse(refusals))
+    return Outcome(refuse(refusals)) if refusals else acquire(experiment, folder)
+
+
+def acquire(experiment: Experiment, folder: Path | None = None) -> Claim | Outcome:
+    """As `prepare`, of an experiment that the check has refused nothing of."""
     try:
         claimed = claim(experiment, folder)
     except lock.LockedError as held:

@@ -9,7 +9,7 @@ from expctl.base.exit_codes import EXIT_COMPLETED, EXIT_FAILED
 from expctl.base.experiment import Experiment
 from expctl.base.paths import RERUNS, first_free, outputs_of
 from expctl.cli.named_run import as_it_was, named_run
-from expctl.cli.run import run as run_experiment
+from expctl.cli.start import run as run_experiment
 from expctl.cli.trust import TRUST, ask_for_trust
 from expctl.report.drift import print_drift
 from expctl.runs import manifest

@@ -6,7 +6,7 @@ from expctl.base.exit_codes import EXIT_COMPLETED
 from expctl.base.experiment import Experiment
 from expctl.base.refusal import Refusal
 from expctl.cli.named_run import as_it_was, named_run
-from expctl.cli.run import run as run_experiment
+from expctl.cli.start import run as run_experiment
 from expctl.cli.trust import TRUST, ask_for_trust
 from expctl.report.closing import print_done_already
 from expctl.runs import manifest

@@ -12,7 +12,7 @@ from hydra.core.hydra_config import HydraConfig
 from expctl.base.exit_codes import EXIT_FAILED, EXIT_INTERRUPTED
 from expctl.base.experiment import Experiment
 from expctl.cli.group import take_part
-from expctl.cli.run import run
+from expctl.cli.start import run
 from expctl.launch.launched import group_of_this_process
 from expctl.runs import manifest
 from expctl.runs.claim import leave_refused

@@ -73,8 +73,9 @@ def _with_damaged_rows(run: Run, known: dict[str, Any]) -> dict[str, Any]:
 
 
 def _print_page(run: Run, known: dict[str, Any], recorded: Manifest, config: dict[str, Any]) -> None:
-    from expctl.cli.set_by import set_by
+    from expctl.cli.recorded_origins import recorded_origins
     from expctl.report import run_page
+    from expctl.report.step_time import time_lines, times_of
     from expctl.runs.history import samples, series
 
     terminal = sys.stdout.isatty()
@@ -82,7 +83,8 @@ def _print_page(run: Run, known: dict[str, Any], recorded: Manifest, config: dic
     parts = {
         "attempts": run_page.attempt_lines(recorded),
         "metrics": run_page.metric_lines(series(run), width),
-        "config": run_page.config_lines(config, set_by(run, recorded, config), width if terminal else None),
+        "time of the steps": time_lines(times_of(run)),
+        "config": run_page.config_lines(config, recorded_origins(run, recorded, config), width if terminal else None),
         "samples": run_page.sample_lines(samples(run), width),
         "commands": [f"  {label:<10}{command}" for label, command in _commands(run, known, recorded).items()],
     }
@@ -124,10 +126,12 @@ def _shorter(folder: Path) -> str:
 
 
 def _as_data(run: Run, known: dict[str, Any], recorded: Manifest, config: dict[str, Any]) -> dict[str, Any]:
-    from expctl.cli.set_by import set_by
+    from expctl.cli.recorded_origins import recorded_origins
+    from expctl.report.step_time import times_of
     from expctl.runs.history import samples, series
 
-    sources = set_by(run, recorded, config)
+    times = times_of(run)
+    sources = recorded_origins(run, recorded, config)
     return {
         "run": run.run_id,
         "folder": str(run.folder),
@@ -138,6 +142,7 @@ def _as_data(run: Run, known: dict[str, Any], recorded: Manifest, config: dict[s
         "summary": read_json(run.summary),
         "config": {key: {"value": value, "set_by": sources[key]} for key, value in config.items()},
         "metrics": {metric.name: {"steps": metric.steps, "values": metric.values} for metric in series(run)},
+        "time": {"seconds": times.seconds, "tokens_per_second": times.tokens_per_second},
         "samples": samples(run),
         "commands": _commands(run, known, recorded),
     }

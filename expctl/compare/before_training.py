@@ -4,7 +4,7 @@ import math
 from collections.abc import Iterator, Sequence
 
 from expctl.compare import statistics
-from expctl.compare.comparison import RunValue, Summary
+from expctl.compare.comparison import RunValue, SeedStatistics
 from expctl.compare.groups import Grouped, listed
 from expctl.compare.runs import Record
 
@@ -13,7 +13,7 @@ START = "start"
 SAME = 1e-6
 
 
-def start_summary(name: str, groups: Sequence[Grouped], level: float) -> Summary | None:
+def start_summary(name: str, groups: Sequence[Grouped], level: float) -> SeedStatistics | None:
     """A metric before training, one value a seed.
 
     None where a group was not evaluated then, has no seed in common with the first (whether they agree is not known),
@@ -29,7 +29,7 @@ def start_summary(name: str, groups: Sequence[Grouped], level: float) -> Summary
     values = sorted(starts.values(), key=lambda value: (value.seed is None, value.seed or 0))
     numbers = [value.value for value in values if value.value is not None]
     iqm = statistics.interquartile_mean(numbers, level)
-    return Summary(START, len(values), statistics.mean(numbers, level), iqm, values)
+    return SeedStatistics(START, len(values), statistics.mean(numbers, level), iqm, values)
 
 
 def different_starts(titles: dict[str, str], groups: Sequence[Grouped]) -> list[str]:

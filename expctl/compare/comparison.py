@@ -56,7 +56,7 @@ class Group:
 
 
 @dataclass(frozen=True)
-class Summary:
+class SeedStatistics:
     """One metric of one group: `mean` and, of 8 runs and more, the interquartile mean; None where no run has it.
 
     `values` has every run of the group in its order; `count` those that have a number.
@@ -138,9 +138,9 @@ class Metric:
     unit: str | None
     better: str | None
     judged: bool
-    groups: list[Summary]
+    groups: list[SeedStatistics]
     differences: list[Difference]
-    start: Summary | None = None
+    start: SeedStatistics | None = None
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from expctl.compare import metrics, statistics
 from expctl.compare.before_training import start_summary
-from expctl.compare.comparison import Difference, Estimate, Metric, RunValue, Summary
+from expctl.compare.comparison import Difference, Estimate, Metric, RunValue, SeedStatistics
 from expctl.compare.groups import Grouped
 from expctl.compare.ratio import ratio_of_means
 from expctl.compare.verdict import FEWEST, verdict
@@ -90,14 +90,16 @@ def _spread(metric: Metric, difference: Difference) -> float:
     return math.sqrt(sum(squares) / 2)
 
 
-def _summary(name: str, group: Grouped, level: float) -> Summary:
+def _summary(name: str, group: Grouped, level: float) -> SeedStatistics:
     values = [RunValue(record.run_id, record.seed, metrics.value_of(record, name)) for record in group.records]
     known = [value.value for value in values if value.value is not None]
     mean = statistics.mean(known, level) if known else None
-    return Summary(group.label, len(known), mean, statistics.interquartile_mean(known, level), values)
+    return SeedStatistics(group.label, len(known), mean, statistics.interquartile_mean(known, level), values)
 
 
-def _difference(name: str, group: Summary, baseline: Summary, level: float, better: str | None) -> Difference:
+def _difference(
+    name: str, group: SeedStatistics, baseline: SeedStatistics, level: float, better: str | None
+) -> Difference:
     """Without what needs all others: the corrected p, and the verdict."""
     first, second = _numbers(group), _numbers(baseline)
     seeds_of_group, seeds_of_baseline = _by_seed(group), _by_seed(baseline)
@@ -137,10 +139,10 @@ def _improvement(group: Sequence[float], baseline: Sequence[float], better: str 
     )
 
 
-def _numbers(summary: Summary) -> list[float]:
+def _numbers(summary: SeedStatistics) -> list[float]:
     return [value.value for value in summary.values if value.value is not None]
 
 
-def _by_seed(summary: Summary) -> Mapping[int, float]:
+def _by_seed(summary: SeedStatistics) -> Mapping[int, float]:
     """Seed -> value, of the runs that have both."""
     return {run.seed: run.value for run in summary.values if run.seed is not None and run.value is not None}

@@ -18,7 +18,7 @@ FIRST = ("algorithm", "model", "dataset", "reward", "peft")
 ROWS = "experiment/"
 ABSENT = "(absent)"
 CUT_BY_HARDWARE = ("args.per_device_train_batch_size", "args.gradient_accumulation_steps", "args.steps_per_generation")
-Settings = dict[str, Any]
+ComparedSettings = dict[str, Any]
 Facts = Callable[[Record], Any]
 # The values of the keys in which runs differ: the same for the runs of a group.
 Signature = tuple[str, ...]
@@ -37,7 +37,7 @@ class Grouped:
         return self.group.label
 
     @property
-    def settings(self) -> Settings:
+    def settings(self) -> ComparedSettings:
         """What the label is made of, by key."""
         return self.group.settings
 

@@ -10,8 +10,12 @@ from expctl.base.suggest import nearest
 from expctl.compare.groups import Grouped
 from expctl.compare.runs import Record
 from expctl.runs.drift import is_timed
+from expctl.runs.phases import PHASES, SAMPLING, UPDATE
 
 TRAINING_SECONDS = "seconds.training"
+# The phases that are compared unasked.
+PHASE_SECONDS = tuple(f"seconds.{phase}" for phase in (SAMPLING, UPDATE))
+RATE = "tokens_per_second."
 # Prefix of what the last logged training step says, where nothing was held out.
 TRAIN = "train."
 # Which way a metric is good where the config does not say (without `eval_`).
@@ -60,6 +64,7 @@ def names(record: Record) -> list[str]:
         *record.after,
         *(f"{TRAIN}{name}" for name in record.train),
         *(f"seconds.{name}" for name in record.seconds),
+        *(f"{RATE}{name}" for name in record.tokens_per_second),
     ]
 
 
@@ -69,6 +74,8 @@ def value_of(record: Record, name: str) -> float | None:
         return record.train.get(name.removeprefix(TRAIN))
     if name.startswith("seconds."):
         return record.seconds.get(name.removeprefix("seconds."))
+    if name.startswith(RATE):
+        return record.tokens_per_second.get(name.removeprefix(RATE))
     return record.after.get(name)
 
 
@@ -76,6 +83,9 @@ def title(name: str, groups: Sequence[Grouped]) -> str:
     """What a person calls a metric; the reward is called after its function where there is only one."""
     if name == TRAINING_SECONDS:
         return "seconds of training"
+    for prefix, what in (("seconds.", "seconds of"), (RATE, "tokens a second,")):
+        if name.startswith(prefix) and name.removeprefix(prefix) in PHASES:
+            return f"{what} {PHASES[name.removeprefix(prefix)]}"
     if name.startswith(TRAIN):
         return f"{title(name.removeprefix(TRAIN), groups)} in training"
     whole = _whole_reward(groups) if name == "eval_reward" else None
@@ -115,7 +125,7 @@ def has_ratio_scale(name: str) -> bool:
 
 def is_judged(name: str) -> bool:
     """Times are for information: a busy machine decides them."""
-    return not name.startswith("seconds.") and not is_timed(name)
+    return not name.startswith(("seconds.", RATE)) and not is_timed(name)
 
 
 def _plain(name: str) -> str:
@@ -137,6 +147,7 @@ def _default(groups: Sequence[Grouped]) -> list[str]:
         shown = dict.fromkeys(name for name in trained if all(_has(group, name) for group in groups))
     if all(_has(group, TRAINING_SECONDS) for group in groups):
         shown[TRAINING_SECONDS] = None
+    shown |= dict.fromkeys(name for name in PHASE_SECONDS if all(_has(group, name) for group in groups))
     return list(shown)
 
 

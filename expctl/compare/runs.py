@@ -1,12 +1,13 @@
 """A run's folder as a comparison needs it; one that cannot be read says why."""
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from expctl.base.plain_data import at, leaves, mapping, number, text
+from expctl.base.refusal import Refusal
 from expctl.runs import manifest
 from expctl.runs.bundle import read_config
 from expctl.runs.decisive import decisive_part
@@ -25,7 +26,8 @@ class Record:
     """One run, read.
 
     `config` is what can change the result, flat (`args.learning_rate`); `before` and `after` are the evaluations of
-    summary.json, `train` its last logged training step, `seconds` its times, each None where it is no finite number.
+    summary.json, `train` its last logged training step, `seconds` its times, `tokens_per_second` its rates by
+    phase; each value is None where it is no finite number.
     `data` and `devices` are None where an older run did not record them.
     """
 
@@ -40,6 +42,7 @@ class Record:
     after: Measured
     train: Measured
     seconds: Measured
+    tokens_per_second: Measured = field(default_factory=dict)
 
     @property
     def run_id(self) -> str:
@@ -120,12 +123,15 @@ def read(folder: Path) -> Record:
         UnreadableRunError: a file is missing, damaged, or says something else than a run does.
     """
     run = Run(folder)
-    recorded = manifest.read(run)
+    try:
+        recorded = manifest.read(run)
+        completed = recorded is not None and recorded.status == manifest.COMPLETED
+        summary = Summary.read(run.summary) if completed else Summary()
+    except Refusal as newer:
+        raise UnreadableRunError(newer.what) from newer
     if recorded is None:
         raise UnreadableRunError("its run.json cannot be read")
     config = _config(run)
-    completed = recorded.status == manifest.COMPLETED
-    summary = Summary.read(run.summary) if completed else Summary()
     if summary is None or "after" in summary.damaged:
         raise UnreadableRunError("it is completed, but its summary.json cannot be read")
     seed = config.get("seed")
@@ -141,6 +147,7 @@ def read(folder: Path) -> Record:
         after=numbers(summary.after),
         train=numbers(summary.train),
         seconds=numbers(summary.seconds),
+        tokens_per_second=numbers(summary.tokens_per_second),
     )
 
 

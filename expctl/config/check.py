@@ -19,6 +19,7 @@ from expctl.config.checks.fields import check_fields
 from expctl.config.checks.generation import check_generation
 from expctl.config.checks.hardware import check_hardware
 from expctl.config.checks.model import check_model
+from expctl.config.checks.number_formats import check_number_formats
 from expctl.config.checks.positions import check_positions
 from expctl.config.checks.reward_columns import check_reward_columns
 from expctl.config.checks.rewards import check_rewards
@@ -46,7 +47,8 @@ SHAPE = ("schema", "overlays")
 VALUES = (*SHAPE, "generation", "targets", "callables", "ratio", "fields", "secrets", "tracker", "hardware")
 SETTINGS = (*VALUES, "bounds")
 ASSETS = (*SETTINGS, "model", "dataset", "rewards")
-EVERYTHING = (*ASSETS, "batch sizes", "combinations", "engine", "bema", "schedule", "unread", "reward columns")
+LATER = ("batch sizes", "combinations", "engine", "bema", "schedule", "number formats", "unread", "reward columns")
+EVERYTHING = (*ASSETS, *LATER)
 
 # In the order in which refusals are shown. One whose ground is missing is left out: its answer would only confuse.
 CHECKS = (
@@ -66,6 +68,7 @@ CHECKS = (
     Check("engine", check_engine, SETTINGS),  # vLLM, its version, devices, number format and server
     Check("bema", check_bema, SETTINGS),  # the callback against its trainer and model
     Check("schedule", check_schedule, SETTINGS),  # evaluations, checkpoints, learning rates, optimizers
+    Check("number formats", check_number_formats, SETTINGS),  # of weights, computation and caches
     Check("unread", check_unread, SETTINGS),  # what was typed and has no effect
     Check("model", check_model, SETTINGS),  # its files, number format and attention
     Check("positions", check_positions, (*SETTINGS, "model")),  # completions that the model has no positions for

@@ -6,7 +6,7 @@ from typing import Any, cast
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf
 
-from expctl.base.data_kinds import OLD_SPELLINGS
+from expctl.base.data_kinds import KIND_KEYS, OLD_SPELLINGS
 from expctl.base.experiment import Experiment, sources_of
 from expctl.base.notice import notice_once
 from expctl.base.paths import cache_root
@@ -114,7 +114,7 @@ def _respell_kinds(composed: DictConfig, locations: dict[str, str]) -> None:
     Args:
         locations: dotted key -> the word, or the file and line, that set it.
     """
-    for key in ("algorithm.kind", "dataset.kind"):
+    for key in KIND_KEYS:
         kind = OmegaConf.select(composed, key, throw_on_resolution_failure=False)
         if isinstance(kind, str) and kind in OLD_SPELLINGS:
             OmegaConf.update(composed, key, OLD_SPELLINGS[kind])

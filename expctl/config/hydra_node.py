@@ -78,7 +78,7 @@ def check_hydra(node: DictConfig) -> None:
     rest = {key: value for key, value in config.items() if key not in LOGGING}
     for key in OWN:
         rest[key] = {name: value for name, value in rest[key].items() if name != "_target_"}
-    refusals = check_nodes({"hydra": rest}, [Path.cwd()], lambda key: _set_by(key.removesuffix("._target_"), words))
+    refusals = check_nodes({"hydra": rest}, [Path.cwd()], lambda key: _where_set(key.removesuffix("._target_"), words))
     if refusals:
         raise refusals[0]
 
@@ -97,7 +97,7 @@ def _check_fixed(key: str, allowed: tuple[object, ...], config: dict[str, Any], 
     if value not in allowed:
         raise Refusal(
             f"'hydra.{key}' is expctl's own, it is {value!r}",
-            where=_set_by(f"hydra.{key}", words),
+            where=_where_set(f"hydra.{key}", words),
             do="leave it out; EXPCTL_OUTPUTS=FOLDER has runs elsewhere than in outputs/",
         )
 
@@ -112,7 +112,7 @@ def _check_logging(key: str, node: Any, words: list[str]) -> None:
         if names_code or reaches_out:
             raise Refusal(
                 f"'{inner}' is {value!r}: Hydra's log goes to the terminal and nowhere else",
-                where=_set_by(key, words),
+                where=_where_set(key, words),
                 do="leave it out; each run has a worker.log",
             )
 
@@ -130,7 +130,7 @@ def _check_search_path(words: Sequence[str]) -> None:
             )
 
 
-def _set_by(key: str, words: list[str]) -> str:
+def _where_set(key: str, words: list[str]) -> str:
     """The word that set a key, one above it, or one below it."""
     for word in words:
         typed = dotted_key_of(word)

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, cached_property
 from pathlib import Path
 from typing import Any
 
@@ -37,11 +37,20 @@ class MergedFile:
     parent: str | None
     values: dict[str, Any]
 
+    @property
+    def file(self) -> Path:
+        """The file itself."""
+        return self.folder / f"{self.path}.yaml"
+
+    @cached_property
+    def name(self) -> str:
+        """The file as it is shown."""
+        return name_of(self.file)
+
     def location(self, key: str) -> str:
         """File and line of a key of the experiment: `conf/model/tiny.yaml:12`."""
-        file = self.folder / f"{self.path}.yaml"
-        line = _lines(file).get(key.removeprefix(f"{self.package}.") if self.package else key)
-        return f"{name_of(file)}:{line}" if line else name_of(file)
+        line = _lines(self.file).get(key.removeprefix(f"{self.package}.") if self.package else key)
+        return f"{self.name}:{line}" if line else self.name
 
 
 # Those of the last composition.

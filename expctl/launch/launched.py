@@ -10,7 +10,7 @@ from pathlib import Path
 
 
 @dataclass(frozen=True)
-class Group:
+class ProcessGroup:
     """The processes that were launched together, and the rank of this one."""
 
     rank: int
@@ -23,7 +23,7 @@ class Group:
         return self.world // self.machines
 
 
-def group_of_this_process() -> Group | None:
+def group_of_this_process() -> ProcessGroup | None:
     """The group that a launcher put this process in, or None for a process on its own."""
     env = os.environ
     if "RANK" not in env and int(env.get("SLURM_STEP_NUM_TASKS", 1)) > 1:
@@ -32,7 +32,7 @@ def group_of_this_process() -> Group | None:
         return None
     world = int(env["WORLD_SIZE"])
     machines = max(1, world // max(1, int(env.get("LOCAL_WORLD_SIZE", world))))
-    return Group(int(env["RANK"]), world, machines)
+    return ProcessGroup(int(env["RANK"]), world, machines)
 
 
 def launched_alone() -> bool:

@@ -1,5 +1,6 @@
 """The last words of a run: what changed, where it is, what to do next."""
 
+import contextlib
 import math
 import sys
 
@@ -17,6 +18,7 @@ def print_closing(run: Run, status: str, error: str | None) -> None:
     _print_warnings(run)
     if status == manifest.COMPLETED:
         print_summary(run)
+        print_engine_advice(run)
         return
     checkpoint = max(complete(run.checkpoints), key=step_of, default=None)
     again = f"from {checkpoint.name}" if checkpoint else "from the beginning (no checkpoint yet)"
@@ -27,6 +29,16 @@ def print_closing(run: Run, status: str, error: str | None) -> None:
         print(f"expctl: interrupted; {carries_on}\n  run      {run.folder}", file=sys.stderr)
         return
     print(f"expctl: the run failed: {error}\n  log      {run.log}\n  then     {carries_on}", file=sys.stderr)
+
+
+def print_engine_advice(run: Run) -> None:
+    """Say once, at the end of a run, that its steps did little but sample."""
+    from expctl.report.step_time import engine_advice
+    from expctl.runs.bundle import read_config
+
+    with contextlib.suppress(OSError, ValueError):  # somebody has taken a file away
+        lines = engine_advice(run, manifest.recorded(run), read_config(run))
+        print("".join(f"note: {line}\n" for line in lines), end="", file=sys.stderr)
 
 
 def print_done_already(run: Run, done: Manifest) -> None:

@@ -3,7 +3,7 @@
 from functools import partial
 
 from expctl.report.number import rounded
-from expctl.runs.drift import Comparison, MetricDrift, circumstances, compare_metrics
+from expctl.runs.drift import DriftReport, MetricDrift, circumstances, compare_metrics
 from expctl.runs.files import Run
 from expctl.runs.manifest import COMPLETED, read, recorded
 
@@ -28,7 +28,7 @@ def print_drift(was: Run, now: Run) -> None:
         _print_table(compared.drifts)
 
 
-def verdict(compared: Comparison) -> str:
+def verdict(compared: DriftReport) -> str:
     """One line: identical, or where the difference begins and how large it becomes."""
     counted = f"{compared.steps} step{'s' if compared.steps != 1 else ''}"
     beyond = [("first run", compared.only_was), ("rerun", compared.only_now)]

@@ -80,9 +80,9 @@ def metric_lines(metrics: Iterable[Series], width: int) -> list[str]:
     return lines
 
 
-def config_lines(values: dict[str, Any], set_by: dict[str, str], width: int | None) -> list[str]:
+def config_lines(values: dict[str, Any], origins: dict[str, str], width: int | None) -> list[str]:
     """A line a value, under the first part of its key, with what set it; cut at `width`."""
-    origins = {key: _short_origin(set_by.get(key, "")) for key in values}
+    origins = {key: _short_origin(origins.get(key, "")) for key in values}
     names = max((len(key.partition(".")[2] or key) for key in values), default=0)
     beside = names + 8 + max(map(len, origins.values()), default=0)
     most = max(SHORTEST_VALUE, min(LONGEST_VALUE, width - beside)) if width else LONGEST_VALUE

@@ -12,13 +12,14 @@ from expctl.base.paths import outputs_of
 from expctl.base.plain_data import mapping
 from expctl.runs import manifest, output_folders, provenance, repository
 from expctl.runs.difference import immaterial_changes
-from expctl.runs.files import Run, read_json, write_json, write_yaml
+from expctl.runs.files import Run, read_json, write_json, write_whole, write_yaml
 from expctl.runs.identity import local_inputs
-from expctl.runs.origins import set_by
-from expctl.runs.reading import UnreadableError, read_yaml
+from expctl.runs.origins import origins_of
+from expctl.runs.reading import UnreadableError
 from expctl.runs.records import Manifest
 from expctl.runs.seal import WANDB_FOLDERS, broken, seal_run
 from expctl.runs.sources import digests, keep, user_sources
+from expctl.runs.yaml_reading import read_yaml
 
 PATCH = "changes.patch"
 
@@ -29,7 +30,7 @@ def describe(run: Run, experiment: Experiment, hashed: str, forced: int = 0) -> 
     `forced`: how often force=true has begun it anew.
     """
     write_yaml(run.config, experiment.config)
-    write_json(run.origins, {key: masked(where) for key, where in set_by(experiment).items()})
+    write_json(run.origins, {key: masked(where) for key, where in origins_of(experiment).items()})
     write_yaml(run.overrides, [masked(word) for word in experiment.overrides])
     code = user_sources(experiment.config, experiment.code_folders)
     altered = _keep_only(code, run.sources)
@@ -64,6 +65,18 @@ def describe(run: Run, experiment: Experiment, hashed: str, forced: int = 0) -> 
     output_folders.remember(outputs_of(run.folder))
 
 
+def description(run: Run) -> dict[Path, bytes]:
+    """The files that describe an unfinished run, but for its code, with their content as it is now."""
+    files = (run.config, run.origins, run.overrides, run.seal, run.manifest)
+    return {file: file.read_bytes() for file in files if file.is_file()}
+
+
+def put_back(files: dict[Path, bytes]) -> None:
+    """Give the files of a `description` their content back, the manifest last. Raises OSError."""
+    for file, content in files.items():
+        write_whole(file, content.decode(errors="surrogateescape"))
+
+
 def describe_again(run: Run, experiment: Experiment) -> list[str]:
     """Put the typed experiment into an unfinished run, whose own it is but for immaterial settings.
 
@@ -78,7 +91,7 @@ def describe_again(run: Run, experiment: Experiment) -> list[str]:
     if before and not changed:
         return []
     write_yaml(run.config, experiment.config)
-    write_json(run.origins, {key: masked(where) for key, where in set_by(experiment).items()})
+    write_json(run.origins, {key: masked(where) for key, where in origins_of(experiment).items()})
     overrides = [masked(word) for word in experiment.overrides]
     write_yaml(run.overrides, overrides)
     code = user_sources(experiment.config, experiment.code_folders)
@@ -115,8 +128,6 @@ def rebuild(run: Run) -> Experiment:
         OSError, ValueError, KeyError, TypeError: the run's own files are damaged.
     """
     recorded = manifest.recorded(run)
-    if recorded.is_newer():
-        raise ValueError(f"{run.manifest.name} is of format {recorded.format}, which a newer expctl has written")
     if recorded.folder is None:
         raise ValueError(f"{run.manifest.name} does not say in which folder the run was started")
     return Experiment(

@@ -1,4 +1,4 @@
-"""The checkpoints of a run: sealed when written, checked before a run is resumed from one.
+"""The checkpoints of a run: their checksums written last, and checked before a run is resumed from one.
 
 All is read as plain tensors (`weights_only`), but for what DeepSpeed writes: it unpickles whatever is there. So such a
 checkpoint is signed with the user's key as well, and another's is not used.
@@ -17,7 +17,7 @@ from expctl.base.plain_data import mapping
 from expctl.runs.files import read_json, write_json
 from expctl.runs.seal import key_file, sign
 
-SEAL, SIGNATURE = "complete.json", "signature.json"
+CHECKSUMS, SIGNATURE = "complete.json", "signature.json"
 # The folders of DeepSpeed in a checkpoint.
 PICKLED = "global_step*"
 # Where a checkpoint is while it is being written.
@@ -40,22 +40,22 @@ def step_of(checkpoint: Path) -> int:
     return int(checkpoint.name.rpartition("-")[2])
 
 
-def seal(checkpoint: Path) -> None:
+def write_checksums(checkpoint: Path) -> None:
     """Write down size and checksum of every file; a checkpoint with this list was written to its end."""
     if _is_pickled(checkpoint):
         _sign(checkpoint)
     files = {str(file.relative_to(checkpoint)): [file.stat().st_size, _checksum(file)] for file in _files(checkpoint)}
-    write_json(checkpoint / SEAL, files)
+    write_json(checkpoint / CHECKSUMS, files)
 
 
 def found(folder: Path) -> list[Path]:
-    """The checkpoints of a folder, sealed or not, in no order."""
+    """The checkpoints of a folder, complete or not, in no order."""
     return [path for path in folder.glob("checkpoint-*") if re.fullmatch(r"checkpoint-\d+", path.name)]
 
 
 def complete(folder: Path) -> list[Path]:
-    """The sealed checkpoints of a folder, in no order."""
-    return [path for path in found(folder) if (path / SEAL).is_file()]
+    """The checkpoints of a folder that were written to their ends, in no order."""
+    return [path for path in found(folder) if (path / CHECKSUMS).is_file()]
 
 
 def last_complete(folder: Path) -> Path | None:
@@ -69,11 +69,11 @@ def last_complete(folder: Path) -> Path | None:
 
 
 def damage(checkpoint: Path) -> str | None:
-    """The first file that differs from its seal, and how; None where all agree."""
-    sealed = read_json(checkpoint / SEAL)
-    if not isinstance(sealed, dict) or not all(isinstance(row, list) and len(row) == 2 for row in sealed.values()):
-        return f"{SEAL} cannot be read"
-    for name, (size, checksum) in sealed.items():
+    """The first file that differs from its checksum, and how; None where all agree."""
+    recorded = read_json(checkpoint / CHECKSUMS)
+    if not isinstance(recorded, dict) or not all(isinstance(row, list) and len(row) == 2 for row in recorded.values()):
+        return f"{CHECKSUMS} cannot be read"
+    for name, (size, checksum) in recorded.items():
         file = checkpoint / name
         if not file.is_file():
             return f"{name} is missing"
@@ -98,7 +98,7 @@ def trust(folder: Path) -> None:
     """
     for checkpoint in complete(folder):
         if _is_pickled(checkpoint) and not _is_own(checkpoint) and damage(checkpoint) is None:
-            seal(checkpoint)
+            write_checksums(checkpoint)
 
 
 def _is_pickled(checkpoint: Path) -> bool:
@@ -127,19 +127,19 @@ def _is_own(checkpoint: Path) -> bool:
 
 
 def _digests(checkpoint: Path) -> str:
-    """SHA-256 of every file but the seals. Raises ValueError for a link, which may lead to other content later."""
+    """SHA-256 of every file but these two. Raises ValueError for a link, which may lead to other content later."""
     digests = {}
     for file in sorted(checkpoint.rglob("*")):
         if file.is_symlink():
             raise ValueError(f"{file} is a link")
-        if file.is_file() and file.name not in (SEAL, SIGNATURE):
+        if file.is_file() and file.name not in (CHECKSUMS, SIGNATURE):
             with file.open("rb") as opened:
                 digests[file.relative_to(checkpoint).as_posix()] = hashlib.file_digest(opened, "sha256").hexdigest()
     return json.dumps(digests)
 
 
 def _files(checkpoint: Path) -> list[Path]:
-    return sorted(file for file in checkpoint.rglob("*") if file.is_file() and file.name != SEAL)
+    return sorted(file for file in checkpoint.rglob("*") if file.is_file() and file.name != CHECKSUMS)
 
 
 def _checksum(file: Path) -> str:

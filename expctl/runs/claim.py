@@ -2,7 +2,7 @@
 
 import contextlib
 import shutil
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from expctl.base.exit_codes import EXIT_REFUSED
@@ -10,7 +10,7 @@ from expctl.base.experiment import Experiment
 from expctl.base.notice import notice
 from expctl.base.paths import REPLACED, first_free, outputs_of
 from expctl.runs import manifest, provenance, ranks
-from expctl.runs.bundle import describe, describe_again
+from expctl.runs.bundle import describe, describe_again, description, put_back
 from expctl.runs.checkpoints import last_complete, refuse_foreign, step_of
 from expctl.runs.files import Run
 from expctl.runs.identity import config_hash, run_of
@@ -26,7 +26,8 @@ class Claim:
 
     `held` is its lock, None for a completed run, whose manifest is `done`. `new`: the run did not exist before.
     `checkpoint`: the one to resume from. `replaced`: where force=true has moved an earlier run. `before`: the manifest
-    before the attempt that is under way.
+    before the attempt that is under way. `described`: what described an unfinished run before the typed experiment took
+    its place, which differs in immaterial settings.
     """
 
     run: Run
@@ -36,6 +37,7 @@ class Claim:
     checkpoint: Path | None = None
     replaced: Path | None = None
     before: Manifest | None = None
+    described: dict[Path, bytes] = field(default_factory=dict)
 
     @property
     def from_step(self) -> int:
@@ -81,15 +83,18 @@ def _take_over(run: Run, held: Lock, experiment: Experiment, hashed: str) -> Cla
     if recorded and recorded.status == manifest.COMPLETED:
         held.release()
         return Claim(run, done=recorded)
+    described = {}
     if recorded:
+        before = description(run)
         for change in describe_again(run, experiment):
             notice(change)
+            described = before
     else:
         describe(run, experiment, hashed, forced)
     checkpoint = last_complete(run.checkpoints)
     if checkpoint:
         refuse_foreign(checkpoint)
-    return Claim(run, held=held, new=recorded is None, checkpoint=checkpoint, replaced=replaced)
+    return Claim(run, held=held, new=recorded is None, checkpoint=checkpoint, replaced=replaced, described=described)
 
 
 def undo(claimed: Claim) -> None:
@@ -105,6 +110,7 @@ def undo(claimed: Claim) -> None:
             run.folder.parent.rmdir()
     elif claimed.before:
         manifest.undo_attempt(run, claimed.before)
+        put_back(claimed.described)
     if claimed.held:
         claimed.held.release()
 

@@ -5,8 +5,6 @@ setting decides unless a rule says why it cannot: an unknown one decides. Callba
 saves, since one that changes the training when something is logged or saved cannot be told from its settings.
 """
 
-import fnmatch
-import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cache
@@ -17,24 +15,24 @@ from expctl.base.modules import is_known
 from expctl.base.plain_data import leaves
 
 # Dotted key -> value.
-Settings = Mapping[str, Any]
-# Pattern of keys -> value -> the same value as it is to be spelled.
-Spellings = dict[re.Pattern[str], dict[str, str]]
+FlatConfig = Mapping[str, Any]
+# Pattern of keys (see `matches`) -> value -> the same value as it is to be spelled.
+Spellings = dict[str, dict[str, str]]
 
 
-def _never(settings: Settings) -> bool:
+def _never(settings: FlatConfig) -> bool:
     return False
 
 
-def _loads_best_model(settings: Settings) -> bool:
+def _loads_best_model(settings: FlatConfig) -> bool:
     return bool(settings.get("args.load_best_model_at_end"))
 
 
-def _draws_printed_completions(settings: Settings) -> bool:
+def _draws_printed_completions(settings: FlatConfig) -> bool:
     return settings.get("args.num_completions_to_print") is not None
 
 
-def _workers_may_draw(settings: Settings) -> bool:
+def _workers_may_draw(settings: FlatConfig) -> bool:
     """Whether anything but expctl's loaders and the collators of TRL may run in the workers of a dataloader."""
     trainer, loader = (str(settings.get(f"{part}._target_")) for part in ("algorithm.trainer", "dataset"))
     collates = any(key.startswith("algorithm.trainer.data_collator") for key in settings)
@@ -46,13 +44,13 @@ def _workers_may_draw(settings: Settings) -> bool:
 class Immaterial:
     """Settings that cannot change the result, and why.
 
-    `keys` are patterns of dotted keys (see `fnmatch`); `reason` is a sentence without its end; where `unless` is true
+    `keys` are patterns of dotted keys (see `matches`); `reason` is a sentence without its end; where `unless` is true
     of an experiment's settings, they decide after all.
     """
 
     keys: tuple[str, ...]
     reason: str
-    unless: Callable[[Settings], bool] = _never
+    unless: Callable[[FlatConfig], bool] = _never
 
 
 IMMATERIAL = (
@@ -122,7 +120,7 @@ IMMATERIAL = (
 
 # Pattern of keys -> value as it is spelled today -> as expctl 0.1 spelled it.
 _KINDS = {current: old for old, current in OLD_SPELLINGS.items()}
-SPELLINGS = {"algorithm.kind": _KINDS, "dataset.kind": _KINDS, "callbacks.*.dataset.kind": _KINDS}
+SPELLINGS: Spellings = {"algorithm.kind": _KINDS, "dataset.kind": _KINDS, "callbacks.*.dataset.kind": _KINDS}
 
 # What was immaterial to the ids of expctl 0.1, and the other immaterial settings that its config files set.
 IMMATERIAL_IN_0_1 = (
@@ -141,19 +139,18 @@ IMMATERIAL_IN_0_1 = (
 SHIPPED_IN_0_1 = {"save_strategy": "steps", "save_steps": 50, "save_total_limit": 2}
 
 
-def _pattern(keys: tuple[str, ...]) -> re.Pattern[str]:
-    return re.compile("|".join(map(fnmatch.translate, keys)))
+_FROM_0_1: Spellings = {keys: {before: now for now, before in spelling.items()} for keys, spelling in SPELLINGS.items()}
 
 
-_RULES = [(_pattern(rule.keys), rule) for rule in IMMATERIAL]
-_IN_0_1 = _pattern(IMMATERIAL_IN_0_1)
-_TO_0_1: Spellings = {_pattern((keys,)): spelling for keys, spelling in SPELLINGS.items()}
-_FROM_0_1: Spellings = {
-    pattern: {before: now for now, before in spelling.items()} for pattern, spelling in _TO_0_1.items()
-}
+def matches(key: str, pattern: str) -> bool:
+    """Whether a dotted key is one of a pattern: a key, with at most one star that stands for any characters."""
+    before, star, after = pattern.partition("*")
+    if not star:
+        return key == pattern
+    return len(key) >= len(before) + len(after) and key.startswith(before) and key.endswith(after)
 
 
-def reason_immaterial(key: str, settings: Settings) -> str | None:
+def reason_immaterial(key: str, settings: FlatConfig) -> str | None:
     """Why a setting cannot change the result of an experiment with these settings; None where it can."""
     for rule in _rules_of(key):
         if not rule.unless(settings):
@@ -164,7 +161,7 @@ def reason_immaterial(key: str, settings: Settings) -> str | None:
 @cache
 def _rules_of(key: str) -> tuple[Immaterial, ...]:
     """The rules for a key: the jobs of a sweep and the runs of a listing all have the same keys."""
-    return tuple(rule for pattern, rule in _RULES if pattern.match(key))
+    return tuple(rule for rule in IMMATERIAL if any(matches(key, pattern) for pattern in rule.keys))
 
 
 def follows_seed(key: str, value: Any, seed: Any) -> bool:
@@ -186,14 +183,14 @@ def decisive_part(config: dict[str, Any]) -> dict[str, Any]:
 def normal_form(config: dict[str, Any]) -> dict[str, Any]:
     """The decisive part as it is hashed: an experiment of expctl 0.1 with its immaterial settings at their defaults."""
     settings = dict(leaves(config))
-    form = _respelled(decisive_part(config), _TO_0_1)
+    form = _respelled(decisive_part(config), SPELLINGS)
     fixed = {key: value for key, value in SHIPPED_IN_0_1.items() if reason_immaterial(f"args.{key}", settings)}
     return form | {"args": form.get("args", {}) | fixed, "hardware": form.get("hardware", {})}
 
 
 def form_of_0_1(config: dict[str, Any]) -> dict[str, Any]:
     """The decisive part by the rule of expctl 0.1, for the ids of its runs."""
-    form = _respelled(_without(config, lambda key: _IN_0_1.match(key) is not None), _TO_0_1)
+    form = _respelled(_without(config, lambda key: key in IMMATERIAL_IN_0_1), SPELLINGS)
     return form | {"args": form.get("args", {}), "hardware": form.get("hardware", {})}
 
 
@@ -233,6 +230,6 @@ def _respelled(node: dict[str, Any], spellings: Spellings, prefix: str = "") -> 
 
 def _spelled(key: str, value: Any, spellings: Spellings) -> Any:
     for pattern, spelling in spellings.items():
-        if isinstance(value, str) and pattern.match(key):
+        if isinstance(value, str) and matches(key, pattern):
             return spelling.get(value, value)
     return value

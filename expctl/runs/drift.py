@@ -36,7 +36,7 @@ class MetricDrift:
 
 
 @dataclass
-class Comparison:
+class DriftReport:
     """What was compared (`steps` that both have, `metrics` without times), and each metric that differs, by its first
     step."""
 
@@ -47,13 +47,13 @@ class Comparison:
     only_now: int = 0
 
 
-def compare_metrics(was: Run, now: Run) -> Comparison:
+def compare_metrics(was: Run, now: Run) -> DriftReport:
     """Compare two runs' metrics at every step that both have logged, all of them but times."""
     first, second = _by_step(was), _by_step(now)
     common = sorted(first.keys() & second.keys())
     names = list(dict.fromkeys(name for step in common for name in (*first[step], *second[step])))
     drifts = [drift for drift in (_drift(name, common, first, second) for name in names) if drift is not None]
-    return Comparison(
+    return DriftReport(
         steps=_training_steps(common),
         metrics=len(names),
         drifts=sorted(drifts, key=lambda drift: drift.step),

@@ -15,7 +15,7 @@ from expctl.base.words import key_of
 from expctl.runs import manifest, reading
 from expctl.runs.alerts import kinds
 from expctl.runs.files import Run
-from expctl.runs.reading import UnreadableError, read_yaml
+from expctl.runs.reading import UnreadableError
 from expctl.runs.records import Manifest, ProgressState, Summary
 
 UNDER_WAY = (manifest.CREATED, manifest.RUNNING)
@@ -87,6 +87,8 @@ def _manifest(run: Run) -> Manifest:
     recorded = Manifest.from_plain(content)
     if recorded is None or recorded.status not in STATUSES or "run_id" not in content:
         raise UnreadableError("is no manifest of expctl")
+    if recorded.is_newer():
+        raise UnreadableError(f"is of format {recorded.format}, which a newer expctl has written")
     return recorded
 
 
@@ -98,6 +100,10 @@ def _what(error: OSError | ValueError) -> str:
 
 
 def _config(run: Run, damaged: list[str]) -> dict[str, Any]:
+    from expctl.runs.yaml_reading import (
+        read_yaml,  # here, since a listing reads runs that it has not seen, and no others
+    )
+
     try:
         config = read_yaml(run.config)
     except OSError as error:
@@ -122,6 +128,8 @@ def _metrics(run: Run, status: str, damaged: list[str]) -> dict[str, Any]:
         summary = Summary.from_plain(reading.read_json(run.summary))
         if summary is None:
             raise UnreadableError("is no summary")
+        if summary.is_newer():
+            raise UnreadableError(f"is of format {summary.format}, which a newer expctl has written")
     except (OSError, ValueError) as error:
         damaged.append(f"{run.summary.name} {_what(error)}")
         return {}

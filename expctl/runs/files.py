@@ -3,12 +3,9 @@
 import contextlib
 import json
 import os
-import secrets
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-
-import yaml
 
 from expctl.runs import reading
 
@@ -118,7 +115,7 @@ def hang_reports(run: Run) -> list[Path]:
 
 def write_whole(path: Path, text: str) -> None:
     """Write a file so that a reader sees the old text or the new, never half (rename on the same file system)."""
-    aside = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
+    aside = path.with_name(f".{path.name}.{os.urandom(4).hex()}.tmp")
     try:
         # A path that the locale could not decode is written as the bytes that it is.
         with aside.open("w", encoding="utf-8", errors="surrogateescape") as file:
@@ -140,6 +137,8 @@ def write_json(path: Path, content: Any) -> None:
 
 def write_yaml(path: Path, content: Any) -> None:
     """Write plain data as YAML, as `write_whole`."""
+    import yaml  # here, since most commands write none
+
     write_whole(path, yaml.safe_dump(content, sort_keys=False, allow_unicode=True))
 
 

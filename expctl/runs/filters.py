@@ -10,6 +10,8 @@ from collections.abc import Callable, Collection, Iterable, Mapping
 from fnmatch import fnmatchcase
 from typing import Any
 
+from expctl.base.data_kinds import KIND_KEYS, OLD_SPELLINGS
+from expctl.base.notice import notice_once
 from expctl.base.plain_data import is_number
 from expctl.base.refusal import Refusal
 from expctl.base.suggest import nearest
@@ -74,9 +76,18 @@ def _test(word: str, known: Collection[str] | None) -> Callable[[Mapping[str, An
         return lambda facts: _matches(pattern, facts.get(key)) == (sign == "~")
     if sign in ("=", "!="):
         options = text.split(",") if not text.startswith(("[", "{")) else [text]
-        return lambda facts: any(_is(facts.get(key), option.strip()) for option in options) == (sign == "=")
+        options = [_current(key, option.strip(), word) for option in options]
+        return lambda facts: any(_is(facts.get(key), option) for option in options) == (sign == "=")
     given = value_of(text)
     return lambda facts: _compared(facts.get(key), sign, given, word)
+
+
+def _current(key: str, option: str, word: str) -> str:
+    """A value in today's spelling, with a notice where a kind of data was typed as expctl 0.1 spelled it."""
+    if key not in KIND_KEYS or option not in OLD_SPELLINGS:
+        return option
+    notice_once(f"{key}: '{option}' is called '{OLD_SPELLINGS[option]}' now ({word})")
+    return OLD_SPELLINGS[option]
 
 
 def _pattern(text: str, word: str) -> re.Pattern[str]:

@@ -9,6 +9,7 @@ from pathlib import Path
 from types import UnionType
 from typing import Any, ClassVar, Self, get_args, get_origin
 
+from expctl.base.refusal import Refusal
 from expctl.runs.files import read_json, write_json
 
 _OMITTED = "omitted"
@@ -23,18 +24,30 @@ def omitted(**default: Any) -> Any:
     return field(**default, metadata={_OMITTED: True})
 
 
-@dataclass(kw_only=True)
+@dataclass(kw_only=True, eq=False, repr=False)
 class JsonRecord:
     """Base of the dataclasses that describe a JSON object.
+
+    Comparison and representation stand here once: `dataclass` would compile both anew for each of the classes, which
+    every command waits for.
 
     Fields may be `str`, `int`, `float` (also written as a whole number), `bool`, None, `Any`, another record, lists and
     mappings of these, and unions. A field without a default is required.
     """
 
     # Keys that this version does not know, kept so that rewriting a file of a newer version loses nothing.
-    unknown: dict[str, Any] = field(default_factory=dict, repr=False)
+    unknown: dict[str, Any] = field(default_factory=dict)
     # Fields that had a value of another type, and so have their default.
-    damaged: list[str] = field(default_factory=list, repr=False, compare=False)
+    damaged: list[str] = field(default_factory=list)
+
+    def __eq__(self, other: object) -> bool:
+        if type(other) is not type(self):
+            return NotImplemented
+        return vars(self) | {"damaged": []} == vars(other) | {"damaged": []}
+
+    def __repr__(self) -> str:
+        values = ", ".join(f"{each.name}={getattr(self, each.name)!r}" for each in _described(type(self)))
+        return f"{type(self).__name__}({values})"
 
     @classmethod
     def from_plain(cls, content: object) -> Self | None:
@@ -72,7 +85,7 @@ class JsonRecord:
         write_json(path, self.to_plain())
 
 
-@dataclass(kw_only=True)
+@dataclass(kw_only=True, eq=False, repr=False)
 class JsonFile(JsonRecord):
     """A record that is a file of its own, with the version of its format."""
 
@@ -80,6 +93,22 @@ class JsonFile(JsonRecord):
 
     # Version of the file's format. 0: expctl 0.1 wrote no version; the keys were those of format 1.
     format: int = 0
+
+    @classmethod
+    def read(cls, path: Path) -> Self | None:
+        """As `JsonRecord.read`.
+
+        Raises:
+            Refusal: a newer expctl has written the file in a format that this one would misread.
+        """
+        record = super().read(path)
+        if record is not None and record.is_newer():
+            raise Refusal(record.newer(path.name), where=str(path), do="use the expctl that made it, or a newer one")
+        return record
+
+    def newer(self, name: str) -> str:
+        """The sentence about a file of this name that is of a newer format."""
+        return f"{name} is of format {self.format}, which a newer expctl has written; this one knows {self.FORMAT}"
 
     def to_plain(self) -> dict[str, Any]:
         """The record as JSON has it, in the format of this version."""

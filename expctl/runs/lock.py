@@ -8,7 +8,6 @@ another machine looks whether it moves. No clock is compared with another's.
 import contextlib
 import json
 import os
-import socket
 import threading
 import time
 from pathlib import Path
@@ -44,7 +43,7 @@ class Lock:
     def __init__(self, path: Path):
         self._path = path
         self._descriptor = _locked(path)
-        self._holder = ProcessRecord(host=socket.gethostname(), pid=os.getpid())
+        self._holder = ProcessRecord(host=os.uname().nodename, pid=os.getpid())
         self._beats = 0
         last = _holder(path)
         if last and last.host != self._holder.host and _moves(path, last):
@@ -87,7 +86,7 @@ def is_held(path: Path) -> bool:
         with open_plain(path) as file:
             if is_locked(file.fileno()):
                 return True
-            elsewhere = holder.host != socket.gethostname()
+            elsewhere = holder.host != os.uname().nodename
             return elsewhere and abs(time.time() - os.fstat(file.fileno()).st_mtime) < SILENT_SECONDS
     except (OSError, ValueError):
         return False

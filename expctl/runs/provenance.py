@@ -4,7 +4,6 @@ import contextlib
 import os
 import platform
 import re
-import socket
 import subprocess
 from functools import cache
 from pathlib import Path
@@ -52,7 +51,7 @@ def _versions() -> dict[str, str | None]:
 
 def host() -> str:
     """The name of this machine."""
-    return socket.gethostname()
+    return os.uname().nodename
 
 
 @cache

@@ -4,7 +4,6 @@ import json
 import os
 import re
 import signal
-import socket
 import time
 from pathlib import Path
 
@@ -25,7 +24,7 @@ class Presence:
         run.ranks.mkdir(exist_ok=True)
         self._descriptor = os.open(run.ranks / f"rank-{rank}", os.O_RDWR | os.O_CREAT | os.O_TRUNC, 0o644)
         lock(self._descriptor)
-        process = ProcessRecord(rank=rank, pid=os.getpid(), host=socket.gethostname())
+        process = ProcessRecord(rank=rank, pid=os.getpid(), host=os.uname().nodename)
         os.pwrite(self._descriptor, json.dumps(process.to_plain()).encode() + b"\n", 0)
 
     def leave(self) -> None:
@@ -63,7 +62,7 @@ def wait_for_end(run: Run, seconds: float) -> bool:
 def kill(run: Run) -> None:
     """End the ranks on this machine at once; launchers start them in sessions of their own."""
     for rank in alive(run):
-        if rank.host == socket.gethostname():
+        if rank.host == os.uname().nodename:
             os.kill(rank.pid, signal.SIGKILL)
 
 

@@ -21,7 +21,7 @@ from typing import Any
 from expctl.runs.json_record import JsonFile, JsonRecord, omitted
 
 
-@dataclass(kw_only=True)
+@dataclass(kw_only=True, eq=False, repr=False)
 class Attempt(JsonRecord):
     """One start of a run's workers."""
 
@@ -37,7 +37,7 @@ class Attempt(JsonRecord):
     signal: str | None = None
 
 
-@dataclass(kw_only=True)
+@dataclass(kw_only=True, eq=False, repr=False)
 class Alert(JsonRecord):
     """A sign that a training learns nothing; see `expctl.worker.symptoms`."""
 
@@ -52,7 +52,7 @@ class Alert(JsonRecord):
     do: str = ""
 
 
-@dataclass(kw_only=True)
+@dataclass(kw_only=True, eq=False, repr=False)
 class Git(JsonRecord):
     """The user's git repository when the run was created; all None outside of one."""
 
@@ -68,7 +68,7 @@ class Git(JsonRecord):
     masked: bool = omitted(default=False)
 
 
-@dataclass(kw_only=True)
+@dataclass(kw_only=True, eq=False, repr=False)
 class Devices(JsonRecord):
     """The machine that a run was created on."""
 
@@ -80,7 +80,7 @@ class Devices(JsonRecord):
     gpus: list[str] = field(default_factory=list)
 
 
-@dataclass(kw_only=True)
+@dataclass(kw_only=True, eq=False, repr=False)
 class Manifest(JsonFile):
     """`run.json`: what a run is and what became of it; the only source of truth for its status."""
 
@@ -141,7 +141,7 @@ class Manifest(JsonFile):
     alerts: list[Alert] = omitted(default_factory=list)
 
 
-@dataclass(kw_only=True)
+@dataclass(kw_only=True, eq=False, repr=False)
 class Summary(JsonFile):
     """`summary.json`: the results of a completed run. A run that has it is complete."""
 
@@ -160,11 +160,14 @@ class Summary(JsonFile):
     train: dict[str, float | None] = field(default_factory=dict)
     # Seconds in the trainer's loop, as it measured them, of the last attempt.
     train_runtime: float | None = None
-    # Seconds of the last attempt: `start` (until training began), `training`, `total`.
+    # Seconds of the last attempt: `start` (until training began), `training`, `total`; and of the training's steps over
+    # all attempts, each phase of `expctl.runs.phases`.
     seconds: dict[str, float | None] = field(default_factory=dict)
+    # Phase -> tokens a second, where they are counted.
+    tokens_per_second: dict[str, float | None] = omitted(default_factory=dict)
 
 
-@dataclass(kw_only=True)
+@dataclass(kw_only=True, eq=False, repr=False)
 class LedgerCell(JsonRecord):
     """One job of a sweep: the words that set it apart, its run, and what became of it."""
 
@@ -181,7 +184,7 @@ class LedgerCell(JsonRecord):
     asked_for: bool = True
 
 
-@dataclass(kw_only=True)
+@dataclass(kw_only=True, eq=False, repr=False)
 class LedgerFile(JsonFile):
     """`sweeps/<sweep_id>.json`: the jobs of a sweep. Derived from the runs' manifests, and made anew from them."""
 
@@ -200,7 +203,7 @@ class LedgerFile(JsonFile):
     cells: list[LedgerCell] = field(default_factory=list)
 
 
-@dataclass(kw_only=True)
+@dataclass(kw_only=True, eq=False, repr=False)
 class ProcessRecord(JsonRecord):
     """The first line of `.lock` and of `.ranks/rank-N`: the process that holds the file's lock."""
 
@@ -213,7 +216,7 @@ class ProcessRecord(JsonRecord):
     beat: int | None = omitted(default=None)
 
 
-@dataclass(kw_only=True)
+@dataclass(kw_only=True, eq=False, repr=False)
 class ProgressState(JsonRecord):
     """`.progress.json`: what a worker is doing right now; of no use once the run has ended."""
 
@@ -228,7 +231,7 @@ class ProgressState(JsonRecord):
     at: float = 0.0
 
 
-@dataclass(kw_only=True)
+@dataclass(kw_only=True, eq=False, repr=False)
 class WorkerOutcome(JsonRecord):
     """`.outcome.json`: what became of the current attempt, by the rank that knows it first, for the parent."""
 

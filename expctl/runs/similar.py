@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from expctl.base.experiment import Experiment
+from expctl.base.refusal import Refusal
 from expctl.runs import manifest
 from expctl.runs.bundle import changed_files, read_config
 from expctl.runs.checkpoints import complete, step_of
@@ -53,7 +54,10 @@ def _unfinished(run: Run) -> list[tuple[Run, Manifest]]:
     unfinished = []
     for entry in namesakes[:MOST_READ]:
         other = Run(Path(entry.path))
-        recorded = manifest.read(other)
+        try:
+            recorded = manifest.read(other)
+        except Refusal:  # a newer expctl has written it
+            continue
         if recorded and recorded.status in (manifest.INTERRUPTED, manifest.FAILED):
             unfinished.append((other, recorded))
     return unfinished[:MOST_LOOKED_AT]

@@ -12,8 +12,6 @@ from hydra.plugins.launcher import Launcher
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, OmegaConf
 
-from expctl.runs.manifest import COMPLETED
-
 if TYPE_CHECKING:
     from expctl.sweep.job import SweepJob
     from expctl.sweep.runners import Runner
@@ -77,6 +75,8 @@ class CheckLauncher(Launcher):
 
 def returned(job: "SweepJob") -> JobReturn:
     """A job's result as Hydra's sweepers take it."""
+    from expctl.runs.manifest import COMPLETED
+
     completed = job.status == COMPLETED
     value = job.objective if completed else RuntimeError(job.error or job.status)
     status = JobStatus.COMPLETED if completed else JobStatus.FAILED

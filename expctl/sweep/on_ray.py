@@ -38,7 +38,7 @@ class Ray:
         self._context, self._config = context, config
         self._submission: Submission | None = None
 
-    def left(self, jobs: Sequence[SweepJob]) -> set[str]:
+    def queued_earlier(self, jobs: Sequence[SweepJob]) -> set[str]:
         """None: tasks end with the command that asked for them."""
         return set()
 
@@ -62,7 +62,7 @@ class Ray:
         self._submission = Submission(jobs, "ray")
         self._submission.start(launcher, self._task(self._submission.folder), self._context, self._config)
 
-    def gone(self, job: SweepJob) -> tuple[bool, str | None]:
+    def is_over(self, job: SweepJob) -> tuple[bool, str | None]:
         """Whether Ray has ended, and with it the job's task."""
         if self._submission is None:
             return True, None

@@ -6,6 +6,8 @@ from collections.abc import Callable, Sequence
 from expctl.base.engine import server_devices
 from expctl.base.exit_codes import EXIT_FAILED, EXIT_INTERRUPTED
 from expctl.base.experiment import Experiment, Hardware
+from expctl.base.notice import notice
+from expctl.base.refusal import Refusal
 from expctl.config.resumable import inexact
 from expctl.devices.leases import Lease, Machine
 from expctl.launch.launch import Attempt, Outcome, begin, not_begun, unwritten
@@ -47,6 +49,8 @@ class Pool:
         self._look = look
         self._asked_about_held = 0.0
         self._stopping = False
+        # Whether it was said that nothing can begin.
+        self._waits = False
 
     def run(self) -> str | None:
         """Run all jobs to their ends; the signal that broke it off, if one did."""
@@ -98,8 +102,17 @@ class Pool:
                 return
             lease = self._lend(job.state.experiment)
             if lease is None:
+                self._note_wait(job.state.experiment.hardware)
                 return
             self._begin_one(job, job.state, lease)
+
+    def _note_wait(self, hardware: Hardware) -> None:
+        """Say once that other commands have the devices: nothing of this sweep runs, and nothing else would be seen."""
+        if self._running() or self._waits:
+            return
+        self._waits = True
+        taken = f"{hardware['num_processes']} of the {len(self._machine.gpus)} GPUs are not free at once"
+        notice(f"{taken}: other sweeps on this machine have leased them; the cells wait for them")
 
     def _begin_one(self, job: SweepJob, composed: Composed, lease: Lease) -> None:
         """Begin an attempt; the lease goes back where there is none."""
@@ -108,11 +121,12 @@ class Pool:
             begun = self._attempt(composed, lease)
             if isinstance(begun, Attempt):
                 job.begin(RunningHere(experiment, run, begun, lease))
+                self._waits = False
                 return
             self._end(job, begun)
         except LockedError:
             job.state = HeldByAnother(experiment, run)
-        except ForeignCheckpointError as error:
+        except (ForeignCheckpointError, Refusal) as error:
             self._end(job, Outcome(EXIT_FAILED, FAILED, error=str(error)))
         except OSError as error:
             self._end(job, Outcome(EXIT_FAILED, FAILED, error=unwritten(error, run)))

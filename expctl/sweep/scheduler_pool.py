@@ -19,7 +19,7 @@ LOOK_SECONDS = 1.0
 class Scheduler(Protocol):
     """What runs jobs on other machines."""
 
-    def left(self, jobs: Sequence[SweepJob]) -> set[str]:
+    def queued_earlier(self, jobs: Sequence[SweepJob]) -> set[str]:
         """Ids of the runs that an earlier command handed over and that are still to run.
 
         From then on they are waited for as if they had been submitted.
@@ -28,7 +28,7 @@ class Scheduler(Protocol):
     def submit(self, jobs: Sequence[SweepJob]) -> None:
         """Hand jobs over."""
 
-    def gone(self, job: SweepJob) -> tuple[bool, str | None]:
+    def is_over(self, job: SweepJob) -> tuple[bool, str | None]:
         """Whether a job will not run (again), and why if that is a failure."""
 
     def cancel(self) -> set[str]:
@@ -51,7 +51,7 @@ class SchedulerPool:
         # Run id -> when its attempts began that were there before.
         self._attempts_before: dict[str, list[str | None]] = {}
         # Ids of runs that an earlier command handed over, and of those that another command waits for.
-        self._left: set[str] = set()
+        self._queued_earlier: set[str] = set()
         self._others: set[str] = set()
         self._signal: str | None = None
 
@@ -80,12 +80,12 @@ class SchedulerPool:
 
     def _begin(self) -> None:
         to_do = [job for job in self._jobs if self._is_to_do(job)]
-        self._left = self._scheduler.left(to_do) if to_do else set()
+        self._queued_earlier = self._scheduler.queued_earlier(to_do) if to_do else set()
         for job in to_do:
-            if job.run.run_id in self._left:
+            if job.run.run_id in self._queued_earlier:
                 job.state = Waiting(job.to_run.experiment, job.run)
         waiting = [job for job in to_do if isinstance(job.state, Waiting)]
-        self._submit([job for job in waiting if job.run.run_id not in self._left])
+        self._submit([job for job in waiting if job.run.run_id not in self._queued_earlier])
 
     def _submit(self, jobs: list[SweepJob]) -> None:
         if not jobs or self._signal:
@@ -117,29 +117,29 @@ class SchedulerPool:
         return True
 
     def _refresh(self) -> None:
-        """Read how the jobs do; those of an earlier command that are gone are handed over again."""
+        """Read how the jobs do; those of an earlier command that are over are handed over again."""
         given_up = []
         for job in self._jobs:
             if not isinstance(job.state, Composed):
                 continue
             # In this order: what a job writes before it goes is seen.
-            gone, why = (True, None) if isinstance(job.state, HeldByAnother) else self._scheduler.gone(job)
+            over, why = (True, None) if isinstance(job.state, HeldByAnother) else self._scheduler.is_over(job)
             recorded = manifest.read(job.run) or manifest.recorded(job.run)
             if self._took_its_end(job, recorded):
                 continue
             if self._is_new(job, recorded) and recorded.status == RUNNING:
                 if isinstance(job.state, Waiting):
                     job.begin(Running(job.state.experiment, job.run))
-            elif not gone:
+            elif not over:
                 job.state = Waiting(job.state.experiment, job.run)
             elif why is None or self._signal:
                 job.end(Outcome(EXIT_INTERRUPTED, INTERRUPTED))
-            elif job.run.run_id in self._left:
+            elif job.run.run_id in self._queued_earlier:
                 given_up.append(job)
             else:
                 job.end(Outcome(EXIT_FAILED, FAILED, error=why))
         # What became of an earlier command's jobs, a cancellation say, was not meant for this one's.
-        self._left -= {job.run.run_id for job in given_up}
+        self._queued_earlier -= {job.run.run_id for job in given_up}
         self._submit(given_up)
 
     def _took_its_end(self, job: SweepJob, recorded: Manifest) -> bool:

@@ -73,7 +73,7 @@ class Slurm:
         self._living: set[str] = set()
         self._check()
 
-    def left(self, jobs: Sequence[SweepJob]) -> set[str]:
+    def queued_earlier(self, jobs: Sequence[SweepJob]) -> set[str]:
         """Find the jobs that a command left in the queue when it was killed; ids of the runs that they are for."""
         wanted = {job.run.run_id for job in jobs}
         folder = outputs_of(jobs[0].run.folder) / "sweeps" / FOLDER
@@ -129,7 +129,7 @@ class Slurm:
             settings["cpus_per_task"] = shape.threads
         return settings
 
-    def gone(self, job: SweepJob) -> tuple[bool, str | None]:
+    def is_over(self, job: SweepJob) -> tuple[bool, str | None]:
         """Whether the job has left the queue, and what that means where the run has not said anything."""
         if time.monotonic() - self._asked > ASK_SECONDS:
             self._asked = time.monotonic()

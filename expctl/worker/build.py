@@ -5,7 +5,7 @@ from dataclasses import fields
 from functools import partial
 from typing import Any
 
-from hydra.utils import instantiate
+from hydra.utils import get_class, instantiate
 from transformers import Trainer, TrainerCallback, TrainingArguments, set_seed
 from transformers.utils import logging as transformers_logging
 
@@ -26,6 +26,11 @@ from expctl.worker.stop import StopRequest
 from expctl.worker.trackers import start_tracker, tracker_fields
 
 logger = logging.getLogger(__name__)
+# Field of the trainer's arguments -> what transformers calls it from 5.23 on.
+CURRENT_NAMES = {
+    "gradient_checkpointing": "activation_checkpointing",
+    "gradient_checkpointing_kwargs": "activation_checkpointing_kwargs",
+}
 FLOAT_TYPES = (float, float | None, "float", "float | None", "Optional[float]")
 
 
@@ -45,7 +50,7 @@ def build_trainer(config: dict[str, Any], run: Run, callbacks: list[TrainerCallb
     set_seed(config["seed"])
     transformers_logging.disable_progress_bar()
     extra = {"output_dir": str(run.checkpoints)} | reward_weights(config["reward"]) | tracker_fields(config, run)
-    arguments = build(config["args"], **extra)
+    arguments = build(with_current_fields(config["args"]), **extra)
     make_floats(arguments)
     check_world_size(arguments.world_size)
     train_dataset, eval_dataset = build(config["dataset"])
@@ -114,6 +119,20 @@ def construct(config: dict[str, Any], parts: dict[str, Any], own_callbacks: list
 def build(node: dict[str, Any], **extra: Any) -> Any:
     """Instantiate a config node; plain containers, never OmegaConf's, reach the constructors."""
     return instantiate(node, _convert_="all", **extra)
+
+
+def with_current_fields(node: dict[str, Any]) -> dict[str, Any]:
+    """The node `args` with today's names of fields that have another one now, where the installed version has it.
+
+    A library warns of the old name at each use of it. What is set under both names is left as it is.
+    """
+    known = {field.name for field in fields(get_class(node["_target_"]))}
+    renamed = {
+        old: new
+        for old, new in CURRENT_NAMES.items()
+        if new in known and node.get(old) is not None and node.get(new) is None
+    }
+    return {renamed.get(name, name): value for name, value in node.items()}
 
 
 def make_floats(arguments: TrainingArguments) -> None:

@@ -1,4 +1,4 @@
-"""Atomic checkpoints: written aside by every rank, put in place by a rename, and sealed."""
+"""Atomic checkpoints: written aside by every rank, put in place by a rename, and complete with the checksums."""
 
 import os
 import shutil
@@ -12,7 +12,7 @@ from transformers import Trainer, TrainerCallback, TrainerControl, TrainerState,
 from transformers.trainer import TRAINER_STATE_NAME
 from transformers.trainer_utils import PREFIX_CHECKPOINT_DIR
 
-from expctl.runs.checkpoints import ASIDE, complete, found, seal, step_of
+from expctl.runs.checkpoints import ASIDE, complete, found, step_of, write_checksums
 from expctl.worker.resume import ExactResume
 from expctl.worker.stop import StopRequest
 
@@ -27,11 +27,11 @@ class AtomicCheckpoints(TrainerCallback):
     """Makes a trainer write atomic checkpoints.
 
     Everything that the trainer and its parts save goes into a temporary folder, which is renamed to `checkpoint-N` once
-    every rank is done. Files that callbacks add in `on_save` go there; then the files are sealed (sizes and checksums).
-    A checkpoint without its seal is not used. Older checkpoints are deleted only after that, so that the last good one
+    every rank is done. Files that callbacks add in `on_save` go there; then sizes and checksums are written.
+    A checkpoint without checksums is not used. Older checkpoints are deleted only after that, so that the last good one
     always exists. A process that dies on the way leaves the temporary folder, which the next checkpoint clears.
 
-    The last callback of the trainer: nothing is written into a checkpoint once it is sealed.
+    The last callback of the trainer: nothing is written into a checkpoint once its checksums are.
     """
 
     def __init__(self, trainer: Trainer, folder: Path, resume: ExactResume):
@@ -77,14 +77,14 @@ class AtomicCheckpoints(TrainerCallback):
     def on_save(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
         self._trainer.accelerator.wait_for_everyone()
         if state.is_world_process_zero:
-            seal(self._folder / f"{PREFIX_CHECKPOINT_DIR}-{state.global_step}")
+            write_checksums(self._folder / f"{PREFIX_CHECKPOINT_DIR}-{state.global_step}")
             _rotate(self._folder, self._limit, state.best_model_checkpoint)
         self._trainer.accelerator.wait_for_everyone()
 
 
 @contextmanager
 def without_torch_checksums() -> Iterator[None]:
-    """Save without torch's slow checksums: the seal has checksums of whole files, and these are verified."""
+    """Save without torch's slow checksums: ours are of whole files, and these are verified."""
     before = get_crc32_options()
     set_crc32_options(False)
     try:
@@ -111,12 +111,12 @@ def _put_in_place(written: Path, checkpoint: Path) -> None:
 
 
 def _rotate(folder: Path, limit: int | None, best: str | None) -> None:
-    """Delete unsealed checkpoints, and the oldest ones beyond the limit, but never the best one nor the newest."""
-    sealed = sorted(complete(folder), key=step_of)
-    for checkpoint in set(found(folder)) - set(sealed):
+    """Delete incomplete checkpoints, and the oldest ones beyond the limit, but never the best one nor the newest."""
+    kept = sorted(complete(folder), key=step_of)
+    for checkpoint in set(found(folder)) - set(kept):
         shutil.rmtree(checkpoint)
     if not limit:
         return
-    for checkpoint in sealed[: -max(limit, 1)]:
+    for checkpoint in kept[: -max(limit, 1)]:
         if best is None or checkpoint != Path(best):
             shutil.rmtree(checkpoint)

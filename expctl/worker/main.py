@@ -95,11 +95,17 @@ def train(run: Run, config: dict[str, Any], stop: StopRequest, progress: Progres
         if stop.requested:
             return INTERRUPTED
     from expctl.worker import control_callbacks, summary
+    from expctl.worker.repeated_warnings import RepeatedWarnings
+    from expctl.worker.step_times import StepTimes
     from expctl.worker.steps import check_steps_taken
 
     progress.phase("loading model and data")
     trainer = _build_trainer(run, config, stop, progress, watchdog, checkpoint)
+    times = StepTimes(trainer)
+    trainer.add_callback(times)
     evaluates = bool(config["args"].get("do_eval")) and trainer.eval_dataset is not None
+    repeated = RepeatedWarnings()
+    repeated.install()
     try:
         before = _evaluate_before(trainer, run, stop, progress, checkpoint) if evaluates else {}
         control_callbacks.raise_if_stopped(stop, trainer.args.device)
@@ -113,11 +119,13 @@ def train(run: Run, config: dict[str, Any], stop: StopRequest, progress: Progres
         after = _evaluate_after(trainer, run, stop, progress) if evaluates else {}
     except StoppedError:
         return INTERRUPTED
+    finally:
+        repeated.report()
     progress.phase("saving the model")
     summary.save_model(trainer, run, config)
     seconds = {"start": built - began, "training": trained - built, "total": time.perf_counter() - began}
     if trainer.is_world_process_zero():
-        summary.write_summary(trainer, run, config, before, after, seconds)
+        summary.write_summary(trainer, run, config, before, after, seconds, times.rest)
     return COMPLETED
 
 

@@ -9,6 +9,7 @@ from expctl.models import resolve
 from expctl.runs.drift import is_timed
 from expctl.runs.files import Run, read_json, read_metrics, write_json, write_whole
 from expctl.runs.manifest import recorded
+from expctl.runs.phases import PhaseTimes, times_in
 from expctl.runs.records import Summary
 
 CARD = """---
@@ -53,6 +54,7 @@ def write_summary(
     before: dict[str, float],
     after: dict[str, float],
     seconds: dict[str, float],
+    rest: PhaseTimes,
 ) -> None:
     """Write the model card, then `summary.json`: the metrics before and after training, and the objective.
 
@@ -63,6 +65,7 @@ def write_summary(
         before: metrics of the evaluation before training; empty where there was none.
         after: likewise after training.
         seconds: of the start, of the training and in total.
+        rest: the times of what came after the last row of the metrics.
     """
     steps = trainer.state.global_step
     last, measured_at = _last_measured(run)
@@ -72,6 +75,8 @@ def write_summary(
         name = name.removeprefix("eval_")
     _write_card(run, config, before, after)
     objective, no_objective = _objective(name, after, last)
+    times = times_in(read_metrics(run.metrics))
+    times.add(rest.seconds, rest.tokens)
     summary = Summary(
         objective=objective,
         no_objective=no_objective,
@@ -83,7 +88,8 @@ def write_summary(
         after=dict(after),
         train=last,
         train_runtime=train_runtime(trainer),
-        seconds={key: round(value, 3) for key, value in seconds.items()},
+        seconds={key: round(value, 3) for key, value in (seconds | times.seconds).items()},
+        tokens_per_second={key: round(value, 1) for key, value in times.tokens_per_second.items()},
     )
     summary.write(run.summary)
 

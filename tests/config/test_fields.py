@@ -79,7 +79,7 @@ def test_an_unknown_field_is_refused_with_the_field_that_was_meant(typed, meant)
 
 
 def test_a_refusal_says_how_the_key_was_set():
-    refusal = only({**GRPO, "learning_rat": 1}, set_by=lambda key: f"{key}=1 (command line)")
+    refusal = only({**GRPO, "learning_rat": 1}, where_set=lambda key: f"{key}=1 (command line)")
     assert refusal.where == "args.learning_rat=1 (command line)"
     assert "set by   args.learning_rat=1 (command line)" in str(refusal)
 

@@ -128,7 +128,7 @@ def test_targets_are_found_at_any_depth(node, folder):
 
 def test_a_refusal_names_the_place_and_how_it_was_set():
     nodes = [{"_target_": "trl.GRPOTrainer"}, {"_target_": "os.system"}]
-    refusal = only({"list": nodes}, set_by=lambda key: f"{key}=os.system (command line)")
+    refusal = only({"list": nodes}, where_set=lambda key: f"{key}=os.system (command line)")
     assert refusal.where == "root.list[1]._target_=os.system (command line)"
 
 

@@ -8,8 +8,8 @@ from expctl.runs.checkpoints import (
     damage,
     last_complete,
     refuse_foreign,
-    seal,
     trust,
+    write_checksums,
 )
 from expctl.runs.files import write_json
 
@@ -21,7 +21,7 @@ def checkpoints(tmp_path):
         (folder / "inner").mkdir(parents=True)
         (folder / "model.safetensors").write_bytes(bytes(range(256)) * 100)
         (folder / "inner" / "state.pt").write_bytes(b"state")
-        seal(folder)
+        write_checksums(folder)
     return tmp_path
 
 
@@ -66,7 +66,7 @@ def pickled(tmp_path, monkeypatch):
     (checkpoint / "global_step5").mkdir(parents=True)
     (checkpoint / "global_step5" / "states.pt").write_bytes(b"a pickle")
     (checkpoint / "latest").write_text("global_step5")
-    seal(checkpoint)
+    write_checksums(checkpoint)
     return checkpoint
 
 

@@ -73,3 +73,12 @@ def test_a_number_is_not_compared_with_a_text():
 def test_a_broken_regular_expression_is_refused_when_it_is_read():
     with pytest.raises(Refusal, match="no regular expression"):
         parse(["host~["])
+
+
+def test_a_kind_of_data_is_known_by_its_old_spelling_too(capsys):
+    run = {"algorithm.kind": "prompt-only", "dataset.kind": "preference"}
+    for word in ("algorithm.kind=prompts", "dataset.kind=completions,preferences", "algorithm.kind!=preferences"):
+        assert parse([word])(run), word
+    assert not parse(["algorithm.kind!=prompts"])(run)
+    assert "algorithm.kind: 'prompts' is called 'prompt-only' now" in capsys.readouterr().err
+    assert parse(["model=prompts"])({"model": "prompts"}), "elsewhere the word is nothing old"

@@ -9,8 +9,9 @@ from expctl.runs import manifest
 from expctl.runs.files import Run, read_json
 from expctl.runs.lock import is_held
 from expctl.runs.ranks import alive, lost
-from expctl.runs.reading import UnreadableError, load_json, read_bytes, read_rows, read_yaml
+from expctl.runs.reading import UnreadableError, load_json, read_bytes, read_rows
 from expctl.runs.reading import read_json as strictly
+from expctl.runs.yaml_reading import read_yaml
 
 DEEP = 10_000
 

@@ -128,6 +128,22 @@ def test_a_job_that_needs_many_devices_is_not_passed_over(hall, jobs, monkeypatc
     assert all(job.status == "completed" for job in made)
 
 
+def test_devices_that_other_sweeps_have_are_waited_for_and_that_is_said_once(hall, jobs, monkeypatch, tmp_path, capsys):
+    on_gpus(monkeypatch, tmp_path, ["0"])
+    taken = leases.Machine().lend_gpus(1)
+    looks = []
+
+    def look():
+        looks.append(1)
+        if len(looks) == 5:
+            taken.give_back()
+
+    (job,) = jobs("seed=0 hardware=gpu model.dtype=float32 hardware.bf16=false")
+    swim(hall, [job], look=look)
+    assert job.status == "completed" and len(looks) > 5
+    assert capsys.readouterr().err.count("1 of the 1 GPUs are not free at once: other sweeps on this machine") == 1
+
+
 def test_a_job_that_fails_does_not_keep_the_others(hall, jobs):
     made = jobs(*[f"seed={seed}" for seed in range(4)])
     swim(hall, made, fates={1: "failed"})

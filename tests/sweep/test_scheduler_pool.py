@@ -25,18 +25,18 @@ class Queue:
     """
 
     def __init__(self, *, left=(), others=(), plan=None):
-        self._left, self._others, self._plan = set(left), set(others), plan or {}
+        self._queued_earlier, self._others, self._plan = set(left), set(others), plan or {}
         self.jobs, self.submitted = dict.fromkeys(left, 0), []
 
-    def left(self, jobs):
-        return self._left
+    def queued_earlier(self, jobs):
+        return self._queued_earlier
 
     def submit(self, jobs):
         for job in jobs:
             self.submitted.append(job.run.run_id)
             self.jobs[job.run.run_id] = 0
 
-    def gone(self, job):
+    def is_over(self, job):
         name = job.run.run_id
         if name in self.jobs:
             self.jobs[name] += 1
@@ -208,16 +208,16 @@ def test_jobs_are_found_by_what_slurm_and_the_submission_say_of_them(cluster, jo
     cluster.queue = {"7_10": folder, "7_11": folder, "6": "/somewhere/else", "8": folder}
     jobs = [job(name) for name in "abd"]
     found = Slurm({}, None, None, None)
-    assert found.left(jobs) == {"b"}, "a has ended, c is not asked for, d is another's job with an old number"
+    assert found.queued_earlier(jobs) == {"b"}, "a has ended, c is not asked for, d is another's job with an old number"
     assert "1 job (7_10) of an earlier command" in capsys.readouterr().out
-    assert not found.gone(jobs[1])[0] and found.gone(jobs[0]) == (True, None)
+    assert not found.is_over(jobs[1])[0] and found.is_over(jobs[0]) == (True, None)
 
 
 def test_jobs_that_a_living_command_waits_for_are_not_cancelled_by_another(cluster, job, tmp_path):
     folder = submission(tmp_path / "outputs", "one", {"7": "a"})
     cluster.queue = {"7": folder}
     first, second = Slurm({}, None, None, None), Slurm({}, None, None, None)
-    assert first.left([job("a")]) == second.left([job("a")]) == {"a"}
+    assert first.queued_earlier([job("a")]) == second.queued_earlier([job("a")]) == {"a"}
     assert second.cancel() == {"a"} and cluster.cancelled == []
     assert first.cancel() == set() and cluster.cancelled == ["7"]
     first.close()
@@ -227,4 +227,4 @@ def test_jobs_that_a_living_command_waits_for_are_not_cancelled_by_another(clust
 def test_a_slurm_that_does_not_say_what_is_queued_is_asked_again_before_anything_is_submitted_twice(cluster, job):
     cluster.code = 1
     with pytest.raises(Refusal, match="does not say which jobs are there: Unable to contact slurm controller"):
-        Slurm({}, None, None, None).left([job("a")])
+        Slurm({}, None, None, None).queued_earlier([job("a")])

@@ -6,6 +6,7 @@ from types import SimpleNamespace
 import pytest
 
 from expctl.runs.files import Run, read_json
+from expctl.runs.phases import PhaseTimes
 from expctl.worker.summary import write_summary
 
 CONFIG = {
@@ -21,7 +22,7 @@ def test_the_objective_bears_the_name_of_the_metric_that_it_is(after, name, valu
     run.model.mkdir()
     run.metrics.write_text(json.dumps({"step": 1, "loss": 0.1, "reward": 0.5}) + "\n")
     trainer = SimpleNamespace(state=SimpleNamespace(global_step=1, log_history=[]))
-    write_summary(trainer, run, CONFIG, {}, after, {})
+    write_summary(trainer, run, CONFIG, {}, after, {}, PhaseTimes())
     recorded = read_json(run.summary)
     assert (recorded["objective_name"], recorded["objective"]) == (name, value)
 
@@ -31,7 +32,7 @@ def summary(tmp_path, rows, after=()):
     run.model.mkdir()
     run.metrics.write_text("".join(json.dumps(row) + "\n" for row in rows))
     trainer = SimpleNamespace(state=SimpleNamespace(global_step=6, log_history=[]))
-    write_summary(trainer, run, CONFIG, {}, dict(after), {})
+    write_summary(trainer, run, CONFIG, {}, dict(after), {}, PhaseTimes())
     return read_json(run.summary)
 
 

@@ -10,7 +10,7 @@ from expctl.base.plain_data import at
 from expctl.base.refusal import Refusal
 from expctl.config.checks.callables import defined_by
 from expctl.config.checks.combinations import GRPO, ROOM
-from expctl.config.checks.settings import Settings, lineage
+from expctl.config.checks.settings import TrainerSettings, lineage
 from expctl.config.source.defaults import FieldValues
 
 CALLBACK, MIXIN = ROOM + "bema_callback.BEMACallback", ROOM + "bema_for_ref_model.BEMATrainerMixin"
@@ -22,7 +22,7 @@ NOT_ZERO = ("false", "pissa", "corda", "olora", "loftq", "lora_ga")
 
 def check_bema(experiment: Experiment) -> list[Refusal]:
     """Refuse what `BEMACallback` and its trainer would refuse."""
-    settings = Settings(experiment)
+    settings = TrainerSettings(experiment)
     keys = [
         f"callbacks.{name}"
         for name, node in experiment.config["callbacks"].items()
@@ -41,7 +41,7 @@ def check_bema(experiment: Experiment) -> list[Refusal]:
     return refusals
 
 
-def _check_callback(settings: Settings, values: FieldValues, key: str) -> list[Refusal]:
+def _check_callback(settings: TrainerSettings, values: FieldValues, key: str) -> list[Refusal]:
     needing_mixin = [name for name in ("update_ref_model", "evaluate_with_bema") if values[name]]
     if needing_mixin and MIXIN not in settings.parts:
         name, target = needing_mixin[0], settings.trainer["_target_"]
@@ -68,7 +68,7 @@ def _check_callback(settings: Settings, values: FieldValues, key: str) -> list[R
     return settings.refusals_of(rules, key_of)
 
 
-def _check_adapter(settings: Settings, key: str) -> list[Refusal]:
+def _check_adapter(settings: TrainerSettings, key: str) -> list[Refusal]:
     """Refuse an adapter whose copy cannot be the reference: it has to be LoRA that starts at zero."""
     peft = settings.experiment.config["peft"]
     if not peft:
@@ -90,7 +90,7 @@ def _check_adapter(settings: Settings, key: str) -> list[Refusal]:
     return []
 
 
-def _splits_parameters(settings: Settings) -> str:
+def _splits_parameters(settings: TrainerSettings) -> str:
     """What would split the parameters over the ranks; empty where nothing does."""
     experiment = settings.experiment
     if experiment.hardware["sharding"]:

@@ -9,7 +9,7 @@ from expctl.base.experiment import Experiment
 from expctl.base.plain_data import sequence
 from expctl.base.refusal import Refusal
 from expctl.config.checks.callables import defined_by
-from expctl.config.checks.settings import Settings, lineage
+from expctl.config.checks.settings import TrainerSettings, lineage
 from expctl.config.source.defaults import FieldValues
 from expctl.config.source.lookup import Definition
 
@@ -30,7 +30,7 @@ PACKAGES = {"use_liger_kernel": "liger_kernel"}
 
 def check_ratio(experiment: Experiment) -> list[Refusal]:
     """Refuse a level of the importance ratio that the trainer does not have, or that does not go with the loss."""
-    settings = Settings(experiment)
+    settings = TrainerSettings(experiment)
     if "importance_sampling_level" not in settings.args:
         return []
     if RATIO in settings.parts:
@@ -51,7 +51,7 @@ def check_ratio(experiment: Experiment) -> list[Refusal]:
 
 def check_combinations(experiment: Experiment) -> list[Refusal]:
     """Refuse what the trainer's constructor would refuse, and settings that nothing would read."""
-    settings = Settings(experiment)
+    settings = TrainerSettings(experiment)
     refusals = _check_config_class(settings) + _check_bases(settings)
     if refusals:
         return refusals
@@ -59,7 +59,7 @@ def check_combinations(experiment: Experiment) -> list[Refusal]:
     return [refusal for check in checks for refusal in check(settings)]
 
 
-def _check_config_class(settings: Settings) -> list[Refusal]:
+def _check_config_class(settings: TrainerSettings) -> list[Refusal]:
     """The fields of the trainer's parts in `args`, and no others."""
     refusals, target = [], settings.trainer.get("_target_")
     present = [part for part, _, _ in CONFIGURED if part in settings.parts]
@@ -77,7 +77,7 @@ def _check_config_class(settings: Settings) -> list[Refusal]:
     return refusals
 
 
-def _check_bases(settings: Settings) -> list[Refusal]:
+def _check_bases(settings: TrainerSettings) -> list[Refusal]:
     if not {REPLAY, CREDIT} & settings.parts or SCORED_ROLLOUT in settings.parts:
         return []
     target = settings.trainer.get("_target_")
@@ -90,7 +90,7 @@ def _check_bases(settings: Settings) -> list[Refusal]:
     ]
 
 
-def _check_filter(settings: Settings) -> list[Refusal]:
+def _check_filter(settings: TrainerSettings) -> list[Refusal]:
     if FILTERING not in settings.parts:
         return []
     node = settings.trainer.get("group_filter_func")
@@ -101,7 +101,7 @@ def _check_filter(settings: Settings) -> list[Refusal]:
     return refusals + _check_nested(settings, node, "algorithm.trainer.group_filter_func")
 
 
-def _stand_in(settings: Settings, node: Any) -> Any:
+def _stand_in(settings: TrainerSettings, node: Any) -> Any:
     """An object that answers the rules as the filter would: whether it decides k, and which."""
     if node is None:
         return None
@@ -116,7 +116,7 @@ def _stand_in(settings: Settings, node: Any) -> Any:
     return type(definition.name if definition else str(node), (), members)()
 
 
-def _check_nested(settings: Settings, node: Any, key: str) -> list[Refusal]:
+def _check_nested(settings: TrainerSettings, node: Any, key: str) -> list[Refusal]:
     """Filters inside of a filter score; only the outermost may decide k."""
     if not isinstance(node, dict):
         return []
@@ -138,20 +138,20 @@ def _check_nested(settings: Settings, node: Any, key: str) -> list[Refusal]:
     return refusals
 
 
-def _check_token_advantages(settings: Settings) -> list[Refusal]:
+def _check_token_advantages(settings: TrainerSettings) -> list[Refusal]:
     if CREDIT not in settings.parts:
         return []
     source = settings.trainer.get("token_advantages")
     return settings.refusals_of(lambda: limits.check_token_advantages(settings.args, source))
 
 
-def _check_replay(settings: Settings) -> list[Refusal]:
+def _check_replay(settings: TrainerSettings) -> list[Refusal]:
     if REPLAY not in settings.parts:
         return []
     return settings.refusals_of(lambda: limits.check_replay(settings.args))
 
 
-def _check_reference(settings: Settings) -> list[Refusal]:
+def _check_reference(settings: TrainerSettings) -> list[Refusal]:
     """TRL's own moving reference needs one of its own to move."""
     if not settings.args["sync_ref_model"]:
         return []
@@ -167,7 +167,7 @@ def _check_reference(settings: Settings) -> list[Refusal]:
     return [Refusal(what, where=settings.where("args.sync_ref_model"), do="args.sync_ref_model=false")]
 
 
-def _check_packages(settings: Settings) -> list[Refusal]:
+def _check_packages(settings: TrainerSettings) -> list[Refusal]:
     missing = {
         field: package for field, package in PACKAGES.items() if settings.args[field] and find_spec(package) is None
     }

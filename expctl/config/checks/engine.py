@@ -6,7 +6,7 @@ from expctl.base.engine import COLOCATED, SERVER, joined_server, server_devices,
 from expctl.base.experiment import Experiment
 from expctl.base.refusal import Refusal
 from expctl.config import engine_facts
-from expctl.config.checks.settings import Settings
+from expctl.config.checks.settings import TrainerSettings
 from expctl.devices import detection
 
 # Of a mode of TRL's correction: VESPO weighs single tokens.
@@ -16,11 +16,11 @@ SHORT_DTYPES = {"bf16": "bfloat16", "fp16": "float16"}
 
 def check_engine(experiment: Experiment) -> list[Refusal]:
     """Refuse an engine that is not here, or that could not start or sample with these settings."""
-    settings = Settings(experiment)
+    settings = TrainerSettings(experiment)
     mode = vllm_mode(experiment.config)
     if mode is None:
         return _paged(settings)
-    checks: list[Callable[[Settings], list[Refusal]]] = [_both, _package, _loss]
+    checks: list[Callable[[TrainerSettings], list[Refusal]]] = [_both, _package, _loss]
     if mode == COLOCATED:
         checks += [_split, _sleep, _heads, _quantized, _memory]
     if mode == SERVER:
@@ -31,7 +31,7 @@ def check_engine(experiment: Experiment) -> list[Refusal]:
     return []
 
 
-def _paged(settings: Settings) -> list[Refusal]:
+def _paged(settings: TrainerSettings) -> list[Refusal]:
     """TRL casts the weights that are trained, for good, to the format of the mixed precision."""
     args = settings.args
     if not args["use_transformers_continuous_batching"]:
@@ -50,7 +50,7 @@ def _paged(settings: Settings) -> list[Refusal]:
     ]
 
 
-def _both(settings: Settings) -> list[Refusal]:
+def _both(settings: TrainerSettings) -> list[Refusal]:
     if not settings.args["use_transformers_continuous_batching"]:
         return []
     what = "args.use_vllm and args.use_transformers_continuous_batching are both true"
@@ -58,7 +58,7 @@ def _both(settings: Settings) -> list[Refusal]:
     return [Refusal(what, where=where, do="generation=vllm or generation=paged")]
 
 
-def _package(settings: Settings) -> list[Refusal]:
+def _package(settings: TrainerSettings) -> list[Refusal]:
     if settings.experiment.runs_remotely:
         return []
     version, allowed = engine_facts.vllm_version(), engine_facts.versions_of_trl()
@@ -78,7 +78,7 @@ def _package(settings: Settings) -> list[Refusal]:
     ]
 
 
-def _loss(settings: Settings) -> list[Refusal]:
+def _loss(settings: TrainerSettings) -> list[Refusal]:
     args, mode = settings.args, settings.args["vllm_importance_sampling_mode"]
     if args["loss_type"] != "vespo" or not args["vllm_importance_sampling_correction"] or mode in TOKEN_MODES:
         return []
@@ -87,7 +87,7 @@ def _loss(settings: Settings) -> list[Refusal]:
     return [Refusal(what, where=where, nearest=TOKEN_MODES, do="args.vllm_importance_sampling_mode=token_truncate")]
 
 
-def _split(settings: Settings) -> list[Refusal]:
+def _split(settings: TrainerSettings) -> list[Refusal]:
     parts = settings.args["vllm_tensor_parallel_size"] or 1
     hardware = settings.experiment.hardware
     world = hardware["num_processes"] * hardware["num_machines"]
@@ -99,14 +99,14 @@ def _split(settings: Settings) -> list[Refusal]:
     return [Refusal(what, where=settings.where("args.vllm_tensor_parallel_size"), do=do)]
 
 
-def _sleep(settings: Settings) -> list[Refusal]:
+def _sleep(settings: TrainerSettings) -> list[Refusal]:
     if not settings.args["vllm_enable_sleep_mode"] or not settings.experiment.hardware["use_cpu"]:
         return []
     what = "args.vllm_enable_sleep_mode=true would do nothing: on a CPU vLLM does not sleep"
     return [Refusal(what, where=settings.where("args.vllm_enable_sleep_mode"), do="leave it out, or hardware=gpu")]
 
 
-def _heads(settings: Settings) -> list[Refusal]:
+def _heads(settings: TrainerSettings) -> list[Refusal]:
     """The attention of vLLM on a CPU has kernels for some sizes of a head only."""
     if not settings.experiment.hardware["use_cpu"]:
         return []
@@ -124,7 +124,7 @@ def _heads(settings: Settings) -> list[Refusal]:
     ]
 
 
-def _quantized(settings: Settings) -> list[Refusal]:
+def _quantized(settings: TrainerSettings) -> list[Refusal]:
     quantization = settings.experiment.config["model"].get("quantization_config") or {}
     if not quantization.get("load_in_8bit"):
         return []
@@ -133,7 +133,7 @@ def _quantized(settings: Settings) -> list[Refusal]:
     return [Refusal(what, where=where, do="load_in_4bit, or generation=transformers")]
 
 
-def _memory(settings: Settings) -> list[Refusal]:
+def _memory(settings: TrainerSettings) -> list[Refusal]:
     """An engine whose share of the device does not even hold the weights."""
     experiment = settings.experiment
     if experiment.hardware["use_cpu"] or experiment.runs_remotely:
@@ -152,7 +152,7 @@ def _memory(settings: Settings) -> list[Refusal]:
     ]
 
 
-def _own_server(settings: Settings) -> list[Refusal]:
+def _own_server(settings: TrainerSettings) -> list[Refusal]:
     """Where there is room for the server that the run starts."""
     experiment = settings.experiment
     if not starts_server(experiment.config):
@@ -182,7 +182,7 @@ def _own_server(settings: Settings) -> list[Refusal]:
     ]
 
 
-def _joined(settings: Settings) -> list[Refusal]:
+def _joined(settings: TrainerSettings) -> list[Refusal]:
     """A server that somebody else has started: it must answer, and serve this model."""
     experiment = settings.experiment
     url = joined_server(experiment.config)

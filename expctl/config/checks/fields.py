@@ -28,7 +28,7 @@ RENAMED = {
 HYDRA_KEYS = ("_target_", "_partial_", "_convert_", "_args_", "_recursive_")
 
 # From a dotted key to what set it, for the `where` of a refusal.
-SetBy = Callable[[str], str]
+WhereSet = Callable[[str], str]
 
 
 def check_fields(experiment: Experiment) -> list[Refusal]:
@@ -38,7 +38,7 @@ def check_fields(experiment: Experiment) -> list[Refusal]:
 
 
 def check_args(
-    args: dict[str, Any], search: Iterable[Path] = (), trainer: str | None = None, set_by: SetBy = str
+    args: dict[str, Any], search: Iterable[Path] = (), trainer: str | None = None, where_set: WhereSet = str
 ) -> list[Refusal]:
     """Refuse unknown fields, wrong types and values that are no option. A `_target_` that leads nowhere is left alone.
 
@@ -46,34 +46,34 @@ def check_args(
         args: the resolved root key `args`, with `_target_`.
         search: folders of modules that are not installed.
         trainer: dotted path of the trainer; options that only its source names are taken as known.
-        set_by: what set a dotted key, for the refusals.
+        where_set: what set a dotted key, for the refusals.
     """
     target = args.get("_target_")
     if not isinstance(target, str):
         do = "set args._target_ to the config class of the trainer, for example trl.GRPOConfig"
-        return [Refusal("args names no config class", where=set_by("args"), do=do)]
+        return [Refusal("args names no config class", where=where_set("args"), do=do)]
     config_class = find(target, search)
     if config_class is None:
         return []
-    arguments = _Arguments(target, config_class, find(trainer, search), set_by)
+    arguments = _Arguments(target, config_class, find(trainer, search), where_set)
     refusals = [arguments.refusal(name, value) for name, value in args.items() if name not in HYDRA_KEYS]
     return [refusal for refusal in refusals if refusal]
 
 
-def check_value(field: Field, key: str, value: object, set_by: SetBy = str) -> Refusal | None:
+def check_value(field: Field, key: str, value: object, where_set: WhereSet = str) -> Refusal | None:
     """Refuse a value that fits neither the annotation of its field nor the type that the docstring gives."""
     annotation = field.annotation
     if (isinstance(value, dict) and "_target_" in value) or annotation is None or fits(field, value):
         return None
     options = choices(annotation, field.owner)
     if options and isinstance(value, str):
-        return _not_among([str(option) for option in options], key, value, set_by)
+        return _not_among([str(option) for option in options], key, value, where_set)
     documented_types = [] if options else docstrings.types(field)
     if any(admits(kind, value, field.owner) for kind in documented_types) or docstrings.converts(field, value):
         return None
     kind = "null" if value is None else type(value).__name__
     what = f"{key} must be {ast.unparse(annotation)}, got {value!r} ({kind})"
-    return Refusal(what, where=set_by(key), do=_advice(ast.unparse(annotation), options, key, value))
+    return Refusal(what, where=where_set(key), do=_advice(ast.unparse(annotation), options, key, value))
 
 
 @dataclass(frozen=True)
@@ -83,7 +83,7 @@ class _Arguments:
     target: str
     config_class: Definition
     trainer: Definition | None
-    set_by: SetBy
+    where_set: WhereSet
 
     def refusal(self, name: str, value: object) -> Refusal | None:
         """What is wrong with one field."""
@@ -94,8 +94,8 @@ class _Arguments:
             return None if takes.accepts_any else self._unknown(name, key)
         if not field.init:
             what = f"{name!r} of {self.target} is computed, it cannot be set"
-            return Refusal(what, where=self.set_by(key), do="leave it out")
-        return check_value(field, key, value, self.set_by) or self._no_option(field, key, value)
+            return Refusal(what, where=self.where_set(key), do="leave it out")
+        return check_value(field, key, value, self.where_set) or self._no_option(field, key, value)
 
     def _unknown(self, name: str, key: str) -> Refusal:
         close = nearest(name, signature(self.config_class).parameters)
@@ -105,7 +105,7 @@ class _Arguments:
         elif not close:
             classes = [owner.path for owner in self.config_class.lineage if signature(owner).fields]
             do = f"it has the fields of {', '.join(classes)}"
-        return Refusal(f"no field {name!r} in {self.target}", where=self.set_by(key), nearest=close, do=do)
+        return Refusal(f"no field {name!r} in {self.target}", where=self.where_set(key), nearest=close, do=do)
 
     def _no_option(self, field: Field, key: str, value: object) -> Refusal | None:
         """Refuse a string that the docstring does not list and no source of the algorithm names."""
@@ -114,7 +114,7 @@ class _Arguments:
         options = docstrings.options(field) if strings else []
         for string in strings:
             if options and string not in options and not self._is_named(string, field.owner):
-                return _not_among(options, key, string, self.set_by)
+                return _not_among(options, key, string, self.where_set)
         return None
 
     def _is_named(self, option: str, owner: Definition) -> bool:
@@ -126,10 +126,10 @@ class _Arguments:
         return any(f'"{option}"' in text or f"'{option}'" in text for text in texts)
 
 
-def _not_among(options: list[str], key: str, value: str, set_by: SetBy) -> Refusal:
+def _not_among(options: list[str], key: str, value: str, where_set: WhereSet) -> Refusal:
     return Refusal(
         f"{value!r} is no option of {key}",
-        where=set_by(key),
+        where=where_set(key),
         nearest=nearest(value, options),
         do=f"one of {_listed(options)}",
     )

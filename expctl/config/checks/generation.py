@@ -7,7 +7,7 @@ from expctl.base.experiment import Experiment
 from expctl.base.refusal import Refusal
 from expctl.base.suggest import nearest
 from expctl.config.checks.schema import Types, compare
-from expctl.config.checks.settings import Settings
+from expctl.config.checks.settings import TrainerSettings
 from expctl.config.source.lookup import find
 from expctl.config.source.signature import signature
 
@@ -80,7 +80,7 @@ def _values(experiment: Experiment, settings: dict[str, Any]) -> list[Refusal]:
 
 def _of_the_server(experiment: Experiment, settings: dict[str, Any]) -> list[Refusal]:
     """Addresses typed in `args`, and settings of a server that is not started here."""
-    typed = Settings(experiment)
+    typed = TrainerSettings(experiment)
     refusals = [
         Refusal(
             f"'args.{name}' follows from generation=vllm_server, whose runs choose ports that are free",

@@ -5,7 +5,7 @@ from importlib.util import find_spec
 from expctl.base.experiment import Experiment
 from expctl.base.plain_data import at
 from expctl.base.refusal import Refusal
-from expctl.config.checks.settings import Settings
+from expctl.config.checks.settings import TrainerSettings
 
 NEEDS_MINIMUM = ("cosine_with_min_lr", "cosine_warmup_with_min_lr")
 NEEDS_EVALUATION = ("reduce_lr_on_plateau", "greedy")
@@ -38,12 +38,12 @@ PACKAGES = {
 
 def check_schedule(experiment: Experiment) -> list[Refusal]:
     """Refuse evaluations, checkpoints, schedules and optimizers that do not go together or are not installed."""
-    settings = Settings(experiment)
+    settings = TrainerSettings(experiment)
     checks = (_check_best, _check_early_stopping, _check_scheduler, _check_optimizer, _check_loss_weights)
     return [refusal for check in checks for refusal in check(settings)]
 
 
-def _check_best(settings: Settings) -> list[Refusal]:
+def _check_best(settings: TrainerSettings) -> list[Refusal]:
     args = settings.args
     if not args["load_best_model_at_end"]:
         return []
@@ -69,7 +69,7 @@ def _check_best(settings: Settings) -> list[Refusal]:
     return [Refusal(what, where=settings.where("args.save_steps", "args.eval_steps"), do=f"args.save_steps={multiple}")]
 
 
-def _check_early_stopping(settings: Settings) -> list[Refusal]:
+def _check_early_stopping(settings: TrainerSettings) -> list[Refusal]:
     nodes = settings.experiment.config["callbacks"]
     stopping = [name for name, node in nodes.items() if str(at(node, "_target_")).endswith(EARLY_STOPPING)]
     if not stopping:
@@ -85,7 +85,7 @@ def _check_early_stopping(settings: Settings) -> list[Refusal]:
     return []
 
 
-def _check_scheduler(settings: Settings) -> list[Refusal]:
+def _check_scheduler(settings: TrainerSettings) -> list[Refusal]:
     name, options = settings.args["lr_scheduler_type"], settings.args["lr_scheduler_kwargs"]
     where = settings.where("args.lr_scheduler_type")
     options = options if isinstance(options, dict) else {}
@@ -101,7 +101,7 @@ def _check_scheduler(settings: Settings) -> list[Refusal]:
     return []
 
 
-def _check_optimizer(settings: Settings) -> list[Refusal]:
+def _check_optimizer(settings: TrainerSettings) -> list[Refusal]:
     name = str(settings.args["optim"])
     modules = next((modules for part, modules in OPTIMIZERS if part in name), ())
     if not modules or any(find_spec(module) for module in modules):
@@ -111,7 +111,7 @@ def _check_optimizer(settings: Settings) -> list[Refusal]:
     return [Refusal(what, where=settings.where("args.optim"), do=f"pip install {package}, or args.optim=adamw_torch")]
 
 
-def _check_loss_weights(settings: Settings) -> list[Refusal]:
+def _check_loss_weights(settings: TrainerSettings) -> list[Refusal]:
     losses, weights = settings.args["loss_type"], settings.args["loss_weights"]
     if not isinstance(weights, list):
         return []

@@ -19,7 +19,7 @@ TRAINER_KEYWORDS = ("group_filter_func", "token_advantages")
 
 
 @dataclass(frozen=True)
-class Settings:
+class TrainerSettings:
     """What the trainer of an experiment is made of, and its arguments with their defaults."""
 
     experiment: Experiment

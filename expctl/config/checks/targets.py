@@ -11,7 +11,7 @@ from expctl.base.experiment import Experiment
 from expctl.base.modules import find_module, installed_file
 from expctl.base.refusal import Refusal
 from expctl.base.suggest import nearest
-from expctl.config.checks.fields import HYDRA_KEYS, SetBy, check_value
+from expctl.config.checks.fields import HYDRA_KEYS, WhereSet, check_value
 from expctl.config.source.lookup import ClassDefinition, Definition, FunctionDefinition, Missing, find, locate
 from expctl.config.source.signature import signature
 
@@ -45,7 +45,7 @@ def check_targets(experiment: Experiment) -> list[Refusal]:
     return check_nodes(experiment.config, experiment.code_folders, experiment.set_by)
 
 
-def check_nodes(config: dict[str, Any], search: Iterable[Path] = (), set_by: SetBy = str) -> list[Refusal]:
+def check_nodes(config: dict[str, Any], search: Iterable[Path] = (), where_set: WhereSet = str) -> list[Refusal]:
     """Refuse `_target_`s, at any depth, that are not permitted or lead nowhere, and keywords that they do not take.
 
     A target has to lead to a class or function inside `ALLOWED`, inside a module of the user's own, or inside a prefix
@@ -55,18 +55,18 @@ def check_nodes(config: dict[str, Any], search: Iterable[Path] = (), set_by: Set
     Args:
         config: the resolved config, plain containers.
         search: folders whose modules are the user's own code, as a rule the working folder.
-        set_by: what set a dotted key, for the refusals.
+        where_set: what set a dotted key, for the refusals.
     """
     folders = tuple(folder.resolve() for folder in search)
     refusals = []
     for key, node in _targets(config):
         try:
-            definition = resolve(node["_target_"], folders, set_by(f"{key}._target_"))
+            definition = resolve(node["_target_"], folders, where_set(f"{key}._target_"))
         except Refusal as refusal:
             refusals.append(refusal)
             continue
         if definition and key != "args":
-            refusals += _check_keywords(key, node, definition, set_by)
+            refusals += _check_keywords(key, node, definition, where_set)
     return refusals
 
 
@@ -206,7 +206,7 @@ def _not_found(target: str, missing: Missing, where: str) -> Refusal:
     )
 
 
-def _check_keywords(above: str, node: dict[str, Any], definition: Definition, set_by: SetBy) -> list[Refusal]:
+def _check_keywords(above: str, node: dict[str, Any], definition: Definition, where_set: WhereSet) -> list[Refusal]:
     """Refuse keywords that the definition does not take, and values that it cannot take."""
     takes = signature(definition)
     refusals = []
@@ -215,32 +215,32 @@ def _check_keywords(above: str, node: dict[str, Any], definition: Definition, se
             continue
         key = f"{above}.{name}" if above else name
         if name in HYDRA_KEYWORDS:
-            refusal = _check_hydra_keyword(name, value, key, set_by)
+            refusal = _check_hydra_keyword(name, value, key, where_set)
         elif name in takes.parameters:
-            refusal = check_value(takes.parameters[name], key, value, set_by)
+            refusal = check_value(takes.parameters[name], key, value, where_set)
         elif takes.accepts_any and not (name.startswith("_") and name.endswith("_")):
             refusal = None
         else:
-            refusal = _unknown(name, key, node["_target_"], definition, set_by)
+            refusal = _unknown(name, key, node["_target_"], definition, where_set)
         if refusal:
             refusals.append(refusal)
     return refusals
 
 
-def _check_hydra_keyword(name: str, value: object, key: str, set_by: SetBy) -> Refusal | None:
+def _check_hydra_keyword(name: str, value: object, key: str, where_set: WhereSet) -> Refusal | None:
     kind = HYDRA_KEYWORDS[name]
     if isinstance(value, kind):
         return None
     what = f"{key} is Hydra's own and takes a {kind.__name__}, got {value!r}"
-    return Refusal(what, where=set_by(key), do="see Hydra's instantiate")
+    return Refusal(what, where=where_set(key), do="see Hydra's instantiate")
 
 
-def _unknown(name: str, key: str, target: str, definition: Definition, set_by: SetBy) -> Refusal:
+def _unknown(name: str, key: str, target: str, definition: Definition, where_set: WhereSet) -> Refusal:
     parameters = signature(definition).parameters
     listed = ", ".join(parameters) if len(parameters) <= 8 else f"see {definition.file}"
     return Refusal(
         f"{target} takes no {name!r}",
-        where=set_by(key),
+        where=where_set(key),
         nearest=nearest(name, [*parameters, *HYDRA_KEYS]),
         do=f"it takes: {listed or 'nothing'}",
     )

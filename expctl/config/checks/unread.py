@@ -7,7 +7,7 @@ from expctl.base.experiment import Experiment
 from expctl.base.plain_data import mapping
 from expctl.base.refusal import Refusal
 from expctl.base.trainer_keywords import GIVEN
-from expctl.config.checks.settings import Settings
+from expctl.config.checks.settings import TrainerSettings
 from expctl.config.thinking import SAMPLES
 
 # Field -> the field that it needs, the values with which it is read, and what to type. None: any value but false.
@@ -36,14 +36,14 @@ ASK_FOR_A_METRIC = ("reduce_lr_on_plateau", "greedy")
 
 def check_unread(experiment: Experiment) -> list[Refusal]:
     """Refuse what was typed and that nothing of this experiment reads; presets of files are left alone."""
-    settings = Settings(experiment)
+    settings = TrainerSettings(experiment)
     checks = [_given, _decided, _steps_and_epochs]
     if settings.is_ours:  # a trainer of the user's own may read any field
         checks += [_needs, _evaluations, _best, _rewards, _learning_rates, _lengths]
     return [refusal for check in checks for refusal in check(settings)]
 
 
-def _given(settings: Settings) -> list[Refusal]:
+def _given(settings: TrainerSettings) -> list[Refusal]:
     return [
         Refusal(
             f"'algorithm.trainer.{name}' is given by expctl itself",
@@ -55,7 +55,7 @@ def _given(settings: Settings) -> list[Refusal]:
     ]
 
 
-def _decided(settings: Settings) -> list[Refusal]:
+def _decided(settings: TrainerSettings) -> list[Refusal]:
     typed = [name for name in DECIDED if settings.is_typed(f"args.{name}")]
     return [
         Refusal(
@@ -67,7 +67,7 @@ def _decided(settings: Settings) -> list[Refusal]:
     ]
 
 
-def _steps_and_epochs(settings: Settings) -> list[Refusal]:
+def _steps_and_epochs(settings: TrainerSettings) -> list[Refusal]:
     keys = ("args.max_steps", "args.num_train_epochs")
     steps = settings.args["max_steps"]
     if not all(map(settings.is_typed, keys)) or not isinstance(steps, int) or steps <= 0:
@@ -76,7 +76,7 @@ def _steps_and_epochs(settings: Settings) -> list[Refusal]:
     return [Refusal(what, where=settings.where(*keys), do="type one of them")]
 
 
-def _needs(settings: Settings) -> list[Refusal]:
+def _needs(settings: TrainerSettings) -> list[Refusal]:
     refusals = []
     for key in settings.experiment.sources:
         name = key.removeprefix("args.")
@@ -95,13 +95,13 @@ def _needs(settings: Settings) -> list[Refusal]:
     return refusals
 
 
-def _evaluations(settings: Settings) -> list[Refusal]:
+def _evaluations(settings: TrainerSettings) -> list[Refusal]:
     if settings.args["do_eval"] or settings.evaluates:
         return []
     return _void(settings, OF_EVALUATIONS, "args.do_eval is false", "args.do_eval=true")
 
 
-def _best(settings: Settings) -> list[Refusal]:
+def _best(settings: TrainerSettings) -> list[Refusal]:
     args = settings.args
     callbacks = [mapping(node).get("_target_") for node in settings.experiment.config["callbacks"].values()]
     # Any callback that is not ours may ask for the best metric, as EarlyStoppingCallback does.
@@ -114,7 +114,7 @@ def _best(settings: Settings) -> list[Refusal]:
     return _void(settings, asked, "no best checkpoint is looked for", instead)
 
 
-def _void(settings: Settings, names: Sequence[str], why: str, instead: str) -> list[Refusal]:
+def _void(settings: TrainerSettings, names: Sequence[str], why: str, instead: str) -> list[Refusal]:
     """Refuse those of some fields of args that were typed."""
     return [
         Refusal(
@@ -127,7 +127,7 @@ def _void(settings: Settings, names: Sequence[str], why: str, instead: str) -> l
     ]
 
 
-def _learning_rates(settings: Settings) -> list[Refusal]:
+def _learning_rates(settings: TrainerSettings) -> list[Refusal]:
     is_full = settings.experiment.config["peft"] is None
     unread, trained = ("adapter", "all weights are") if is_full else ("full", "an adapter is")
     key = f"algorithm.learning_rate.{unread}"
@@ -142,7 +142,7 @@ def _learning_rates(settings: Settings) -> list[Refusal]:
     ]
 
 
-def _lengths(settings: Settings) -> list[Refusal]:
+def _lengths(settings: TrainerSettings) -> list[Refusal]:
     key = "dataset.max_completion_length"
     experiment = settings.experiment
     if not settings.is_typed(key) or experiment.config["algorithm"]["kind"] == PROMPT_ONLY or _samples(settings):
@@ -156,11 +156,11 @@ def _lengths(settings: Settings) -> list[Refusal]:
     ]
 
 
-def _samples(settings: Settings) -> bool:
+def _samples(settings: TrainerSettings) -> bool:
     return any(mapping(node).get("_target_") == SAMPLES for node in settings.experiment.config["callbacks"].values())
 
 
-def _rewards(settings: Settings) -> list[Refusal]:
+def _rewards(settings: TrainerSettings) -> list[Refusal]:
     experiment = settings.experiment
     algorithm = experiment.choices.get("algorithm")
     typed = [key for key in experiment.sources if key == "reward" or key.startswith("reward.")]

@@ -2,10 +2,11 @@
 
 import ast
 from collections.abc import Iterable
+from functools import cache
 from pathlib import Path
 from typing import Any
 
-from expctl.config.source.lookup import find
+from expctl.config.source.lookup import Definition, find
 from expctl.config.source.signature import Field, signature
 
 
@@ -18,8 +19,7 @@ class FieldValues:
     def __init__(self, node: dict[str, Any], search: Iterable[Path] = ()):
         self._set = node
         definition = find(node.get("_target_"), search)
-        known = signature(definition).known if definition else {}
-        self._defaults = {name: _literal(field) for name, field in known.items()}
+        self._defaults = _defaults(definition) if definition else {}
 
     def __contains__(self, name: str) -> bool:
         return name in self._set or name in self._defaults
@@ -29,6 +29,12 @@ class FieldValues:
 
     def __getattr__(self, name: str) -> Any:
         return self[name]
+
+
+@cache
+def _defaults(definition: Definition) -> dict[str, Any]:
+    """Cached: several checks of each job of a sweep ask for the same class."""
+    return {name: _literal(field) for name, field in signature(definition).known.items()}
 
 
 def _literal(field: Field) -> Any:

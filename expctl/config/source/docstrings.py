@@ -5,6 +5,7 @@ TRL annotates `loss_type: str` and lists the losses in the docstring; `scale_rew
 
 import ast
 import re
+from functools import cache
 
 from expctl.config.source.signature import Field
 
@@ -45,6 +46,7 @@ def converts(field: Field, value: object) -> bool:
     return f"isinstance(self.{field.name}, {type(value).__name__})" in field.owner.file.read_text(encoding="utf-8")
 
 
+@cache
 def entry(field: Field) -> str:
     """The part of the docstring that is about `field`: its line and the more indented ones below."""
     node = field.owner.node

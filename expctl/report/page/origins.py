@@ -8,7 +8,7 @@ from expctl.compare.groups import ABSENT, Grouped, typed
 from expctl.compare.runs import Record
 from expctl.report.page.markup import Markup, joined, pre, section, table, tag
 from expctl.report.recorded import commit, machine
-from expctl.runs.decisive import Settings, follows_seed
+from expctl.runs.decisive import FlatConfig, follows_seed
 
 
 def configs(groups: Sequence[Grouped]) -> Markup:
@@ -31,7 +31,7 @@ def configs(groups: Sequence[Grouped]) -> Markup:
     return section("configs", "Configs", *parts)
 
 
-def _seeds(configs: Iterable[Settings]) -> set[str]:
+def _seeds(configs: Iterable[FlatConfig]) -> set[str]:
     """The keys that follow the seed in each config, in which repetitions differ."""
     following = [
         {key for key, value in config.items() if follows_seed(key, value, config.get("seed"))} for config in configs

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from expctl.base.printable import printable, shortened
-from expctl.compare.comparison import Estimate, Metric, Summary
+from expctl.compare.comparison import Estimate, Metric, SeedStatistics
 from expctl.compare.curves import Curve, Curves, Trade
 from expctl.report.plots.style import DASHES, MARKERS, Theme, wrapped
 
@@ -45,7 +45,7 @@ def _draw_curve(curve: Curve, number: int, axes: Any, theme: Theme) -> None:
     )
 
 
-def draw_final(metric: Metric, groups: Sequence[Summary], axes: Any, theme: Theme) -> None:
+def draw_final(metric: Metric, groups: Sequence[SeedStatistics], axes: Any, theme: Theme) -> None:
     """A row a group, its label above its dots, so that no label is ever in another's way."""
     for row, summary in enumerate(groups):
         _draw_summary(summary, row, axes, theme)
@@ -59,7 +59,7 @@ def draw_final(metric: Metric, groups: Sequence[Summary], axes: Any, theme: Them
     axes.set_xlabel(_wrapped_axis(metric.title, 60))
 
 
-def _draw_summary(summary: Summary, row: int, axes: Any, theme: Theme) -> None:
+def _draw_summary(summary: SeedStatistics, row: int, axes: Any, theme: Theme) -> None:
     colour, marker = theme.groups[row % len(theme.groups)], MARKERS[row % len(MARKERS)]
     known = [run.value for run in summary.values if run.value is not None]
     heights = [-row + dodge(number) for number in range(len(known))]

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 
-from expctl.compare.comparison import Comparison, Estimate, Metric, Summary
+from expctl.compare.comparison import Comparison, Estimate, Metric, SeedStatistics
 from expctl.compare.curves import Curve, Curves, Trade, learning_curves, trade, wasted_groups
 from expctl.compare.groups import Grouped
 from expctl.compare.verdict import count, number
@@ -116,7 +116,7 @@ def _of_final(metric: Metric, level: float) -> Picture:
     )
 
 
-def _stops_of_summary(summary: Summary, row: int) -> list[Stop]:
+def _stops_of_summary(summary: SeedStatistics, row: int) -> list[Stop]:
     stops: list[Stop] = []
     for run in summary.values:
         if run.value is not None:

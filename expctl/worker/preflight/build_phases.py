@@ -80,7 +80,7 @@ def arguments(config: dict[str, Any], folder: str) -> Any:
     Returns:
         The arguments, without what would start an engine, a compiler or a tracker.
     """
-    node = dict(config["args"])
+    node = build.with_current_fields(config["args"])
     hardware = config["hardware"]
     world = hardware["num_processes"] * hardware["num_machines"]
     defaults = {field.name: field.default for field in fields(get_class(node["_target_"]))}

@@ -10,7 +10,7 @@ from expctl.runs.records import Manifest
 UNKNOWN = "a config file"
 
 
-def set_by(run: Run, manifest: Manifest, values: dict[str, Any]) -> dict[str, str]:
+def recorded_origins(run: Run, manifest: Manifest, values: dict[str, Any]) -> dict[str, str]:
     """Dotted key -> what set it, for every value of a run's config.
 
     The origins are read and never composed again, since a run's command and files may be anybody's. Where a run has not
