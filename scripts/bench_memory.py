@@ -30,7 +30,15 @@ PICTURE = HERE / "docs" / "pictures" / "memory.png"
 GIB = 2**30
 SAMPLING = "expctl: sampling"
 ALL_LINEAR = frozenset(["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"])
-QUICK = ["args.max_steps=2", "args.do_eval=false", "args.save_strategy=no", "args.warmup_steps=0", "hardware=cpu"]
+QUICK = [
+    "args.max_steps=2",
+    "args.do_eval=false",
+    "args.save_strategy=no",
+    "args.warmup_steps=0",
+    "hardware=cpu",
+    "prompts_per_step=null",
+    "args.gradient_accumulation_steps=1",
+]
 TINY = ["model=tiny"]
 SMOLLM2 = ["model=smollm2_135m", "dataset=arithmetic", "args.max_completion_length=32"]
 FOUR = "args.per_device_train_batch_size=4"
@@ -60,14 +68,14 @@ CASES = {
 
 def foreseen(words: list[str]) -> dict[str, int | None]:
     """What `expctl plan` says of an experiment, by phase."""
-    experiment = compose([*words, *QUICK])
+    experiment = compose([*QUICK, *words])
     plan = estimate(experiment, FieldValues(experiment.config["args"], experiment.code_folders))
     return {"training": plan.training.total, "sampling": plan.sampling.total if plan.sampling else None}
 
 
 def peaks(words: list[str]) -> dict[str, int | None]:
     """The peaks of a training's second step, in bytes, by phase; None where nothing is sampled."""
-    config = compose([*words, *QUICK]).config
+    config = compose([*QUICK, *words]).config
     if config["algorithm"]["kind"] == "prompt-only":
         config["args"]["generation_kwargs"] = {"min_new_tokens": config["args"]["max_completion_length"]}
     with tempfile.TemporaryDirectory() as folder:

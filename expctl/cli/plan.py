@@ -16,8 +16,8 @@ from expctl.plan.ways_out import WayOut, ways_out
 from expctl.report.plan import as_json, print_plan
 
 JSON = "--json"
-# What need not be here for a plan: the weights, the rows, packages of rewards, and so the number of steps.
-NOT_ASKED = ("model", "dataset", "rewards", "reward columns", "steps")
+# What need not be here for a plan: the weights, the rows, packages of rewards.
+NOT_ASKED = ("model", "dataset", "rewards")
 
 
 def main(words: list[str]) -> int:

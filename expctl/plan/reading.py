@@ -132,6 +132,7 @@ def _sampled(
         rows=at_once,
         prompt=lengths.prompt,
         completion=completion,
+        group=group,
         scored_rows=rows if _scores(settings, workload.micro_batches, steps) else 0,
         engine_bytes=_engine_bytes(settings, device_bytes),
         engine_sleeps=bool(settings["vllm_enable_sleep_mode"]),

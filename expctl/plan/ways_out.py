@@ -10,6 +10,8 @@ from expctl.plan.workload import Adapter, Precision, Sampling, Workload
 MOST = 3
 # Of several together: how many, and the share of a peak below which a change is one of them.
 MOST_TOGETHER, HELPS = 5, 0.98
+# What conf/generation/vllm.yaml has.
+ENGINE_SHARE = 0.3
 
 
 @dataclass(frozen=True)
@@ -31,7 +33,15 @@ def ways_out(plan: Plan) -> list[WayOut]:
     fitting = [way for way in helping if way.plan.fits]
     together = [] if fitting else _together(plan)
     others = sorted((way for way in helping if not way.plan.fits), key=lambda way: way.plan.peak.total)
-    return [*fitting, *together, *others][:MOST]
+    return _of_each_kind([*fitting, *together, *others])[:MOST]
+
+
+def _of_each_kind(ways: list[WayOut]) -> list[WayOut]:
+    """The first way of those that set the same keys."""
+    kinds: dict[frozenset[str], WayOut] = {}
+    for way in ways:
+        kinds.setdefault(frozenset(word.partition("=")[0] for word in way.words.split()), way)
+    return list(kinds.values())
 
 
 def _together(plan: Plan) -> list[WayOut]:
@@ -39,8 +49,7 @@ def _together(plan: Plan) -> list[WayOut]:
     words: dict[str, str] = {}
     notes: list[str] = []
     for _ in range(MOST_TOGETHER):
-        ways = [*_planned(_same_step(plan.workload), plan), *_planned(_other_training(plan.workload), plan)]
-        helping = [way for way in ways if way.plan.peak.total < HELPS * plan.peak.total]
+        helping = [way for way in _ways(plan) if way.plan.peak.total < HELPS * plan.peak.total]
         if not helping:
             return []
         best = min(helping, key=lambda way: way.plan.peak.total)
@@ -56,6 +65,7 @@ def _together(plan: Plan) -> list[WayOut]:
 def _ways(plan: Plan) -> Iterator[WayOut]:
     """Every way, the least intrusive first."""
     yield from _planned(_same_step(plan.workload), plan)
+    yield from _planned(_with_engine(plan.workload, plan.device.memory or 0), plan)
     yield from _planned(_other_training(plan.workload), plan)
 
 
@@ -74,6 +84,7 @@ def _same_step(workload: Workload) -> Iterator[tuple[str, str, Workload]]:
         smaller = replace(evaluation, rows=rows)
         yield f"args.per_device_eval_batch_size={rows}", "", replace(workload, evaluation=smaller)
     yield from _fewer_rows(workload)
+    yield from _fewer_sampled(workload)
     sampling = workload.sampling
     if sampling and sampling.engine_bytes and not sampling.engine_sleeps:
         sleeping = replace(workload, sampling=replace(sampling, engine_sleeps=True))
@@ -93,6 +104,31 @@ def _fewer_rows(workload: Workload) -> Iterator[tuple[str, str, Workload]]:
         words = f"args.per_device_train_batch_size={rows} args.gradient_accumulation_steps={accumulation}"
         fewer = replace(workload, batch_rows=rows, rows=-(-workload.rows // parts), micro_batches=accumulation)
         yield words, "", fewer
+
+
+def _fewer_sampled(workload: Workload) -> Iterator[tuple[str, str, Workload]]:
+    """The completions of a step sampled in several turns in place of all at once."""
+    sampling = workload.sampling
+    if sampling is None or sampling.engine_bytes is not None:
+        return
+    steps = sampling.rows // workload.batch_rows
+    for turns in (2, 4, 8, 16):
+        rows = sampling.rows // turns
+        whole_groups = rows * workload.processes % sampling.group == 0
+        if steps % turns == 0 and whole_groups:
+            fewer = replace(workload, sampling=replace(sampling, rows=rows))
+            yield f"args.steps_per_generation={steps // turns}", "sampled in several turns", fewer
+
+
+def _with_engine(workload: Workload, memory: int) -> Iterator[tuple[str, str, Workload]]:
+    """vLLM in place of transformers, with the share that `generation=vllm` gives it."""
+    sampling = workload.sampling
+    if not workload.gpu or sampling is None or sampling.engine_bytes is not None:
+        return
+    engine = round(ENGINE_SHARE * memory)
+    sampled = replace(sampling, engine_bytes=engine, scored_rows=workload.batch_rows)
+    evaluated = workload.evaluation and replace(workload.evaluation, engine_bytes=engine)
+    yield "generation=vllm", "vLLM samples", replace(workload, sampling=sampled, evaluation=evaluated)
 
 
 def _other_training(workload: Workload) -> Iterator[tuple[str, str, Workload]]:

@@ -46,6 +46,7 @@ class Sampling:
     Args:
         rows: completions.
         prompt, completion: tokens of the longest.
+        group: completions of a prompt.
         scored_rows: rows whose log-probabilities are taken at once after the sampling; 0 where none are.
         engine_bytes: what vLLM takes of the device; None where transformers samples.
         engine_sleeps: vLLM gives its memory back while the update runs.
@@ -54,6 +55,7 @@ class Sampling:
     rows: int
     prompt: int
     completion: int
+    group: int = 1
     scored_rows: int = 0
     engine_bytes: int | None = None
     engine_sleeps: bool = False

@@ -39,6 +39,7 @@ def words(tmp_path, monkeypatch):
         "hardware=gpu",
         "args.gradient_checkpointing=true",
         "args.do_eval=false",
+        "args.gradient_accumulation_steps=1",
     ]
 
 
@@ -61,7 +62,10 @@ def planned(words, capsys):
     ],
 )
 def test_a_measured_training_is_foreseen_from_its_config_and_rows(words, capsys, more, training, sampling):
-    rows = ["prompts_per_step=null", "args.per_device_train_batch_size=16", "args.max_completion_length=512"]
+    rows = [
+        *("prompts_per_step=null", "args.num_generations=16"),
+        *("args.per_device_train_batch_size=16", "args.max_completion_length=512"),
+    ]
     plan = planned([*words, *rows, *more], capsys)
 
     assert plan["training_bytes"] / GIB == pytest.approx(training, rel=0.04)

@@ -105,6 +105,16 @@ def test_a_model_that_fits_nowhere_is_told_what_helps_most():
     assert len(ways) == 3 and sizes == sorted(sizes)
 
 
+def test_completions_of_a_step_may_be_sampled_in_several_turns_of_whole_groups():
+    sampling = Sampling(128, 256, 4096, group=16)
+    plan = Plan(replace(GRPO, micro_batches=8, sampling=sampling, evaluation=None), Device("GPU", 80 * GIB))
+    ways = {way.words.partition("=")[0]: way for way in ways_out(plan)}
+    fewer = ways["args.steps_per_generation"]
+    assert fewer.plan.fits and fewer.plan.workload.sampling.rows % 16 == 0
+    assert fewer.plan.training == plan.training
+    assert ways["generation"].plan.sampling.parts["engine"] == round(0.3 * 80 * GIB)
+
+
 def test_changes_that_are_too_small_by_themselves_are_shown_together():
     plan = Plan(
         replace(GRPO, shape=SHAPES["qwen3-8b"], checkpointing=False, adapter=LORA.adapter), Device("GPU", 40 * GIB)
