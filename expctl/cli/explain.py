@@ -85,7 +85,7 @@ def _print_value(key: str, value: Any, traced: Origins, doc: KeyDoc | None, loca
     settings = traced.of(key)
     if location.startswith((PROMPTS, THINKING)):
         settings = [*settings, Setting(value, location)]
-    *earlier, last = settings or [Setting(value, "computed")]
+    *earlier, last = settings or [Setting(value, location or "computed")]
     written = f"{text_of(last.value)}, " if _is_reference(last.value) else ""
     print(ROW.format("set by", f"{written}{last.where}"))
     for setting in reversed(earlier):

@@ -13,7 +13,7 @@ from expctl.base.paths import cache_root
 from expctl.base.plain_data import mapping
 from expctl.base.refusal import Refusal
 from expctl.config import merged
-from expctl.config.implied import imply
+from expctl.config.implied import BEST, imply
 from expctl.config.search_path import UserConfFirst
 from expctl.config.thinking import tell_trainer
 from expctl.devices import detection
@@ -80,7 +80,9 @@ def frozen(composed: DictConfig, hydra: DictConfig, words: list[str], locations:
     told = tell_trainer(config, [Path.cwd()])
     if _is_hollow(config.get("experiment")):
         del config["experiment"]  # the group sets keys of the others, and has none
+    given = set(mapping(config.get("args")))
     notes = imply(config, sources)
+    told |= {f"args.{name}": f"the algorithm's {key}" for name, key in BEST.items() if name not in given}
     return Experiment(
         config=config,
         choices={group: str(choice) for group, choice in _chosen(hydra)},

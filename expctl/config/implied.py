@@ -8,6 +8,9 @@ from expctl.config.source.annotation import admits
 from expctl.config.source.lookup import find
 from expctl.config.source.signature import signature
 
+# Which checkpoint is the best follows, where nothing else is said, from these keys of the algorithm.
+BEST = {"metric_for_best_model": "objective", "greater_is_better": "direction"}
+
 
 def imply(config: dict[str, Any], sources: dict[str, str]) -> list[str]:
     """Change `config` so that no setting of a file voids a typed one; typed ones that contradict are left to checks.

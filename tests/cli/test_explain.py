@@ -89,6 +89,11 @@ def test_the_chain_of_a_learning_rate_names_algorithm_peft_and_toy(capsys):
     assert "  from     algorithm.learning_rate.used = full, conf/peft/none.yaml:" in toy
 
 
+def test_the_metric_of_the_best_checkpoint_is_traced_to_the_algorithm(capsys):
+    words = ["algorithm=grpo", "model=local", "model.path=m"]
+    assert "set by   the algorithm's objective\n" in explained(capsys, "args.metric_for_best_model", *words)
+
+
 def test_a_key_that_others_are_made_of_is_explained(capsys):
     said = explained(capsys, "algorithm.learning_rate.full", "algorithm=sft", "model=qwen3_0_6b")
     assert said.startswith("algorithm.learning_rate.full = 2e-05\n  set by   conf/algorithm/sft.yaml:")
