@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from expctl.base.experiment import Experiment
-from expctl.base.plain_data import is_number
+from expctl.base.plain_data import is_number, mapping
 from expctl.base.refusal import Refusal
 
 
@@ -66,29 +66,46 @@ ARGS = {
             "epsilon_high",
             "dataloader_num_workers",
             "neftune_noise_alpha",
+            "save_total_limit",
+            "entropy_coef",
+            "off_policy_mask_threshold",
         ),
         NOT_NEGATIVE,
     ),
-    **dict.fromkeys(("logging_steps", "eval_steps", "save_steps", "temperature", "repetition_penalty"), POSITIVE),
+    **dict.fromkeys(
+        ("logging_steps", "eval_steps", "save_steps", "temperature", "repetition_penalty", "delta"), POSITIVE
+    ),
     **dict.fromkeys(("adam_beta1", "adam_beta2", "label_smoothing_factor"), BELOW_ONE),
     **dict.fromkeys(("top_p", "vllm_gpu_memory_utilization"), SHARE_ABOVE_ZERO),
-    **dict.fromkeys(("min_p", "ref_model_mixup_alpha", "top_entropy_quantile"), SHARE),
+    **dict.fromkeys(("min_p", "ref_model_mixup_alpha", "top_entropy_quantile", "ld_alpha"), SHARE),
     **dict.fromkeys(("seed", "data_seed"), NUMPY_SEED),
+    "label_smoothing": Bound(0, 0.5, below=True),
     "vllm_server_port": Bound(1, 65535),
 }
 PEFT = {"r": ONE_OR_MORE, "lora_alpha": POSITIVE, "lora_dropout": BELOW_ONE}
+DATASET = dict.fromkeys(("train_size", "eval_size", "examples"), NOT_NEGATIVE)
+CALLBACK = {
+    "temperature": POSITIVE,
+    **dict.fromkeys(("max_completion_length", "batch_size", "early_stopping_patience"), ONE_OR_MORE),
+    "early_stopping_threshold": NOT_NEGATIVE,
+}
 # Below 1 they are a share of all steps.
-STEPS_OR_SHARE = ("logging_steps", "eval_steps", "save_steps")
+STEPS_OR_SHARE = ("logging_steps", "eval_steps", "save_steps", "warmup_steps")
 # Infinite is a value of its own: nothing is clipped.
 MAY_BE_INFINITE = ("epsilon", "epsilon_high")
 LARGEST = 2**63 - 1
 
 
 def check_bounds(experiment: Experiment) -> list[Refusal]:
-    """Refuse numbers of `args` and `peft` outside of what their fields mean; null and unknown fields are let be."""
+    """Refuse numbers outside of what their fields mean; null, unknown fields and code of the user's own are let be."""
     config = experiment.config
     refusals = _outside(experiment, "args", config["args"], ARGS)
-    return refusals + _outside(experiment, "peft", config["peft"] or {}, PEFT)
+    refusals += _outside(experiment, "peft", config["peft"] or {}, PEFT)
+    ours = {"dataset": config["dataset"]} | {f"callbacks.{name}": node for name, node in config["callbacks"].items()}
+    for group, node in ours.items():
+        if str(mapping(node).get("_target_")).startswith(("expctl.", "transformers.")):
+            refusals += _outside(experiment, group, node, DATASET if group == "dataset" else CALLBACK)
+    return refusals
 
 
 def _outside(experiment: Experiment, group: str, node: dict[str, Any], bounds: dict[str, Bound]) -> list[Refusal]:

@@ -15,6 +15,9 @@ def check_steps(experiment: Experiment) -> list[Refusal]:
             what = f"args.{key}={values[key]} trains for no step"
             do = f"args.{key}=1 or more; expctl check trains nothing"
             return [Refusal(what, where=experiment.set_by(f"args.{key}"), do=do)]
+    refusals = _unreached(experiment, values)
+    if refusals:
+        return refusals
     rows = training_rows(experiment.config["dataset"])
     if rows is None or values["per_device_train_batch_size"] is None:
         return []
@@ -27,6 +30,21 @@ def check_steps(experiment: Experiment) -> list[Refusal]:
         where = experiment.set_by("dataset", "args.per_device_train_batch_size")
         return [Refusal(error.what + _held_out(experiment), where=where, do=do)]
     return []
+
+
+def _unreached(experiment: Experiment, values: FieldValues) -> list[Refusal]:
+    """Refuse a number of steps that is none, and a typed warm-up that outlasts the training."""
+    steps, warmup = values["max_steps"], values["warmup_steps"]
+    if isinstance(steps, int) and steps < -1:
+        what = f"args.max_steps is {steps}; it must be at least 1, or -1 for args.num_train_epochs"
+        return [Refusal(what, where=experiment.set_by("args.max_steps"))]
+    if "args.warmup_steps" not in experiment.sources or not isinstance(steps, int) or steps < 1:
+        return []
+    if not isinstance(warmup, int | float) or warmup < max(steps, 1):
+        return []
+    what = f"args.warmup_steps={warmup:g} of args.max_steps={steps}: the learning rate would never be reached"
+    do = "fewer, or a share of the steps: args.warmup_steps=0.1"
+    return [Refusal(what, where=experiment.set_by("args.warmup_steps"), do=do)]
 
 
 def _held_out(experiment: Experiment) -> str:

@@ -30,6 +30,8 @@ DECIDED = {
 }
 OF_EVALUATIONS = ("per_device_eval_batch_size", "num_generations_eval", "eval_accumulation_steps", "eval_delay")
 OF_THE_BEST = ("metric_for_best_model", "greater_is_better")
+# Where `args` takes what a model may lay over an algorithm.
+RECIPE = "algorithm.recipe."
 # What else asks for a metric: schedulers that look at it, and callbacks that stop by it.
 ASK_FOR_A_METRIC = ("reduce_lr_on_plateau", "greedy")
 
@@ -37,7 +39,7 @@ ASK_FOR_A_METRIC = ("reduce_lr_on_plateau", "greedy")
 def check_unread(experiment: Experiment) -> list[Refusal]:
     """Refuse what was typed and that nothing of this experiment reads; presets of files are left alone."""
     settings = TrainerSettings(experiment)
-    checks = [_given, _decided, _steps_and_epochs]
+    checks = [_given, _decided, _steps_and_epochs, _recipe]
     if settings.is_ours:  # a trainer of the user's own may read any field
         checks += [_needs, _evaluations, _best, _rewards, _learning_rates, _lengths]
     return [refusal for check in checks for refusal in check(settings)]
@@ -74,6 +76,20 @@ def _steps_and_epochs(settings: TrainerSettings) -> list[Refusal]:
         return []
     what = f"args.max_steps={steps} decides how long is trained, so args.num_train_epochs would do nothing"
     return [Refusal(what, where=settings.where(*keys), do="type one of them")]
+
+
+def _recipe(settings: TrainerSettings) -> list[Refusal]:
+    """A typed value of the recipe beside the typed field that is made of it."""
+    names = [key.removeprefix(RECIPE) for key in settings.experiment.sources if key.startswith(RECIPE)]
+    return [
+        Refusal(
+            f"'{RECIPE}{name}' would do nothing: args.{name} was typed",
+            where=settings.where(f"{RECIPE}{name}"),
+            do="type one of them",
+        )
+        for name in names
+        if settings.is_typed(f"args.{name}")
+    ]
 
 
 def _needs(settings: TrainerSettings) -> list[Refusal]:
