@@ -9,6 +9,7 @@ scripts/bench.py checkpoint  a checkpoint of 100 million parameters as transform
 scripts/bench.py metrics     writing the metrics of a step
 scripts/bench.py sweep       16 short cells beside a shell loop over a script; checking a thousand
 scripts/bench.py ls          ten thousand runs listed, for the first time and again
+scripts/bench.py sampling    tokens a second of vLLM alone and below expctl (scripts/vllm_on_cpu.sh)
 scripts/bench.py resume      from the command to the first step: a fresh start beside one that carries on
 """
 
@@ -52,7 +53,7 @@ json.dump(trainer.state.log_history, open(out + "/history.json", "w"))
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parts = ["startup", "overhead", "gfpo", "checkpoint", "metrics", "resume", "sweep", "ls"]
+    parts = ["startup", "overhead", "gfpo", "checkpoint", "metrics", "resume", "sweep", "ls", "sampling"]
     parser.add_argument("what", choices=parts)
     parser.add_argument("--repeat", type=int, default=5, help="runs of each; the median counts")
     parser.add_argument("--beside", metavar="PATH", help="for startup: the expctl of another commit's environment")
@@ -76,6 +77,11 @@ def main() -> None:
         import bench_ls
 
         table(("10,000 runs", "median s", "of a processor"), bench_ls.measure(quiet(), chosen.repeat))
+        return
+    if chosen.what == "sampling":
+        import bench_sampling
+
+        table(("SmolLM2-135M", "tokens/s of a processor", "ratio"), bench_sampling.measure(chosen.repeat))
         return
     if chosen.what == "resume":
         import bench_resume

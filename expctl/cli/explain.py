@@ -57,7 +57,9 @@ def explain(key: str, experiment: Experiment, traced: Origins) -> None:
     elif below:
         _print_table(below, traced)
     elif doc:
-        print(f"{key} = {doc.default}\n" + ROW.format("set by", f"nothing: the default of {doc.target}"))
+        followed = experiment.locations.get(key, "").startswith(PROMPTS)
+        where = experiment.locations[key] if followed else f"nothing: the default of {doc.target}"
+        print(f"{key} = {doc.default}\n" + ROW.format("set by", where))
         _print_doc(doc)
     elif key in groups() and key not in experiment.choices:
         print(f"{key} = null\n" + ROW.format("options", ", ".join(group_options(key))))
