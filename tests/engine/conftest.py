@@ -36,3 +36,26 @@ def shared_engine(monkeypatch):
     shared = engine()
     monkeypatch.setattr(vllm_generation, "LLM", lambda **_: shared)
     return shared
+
+
+@pytest.fixture(scope="session")
+def words(tmp_path_factory) -> list[str]:
+    """Four steps of GFPO, 4 of 8, at a rate that changes what is likely."""
+    from padded import make_padded
+
+    return [
+        "model=local",
+        f"model.path={make_padded(tmp_path_factory.mktemp('models') / 'padded')}",
+        "hardware=cpu",
+        "generation=vllm",
+        "args.max_steps=4",
+        "args.do_eval=false",
+        "args.learning_rate=1e-3",
+        "args.lr_scheduler_type=constant",
+        "args.num_generations=8",
+        "args.num_remains_in_group=4",
+        "args.per_device_train_batch_size=16",
+        "args.max_completion_length=64",
+        "dataset.train_size=64",
+        "dataset.eval_size=16",
+    ]

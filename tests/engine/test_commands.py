@@ -2,66 +2,12 @@
 
 import json
 import signal
-from pathlib import Path
 
 import pytest
-from harness import (
-    comparable,
-    expctl,
-    manifest,
-    metrics,
-    metrics_reach,
-    only_run,
-    processes_of,
-    runs,
-    start,
-    wait_for,
-)
-from padded import make_padded
+from engine_runs import assert_sampled_with_its_own_weights, has_reached, steps_of
+from harness import comparable, expctl, manifest, only_run, processes_of, runs, start, wait_for
 
 pytestmark = pytest.mark.timeout(900)
-
-RATIO = "sampling/importance_sampling_ratio/"
-DIFFERENCE = "sampling/sampling_logp_difference/max"
-NEAR = 0.02
-
-
-@pytest.fixture(scope="module")
-def words(tmp_path_factory) -> list[str]:
-    """Four steps of GFPO, 4 of 8, at a rate that changes what is likely."""
-    return [
-        "model=local",
-        f"model.path={make_padded(tmp_path_factory.mktemp('models') / 'padded')}",
-        "hardware=cpu",
-        "generation=vllm",
-        "args.max_steps=4",
-        "args.do_eval=false",
-        "args.learning_rate=1e-3",
-        "args.lr_scheduler_type=constant",
-        "args.num_generations=8",
-        "args.num_remains_in_group=4",
-        "args.per_device_train_batch_size=16",
-        "args.max_completion_length=64",
-        "dataset.train_size=64",
-        "dataset.eval_size=16",
-    ]
-
-
-def steps_of(run: Path) -> list[dict]:
-    """The metrics of each step."""
-    return [row for row in metrics(run) if "loss" in row]
-
-
-def assert_sampled_with_its_own_weights(run: Path, steps: int = 4) -> None:
-    rows = steps_of(run)
-    assert [row["step"] for row in rows] == list(range(1, steps + 1))
-    assert max(row[DIFFERENCE] for row in rows) < NEAR
-    assert all(0.9 < row[RATIO + name] < 1.1 for row in rows for name in ("min", "mean", "max"))
-
-
-def has_reached(folder: Path, step: int) -> bool:
-    """Whether the only run of a working folder has logged a step."""
-    return bool(list(folder.glob("outputs/*/metrics.jsonl"))) and metrics_reach(only_run(folder), step)
 
 
 def test_a_killed_run_leaves_nothing_behind_and_carries_on(words, tmp_path):

@@ -7,8 +7,6 @@ import pytest
 from engine_runs import assert_sampled_with_its_own_weights, has_reached
 from harness import alive, expctl, manifest, only_run, start, wait_for
 
-from expctl.worker.cpu_engine import SHARED_MEMORY
-
 pytestmark = pytest.mark.timeout(900)
 
 
@@ -28,7 +26,7 @@ def with_descendants(pid: int) -> set[int]:
 
 
 def test_a_server_ends_with_a_killed_command_and_begins_again_with_the_next(words, tmp_path):
-    """Server, engine and worker are processes of vLLM; the weights go by a file of which nothing stays."""
+    """Server, engine and worker are processes of vLLM."""
     words = [*words, "generation=vllm_server", "args.save_steps=1"]
     command = start(*words, cwd=tmp_path, forked=True)
     wait_for(lambda: has_reached(tmp_path, 2), seconds=800)
@@ -40,4 +38,3 @@ def test_a_server_ends_with_a_killed_command_and_begins_again_with_the_next(word
     assert expctl(*words, cwd=tmp_path, timeout=800).returncode == 0
     assert manifest(run)["status"] == "completed"
     assert_sampled_with_its_own_weights(run)
-    assert not list(SHARED_MEMORY.glob("expctl-weights-*"))
