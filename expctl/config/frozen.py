@@ -81,11 +81,12 @@ def frozen(composed: DictConfig, hydra: DictConfig, words: list[str], locations:
     if _is_hollow(config.get("experiment")):
         del config["experiment"]  # the group sets keys of the others, and has none
     given = set(mapping(config.get("args")))
-    notes = imply(config, sources)
+    choices = {group: str(choice) for group, choice in _chosen(hydra)}
+    notes = imply(config, sources) + _unnamed_dataset(choices, sources)
     told |= {f"args.{name}": f"the algorithm's {key}" for name, key in BEST.items() if name not in given}
     return Experiment(
         config=config,
-        choices={group: str(choice) for group, choice in _chosen(hydra)},
+        choices=choices,
         overrides=typed,
         folder=Path.cwd(),
         sources=sources,
@@ -164,6 +165,16 @@ def _drop_unset(config: dict[str, Any]) -> None:
 def _if_thinking(thinking: Any, otherwise: Any, *, _root_: DictConfig) -> Any:
     """The first value where `model.thinking` is true, else the second: `${expctl.if_thinking:4096,1024}`."""
     return thinking if OmegaConf.select(_root_, "model.thinking") else otherwise
+
+
+def _unnamed_dataset(choices: dict[str, str], sources: dict[str, str]) -> list[str]:
+    """The note that a real model is about to be trained on the toy's data, which nobody has named."""
+    if "dataset" in sources or choices.get("dataset") != "arithmetic" or choices.get("model") in ("tiny", "local"):
+        return []
+    return [
+        f"no dataset was named, so model={choices.get('model')} has the toy's sums (dataset=arithmetic): good to try "
+        "a setting, nothing to learn from; dataset=gsm8k is one for it"
+    ]
 
 
 def _is_hollow(node: Any) -> bool:

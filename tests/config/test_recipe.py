@@ -115,3 +115,12 @@ def test_a_rhythm_that_is_typed_and_cannot_be_is_refused(copied_model):
 def test_a_best_checkpoint_that_gives_way_is_told(copied_model):
     experiment = compose([*REAL, f"model.path={copied_model}", "algorithm=sft", "args.save_steps=10"])
     assert any("save_steps=10" in note and "eval_steps=100" in note for note in experiment.notes)
+
+
+def test_a_real_model_on_the_toy_s_data_is_told_so_unless_it_was_asked_for():
+    def notes(*words):
+        return [note for note in compose([*words, "hardware=cpu"]).notes if "no dataset was named" in note]
+
+    assert len(notes("model=qwen3_0_6b")) == 1
+    assert not notes("model=qwen3_0_6b", "dataset=arithmetic") and not notes("model=qwen3_0_6b", "dataset=gsm8k")
+    assert not notes() and not notes("model=local", "model.path=x")
