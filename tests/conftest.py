@@ -46,6 +46,7 @@ SLOW = [
     *LONGEST,
     "algorithms/test_bema_ranks.py",
     "algorithms/test_gfpo_ranks.py",
+    "algorithms/test_prompts_per_step.py",
     "algorithms/test_replay_ranks.py",
     "cli/test_locale.py",
     "report/test_page_in_chromium.py",
