@@ -60,7 +60,7 @@ def lengths_of(dataset: dict[str, Any], kind: str, tokenizer: Path | None) -> Le
     prompt = max(count(each) for each in _longest(texts, lambda row: row.prompt))
     answer = max(count(each) for each in _longest(texts, lambda row: row.answer))
     if any(row.turns for row in texts):
-        prompt += TEMPLATE_TOKENS
+        prompt += count(str(dataset.get("system_prompt") or "")) + TEMPLATE_TOKENS
         assumed = (*assumed, f"{TEMPLATE_TOKENS} tokens of a conversation for the chat template")
     return Lengths(prompt, answer, assumed)
 

@@ -14,7 +14,7 @@ def sampling_moments(workload: Workload, sampling: Sampling) -> dict[str, Parts]
     moments = {}
     if sampling.engine_bytes is not None:
         moments["the engine samples"] = resting(workload) | {"engine": sampling.engine_bytes}
-    else:
+    elif sampling.rows:
         moments["the prompts are read"] = _prompts(workload, sampling)
         moments["the last layer of the last token"] = _last_layer(workload, sampling)
         moments["the head of the last token"] = _last_head(workload, sampling)

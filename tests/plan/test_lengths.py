@@ -36,6 +36,8 @@ def test_without_a_tokenizer_characters_are_counted_and_that_is_said(rows):
 def test_a_conversation_has_tokens_of_its_template(rows):
     lengths = lengths_of(rows | {"conversational": True}, "prompt-completion", TINY)
     assert lengths.prompt == 90 + TEMPLATE_TOKENS
+    told = lengths_of(rows | {"conversational": True, "system_prompt": "brief"}, "prompt-completion", TINY)
+    assert told.prompt == 90 + 5 + TEMPLATE_TOKENS
     assert "chat template" in lengths.assumed[0]
 
 
