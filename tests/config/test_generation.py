@@ -101,6 +101,7 @@ def test_an_engine_for_a_training_without_completions_is_refused(algorithm, opti
             ["generation.devices would do nothing", "generation.url"],
         ),
         (["generation=vllm_server", "hardware=cpu", "generation.devices=2"], ["generation.devices=2", "the CPU"]),
+        (["generation=vllm", "args.vllm_gpu_memory_utilization=0.5", "hardware=cpu"], ["VLLM_CPU_KVCACHE_SPACE"]),
         (["generation=vllm", "args.vllm_enable_sleep_mode=true", "hardware=cpu"], ["vllm_enable_sleep_mode", "CPU"]),
         (["generation=vllm", "args.vllm_tensor_parallel_size=2", "hardware=cpu"], ["tensor_parallel_size=2", "divide"]),
         (["generation=vllm", "args.loss_type=vespo", "hardware=cpu"], ["vespo", "token_truncate"]),
@@ -235,7 +236,7 @@ COMMANDS = [line for block in re.findall(r"^```text\n(.*?)^```", PAGE, re.M | re
 def test_the_commands_of_the_page_that_need_gpus_are_accepted_where_these_are(command, monkeypatch, server):
     gpus(monkeypatch, 8)
     monkeypatch.setattr("expctl.config.checks.model.check_model", lambda experiment: [])
-    server.served = [{"id": "Qwen/Qwen3-0.6B"}]
+    server.served = [{"id": "Qwen/Qwen3-1.7B"}]
     words = [word.replace("http://node7:8000", server.url) for word in shlex.split(command)[1:]]
     experiment = compose(words)
     assert engine_check.check_engine(experiment) == [] and experiment.choices["generation"] in words[-1] + words[-2]

@@ -20,7 +20,7 @@ def check_engine(experiment: Experiment) -> list[Refusal]:
     mode = vllm_mode(experiment.config)
     if mode is None:
         return _paged(settings)
-    checks: list[Callable[[TrainerSettings], list[Refusal]]] = [_both, _package, _loss]
+    checks: list[Callable[[TrainerSettings], list[Refusal]]] = [_both, _package, _loss, _share_on_cpu]
     if mode == COLOCATED:
         checks += [_split, _sleep, _heads, _quantized, _memory]
     if mode == SERVER:
@@ -104,6 +104,15 @@ def _sleep(settings: TrainerSettings) -> list[Refusal]:
         return []
     what = "args.vllm_enable_sleep_mode=true would do nothing: on a CPU vLLM does not sleep"
     return [Refusal(what, where=settings.where("args.vllm_enable_sleep_mode"), do="leave it out, or hardware=gpu")]
+
+
+def _share_on_cpu(settings: TrainerSettings) -> list[Refusal]:
+    field = "args.vllm_gpu_memory_utilization"
+    if not settings.experiment.hardware["use_cpu"] or not settings.is_typed(field):
+        return []
+    what = f"{field} would do nothing: on a CPU the engine has VLLM_CPU_KVCACHE_SPACE GiB for keys and values"
+    do = "leave it out (1 GiB), or set that variable before the command"
+    return [Refusal(what, where=settings.where(field), do=do)]
 
 
 def _heads(settings: TrainerSettings) -> list[Refusal]:
