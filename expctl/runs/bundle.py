@@ -14,7 +14,7 @@ from expctl.runs import manifest, output_folders, provenance, repository
 from expctl.runs.difference import immaterial_changes
 from expctl.runs.files import Run, read_json, write_json, write_whole, write_yaml
 from expctl.runs.identity import local_inputs
-from expctl.runs.origins import origins_of
+from expctl.runs.origins import origins_to_record
 from expctl.runs.reading import UnreadableError
 from expctl.runs.records import Manifest
 from expctl.runs.seal import WANDB_FOLDERS, broken, seal_run
@@ -30,7 +30,7 @@ def describe(run: Run, experiment: Experiment, hashed: str, forced: int = 0) -> 
     `forced`: how often force=true has begun it anew.
     """
     write_yaml(run.config, experiment.config)
-    write_json(run.origins, {key: masked(where) for key, where in origins_of(experiment).items()})
+    write_json(run.origins, {key: masked(where) for key, where in origins_to_record(experiment).items()})
     write_yaml(run.overrides, [masked(word) for word in experiment.overrides])
     code = user_sources(experiment.config, experiment.code_folders)
     altered = _keep_only(code, run.sources)
@@ -91,7 +91,7 @@ def describe_again(run: Run, experiment: Experiment) -> list[str]:
     if before and not changed:
         return []
     write_yaml(run.config, experiment.config)
-    write_json(run.origins, {key: masked(where) for key, where in origins_of(experiment).items()})
+    write_json(run.origins, {key: masked(where) for key, where in origins_to_record(experiment).items()})
     overrides = [masked(word) for word in experiment.overrides]
     write_yaml(run.overrides, overrides)
     code = user_sources(experiment.config, experiment.code_folders)

@@ -6,7 +6,7 @@ from expctl.base.plain_data import leaves
 COMPUTED = "computed"
 
 
-def origins_of(experiment: Experiment) -> dict[str, str]:
+def origins_to_record(experiment: Experiment) -> dict[str, str]:
     """Dotted key -> the file and line, or the typed word, that set it last."""
     typed = _typed(experiment)
     origins = {}

@@ -2,7 +2,7 @@
 
 import pytest
 
-from expctl.base.refusal import Refusal, set_by
+from expctl.base.refusal import Refusal, where_set
 
 
 @pytest.mark.parametrize("where", ["args.beta=0 (command line)", "args.beta (mine.yaml:3)", "a, b=1 (command line)"])
@@ -29,4 +29,4 @@ PLACES = {"peft.r": "conf/peft/lora.yaml:7", "model.path": "conf/model/tiny.yaml
     ],
 )
 def test_a_typed_word_goes_before_a_file_and_a_key_that_nobody_set_stands_alone(key, where):
-    assert set_by(key, SOURCES, PLACES) == where
+    assert where_set(key, SOURCES, PLACES) == where

@@ -10,7 +10,7 @@ from fabricated import experiment, run_of
 from expctl.base.refusal import Refusal
 from expctl.cli import group
 from expctl.launch.launch import Outcome
-from expctl.launch.launched import Group
+from expctl.launch.launched import ProcessGroup
 from expctl.runs.claim import Claim
 from expctl.runs.files import write_json
 from expctl.runs.manifest import REFUSED
@@ -55,7 +55,7 @@ def composed_under(monkeypatch, launched, *words):
     return made[0]
 
 
-@pytest.mark.parametrize(("launched", "rows"), [(Group(0, 2, 1), 64), (Group(0, 4, 2), 32)])
+@pytest.mark.parametrize(("launched", "rows"), [(ProcessGroup(0, 2, 1), 64), (ProcessGroup(0, 4, 2), 32)])
 def test_the_batch_follows_from_the_processes_that_were_launched(monkeypatch, tmp_path, launched, rows):
     monkeypatch.chdir(tmp_path)
     experiment = composed_under(monkeypatch, launched, "prompts_per_step=8")
@@ -67,4 +67,4 @@ def test_the_batch_follows_from_the_processes_that_were_launched(monkeypatch, tm
 def test_a_batch_that_does_not_divide_by_the_processes_that_were_launched(monkeypatch, tmp_path):
     monkeypatch.chdir(tmp_path)
     with pytest.raises(Refusal, match="on 3 processes: 128 rows do not divide by 3"):
-        composed_under(monkeypatch, Group(0, 3, 1), "prompts_per_step=8")
+        composed_under(monkeypatch, ProcessGroup(0, 3, 1), "prompts_per_step=8")

@@ -11,7 +11,7 @@ from expctl.cli.hydra_app import compose, compose_traced, run_hydra
 from expctl.config.check import check
 from expctl.config.origin import origins_of
 from expctl.runs.identity import config_hash
-from expctl.runs.origins import set_by
+from expctl.runs.origins import origins_to_record
 
 FIELDS = ("per_device_train_batch_size", "gradient_accumulation_steps", "steps_per_generation")
 TWO = "hardware.num_processes=2"
@@ -195,7 +195,7 @@ def test_explain_names_the_chain(capsys):
     shown = capsys.readouterr().out
     assert "args.per_device_train_batch_size = 64" in shown and f"set by   {chain}" in shown
     assert "over     128, conf/algorithm/grpo.yaml" in shown
-    assert set_by(composition.experiment)["args.per_device_train_batch_size"] == chain
+    assert origins_to_record(composition.experiment)["args.per_device_train_batch_size"] == chain
     explain("hardware.rows", composition.experiment, traced)
     assert "hardware.rows = 24" in capsys.readouterr().out
 
