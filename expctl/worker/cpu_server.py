@@ -5,9 +5,9 @@
 
 from typing import Any
 
-from expctl.worker.cpu_engine import keep_weights_plain
+from expctl.worker.cpu_engine import keep_weights_loadable
 
-keep_weights_plain()
+keep_weights_loadable()
 
 
 class PlainWeights:

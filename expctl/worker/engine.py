@@ -22,7 +22,7 @@ from expctl.base.plain_data import mapping
 from expctl.base.ports import HeldPort, rendezvous_variables
 from expctl.devices.detection import gpu_names
 from expctl.devices.starting import CPU, alone_on
-from expctl.worker.cpu_engine import hand_over_by_file, keep_weights_plain
+from expctl.worker.cpu_engine import hand_over_by_file, keep_weights_loadable
 
 logger = logging.getLogger(__name__)
 
@@ -53,7 +53,7 @@ def prepare_engine(config: dict[str, Any]) -> None:
     from trl.generation import vllm_generation
 
     if on_cpu and "vllm" in sys.modules:  # without it TRL says so
-        keep_weights_plain()
+        keep_weights_loadable()
 
     make = vllm_generation.LLM
     if isinstance(make, partial):  # an earlier trainer of this process

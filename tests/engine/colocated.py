@@ -19,7 +19,7 @@ from expctl.algorithms.gfpo import GFPOConfig, GFPOTrainer
 from expctl.algorithms.grpo_with_replay_buffer import GRPOWithReplayBufferConfig, GRPOWithReplayBufferTrainer
 from expctl.data.arithmetic import load
 from expctl.rewards.arithmetic import accuracy
-from expctl.worker.cpu_engine import keep_weights_plain
+from expctl.worker.cpu_engine import keep_weights_loadable
 
 LENGTH = 96
 SETTINGS = {
@@ -70,7 +70,7 @@ def folder_of_model() -> Path:
 @cache
 def engine() -> Any:
     """The one engine, as TRL makes it for a trainer, in the number format of the training."""
-    keep_weights_plain()
+    keep_weights_loadable()
     return vllm_generation.LLM(
         model=str(folder_of_model()),
         max_model_len=SETTINGS["vllm_max_model_length"],

@@ -60,19 +60,48 @@ def test_nothing_stays_of_weights_that_no_server_took(client_class):
     assert not client.files[0].parent.exists()
 
 
-def test_matrices_stay_plain_and_everything_else_is_packed_as_vllm_does(monkeypatch):
-    utils, packed = ModuleType("vllm.model_executor.layers.utils"), []
-    utils.dispatch_cpu_unquantized_gemm = lambda layer, remove_weight: packed.append((layer, remove_weight))
+def pack(layer, remove_weight):
+    """As vLLM does: what it computes with are the weights of this moment."""
+    packed = layer.weight.detach().clone()
+    layer.cpu_linear = lambda x, weight, bias: torch.nn.functional.linear(x, packed, bias)
+    layer.removed = remove_weight
+
+
+@pytest.fixture
+def dispatch(monkeypatch):
+    utils = ModuleType("vllm.model_executor.layers.utils")
+    utils.dispatch_cpu_unquantized_gemm = pack
     layers = ModuleType("vllm.model_executor.layers")
     layers.utils = utils
     for name in ("vllm", "vllm.model_executor"):
         monkeypatch.setitem(sys.modules, name, ModuleType(name))
     monkeypatch.setitem(sys.modules, "vllm.model_executor.layers", layers)
-    cpu_engine.keep_weights_plain()
-    cpu_engine.keep_weights_plain()
-    linear, convolution = torch.nn.Linear(3, 2, bias=False), torch.nn.Conv1d(1, 1, 1)
-    utils.dispatch_cpu_unquantized_gemm(linear, remove_weight=True)
-    utils.dispatch_cpu_unquantized_gemm(convolution, remove_weight=True)
-    assert packed == [(convolution, True)]
+    cpu_engine.keep_weights_loadable()
+    once = utils.dispatch_cpu_unquantized_gemm
+    cpu_engine.keep_weights_loadable()
+    assert utils.dispatch_cpu_unquantized_gemm is once
+    return once
+
+
+def with_loader(layer):
+    layer.weight.weight_loader = lambda weight, loaded: weight.data.copy_(loaded)
+    return layer
+
+
+def test_layers_compute_with_the_weights_that_were_loaded_last_also_where_two_share_them(dispatch):
+    layer, head = (with_loader(torch.nn.Linear(3, 2, bias=False)) for _ in range(2))
+    head.weight = layer.weight
+    for each in (layer, head):
+        dispatch(each, remove_weight=True)
     rows = torch.ones(4, 3)
-    assert torch.equal(linear.cpu_linear(rows, linear.weight, None), linear(rows))
+    for number in (1.0, 2.0):
+        loaded = torch.full((2, 3), number)
+        layer.weight.weight_loader(layer.weight, loaded)
+        for each in (layer, head):
+            assert torch.equal(each.cpu_linear(rows, each.weight), rows @ loaded.T)
+
+
+def test_what_is_no_matrix_is_packed_as_vllm_does(dispatch):
+    convolution = torch.nn.Conv1d(1, 1, 1)
+    dispatch(convolution, remove_weight=True)
+    assert convolution.removed
