@@ -3,6 +3,10 @@
 import socket
 
 
+class NoPortError(OSError):
+    """No port of this machine is free."""
+
+
 class HeldPort:
     """A TCP port that the kernel gives to nobody else until it is closed, and to whom it was promised at any time.
 
@@ -10,7 +14,7 @@ class HeldPort:
     server bind it that asks for it by number and allows the reuse of addresses, as torch's rendezvous and uvicorn do.
 
     Raises:
-        OSError: in the constructor, where no port is free.
+        NoPortError: in the constructor.
     """
 
     def __init__(self) -> None:
@@ -18,9 +22,9 @@ class HeldPort:
         self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             self._socket.bind(("", 0))
-        except OSError:
+        except OSError as error:
             self._socket.close()
-            raise
+            raise NoPortError(error.errno, "no port of this machine is free for an engine of vLLM") from error
         self.number: int = self._socket.getsockname()[1]
 
     def close(self) -> None:

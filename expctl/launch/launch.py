@@ -11,7 +11,7 @@ from typing import Any, Protocol, Self
 
 from expctl.base.engine import starts_server
 from expctl.base.exit_codes import EXIT_COMPLETED, EXIT_FAILED, EXIT_INTERRUPTED, EXIT_REFUSED
-from expctl.base.ports import HeldPort, rendezvous_variables
+from expctl.base.ports import HeldPort, NoPortError, rendezvous_variables
 from expctl.launch.command import is_alone_with_engine, worker_command, worker_environment
 from expctl.launch.engine_server import EngineServer
 from expctl.launch.process import Signals, Start, Workers, pause
@@ -135,6 +135,8 @@ def not_begun(claimed: Claim, error: OSError) -> Outcome:
 
 def unwritten(error: OSError, run: Run) -> str:
     """Which file of a run could not be written, and why. Of a full disk the kernel names no file."""
+    if isinstance(error, NoPortError):
+        return str(error.strerror)
     return f"{error.filename or run.folder} cannot be written: {error.strerror or error}"
 
 

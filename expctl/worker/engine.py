@@ -139,28 +139,33 @@ def fill_arguments(
     if mode == SERVER and SERVER_URL in os.environ:
         values["vllm_server_base_url"] = os.environ[SERVER_URL]
         values["vllm_group_port"] = int(os.environ[GROUP_PORT])
-    if mode == COLOCATED:
+    if mode == COLOCATED and values.get("vllm_max_model_length") is None:
         longest = longest_prompt(datasets, tokenizer, values.get("chat_template_kwargs") or {})
         if longest is not None:
-            values["vllm_max_model_length"] = _model_length(values, longest, positions)
+            needed = longest + int(values["max_completion_length"])
+            rounded = -(-needed // MULTIPLE) * MULTIPLE
+            values["vllm_max_model_length"] = min(rounded, positions or rounded)
 
 
-def _model_length(values: dict[str, Any], longest: int, positions: int | None) -> int:
-    """The tokens of the engine's longest sequence.
+def check_model_length(
+    config: dict[str, Any], arguments: TrainingArguments, datasets: list[Any], tokenizer: PreTrainedTokenizerBase
+) -> None:
+    """Refuse sequences of the engine that a prompt and its completion do not fit into. Args as for `fill_arguments`.
 
     Raises:
-        ValueError: fewer were asked for than the longest prompt has.
+        ValueError: the longest prompt and a completion have more tokens than were asked for.
     """
+    values = vars(arguments)
     asked = values.get("vllm_max_model_length")
-    if asked is not None and asked <= longest:
+    if vllm_mode(config) is None or asked is None:
+        return
+    longest = longest_prompt(datasets, tokenizer, values.get("chat_template_kwargs") or {})
+    completion = int(values["max_completion_length"])
+    if longest is not None and longest + completion > asked:
         raise ValueError(
-            f"args.vllm_max_model_length={asked}: the longest prompt of the data has {longest} tokens; leave it out, "
-            f"or give {longest + values['max_completion_length']}"
+            f"args.vllm_max_model_length={asked}: the longest prompt of the data has {longest} tokens, a completion "
+            f"up to {completion}; leave it out, or give {longest + completion}"
         )
-    if asked is not None:
-        return int(asked)
-    needed = longest + int(values["max_completion_length"])
-    return min(-(-needed // MULTIPLE) * MULTIPLE, positions or needed + MULTIPLE)
 
 
 def longest_prompt(

@@ -1,11 +1,13 @@
 """A port that is held is given to nobody else, and to whom it was promised."""
 
 import datetime
+import errno
 import socket
 
+import pytest
 from torch.distributed import TCPStore
 
-from expctl.base.ports import HeldPort, rendezvous_variables
+from expctl.base.ports import HeldPort, NoPortError, rendezvous_variables
 
 
 def test_no_two_that_are_held_are_the_same_and_the_kernel_gives_none_of_them_out():
@@ -36,3 +38,12 @@ def test_a_closed_port_is_free_again():
     port.close()
     with socket.socket() as other:
         other.bind(("", port.number))
+
+
+def test_where_no_port_is_free_it_is_said(monkeypatch):
+    def none_left(*_):
+        raise OSError(errno.EADDRINUSE, "Address already in use")
+
+    monkeypatch.setattr(socket.socket, "bind", none_left)
+    with pytest.raises(NoPortError, match="no port of this machine is free"):
+        HeldPort()

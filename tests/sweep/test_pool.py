@@ -9,6 +9,7 @@ from hydra import initialize_config_dir
 from hydra.core.global_hydra import GlobalHydra
 from hydra.types import RunMode
 
+from expctl.base import ports
 from expctl.config import engine_facts
 from expctl.config.frozen import register_resolvers
 from expctl.config.locate import own_conf
@@ -259,8 +260,20 @@ def test_jobs_at_once_with_an_engine_of_their_own_have_a_port_each_which_is_free
             free.bind(("", port))
 
 
+@pytest.mark.usefixtures("vllm")
+def test_a_machine_without_a_free_port_fails_the_job_and_says_so(hall, jobs, monkeypatch):
+    def none_left():
+        raise ports.NoPortError(98, "no port of this machine is free for an engine of vLLM")
+
+    monkeypatch.setattr(launch, "HeldPort", none_left)
+    (job,) = jobs("generation=vllm hardware=cpu")
+    assert swim(hall, [job]) is None
+    assert job.status == "failed" and manifest.read(job.run).error.startswith("no port of this machine is free")
+
+
 def test_jobs_without_an_engine_have_no_port(hall, jobs, monkeypatch):
-    monkeypatch.delenv("MASTER_PORT", raising=False)
+    for name in ("MASTER_ADDR", "MASTER_PORT"):
+        monkeypatch.delenv(name, raising=False)
     swim(hall, jobs("seed=0"))
     assert not [name for name in hall.environments[0] if name.startswith(("MASTER_", "VLLM_"))]
 

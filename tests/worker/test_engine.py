@@ -12,6 +12,7 @@ from datasets import Dataset, DatasetDict
 
 from expctl import models
 from expctl.base.engine import format_of_engine
+from expctl.base.file_lock import is_locked
 from expctl.base.ports import HeldPort, rendezvous_variables
 from expctl.worker import engine
 
@@ -34,7 +35,8 @@ def alone(monkeypatch, tmp_path):
     """Locks of this test alone, and no variables of a launcher."""
     monkeypatch.setattr("expctl.devices.starting.lock_folder", lambda: tmp_path / "locks")
     for name in ("WORLD_SIZE", "MASTER_PORT", "MASTER_ADDR", "RANK", "LOCAL_RANK"):
-        monkeypatch.delenv(name, raising=False)
+        monkeypatch.setenv(name, "")  # noted, so that what the engine sets is undone
+        monkeypatch.delenv(name)
 
 
 @pytest.fixture(scope="module")
@@ -154,6 +156,20 @@ def test_two_workers_that_start_at_the_same_instant_both_listen(tmp_path):
         assert process.returncode == 0
 
 
+def test_a_server_that_runs_serves_one_run_at_a_time(config, tmp_path):
+    config["args"]["vllm_mode"], config["generation"] = "server", {"url": "http://node7:8000/"}
+    config["hardware"]["use_cpu"] = False
+    file = tmp_path / "locks" / "engine-server-http_node7_8000"
+    engine.prepare_engine(config)
+    try:
+        with file.open() as other:
+            assert is_locked(other.fileno())
+    finally:
+        engine._for_good.close()
+    with file.open() as other:
+        assert not is_locked(other.fileno())
+
+
 def test_trl_makes_its_colocated_engine_through_us_once(config, monkeypatch):
     module = ModuleType("trl.generation.vllm_generation")
     module.LLM = dict
@@ -204,11 +220,15 @@ def test_streams_and_datasets_without_prompts_leave_it_to_the_engine(config, tok
     assert engine.longest_prompt([Dataset.from_dict({"text": ["1"]})], tokenizer, {}) is None
 
 
-def test_a_sequence_shorter_than_the_longest_prompt_is_refused_by_number(config, tokenizer):
-    data = Dataset.from_dict({"prompt": ["1 + 2 + 3 + 4"]})
-    arguments = SimpleNamespace(max_completion_length=20, vllm_max_model_length=2)
-    with pytest.raises(ValueError, match="args.vllm_max_model_length=2: the longest prompt of the data has"):
-        engine.fill_arguments(config, arguments, [data], tokenizer, None)
+def test_a_sequence_shorter_than_the_longest_prompt_and_a_completion_is_refused_by_number(config, tokenizer):
+    data = Dataset.from_dict({"prompt": ["1", "1 + 2 + 3 + 4"]})
+    longest = len(tokenizer("1 + 2 + 3 + 4")["input_ids"])
+    arguments = SimpleNamespace(max_completion_length=20, vllm_max_model_length=longest + 19)
+    with pytest.raises(ValueError, match=f"has {longest} tokens, .*up to 20; .* give {longest + 20}"):
+        engine.check_model_length(config, arguments, [data, None], tokenizer)
+    arguments.vllm_max_model_length = longest + 20
+    engine.check_model_length(config, arguments, [data, None], tokenizer)
+    engine.check_model_length({"args": {}}, SimpleNamespace(vllm_max_model_length=1), [data], tokenizer)
 
 
 def test_every_rank_is_told_where_its_server_is(config, monkeypatch, tokenizer):

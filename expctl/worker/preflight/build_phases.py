@@ -16,13 +16,14 @@ from expctl.base.data_kinds import PROMPT_ONLY
 from expctl.base.modules import is_known
 from expctl.base.trainer_keywords import GIVEN
 from expctl.data.conversation import fit_to_tokenizer
-from expctl.worker import build
+from expctl.worker import build, engine
 from expctl.worker.preflight import data, first_step, model
 from expctl.worker.preflight.problem import Problem, ProblemError, error_text, named_field
 
 if TYPE_CHECKING:
     from expctl.worker.preflight.phases import Preflight
 
+MODEL_LENGTH = "args.vllm_max_model_length"
 # Rows that the trainer is built with: it may tokenize all of them.
 ROWS = 256
 
@@ -125,6 +126,8 @@ def _fit_data(check: "Preflight", parts: dict[str, Any]) -> None:
         with check.phase("lengths", partial(_data_problem, check)):
             completion = getattr(args, "max_completion_length", None) or 0
             data.check_lengths(train, tokenizer, model.positions(parts["model"]), completion, path)
+        with check.phase("engine's longest sequence", lambda error: Problem(error_text(error), MODEL_LENGTH)):
+            engine.check_model_length(check.config, args, [train, parts["eval_dataset"]], tokenizer)
 
 
 def _trainer(check: "Preflight", parts: dict[str, Any], own_callbacks: list[Any]) -> Trainer | None:
