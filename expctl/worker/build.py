@@ -18,7 +18,7 @@ from expctl.runs.files import Run
 from expctl.worker.checkpoint import make_checkpoints_atomic
 from expctl.worker.data_fingerprint import record_fingerprints
 from expctl.worker.distributed import DistributedCheck, check_world_size
-from expctl.worker.engine import fill_arguments, keep_mode, prepare_engine
+from expctl.worker.engine import fill_arguments, keep_mode, let_rows_leave, prepare_engine
 from expctl.worker.leak import leak_alerts
 from expctl.worker.rewards import STOP, reward_function, set_end_tokens
 from expctl.worker.samples import Samples
@@ -72,6 +72,7 @@ def build_trainer(config: dict[str, Any], run: Run, callbacks: list[TrainerCallb
     fill_arguments(config, arguments, prompts, tokenizer, getattr(model.config, "max_position_embeddings", None))
     trainer = construct(config, parts | adapter(config) | rewards(config), own_callbacks)
     keep_mode(trainer)
+    let_rows_leave(config, trainer)
     trainer.add_callback(DistributedCheck(trainer, sharding=bool(config["hardware"]["sharding"])))
     trainer.add_callback(Samples(trainer, run))
     make_checkpoints_atomic(trainer, run.checkpoints, stop)

@@ -199,6 +199,18 @@ def _tokens(prompts: list[Any], tokenizer: PreTrainedTokenizerBase, template_key
     return list(tokenizer.apply_chat_template(prompts, **keywords))
 
 
+def let_rows_leave(config: dict[str, Any], trainer: Trainer) -> None:
+    """With `generation=compact`, have the trainer's model sample as `compact_sampling` does.
+
+    Raises:
+        ValueError: this kind of model cannot.
+    """
+    if engine_settings(config).get("compact"):
+        from expctl.algorithms.compact_sampling import sample_compactly
+
+        sample_compactly(trainer.model)
+
+
 def keep_mode(trainer: Trainer) -> None:
     """Let TRL's continuous batching leave the model in the mode that it found: it turns an evaluation into a training.
 
