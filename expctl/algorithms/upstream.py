@@ -13,6 +13,7 @@ DPO = "trl.trainer.dpo_trainer.DPOTrainer"
 BASE = "trl.trainer.base_trainer._BaseTrainer"
 TRAINER = "transformers.trainer.Trainer"
 UTILS = "trl.trainer.utils"
+GENERATION = "transformers.generation.utils.GenerationMixin"
 
 # Where a method of a class is looked for, in this order; each class's own bases are listed below, so that a class that
 # comes in between is noticed.
@@ -130,6 +131,18 @@ PARTS = {
             Upstream(GRPO, "training_step", "counts the micro-batches"),
             *_SAVE,
             *_LOAD,
+        ),
+    ),
+    # Of `compact_sampling`, for every trainer that samples.
+    "EnoughEnded": Part(
+        "compact sampling",
+        (
+            Upstream(GENERATION, "_extract_generation_mode_kwargs", "what a custom loop is not told: ranks in step"),
+            Upstream(GENERATION, "_sample", "called anew for each stretch, with the cache of the last one"),
+            Upstream(GENERATION, "_prefill", "how much of the rows a cache already has"),
+            Upstream(GENERATION, "prepare_inputs_for_generation", "called for the prompts"),
+            Upstream(GENERATION, "_update_model_kwargs_for_generation", "masks and positions after a stretch"),
+            Upstream(GENERATION, "_get_logits_processor", "which processors hold something for each row"),
         ),
     ),
     # The worker's, for every trainer.

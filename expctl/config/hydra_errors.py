@@ -21,6 +21,13 @@ from expctl.config.source.lookup import find
 from expctl.config.source.signature import signature
 from expctl.config.sweep_plugins import INSTEAD, plugin_refusal
 
+# Key of the group `generation` -> the option that has it, where it is not vllm_server.
+GENERATION_OPTIONS = {
+    "generation.compact": "compact",
+    "generation.dtype": "vllm",
+    "generation.enforce_eager": "vllm",
+}
+
 
 def as_refusal(error: Exception, typed: list[str]) -> Refusal | None:
     """The refusal for an error of composition; None for any other error.
@@ -148,8 +155,8 @@ def _unknown_key(key: str, typed: list[str]) -> Refusal:
         return Refusal(what, where=f"{word} (command line)", do=f"expctl {table}={rows} {word} ...")
     if word.startswith("generation."):
         name = key_of(word)
-        option = "vllm" if name in ("generation.dtype", "generation.enforce_eager") else "vllm_server"
-        what = f"'{name}' is a setting of vLLM, which this generation does not sample with"
+        option = GENERATION_OPTIONS.get(name, "vllm_server")
+        what = f"'{name}' is a setting of generation={option}, which is not chosen"
         return Refusal(what, where=f"{word} (command line)", do=f"generation={option} {word}")
     # Close names beside the key, and of a key without a group those inside of groups.
     candidates = _below_groups() if "." not in key else {}

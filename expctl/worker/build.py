@@ -11,6 +11,7 @@ from transformers.utils import logging as transformers_logging
 
 from expctl import models
 from expctl.algorithms import fingerprints
+from expctl.algorithms.compact_sampling import EnoughEnded, is_compact
 from expctl.base.data_kinds import PROMPT_ONLY
 from expctl.data.conversation import fit_to_tokenizer
 from expctl.runs import manifest
@@ -163,7 +164,8 @@ def _start_recording(
 
 def _warn_of_changes(trainer: Trainer, run: Run) -> None:
     """Note in the log and in the manifest what has changed upstream since the trainer's algorithms were tested."""
-    changes = fingerprints.warnings_for(type(trainer), *map(type, trainer.callback_handler.callbacks))
+    ours = [EnoughEnded] if is_compact(trainer.model) else []
+    changes = fingerprints.warnings_for(type(trainer), *map(type, trainer.callback_handler.callbacks), *ours)
     for change in changes:
         logger.warning(change)
     manifest.note(run, "warnings", changes)

@@ -6,6 +6,7 @@ from collections import Counter
 import peft
 import pytest
 import torch
+from gfpo_trainer import build_trainer, scored
 from tiny_policy import EOS, FIRST, PAD, tiny_model, tiny_tokenizer
 from transformers import (
     GenerationConfig,
@@ -18,7 +19,7 @@ from transformers import (
 )
 
 from expctl.algorithms import compact_sampling
-from expctl.algorithms.compact_sampling import SHARE, sample_compactly
+from expctl.algorithms.compact_sampling import SHARE, is_compact, sample_compactly
 
 GROUP, NEW = 4, 24
 PROMPTS = ["0aab", "1", "2ab", "31b2ab", "1"]
@@ -137,7 +138,9 @@ def test_a_prompt_of_one_token_and_a_batch_without_groups_are_sampled_too():
         assert compact == plain
 
 
-def test_a_row_is_computed_until_enough_of_its_batch_have_ended():
+@pytest.mark.parametrize("share", [SHARE, 1 / 4])
+def test_a_row_is_computed_until_enough_of_its_batch_have_ended(share, monkeypatch):
+    monkeypatch.setattr(compact_sampling, "SHARE", share)
     inputs = batch()
     (plain, whole), (_, fewer) = both(tiny_model, inputs)
     rows, width = inputs["input_ids"].shape
@@ -148,7 +151,7 @@ def test_a_row_is_computed_until_enough_of_its_batch_have_ended():
     for step in range(1, NEW + 1):
         expected.append(len(present))
         ended = sum(length <= step for length in present)
-        if ended >= SHARE * len(present):
+        if ended >= share * len(present):
             present = [length for length in present if length > step]
     assert fewer.rows == expected
     assert fewer.tokens == len(set(PROMPTS)) * (width - 1) + sum(expected[1:])
@@ -163,7 +166,9 @@ def test_samples_have_the_probabilities_of_the_model():
         first = model(prompt).logits[0, -1].softmax(-1)
         pairs = torch.cat([prompt.expand(16, -1), torch.arange(16)[:, None]], dim=1)
         second = model(pairs).logits[:, -1].softmax(-1)
-    expected = {(EOS,): first[EOS]} | {(a, b): first[a] * second[a, b] for a in range(16) for b in range(16) if a != EOS}
+    expected = {(EOS,): first[EOS]} | {
+        (a, b): first[a] * second[a, b] for a in range(16) for b in range(16) if a != EOS
+    }
     sample_compactly(model)
     torch.manual_seed(0)
     rows, _ = sampled(model, inputs, noise=False, do_sample=True, max_new_tokens=2)
@@ -211,3 +216,32 @@ def test_a_model_whose_rows_cannot_leave_is_refused(monkeypatch):
     monkeypatch.setattr(compact_sampling, "DynamicCache", StateCache)
     with pytest.raises(ValueError, match="Qwen3ForCausalLM has layers of State"):
         sample_compactly(tiny_model())
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {},
+        {"gradient_checkpointing": True},
+        {"keywords": {"peft_config": peft.LoraConfig(r=2, target_modules=["q_proj", "down_proj"])}},
+    ],
+    ids=["plain", "recomputed", "adapter"],
+)
+def test_a_trainer_trains_on_the_same_completions(settings, policy_folder, tmp_path):
+    keywords = settings.get("keywords", {}) | {"rollout_func": None}
+    greedy = {"generation_kwargs": {"do_sample": False}, "temperature": 1.0}
+    batches, computed = [], []
+    for name in ("whole", "compact"):
+        trainer = build_trainer(policy_folder, tmp_path / name, **settings | {"keywords": keywords}, **greedy)
+        if name == "compact":
+            sample_compactly(trainer.model)
+            assert is_compact(trainer.model)
+        computed.append(Computed(trainer.accelerator.unwrap_model(trainer.model)))
+        batches.append(scored(trainer))
+        trainer.train()
+    assert torch.equal(batches[0]["completion_ids"], batches[1]["completion_ids"])
+    assert len(batches[0]["completion_ids"]) == 16
+
+
+def test_a_model_that_is_left_alone_is_not_compact():
+    assert not is_compact(tiny_model()) and not is_compact(torch.nn.Linear(1, 1))

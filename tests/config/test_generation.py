@@ -56,6 +56,7 @@ def test_the_default_changes_nothing():
 @pytest.mark.parametrize(
     ("option", "fields"),
     [
+        ("compact", {}),
         ("paged", {"use_transformers_continuous_batching": True}),
         ("vllm", {"use_vllm": True, "vllm_mode": "colocate", "vllm_importance_sampling_correction": True}),
         ("vllm_server", {"use_vllm": True, "vllm_mode": "server", "vllm_server_timeout": 600}),
@@ -70,6 +71,12 @@ def test_an_option_switches_its_engine_on_for_every_algorithm_that_samples(optio
     assert check(experiment) == []
 
 
+def test_rows_that_leave_make_another_run():
+    default, compact = compose([]), compose(["generation=compact"])
+    assert compact.config["generation"] == {"compact": True}
+    assert config_hash(default) != config_hash(compact)
+
+
 def test_where_a_server_is_and_how_long_it_is_waited_for_make_no_other_run(monkeypatch):
     words = ["generation=vllm_server", "hardware=gpu"]
     same = [[], ["generation.timeout=5"], ["generation.url=http://a:1"]]
@@ -78,7 +85,7 @@ def test_where_a_server_is_and_how_long_it_is_waited_for_make_no_other_run(monke
 
 
 @pytest.mark.parametrize("algorithm", ["sft", "dpo", "dpo_bema"])
-@pytest.mark.parametrize("option", ["paged", "vllm", "vllm_server"])
+@pytest.mark.parametrize("option", ["compact", "paged", "vllm", "vllm_server"])
 def test_an_engine_for_a_training_without_completions_is_refused(algorithm, option):
     text = refused(f"algorithm={algorithm}", f"generation={option}")
     assert f"generation={option}" in text and f"algorithm={algorithm} samples none" in text
@@ -106,6 +113,10 @@ def test_an_engine_for_a_training_without_completions_is_refused(algorithm, opti
         (["generation=vllm", "args.vllm_tensor_parallel_size=2", "hardware=cpu"], ["tensor_parallel_size=2", "divide"]),
         (["generation=vllm", "args.loss_type=vespo", "hardware=cpu"], ["vespo", "token_truncate"]),
         (["generation=vllm", "args.use_transformers_continuous_batching=true"], ["both true", "generation=paged"]),
+        (["generation=compact", "args.use_vllm=true"], ["generation=compact and args.use_vllm=true contradict"]),
+        (["generation=compact", "args.cache_implementation=static"], ["args.cache_implementation=static contradict"]),
+        (["generation=compact", "generation.compact=7"], ["'generation.compact' is 7"]),
+        (["generation=compact", "++generation.dtype=auto"], ["no key 'generation.dtype'"]),
         (["generation=paged", "hardware.bf16=true", "hardware.use_cpu=true"], ["bfloat16", "generation=vllm"]),
     ],
     ids=str,
@@ -115,10 +126,22 @@ def test_settings_that_cannot_hold_are_refused_by_name(words, parts):
     assert all(part in text for part in parts), text
 
 
+@pytest.mark.parametrize("hardware", ["gpu_8_fsdp2", "gpu_8_zero3"])
+def test_ranks_that_hold_parts_of_a_model_keep_rows_that_have_ended(hardware, monkeypatch):
+    gpus(monkeypatch, 8)
+    monkeypatch.setattr("expctl.config.checks.hardware.find_spec", lambda _: True)
+    text = refused("generation=compact", f"hardware={hardware}", "model=qwen3_0_6b", "dataset=gsm8k")
+    assert "all must step together" in text and "generation=transformers" in text
+    assert check(compose(["generation=compact", f"hardware={hardware}", "hardware.sharding=null"])) == []
+
+
 def test_a_key_of_an_engine_that_is_not_chosen_names_the_option():
     with pytest.raises(Refusal) as said:
         compose(["generation.url=http://a:1"])
     assert "generation=vllm_server generation.url=http://a:1" in said.value.do
+    with pytest.raises(Refusal) as said:
+        compose(["generation.compact=true"])
+    assert "generation=compact generation.compact=true" in said.value.do
     with pytest.raises(Refusal) as said:
         compose(["generation.dtype=float32"])
     assert "generation=vllm generation.dtype=float32" in said.value.do

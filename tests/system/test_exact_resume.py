@@ -21,7 +21,7 @@ GRPO = ["algorithm=grpo", *SAMPLING, "args.max_steps=9", "args.steps_per_generat
 GFPO = ["algorithm=gfpo", *SAMPLING, "args.max_steps=6", "algorithm.trainer.group_filter_func=adaptive_difficulty",
         "args.num_remains_in_group=null", "args.num_generations=8", "args.steps_per_generation=2"]  # fmt: skip
 GSPO_TOKEN = ["algorithm=gspo_token", *SAMPLING, "args.max_steps=6", "args.gradient_accumulation_steps=2",
-              "args.per_device_train_batch_size=4"]  # fmt: skip
+              "args.per_device_train_batch_size=4", "generation=compact"]  # fmt: skip
 REPLAY = ["algorithm=grpo_replay", *SAMPLING, "args.max_steps=6", "args.replay_max_fraction=1",
           "args.steps_per_generation=2"]  # fmt: skip
 

@@ -12,8 +12,20 @@ from expctl.config.source.lookup import find
 from expctl.config.source.signature import signature
 
 # Option -> the field of the trainer's arguments that switches its engine on.
-SWITCHES = {"paged": "use_transformers_continuous_batching", "vllm": "use_vllm", "vllm_server": "use_vllm"}
+SWITCHES = {
+    "compact": "num_generations",
+    "paged": "use_transformers_continuous_batching",
+    "vllm": "use_vllm",
+    "vllm_server": "use_vllm",
+}
 MODES = {"vllm": COLOCATED, "vllm_server": SERVER}
+COMPACT_KEYS: dict[str, Types] = {"compact": (bool,)}
+# Fields of `args` by which something else samples than the loop from which rows leave, and what they are without it.
+OTHER_LOOPS = {
+    "use_vllm": (False, None),
+    "use_transformers_continuous_batching": (False, None),
+    "cache_implementation": (None, "dynamic"),
+}
 DTYPES = ("auto", "float32", "bfloat16", "float16")
 COLOCATED_KEYS: dict[str, Types] = {"dtype": (str,), "enforce_eager": (bool, type(None))}
 SERVER_KEYS: dict[str, Types] = {
@@ -40,9 +52,25 @@ def check_generation(experiment: Experiment) -> list[Refusal]:
         return [Refusal(what, where=experiment.set_by(key), do="type one of them")]
     if not settings:
         return []
+    if option == "compact":
+        return compare(experiment, "generation", settings, COMPACT_KEYS, {}) or _compact(experiment)
     is_server = vllm_mode(experiment.config) == SERVER
     refusals = compare(experiment, "generation", settings, SERVER_KEYS if is_server else COLOCATED_KEYS, {})
     return refusals or _values(experiment, settings) + (_of_the_server(experiment, settings) if is_server else [])
+
+
+def _compact(experiment: Experiment) -> list[Refusal]:
+    """What keeps rows from leaving the batch."""
+    args, hardware = experiment.config["args"], experiment.hardware
+    others = [name for name, allowed in OTHER_LOOPS.items() if args.get(name) not in allowed]
+    if others:
+        what = f"generation=compact and args.{others[0]}={str(args[others[0]]).lower()} contradict each other"
+        return [Refusal(what, where=experiment.set_by(f"args.{others[0]}"), do="type one of them")]
+    if hardware["sharding"] and hardware["num_processes"] * hardware["num_machines"] > 1:
+        what = "rows cannot leave a batch where each process holds a part of the model: all must step together"
+        do = "generation=transformers, or generation=vllm"
+        return [Refusal(what, where=experiment.set_by("generation", "hardware.sharding"), do=do)]
+    return []
 
 
 def _has_field(experiment: Experiment, name: str) -> bool:
