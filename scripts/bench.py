@@ -10,6 +10,7 @@ scripts/bench.py metrics     writing the metrics of a step
 scripts/bench.py sweep       16 short cells beside a shell loop over a script; checking a thousand
 scripts/bench.py ls          ten thousand runs listed, for the first time and again
 scripts/bench.py sampling    tokens a second of vLLM alone and below expctl (scripts/vllm_on_cpu.sh)
+scripts/bench.py compact     generation=compact and a static cache beside transformers' own sampling, SmolLM2-135M
 scripts/bench.py resume      from the command to the first step: a fresh start beside one that carries on
 """
 
@@ -53,7 +54,7 @@ json.dump(trainer.state.log_history, open(out + "/history.json", "w"))
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parts = ["startup", "overhead", "gfpo", "checkpoint", "metrics", "resume", "sweep", "ls", "sampling"]
+    parts = ["startup", "overhead", "gfpo", "checkpoint", "metrics", "resume", "sweep", "ls", "sampling", "compact"]
     parser.add_argument("what", choices=parts)
     parser.add_argument("--repeat", type=int, default=5, help="runs of each; the median counts")
     parser.add_argument("--beside", metavar="PATH", help="for startup: the expctl of another commit's environment")
@@ -82,6 +83,12 @@ def main() -> None:
         import bench_sampling
 
         table(("SmolLM2-135M", "tokens/s of a processor", "ratio"), bench_sampling.measure(chosen.repeat))
+        return
+    if chosen.what == "compact":
+        import bench_compact
+
+        columns = ("SmolLM2-135M, 32 rows", "computed tokens", "completion tokens", "s of a processor", "ratio")
+        table(columns, bench_compact.measure(chosen.repeat))
         return
     if chosen.what == "resume":
         import bench_resume

@@ -17,6 +17,7 @@ from typing import Any
 from datasets import Dataset
 from transformers import PreTrainedTokenizerBase, Trainer, TrainingArguments
 
+from expctl.algorithms.compact_sampling import sample_compactly
 from expctl.base.engine import COLOCATED, GROUP_PORT, SERVER, SERVER_URL, format_of_engine, joined_server, vllm_mode
 from expctl.base.plain_data import mapping
 from expctl.base.ports import HeldPort, rendezvous_variables
@@ -205,9 +206,7 @@ def let_rows_leave(config: dict[str, Any], trainer: Trainer) -> None:
     Raises:
         ValueError: this kind of model cannot.
     """
-    if engine_settings(config).get("compact"):
-        from expctl.algorithms.compact_sampling import sample_compactly
-
+    if mapping(config.get("generation")).get("compact"):
         sample_compactly(trainer.model)
 
 
