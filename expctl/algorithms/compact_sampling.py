@@ -15,7 +15,6 @@ from transformers import (
     DynamicCache,
     GenerationConfig,
     LogitsProcessorList,
-    PreTrainedModel,
     RepetitionPenaltyLogitsProcessor,
     StoppingCriteria,
     StoppingCriteriaList,
@@ -32,11 +31,11 @@ PLAIN = (GenerationMode.SAMPLE, GenerationMode.GREEDY_SEARCH)
 OF_THE_BATCH = ("guidance_scale", "watermarking_config")
 
 
-def sample_compactly(model: PreTrainedModel) -> None:
+def sample_compactly(model: Any) -> None:
     """Have `model.generate` sample with `compact_loop` from now on.
 
     Args:
-        model: a decoder of text, or one with an adapter.
+        model: a `PreTrainedModel` that decodes text, or one with an adapter.
 
     Raises:
         ValueError: rows cannot leave the cache of this kind of model.
@@ -49,14 +48,14 @@ def sample_compactly(model: PreTrainedModel) -> None:
     model.generate = partial(model.generate, custom_generate=compact_loop)
 
 
-def is_compact(model: PreTrainedModel) -> bool:
+def is_compact(model: Any) -> bool:
     """Whether `sample_compactly` had this model."""
     generate = getattr(model, "generate", None)
     return isinstance(generate, partial) and generate.keywords.get("custom_generate") is compact_loop
 
 
 def compact_loop(
-    model: PreTrainedModel,
+    model: Any,
     input_ids: torch.Tensor,
     logits_processor: LogitsProcessorList,
     stopping_criteria: StoppingCriteriaList,
@@ -112,7 +111,7 @@ class EnoughEnded(StoppingCriteria):
         return self.rows | (self.rows.sum() >= SHARE * len(self.rows))
 
 
-def _check(model: PreTrainedModel, generation_config: GenerationConfig, model_kwargs: dict[str, Any]) -> None:
+def _check(model: Any, generation_config: GenerationConfig, model_kwargs: dict[str, Any]) -> None:
     others = _tensors(model_kwargs) - ROW_TENSORS
     if others:
         raise _refusal(f"prompts have {', '.join(sorted(others))}")
@@ -133,7 +132,7 @@ def _refusal(reason: str) -> ValueError:
     return ValueError(f"rows that have ended cannot leave the batch, since {reason}: generation=transformers")
 
 
-def _compute_prompts_once(model: PreTrainedModel, input_ids: torch.Tensor, model_kwargs: dict[str, Any]) -> None:
+def _compute_prompts_once(model: Any, input_ids: torch.Tensor, model_kwargs: dict[str, Any]) -> None:
     """Fill the cache of each row with all but the last token of its prompt, computing equal prompts once."""
     rows, length = input_ids.shape
     prompts = torch.cat([input_ids, model_kwargs["attention_mask"]], dim=1)
