@@ -105,7 +105,9 @@ def check_all(count: int, seed: int, folder: Path) -> tuple[list[Answer], int]:
     """The answers to so many drawn commands, and how many are bad; the bad ones are printed."""
     dice, answers, bad = random.Random(seed), [], 0
     keys = known_keys(folder)
-    import expctl.cli.check  # noqa: F401 - imported once, before the forks
+    import expctl.cli.check
+    import expctl.config.check
+    import expctl.runs.identity  # noqa: F401 - imported once, before the forks
 
     for _ in range(count):
         answer = checked(drawn(dice, keys), folder)

@@ -47,7 +47,8 @@ class RepeatedWarnings(logging.Filter):
         """Write to stderr what was left out."""
         for (_, text), times in self._seen.items():
             if times > 1:
-                print(f"expctl: {times - 1:,} more times: {' '.join(text.split())[:300]}", file=sys.stderr)
+                often = "once more" if times == 2 else f"{times - 1:,} more times"
+                print(f"expctl: {often}: {' '.join(text.split())[:300]}", file=sys.stderr)
         self._seen.clear()
 
     def _is_first(self, said: Said, record: logging.LogRecord | None = None) -> bool:
