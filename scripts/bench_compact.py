@@ -15,10 +15,11 @@ from expctl.algorithms.compact_sampling import compact_loop
 
 MODEL = Path("~/.cache/expctl/models/smollm2_135m").expanduser()
 PROMPTS, GROUP, TOKENS = 4, 8, 64
+# Name -> settings of the generation, and the loop in place of transformers' own.
 WAYS = {
-    "transformers": {},
-    "transformers, static cache": {"cache_implementation": "static"},
-    "compact": {"custom_generate": compact_loop},
+    "transformers": ({}, None),
+    "transformers, static cache": ({"cache_implementation": "static"}, None),
+    "compact": ({}, compact_loop),
 }
 
 
@@ -28,20 +29,19 @@ def measure(repeat: int) -> list[tuple[str, ...]]:
     tokenizer = AutoTokenizer.from_pretrained(MODEL, padding_side="left")
     model = AutoModelForCausalLM.from_pretrained(MODEL, dtype=torch.float32).eval()
     ends = model.generation_config.eos_token_id
-    settings = GenerationConfig(
-        max_new_tokens=TOKENS, do_sample=True, top_k=0, eos_token_id=ends, pad_token_id=ends, disable_compile=True
-    )
+    sampling = {"max_new_tokens": TOKENS, "do_sample": True, "top_k": 0, "eos_token_id": ends, "pad_token_id": ends}
     batch = tokenizer.pad({"input_ids": prompts(tokenizer)}, return_tensors="pt")
     computed: list[int] = []
     model.register_forward_pre_hook(lambda _, __, named: computed.append(named["input_ids"].numel()), with_kwargs=True)
     seconds: dict[str, list[float]] = {name: [] for name in WAYS}
     counts = {}
     for turn in range(repeat):
-        for name, words in WAYS.items():
+        for name, (own, loop) in WAYS.items():
+            settings = GenerationConfig(**sampling, **own, disable_compile=True)
             computed.clear()
             torch.manual_seed(turn)
             began = time.process_time()
-            rows = model.generate(**batch, generation_config=settings, **words)
+            rows = model.generate(**batch, generation_config=settings, custom_generate=loop)
             seconds[name].append(time.process_time() - began)
             completions = rows[:, batch["input_ids"].shape[1] :]
             # The first end of a completion is its last token; what follows is padding.
