@@ -25,6 +25,8 @@ class Hardware(TypedDict):
     hang_minutes: float | None
     # Memory of a device where that is not to be asked of it.
     memory_gib: NotRequired[float]
+    # Completions that transformers samples at a time on a device; absent samples all of a generation batch at once.
+    sampled_rows: NotRequired[int]
 
 
 @dataclass(frozen=True)

@@ -27,7 +27,7 @@ from expctl.base.experiment import Experiment
 from expctl.base.refusal import Refusal
 from expctl.base.words import key_of
 from expctl.config.batch_request import DERIVED, PROMPTS
-from expctl.config.batches import with_batches
+from expctl.config.derived import with_derived
 from expctl.config.frozen import from_hydra, register_resolvers
 from expctl.config.hydra_errors import as_refusal
 from expctl.config.hydra_node import guard_hydra
@@ -61,7 +61,7 @@ def compose(words: list[str], sized: Sized | None = None) -> Experiment | None:
     if composition is None:
         return None
     experiment = composition.experiment
-    return with_batches(sized(experiment) if sized else experiment)
+    return with_derived(sized(experiment) if sized else experiment)
 
 
 def compose_traced(words: list[str]) -> Composition | None:
@@ -69,7 +69,7 @@ def compose_traced(words: list[str]) -> Composition | None:
     composition = _compose(words)
     if composition is None:
         return None
-    return replace(composition, experiment=with_batches(composition.experiment))
+    return replace(composition, experiment=with_derived(composition.experiment))
 
 
 def _compose(words: list[str]) -> Composition | None:
@@ -167,7 +167,7 @@ def _show_batches() -> None:
         shown = sanitize(self, cfg, cfg_type)
         if cfg_type == "job" and shown.get(PROMPTS) is not None:
             with contextlib.suppress(OmegaConfBaseException):  # a path that is not set yet is shown as it is
-                args = with_batches(from_hydra(copy.deepcopy(shown))).config["args"]
+                args = with_derived(from_hydra(copy.deepcopy(shown))).config["args"]
                 for name in args.keys() & set(DERIVED):
                     OmegaConf.update(shown, f"args.{name}", args[name], force_add=True)
         return shown

@@ -24,7 +24,14 @@ COMPOSITION_ONLY = {
     "dataset": ("max_completion_length", "reward"),
 }
 # Keys of conf/ that a run keeps only where they are set.
-KEPT_IF_SET = ("prompts_per_step", "hardware.rows", "hardware.memory_gib", "model.thinking", "dataset.system_prompt")
+KEPT_IF_SET = (
+    "prompts_per_step",
+    "hardware.rows",
+    "hardware.sampled_rows",
+    "hardware.memory_gib",
+    "model.thinking",
+    "dataset.system_prompt",
+)
 # The value with which a file of conf/ takes a field of `args` away that another file sets: its class's default counts.
 UNSET = "unset"
 

@@ -69,6 +69,8 @@ def workload_of(experiment: Experiment, settings: Settings, device_bytes: int | 
     )
     if kind == PROMPT_ONLY and "num_generations" in settings:
         workload = _sampled(workload, settings, lengths, processes, device_bytes)
+        at_a_time = hardware.get("sampled_rows")
+        workload = workload.sampled_in_turns(at_a_time if isinstance(at_a_time, int) else None)
     else:
         workload = _supervised(workload, kind, settings, lengths)
     return replace(workload, besides=tuple(besides(workload, settings, mapping(config.get("callbacks")))))

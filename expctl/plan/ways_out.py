@@ -111,13 +111,10 @@ def _fewer_sampled(workload: Workload) -> Iterator[tuple[str, str, Workload]]:
     sampling = workload.sampling
     if sampling is None or sampling.engine_bytes is not None:
         return
-    steps = sampling.rows // workload.batch_rows
     for turns in (2, 4, 8, 16):
         rows = sampling.rows // turns
-        whole_groups = rows * workload.processes % sampling.group == 0
-        if steps % turns == 0 and whole_groups:
-            fewer = replace(workload, sampling=replace(sampling, rows=rows))
-            yield f"args.steps_per_generation={steps // turns}", "sampled in several turns", fewer
+        if rows:
+            yield f"hardware.sampled_rows={rows}", "sampled in turns", workload.sampled_in_turns(rows)
 
 
 def _with_engine(workload: Workload, memory: int) -> Iterator[tuple[str, str, Workload]]:

@@ -1,6 +1,6 @@
 """What a training asks of a device, in numbers: the input of the memory model."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from expctl.plan.shape import Shape
 
@@ -112,6 +112,16 @@ class Workload:
     besides: tuple[tuple[str, int], ...] = ()
     # What was taken to be so, since it cannot be known beforehand.
     assumed: tuple[str, ...] = field(default=(), compare=False)
+
+    def sampled_in_turns(self, rows: int | None) -> "Workload":
+        """The same where at most so many completions are sampled at a time; None samples all at once."""
+
+        def limited(sampling: Sampling | None) -> Sampling | None:
+            if rows is None or sampling is None or sampling.engine_bytes is not None:
+                return sampling
+            return replace(sampling, rows=min(sampling.rows, rows))
+
+        return replace(self, sampling=limited(self.sampling), evaluation=limited(self.evaluation))
 
     @property
     def tokens(self) -> int:

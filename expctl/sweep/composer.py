@@ -14,8 +14,8 @@ from omegaconf import DictConfig, OmegaConf
 
 from expctl.base.experiment import Experiment
 from expctl.base.refusal import Refusal
-from expctl.config.batches import with_batches
 from expctl.config.check import check
+from expctl.config.derived import with_derived
 from expctl.config.frozen import frozen
 from expctl.config.hydra_errors import as_refusal
 from expctl.config.merged import locations
@@ -99,7 +99,7 @@ class Composer:
         config = copy.deepcopy(base.config)
         ConfigLoaderImpl._apply_overrides_to_config(values, config)
         experiment = frozen(config, base.hydra, list(overrides), base.locations)
-        return with_batches(replace(experiment, runs_remotely=self._runs_remotely))
+        return with_derived(replace(experiment, runs_remotely=self._runs_remotely))
 
     def _compose_options(self, options: tuple[str, ...]) -> _Base:
         config = self._loader.load_configuration(self._name, [*self._hydra_words, *options], RunMode.RUN)

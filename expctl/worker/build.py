@@ -23,6 +23,7 @@ from expctl.worker.engine import fill_arguments, keep_mode, let_rows_leave, prep
 from expctl.worker.leak import leak_alerts
 from expctl.worker.rewards import STOP, reward_function, set_end_tokens
 from expctl.worker.samples import Samples
+from expctl.worker.sampling_turns import sample_in_turns
 from expctl.worker.stop import StopRequest
 from expctl.worker.trackers import start_tracker, tracker_fields
 
@@ -74,6 +75,7 @@ def build_trainer(config: dict[str, Any], run: Run, callbacks: list[TrainerCallb
     trainer = construct(config, parts | adapter(config) | rewards(config), own_callbacks)
     keep_mode(trainer)
     let_rows_leave(config, trainer)
+    sample_in_turns(config, trainer)
     trainer.add_callback(DistributedCheck(trainer, sharding=bool(config["hardware"]["sharding"])))
     trainer.add_callback(Samples(trainer, run))
     make_checkpoints_atomic(trainer, run.checkpoints, stop)

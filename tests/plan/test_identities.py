@@ -105,12 +105,12 @@ def test_a_model_that_fits_nowhere_is_told_what_helps_most():
     assert len(ways) == 3 and sizes == sorted(sizes)
 
 
-def test_completions_of_a_step_may_be_sampled_in_several_turns_of_whole_groups():
+def test_completions_of_a_step_may_be_sampled_in_turns():
     sampling = Sampling(128, 256, 4096, group=16)
     plan = Plan(replace(GRPO, micro_batches=8, sampling=sampling, evaluation=None), Device("GPU", 80 * GIB))
     ways = {way.words.partition("=")[0]: way for way in ways_out(plan)}
-    fewer = ways["args.steps_per_generation"]
-    assert fewer.plan.fits and fewer.plan.workload.sampling.rows % 16 == 0
+    fewer = ways["hardware.sampled_rows"]
+    assert fewer.plan.fits and fewer.words == f"hardware.sampled_rows={fewer.plan.workload.sampling.rows}"
     assert fewer.plan.training == plan.training
     assert ways["generation"].plan.sampling.parts["engine"] == round(0.3 * 80 * GIB)
 

@@ -43,7 +43,7 @@ GROUPS: dict[str, dict[str, Types]] = {
 OPTIONAL: dict[str, dict[str, Types]] = {
     "": {"prompts_per_step": NUMBER, "generation": MAPPING},
     "reward": {"on_error": TEXT},
-    "hardware": {"memory_gib": (int, float)},
+    "hardware": {"memory_gib": (int, float), "sampled_rows": NUMBER},
 }
 # The loader's own, and those of transformers' from_pretrained that change what is loaded.
 MODEL: dict[str, Types] = {
