@@ -11,6 +11,7 @@ from omegaconf import OmegaConf
 from expctl.base.plain_data import leaves
 from expctl.base.refusal import Refusal
 from expctl.config.check import check
+from expctl.config.derived import with_derived
 from expctl.config.frozen import KEPT_IF_SET, frozen, is_composition_only, register_resolvers
 from expctl.config.groups import group_options
 from expctl.config.locate import own_conf
@@ -98,7 +99,7 @@ def composed():
             hydra = config.hydra
             OmegaConf.set_struct(config, False)
             del config["hydra"]
-            return frozen(config, hydra, list(words), {})
+            return with_derived(frozen(config, hydra, list(words), {}))
 
         yield of
 
