@@ -6,6 +6,7 @@ from hydra.core.global_hydra import GlobalHydra
 from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
 
+from expctl.config.derived import with_derived
 from expctl.config.frozen import from_hydra, register_resolvers
 from expctl.config.locate import own_conf
 from expctl.sweep.composer import Composer
@@ -41,7 +42,7 @@ def by_hydra(loader, sweep, job):
     HydraConfig.instance().set_config(config)
     config._set_flag(["readonly", "struct"], [False, False])
     del config["hydra"]
-    return from_hydra(config)
+    return with_derived(from_hydra(config))
 
 
 @pytest.mark.parametrize("job", JOBS, ids=" ".join)
