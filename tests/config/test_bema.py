@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import pytest
 
+from expctl.config import engine_facts
 from expctl.config.checks.bema import check_bema
 
 BEMA, TRAINER = "callbacks.bema", "algorithm.trainer._target_"
@@ -135,7 +136,8 @@ REFUSED = {
 @pytest.mark.parametrize("case", REFUSED)
 def test_what_does_not_is_refused_by_name(refused_by_name, case, monkeypatch):
     # As if vLLM were installed.
-    monkeypatch.setattr("expctl.config.checks.combinations.find_spec", lambda package: object())
+    monkeypatch.setattr(engine_facts, "vllm_version", lambda: engine_facts.UNKNOWN)
+    monkeypatch.setattr(engine_facts, "head_sizes_on_cpu", list)
     refused_by_name(*REFUSED[case])
 
 

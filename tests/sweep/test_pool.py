@@ -75,6 +75,9 @@ class Hall:
 @pytest.fixture
 def hall(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
+    # What a training in this process, or a library that it imported, has left there.
+    for name in [name for name in os.environ if name.startswith(("MASTER_", "VLLM_", "RANK", "LOCAL_", "WORLD_"))]:
+        monkeypatch.delenv(name)
     monkeypatch.setenv("EXPCTL_CACHE", str(tmp_path / "cache"))
     monkeypatch.setattr(detection, "cores", lambda: 2)
     monkeypatch.setattr(pool, "LOOK_SECONDS", 0.0)
@@ -271,9 +274,7 @@ def test_a_machine_without_a_free_port_fails_the_job_and_says_so(hall, jobs, mon
     assert job.status == "failed" and manifest.read(job.run).error.startswith("no port of this machine is free")
 
 
-def test_jobs_without_an_engine_have_no_port(hall, jobs, monkeypatch):
-    for name in ("MASTER_ADDR", "MASTER_PORT"):
-        monkeypatch.delenv(name, raising=False)
+def test_jobs_without_an_engine_have_no_port(hall, jobs):
     swim(hall, jobs("seed=0"))
     assert not [name for name in hall.environments[0] if name.startswith(("MASTER_", "VLLM_"))]
 
