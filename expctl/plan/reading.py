@@ -18,6 +18,8 @@ from expctl.plan.settings import Settings
 from expctl.plan.shape import Shape, UnknownShapeError, shape_of
 from expctl.plan.workload import Adapter, Precision, Sampling, Workload
 
+# Of keys and values of vLLM on a CPU (VLLM_CPU_KVCACHE_SPACE), unless a user sets another.
+CPU_CACHE = 2**30
 BYTES = {"float32": 4, "bfloat16": 2, "float16": 2}
 # What peft adapts where nothing is said, of the families that `shape.py` knows.
 DEFAULT_TARGETS = ("q_proj", "v_proj")
@@ -136,7 +138,7 @@ def _sampled(
         completion=completion,
         group=group,
         scored_rows=rows if _scores(settings, workload.micro_batches, steps) else 0,
-        engine_bytes=_engine_bytes(settings, device_bytes),
+        engine_bytes=_engine_bytes(workload, settings, device_bytes),
         engine_sleeps=bool(settings["vllm_enable_sleep_mode"]),
     )
     return replace(
@@ -163,12 +165,15 @@ def _scores(settings: Settings, accumulation: int, steps: int) -> bool:
     return bool(not aligned or corrected or settings["replay_buffer_size"] or settings["beta"])
 
 
-def _engine_bytes(settings: Settings, device_bytes: int | None) -> int | None:
+def _engine_bytes(workload: Workload, settings: Settings, device_bytes: int | None) -> int | None:
     """What vLLM takes of the device beside the training; a server has devices of its own."""
     if not settings["use_vllm"]:
         return None
     if settings["vllm_mode"] == "server":
         return 0
+    if not workload.gpu:
+        # float32 weights, as they came and packed for the processor, and the cache that expctl gives it.
+        return 2 * 4 * workload.shape.parameters + CPU_CACHE
     return round((settings["vllm_gpu_memory_utilization"] or 0.3) * (device_bytes or 0))
 
 
