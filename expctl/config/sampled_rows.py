@@ -13,6 +13,7 @@ from expctl.base.plain_data import mapping
 from expctl.base.refusal import Refusal
 from expctl.config.batch_request import is_count
 from expctl.config.source.defaults import FieldValues
+from expctl.devices import detection
 
 KEY = "hardware.sampled_rows"
 AUTO = "auto"
@@ -64,6 +65,10 @@ def _with(experiment: Experiment, rows: int | None) -> Experiment:
 
 def _fitting(experiment: Experiment, values: FieldValues) -> int | None:
     """The most rows that the device's memory holds; None where it holds all, or nobody knows its memory."""
+    hardware = experiment.hardware
+    is_here = not experiment.runs_remotely and (hardware["use_cpu"] or detection.visible_gpus() > 0)
+    if hardware.get("memory_gib") is None and not is_here:
+        return None
     from expctl.plan import estimate  # the memory model, which few experiments ask
     from expctl.plan.plan import Plan, usable
 
