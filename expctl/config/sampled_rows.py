@@ -11,12 +11,11 @@ from expctl.base.engine import vllm_mode
 from expctl.base.experiment import Experiment
 from expctl.base.plain_data import mapping
 from expctl.base.refusal import Refusal
-from expctl.config.batch_request import is_count
+from expctl.config.batch_request import AUTO, check_rows
 from expctl.config.source.defaults import FieldValues
 from expctl.devices import detection
 
 KEY = "hardware.sampled_rows"
-AUTO = "auto"
 # Of a device's memory; a cache that grows leaves gaps.
 SHARE = 0.9
 
@@ -31,9 +30,7 @@ def with_sampled_rows(experiment: Experiment) -> Experiment:
     if rows is None:
         return experiment
     typed = KEY in experiment.sources
-    if rows != AUTO and not is_count(rows):
-        what = f"{KEY} is {rows!r}; it is a whole number of rows, at least 1, or {AUTO}"
-        raise Refusal(what, where=experiment.set_by(KEY), do=f"{KEY}=null samples all of a generation batch at once")
+    check_rows(experiment, KEY, rows, "samples all of a generation batch at once")
     if rows == AUTO and not typed and experiment.hardware["use_cpu"]:
         return _with(experiment, None)  # a toy as a rule, which need not be planned
     values = FieldValues(mapping(experiment.config.get("args")), experiment.code_folders)
@@ -87,11 +84,7 @@ def _fitting(experiment: Experiment, values: FieldValues) -> int | None:
 
     if held(None) <= limit:
         return None
-    least = 1
-    for least in _halves(plan.workload.sampling.rows):
-        if held(least) <= limit:
-            break
-    return least
+    return next((rows for rows in _halves(plan.workload.sampling.rows) if held(rows) <= limit), 1)
 
 
 def _halves(rows: int) -> Iterator[int]:

@@ -19,6 +19,7 @@ from expctl.base.parent_death import exit_with_parent
 from expctl.base.ports import HeldPort
 from expctl.base.telemetry import silence
 from expctl.devices.detection import gpu_names
+from expctl.launch.process import started
 from expctl.runs.files import Run
 
 ASK_SECONDS = 0.5
@@ -52,17 +53,8 @@ class EngineServer:
         variables = {name: value for name, value in environment.items() if name not in OF_A_LAUNCHER}
         variables[VISIBLE] = ",".join(own)
         silence(variables)
-        with self._log.open("ab") as log:
-            self._process = subprocess.Popen(
-                [sys.executable, "-m", "expctl.launch.engine_guard", *server_command(config, port)],
-                env=variables,
-                cwd=folder,
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=subprocess.STDOUT,
-                start_new_session=True,
-                preexec_fn=exit_with_parent(os.getpid()),
-            )
+        command = [sys.executable, "-m", "expctl.launch.engine_guard", *server_command(config, port)]
+        self._process = started(command, variables, folder, self._log, exit_with_parent(os.getpid()))
         self._began, self._healthy, self._over = time.monotonic(), False, threading.Event()
         threading.Thread(target=self._ask, daemon=True).start()
 

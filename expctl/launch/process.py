@@ -5,7 +5,7 @@ import os
 import signal
 import subprocess
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import FrameType
 from typing import Any, Protocol
@@ -63,22 +63,33 @@ class WorkerProcess(Protocol):
         """Kill whatever is left of it."""
 
 
+def started(
+    command: list[str], environment: Mapping[str, str], folder: Path, log: Path, prepare: Callable[[], None]
+) -> "subprocess.Popen[bytes]":
+    """A child in a session of its own, whose output is appended to `log`; `prepare` is called in it before it begins.
+
+    Raises:
+        OSError: it cannot be started, or the log cannot be written.
+    """
+    with log.open("ab") as output:
+        return subprocess.Popen(
+            command,
+            env=environment,
+            cwd=folder,
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+            preexec_fn=prepare,
+        )
+
+
 class Workers:
     """The child process: a worker, or a launcher of several."""
 
     def __init__(self, command: list[str], environment: dict[str, str], run: Run, folder: Path):
         self._run = run
-        with run.log.open("ab") as log:
-            self._process = subprocess.Popen(
-                command,
-                env=environment,
-                cwd=folder,
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=subprocess.STDOUT,
-                start_new_session=True,
-                preexec_fn=_prepared(),
-            )
+        self._process = started(command, environment, folder, run.log, _prepared())
 
     def poll(self) -> int | None:
         """The exit status as `subprocess` gives it, or None while it lives."""

@@ -4,11 +4,22 @@ import json
 import math
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
+
+from expctl.base.plain_data import mapping
 
 LFS_POINTER = b"version https://git-lfs"
 LENGTH = 8  # bytes of a safetensors file that tell how long its header is
 LARGEST_HEADER = 100_000_000  # bytes, the limit of safetensors itself
 TOKENIZERS = ("tokenizer.json", "tokenizer.model", "vocab.json", "vocab.txt", "spiece.model", "tokenizer_config.json")
+
+
+def config_of(folder: Path) -> dict[str, Any]:
+    """The `config.json` of a model folder; empty where there is none that can be read."""
+    try:
+        return mapping(json.loads((folder / "config.json").read_text(encoding="utf-8")))
+    except (OSError, ValueError):
+        return {}
 
 
 def check_files(folder: Path) -> None:

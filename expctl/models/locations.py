@@ -4,8 +4,10 @@ import difflib
 import json
 import os
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from expctl.base import hub
 from expctl.base.paths import outputs_root
@@ -178,3 +180,12 @@ def _not_in_cache(path: str, revision: str, reason: str) -> str:
         f"Where there is a network run: hf download {path}   then copy the folder and give model.path=<folder>; "
         "or use model=tiny, which needs none."
     )
+
+
+def folder_of(model: Mapping[str, Any]) -> Path | None:
+    """The folder that a model's files lie in, by its node of the config; None where it is not on this machine."""
+    try:
+        location = resolve(model["path"], revision=model.get("revision") or "main")
+    except (FileNotFoundError, ValueError):
+        return None
+    return None if location.kind == "hub" else Path(location.source)

@@ -65,7 +65,7 @@ def workload_of(experiment: Experiment, settings: Settings, device_bytes: int | 
         gpu=not hardware["use_cpu"],
         eager_attention=model.get("attn_implementation") == "eager",
         processes=processes,
-        sharding=("zero3" if is_deepspeed(sharding) else "fsdp") if sharding else None,
+        sharding=_kind_of(sharding),
         offloaded=bool(sharding.get("fsdp_offload_params")),
         assumed=(*lengths.assumed, *adapter_notes),
     )
@@ -76,6 +76,13 @@ def workload_of(experiment: Experiment, settings: Settings, device_bytes: int | 
     else:
         workload = _supervised(workload, kind, settings, lengths)
     return replace(workload, besides=tuple(besides(workload, settings, mapping(config.get("callbacks")))))
+
+
+def _kind_of(sharding: dict[str, Any]) -> str | None:
+    """How the model is split, as `Workload` names it."""
+    if not sharding:
+        return None
+    return "zero3" if is_deepspeed(sharding) else "fsdp"
 
 
 def _precision(model: Mapping[str, Any], found: ModelConfig, settings: Settings) -> Precision:

@@ -3,6 +3,7 @@
 In a file of its own, so that who reads no YAML does not wait for its library.
 """
 
+import math
 import re
 from pathlib import Path
 from typing import Any
@@ -74,7 +75,9 @@ def _plain(node: Any, depth: int, left: list[int]) -> Any:
     if isinstance(node, list | tuple | set):
         return [_plain(value, depth + 1, left) for value in node]
     if isinstance(node, int) and not isinstance(node, bool):
-        return node if node.bit_length() < 1000 else float("inf" if node > 0 else "-inf")
+        if node.bit_length() < 1000:
+            return node
+        return math.inf if node > 0 else -math.inf
     return node if node is None or isinstance(node, str | bool | float) else str(node)
 
 

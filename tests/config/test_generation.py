@@ -15,6 +15,7 @@ from expctl.cli.hydra_app import compose
 from expctl.config import engine_facts
 from expctl.config.check import check
 from expctl.config.checks import engine as engine_check
+from expctl.models.locations import folder_of
 from expctl.runs.identity import config_hash
 
 PAGE = (Path(__file__).parents[2] / "docs" / "generation.md").read_text()
@@ -177,7 +178,7 @@ def test_heads_that_vllm_has_no_kernel_for_on_a_cpu_are_refused(monkeypatch):
 
 
 def test_the_size_of_a_head_is_stated_or_follows(tmp_path, monkeypatch):
-    monkeypatch.setattr(engine_facts, "_folder", lambda model: tmp_path)
+    monkeypatch.setattr(engine_facts, "folder_of", lambda model: tmp_path)
     (tmp_path / "config.json").write_text(json.dumps(SMOL))
     assert engine_facts.head_size({"path": "x"}) == 64
     (tmp_path / "config.json").write_text(json.dumps(SMOL | {"head_dim": 128}))
@@ -237,7 +238,7 @@ def test_a_server_that_serves_another_model_is_refused(server, monkeypatch):
     server.served = [{"id": "Qwen/Qwen3-8B", "root": "Qwen/Qwen3-8B"}]
     text = refused(*joining(server))
     assert "serves Qwen/Qwen3-8B" in text and "trains embedded:tiny" in text
-    server.served = [{"id": "policy", "root": f"/elsewhere/{engine_facts._folder({'path': 'embedded:tiny'}).name}/"}]
+    server.served = [{"id": "policy", "root": f"/elsewhere/{folder_of({'path': 'embedded:tiny'}).name}/"}]
     assert check(compose(joining(server))) == []
 
 

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from expctl.base.engine import COLOCATED, SERVER, joined_server, server_devices, starts_server, vllm_mode
 from expctl.base.experiment import Experiment
 from expctl.base.refusal import Refusal
+from expctl.base.words import counted
 from expctl.config import engine_facts
 from expctl.config.checks.settings import TrainerSettings
 from expctl.devices import detection
@@ -180,11 +181,10 @@ def _own_server(settings: TrainerSettings) -> list[Refusal]:
         return [Refusal(what, where=settings.where("generation.devices"), do="generation.devices=1")]
     if experiment.hardware["use_cpu"] or experiment.runs_remotely or devices + processes <= present:
         return []
-    shown = f"{present} GPU{'s' if present != 1 else ''}"
     return [
         Refusal(
             f"{processes} for the training and {devices} for the server of vLLM need {processes + devices} GPUs, and "
-            f"this machine shows {shown}",
+            f"this machine shows {counted(present, 'GPU')}",
             where=settings.where("generation.devices"),
             do="generation=vllm shares the GPUs of the training; or generation.url=... of a server elsewhere",
         )

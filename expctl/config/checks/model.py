@@ -28,16 +28,6 @@ def check_model(experiment: Experiment) -> list[Refusal]:
     return _check_dtype(experiment) + _check_attention(experiment) or _check_toy(experiment)
 
 
-def folder_of(experiment: Experiment) -> Path | None:
-    """The folder that a model's files lie in; None where it is not on this machine."""
-    model = experiment.config["model"]
-    try:
-        location = models.resolve(model["path"], revision=model.get("revision") or "main")
-    except (FileNotFoundError, ValueError):
-        return None
-    return None if location.kind == "hub" else Path(location.source)
-
-
 def _check_dtype(experiment: Experiment) -> list[Refusal]:
     dtype = experiment.config["model"].get("dtype")
     if dtype is None or dtype in DTYPES:

@@ -1,6 +1,5 @@
 """The length of a sampled completion against the positions of the model."""
 
-import json
 from pathlib import Path
 from typing import Any
 
@@ -8,9 +7,10 @@ from expctl.base.data_kinds import PROMPT_ONLY
 from expctl.base.experiment import Experiment
 from expctl.base.plain_data import mapping
 from expctl.base.refusal import Refusal
-from expctl.config.checks.model import folder_of
 from expctl.config.source.defaults import FieldValues
 from expctl.config.thinking import SAMPLES
+from expctl.models.files import config_of
+from expctl.models.locations import folder_of
 
 # Names of the number of positions in config.json: of nearly all models, and of GPT-2 and GPT-J.
 POSITIONS = ("max_position_embeddings", "n_positions")
@@ -18,7 +18,7 @@ POSITIONS = ("max_position_embeddings", "n_positions")
 
 def check_positions(experiment: Experiment) -> list[Refusal]:
     """Refuse completions that leave no position for a prompt; the worker knows the prompts and looks again."""
-    path, folder = experiment.config["model"]["path"], folder_of(experiment)
+    path, folder = experiment.config["model"]["path"], folder_of(experiment.config["model"])
     positions = positions_of(folder) if folder else None
     if positions is None:
         return []
@@ -47,9 +47,6 @@ def _completions(experiment: Experiment) -> dict[str, Any]:
 
 def positions_of(folder: Path) -> int | None:
     """The positions that config.json states for the model or for its part for text; None where it has none."""
-    try:
-        config = mapping(json.loads((folder / "config.json").read_text(encoding="utf-8")))
-    except (OSError, ValueError):
-        return None
+    config = config_of(folder)
     stated = [mapping(part).get(name) for part in (config.get("text_config"), config) for name in POSITIONS]
     return next((number for number in stated if isinstance(number, int)), None)

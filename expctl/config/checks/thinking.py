@@ -7,8 +7,8 @@ from typing import Any
 from expctl.base.experiment import Experiment
 from expctl.base.plain_data import mapping
 from expctl.base.refusal import Refusal
-from expctl.config.checks.model import folder_of
 from expctl.config.thinking import FIELD, SWITCH
+from expctl.models.locations import folder_of
 
 KEY = "model.thinking"
 # Loaders whose prompts are plain texts, so that no template renders them.
@@ -24,7 +24,7 @@ def check_thinking(experiment: Experiment) -> list[Refusal]:
 
 
 def _check_template(experiment: Experiment, thinking: bool) -> list[Refusal]:
-    path, folder = experiment.config["model"]["path"], folder_of(experiment)
+    path, folder = experiment.config["model"]["path"], folder_of(experiment.config["model"])
     if folder is None:
         return []  # not here yet: the worker looks at it before it begins
     template = chat_template(folder)
