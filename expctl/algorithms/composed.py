@@ -1,12 +1,13 @@
-"""Filtering, replay, the ratio of sequences, the credit of tokens and a moving reference, in one trainer.
+"""Filtering, replay, dynamic sampling, ratio of sequences, credit of tokens and a moving reference, in one trainer.
 
 Each part is neutral until it is configured, to the last bit, so that `ComposedTrainer` is whichever of the simpler
 trainers its arguments describe: `GFPOTrainer`, `gspo_token.GRPOTrainer`, `GRPOWithReplayBufferTrainer`,
-`bema_for_ref_model.GRPOTrainer`, or several of them at once.
+`DynamicSamplingTrainer`, `bema_for_ref_model.GRPOTrainer`, or several of them at once.
 
-The order of the bases matters. A sampled batch passes them from right to left: tokens get their credit,
-rejected completions leave, then whole groups are replaced; so what is stored and replayed are kept completions with
-their credit, and a group is wasted when those that were *kept* have no variance.
+The order of the bases matters. A sampled batch passes them from right to left: groups without contrast are sampled
+anew, tokens get their credit, rejected completions leave, then whole groups are replaced; so the filter has groups with
+contrast to choose from, what is stored and replayed are kept completions with their credit, and a group is wasted when
+those that were *kept* have no variance.
 """
 
 from dataclasses import dataclass
@@ -17,24 +18,28 @@ from trl import GRPOTrainer
 from trl.trainer.grpo_trainer import RewardFunc
 
 from expctl.algorithms.bema_for_ref_model import BEMATrainerMixin
+from expctl.algorithms.dynamic_sampling import DynamicSamplingConfig
 from expctl.algorithms.gfpo import GFPOConfig, GroupFiltering
 from expctl.algorithms.grpo_with_replay_buffer import GRPOWithReplayBufferConfig
 from expctl.algorithms.gspo_token import SequenceTokenRatio
 from expctl.algorithms.replay import GroupReplay
+from expctl.algorithms.resampling import DynamicSampling
 from expctl.algorithms.rollout_checkpoint import RolloutCheckpoint
 from expctl.algorithms.token_advantages import TokenAdvantages
 from expctl.algorithms.trainer_hooks import ScoredRollout
 
 
 @dataclass
-class ComposedConfig(GFPOConfig, GRPOWithReplayBufferConfig):
+class ComposedConfig(GFPOConfig, GRPOWithReplayBufferConfig, DynamicSamplingConfig):
     """The fields of all parts; the defaults are GRPO's.
 
     Args:
         replay_buffer_size: groups stored at most; 0, here the default, is no replay.
+        resample_tries: tries at most for groups without contrast; 0, here the default, is no dynamic sampling.
     """
 
     replay_buffer_size: int = 0
+    resample_tries: int = 0
 
 
 class ComposedTrainer(
@@ -45,6 +50,7 @@ class ComposedTrainer(
     SequenceTokenRatio,
     GroupFiltering,
     TokenAdvantages,
+    DynamicSampling,
     GRPOTrainer,
 ):
     """TRL's `GRPOTrainer` with every part of `expctl.algorithms`.

@@ -10,6 +10,7 @@ import ast
 import hashlib
 import importlib.util
 import json
+from collections.abc import Collection
 from functools import cache
 from importlib.metadata import version
 from pathlib import Path
@@ -39,7 +40,12 @@ def warnings_for(*classes: type) -> list[str]:
 
     Only what the class itself derives from counts: BEMA in front of `DPOTrainer` is not touched by a new `GRPOTrainer`.
     """
-    ancestors = {f"{ancestor.__module__}.{ancestor.__qualname__}" for cls in classes for ancestor in cls.__mro__}
+    mro = [ancestor for cls in classes for ancestor in cls.__mro__]
+    return changes_below({f"{ancestor.__module__}.{ancestor.__qualname__}" for ancestor in mro})
+
+
+def changes_below(ancestors: Collection[str]) -> list[str]:
+    """`warnings_for` a class that derives from these classes, given by their dotted paths; nothing is imported."""
     ours = {path.rpartition(".")[2] for path in ancestors if path.startswith("expctl.")}
     dependencies = {}
     for name, part in PARTS.items():
@@ -50,6 +56,17 @@ def warnings_for(*classes: type) -> list[str]:
                 if dependency.owner not in LINEAGES or dependency.owner in ancestors
             )
     return _sentences(dependencies)
+
+
+def other_releases(ancestors: Collection[str]) -> list[str]:
+    """A sentence for each library that these classes come from and that is installed in a release not tested."""
+    tested = json.loads(RECORD.read_text(encoding="utf-8"))["versions"]
+    libraries = {path.partition(".")[0] for path in ancestors} & tested.keys()
+    return [
+        f"tested on {library} {tested[library]}, and {version(library)} is installed"
+        for library in sorted(libraries)
+        if version(library) != tested[library]
+    ]
 
 
 def current() -> dict[str, str | None]:

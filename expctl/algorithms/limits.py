@@ -141,6 +141,12 @@ def check_replay(args: Arguments) -> None:
     one_of(CORRECTIONS, "replay_correction", correction, f"replay_correction={correction!r} is not known")
 
 
+def check_resampling(args: Arguments) -> None:
+    """The bound of a `DynamicSamplingConfig`."""
+    if args.resample_tries < 0:
+        raise Excluded(f"resample_tries={args.resample_tries} must be at least 0, which is GRPO", "", "resample_tries")
+
+
 def check_bema(callback: Arguments, args: Arguments, grpo: bool) -> None:
     """A `BEMACallback` (or its settings) with the arguments of its trainer; `grpo` says whether that is one of GRPO."""
 

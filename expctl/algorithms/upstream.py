@@ -123,6 +123,18 @@ PARTS = {
             *_LOAD,
         ),
     ),
+    "DynamicSampling": Part(
+        "dynamic sampling",
+        (
+            *_BASES,
+            _CONSTRUCTOR,
+            _ROLLOUT,
+            _REWARDS,
+            Upstream(GRPO, "_generate", "overridden; its eight results, changed in place, and its metrics"),
+            Upstream(GRPO, "_log_completion_extra", "where reward functions log columns, before the batch is logged"),
+            Upstream(GRPO, "_prepare_inputs", "when it samples"),
+        ),
+    ),
     "RolloutCheckpoint": Part(
         "exact resumption",
         (
@@ -186,6 +198,7 @@ ALGORITHMS = {
     "gfpo": ("GroupFiltering", "RolloutCheckpoint"),
     "gspo_token": ("SequenceTokenRatio", "TokenAdvantages", "RolloutCheckpoint"),
     "grpo_replay": ("GroupReplay", "RolloutCheckpoint"),
+    "dynamic_sampling": ("DynamicSampling", "RolloutCheckpoint"),
     "dpo_bema": ("BEMATrainerMixin", "BEMACallback"),
     "composed": tuple(PARTS),
 }

@@ -1,13 +1,20 @@
-"""Load a causal language model and its tokenizer, ready for training and for generation."""
+"""Load a language model, or one with a head for a score, and its tokenizer, ready for training and for generation."""
 
 import logging
+from pathlib import Path
 from typing import Any
 
 import torch
 from peft import PeftModel
-from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
+from transformers import (
+    AutoModelForCausalLM,
+    AutoModelForSequenceClassification,
+    AutoTokenizer,
+    PreTrainedModel,
+    PreTrainedTokenizerBase,
+)
 
-from expctl.models.locations import resolve
+from expctl.models.locations import Location, resolve
 
 logger = logging.getLogger(__name__)
 
@@ -18,17 +25,29 @@ DTYPES = {
     "float16": torch.float16,
 }
 
+# What a model is for, by PEFT's names -> its class, and what that one is made with.
+CLASSES: dict[str, tuple[Any, dict[str, Any]]] = {
+    "CAUSAL_LM": (AutoModelForCausalLM, {}),
+    "SEQ_CLS": (AutoModelForSequenceClassification, {"num_labels": 1}),
+}
+
 
 def load(
-    path: str, *, dtype: str = "float32", attn_implementation: str | None = None, **kwargs: Any
+    path: str,
+    *,
+    dtype: str = "float32",
+    attn_implementation: str | None = None,
+    task_type: str = "CAUSAL_LM",
+    **kwargs: Any,
 ) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
     """Load a model and its tokenizer.
 
     Args:
-        path: `embedded:<name>`, a folder, or a hub id (see `expctl.models.resolve`). An adapter of PEFT is merged into
-            its base model.
+        path: `embedded:<name>`, a folder, or a hub id (see `expctl.models.resolve`). Adapters of PEFT are merged into
+            their base model.
         dtype: of the weights: "float32", "bfloat16", "float16", or "auto" for the one that they were saved in.
         attn_implementation: transformers' name of an attention, e.g. "sdpa"; None lets transformers choose.
+        task_type: key of `CLASSES`. With "SEQ_CLS" a language model gets a new head with one label.
         **kwargs: to `from_pretrained` of both, e.g. `revision` or `trust_remote_code`.
 
     Returns:
@@ -46,17 +65,24 @@ def load(
         kwargs = {key: value for key, value in kwargs.items() if key != "revision"}
     # transformers would ask, and wait for an answer.
     kwargs = {"trust_remote_code": False} | kwargs
-    model = AutoModelForCausalLM.from_pretrained(
-        location.source, dtype=DTYPES[dtype], attn_implementation=attn_implementation, **kwargs
+    model_class, options = CLASSES[task_type]
+    model: Any = model_class.from_pretrained(
+        location.source, dtype=DTYPES[dtype], attn_implementation=attn_implementation, **options, **kwargs
     )
     if getattr(model, "quantization_method", None) is not None and not kwargs.get("quantization_config"):
         raise ValueError(
             f"model.path={path} holds quantized weights ({model.quantization_method}): train a plain model."
         )
-    if location.adapter:
-        model = PeftModel.from_pretrained(model, location.adapter).merge_and_unload()
+    for adapter in location.adapters:
+        model = PeftModel.from_pretrained(model, adapter).merge_and_unload()
         model.requires_grad_(True)  # an adapter freezes what it is laid over
-    return model, fit_together(model, AutoTokenizer.from_pretrained(location.source, **kwargs), path)
+    return model, fit_together(model, AutoTokenizer.from_pretrained(tokenizer_folder(location), **kwargs), path)
+
+
+def tokenizer_folder(location: Location) -> str:
+    """Where the tokenizer is: with the last adapter that was saved with one, whose template it was trained with."""
+    with_tokenizer = [folder for folder in location.adapters if (Path(folder) / "tokenizer_config.json").is_file()]
+    return with_tokenizer[-1] if with_tokenizer else location.source
 
 
 def fit_together(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, path: str) -> PreTrainedTokenizerBase:
@@ -68,8 +94,9 @@ def fit_together(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, pat
     _give_pad_token(tokenizer, path)
     tokenizer.padding_side = "left"
     model.config.pad_token_id = tokenizer.pad_token_id
-    if model.generation_config is not None:
-        model.generation_config.pad_token_id = tokenizer.pad_token_id
+    generation_config = getattr(model, "generation_config", None)
+    if generation_config is not None:
+        generation_config.pad_token_id = tokenizer.pad_token_id
     return tokenizer
 
 

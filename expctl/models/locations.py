@@ -17,6 +17,12 @@ EMBEDDED_PREFIX = "embedded:"
 SMOLLM2_FOLDER = Path("~/.cache/expctl/models/smollm2_135m")
 
 _HUB_ID = re.compile(r"[\w][\w.-]*(/[\w][\w.-]*)?")
+# A model's place on another machine, as an adapter records it -> what it is called: a package's, a cache's, a hub's.
+_ELSEWHERE = (
+    (re.compile(r"/(\.cache/expctl/models/\w+)/?$"), r"~/\1"),
+    (re.compile(r"/expctl/models/(\w+)/?$"), r"embedded:\1"),
+    (re.compile(r"/models--([^/]+?)--([^/]+)/snapshots/\w+/?$"), r"\1/\2"),
+)
 _WEIGHTS = ("model.safetensors", "pytorch_model.bin")
 
 
@@ -27,12 +33,12 @@ class Location:
     Args:
         kind: "embedded", "folder", "cache" (a hub id that is downloaded) or "hub" (one that has to be).
         source: for `from_pretrained`: the folder, or the id where the model has to be downloaded.
-        adapter: folder with a PEFT adapter that is merged into the model.
+        adapters: folders with PEFT adapters that are merged into the model, one after the other.
     """
 
     kind: str
     source: str
-    adapter: str | None = None
+    adapters: tuple[str, ...] = ()
 
 
 def resolve(path: str, *, revision: str = "main") -> Location:
@@ -56,7 +62,7 @@ def resolve(path: str, *, revision: str = "main") -> Location:
         _check_folder(folder)
         return Location("folder", str(folder.resolve()))
     if os.sep not in path and _is_run(outputs_root() / path):
-        raise ValueError(f"model.path={path} is the id of a run. Give model.path={outputs_root() / path / 'model'}.")
+        raise ValueError(f"model.path={path} is the id of a run. Give model=run:{path} in its place.")
     if not _HUB_ID.fullmatch(path):
         raise FileNotFoundError(_no_such_folder(folder))
     snapshot = hub.cached_snapshot(path, revision=revision)
@@ -91,7 +97,8 @@ def _check_folder(folder: Path) -> None:
         if any(folder.glob("*.gguf")):
             raise ValueError(_gguf(where))
         if (folder / "model" / "config.json").is_file() or _is_adapter(folder / "model"):
-            raise ValueError(f"{where} is a run, not its model. Give model.path={folder / 'model'}.")
+            given = f"model=run:{folder} in its place" if _is_run(folder) else f"model.path={folder / 'model'}"
+            raise ValueError(f"{where} is a run, not its model. Give {given}.")
         inner = [file.parent for file in (*folder.glob("*/config.json"), *folder.glob("*/*/config.json"))]
         hint = f" Did you mean {min(inner)}?" if inner else " Give a folder written by save_pretrained."
         raise ValueError(f"{where} holds no config.json, so no model.{hint}")
@@ -118,18 +125,30 @@ def _adapted(folder: Path) -> Location:
     """
     where = f"model.path={folder}"
     try:
-        base = json.loads((folder / "adapter_config.json").read_text(encoding="utf-8"))["base_model_name_or_path"]
+        named = json.loads((folder / "adapter_config.json").read_text(encoding="utf-8"))
+        base = named["base_model_name_or_path"]
     except (ValueError, KeyError, TypeError):
-        base = None
+        named, base = {}, None
     if not isinstance(base, str) or not base:
         raise ValueError(f"{where} holds a PEFT adapter whose adapter_config.json names no base_model_name_or_path.")
-    if _is_adapter(Path(base).expanduser()):
-        raise ValueError(f"{where} holds a PEFT adapter for another adapter, {base}. Merge that one first.")
+    if Path(base).expanduser().resolve() == folder.resolve():
+        raise ValueError(f"{where} holds a PEFT adapter for itself: name its base model in its adapter_config.json.")
     try:
-        base_location = resolve(base)
+        below = resolve(_here(base), revision=named.get("revision") or "main")
     except (FileNotFoundError, ValueError) as error:
         raise type(error)(f"{where} holds a PEFT adapter for {base}, which cannot be used.\n{error}") from error
-    return Location(base_location.kind, base_location.source, adapter=str(folder.resolve()))
+    return Location(below.kind, below.source, (*below.adapters, str(folder.resolve())))
+
+
+def _here(base: str) -> str:
+    """The base model of an adapter by its name, where it is recorded as its place on another machine."""
+    if Path(base).expanduser().exists():
+        return base
+    for pattern, name in _ELSEWHERE:
+        found = pattern.search(base)
+        if found:
+            return found.expand(name)
+    return base
 
 
 def _has_all_weights(folder: Path) -> bool:

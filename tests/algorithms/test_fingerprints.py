@@ -16,6 +16,7 @@ from transformers import Trainer
 
 from expctl.algorithms import bema_for_ref_model, grpo, grpo_with_replay_buffer, gspo_token
 from expctl.algorithms.composed import ComposedTrainer
+from expctl.algorithms.dynamic_sampling import DynamicSamplingTrainer
 from expctl.algorithms.fingerprints import RECORD, check, current, meaning, warnings_for
 from expctl.algorithms.gfpo import GFPOTrainer
 from expctl.algorithms.upstream import ALGORITHMS, LINEAGES, PARTS
@@ -127,6 +128,7 @@ def test_every_overridden_method_of_a_trainer_is_listed():
     """A method that a mixin of ours defines and upstream has too is an override, and must be in the list."""
     trainers = [GFPOTrainer, gspo_token.GRPOTrainer, grpo_with_replay_buffer.GRPOWithReplayBufferTrainer]
     trainers += [bema_for_ref_model.DPOTrainer, bema_for_ref_model.GRPOTrainer, grpo.GRPOTrainer, ComposedTrainer]
+    trainers += [DynamicSamplingTrainer]
     for trainer in trainers:
         upstream = trl.DPOTrainer if issubclass(trainer, trl.DPOTrainer) else trl.GRPOTrainer
         ours = [each for each in trainer.__mro__ if each.__module__.startswith("expctl.algorithms.")]
@@ -144,7 +146,10 @@ def test_every_overridden_method_of_a_trainer_is_listed():
         ((type("Mine", (GFPOTrainer,), {}),), {"GFPO", "exact resumption"}),
         ((bema_for_ref_model.DPOTrainer,), {"BEMA"}),
         ((trl.SFTTrainer, bema_for_ref_model.BEMACallback), {"BEMA"}),
-        ((ComposedTrainer,), {"GFPO", "GSPO-token", "GRPO with replay", "BEMA", "exact resumption"}),
+        (
+            (ComposedTrainer,),
+            {"GFPO", "GSPO-token", "GRPO with replay", "dynamic sampling", "BEMA", "exact resumption"},
+        ),
         ((trl.GRPOTrainer, dict), set()),
     ],
 )

@@ -1,6 +1,8 @@
 """What `load` hands to a trainer."""
 
 import json
+import shutil
+from pathlib import Path
 
 import pytest
 import torch
@@ -115,6 +117,45 @@ def test_an_adapter_is_merged_into_its_base_model_and_trains_all_weights(adapter
     assert type(merged) is type(plain) and all(weight.requires_grad for weight in merged.parameters())
     assert torch.allclose(merged(**ids).logits, attached(**ids).logits, atol=1e-4)
     assert not torch.allclose(merged(**ids).logits, plain(**ids).logits, atol=1e-2)
+
+
+def test_an_adapter_over_an_adapter_is_merged_after_it_and_brings_its_tokenizer(adapter, tmp_path):
+    first = Path(adapter("embedded:tiny")).rename(tmp_path / "first")
+    second = adapter(str(first))
+    config = json.loads((tmp_path / "adapter" / "tokenizer_config.json").read_text())
+    (tmp_path / "adapter" / "tokenizer_config.json").write_text(json.dumps(config | {"model_max_length": 77}))
+    assert models.resolve(second).adapters == (str(first), second)
+    both, tokenizer = models.load(second)
+    once = PeftModel.from_pretrained(models.load(str(first))[0], second).merge_and_unload()
+    assert all(torch.equal(*pair) for pair in zip(both.parameters(), once.parameters(), strict=True))
+    assert tokenizer.model_max_length == 77
+
+
+@pytest.mark.parametrize(
+    ("place", "kind"),
+    [
+        ("/home/ann/venv/lib/python3.12/site-packages/expctl/models/tiny", "embedded"),
+        ("/scratch/hf/models--org--name-1.5/snapshots/0a1b2c", "cache"),
+        ("/home/ann/.cache/expctl/models/mine", "folder"),
+    ],
+)
+def test_the_base_of_an_adapter_that_is_recorded_as_another_machines_place_is_found_by_its_name(
+    place, kind, adapter, tmp_path, monkeypatch
+):
+    monkeypatch.setenv("HF_HUB_CACHE", str(tmp_path / "hub"))
+    monkeypatch.setenv("HOME", str(tmp_path))
+    repository = tmp_path / "hub" / "models--org--name-1.5"
+    (repository / "refs").mkdir(parents=True)
+    (repository / "refs" / "main").write_text("abc")
+    for folder in (repository / "snapshots" / "abc", tmp_path / ".cache/expctl/models/mine"):
+        shutil.copytree(models.resolve("embedded:tiny").source, folder)
+    location = models.resolve(adapter(place))
+    assert location.kind == kind and len(location.adapters) == 1
+
+
+def test_an_adapter_for_itself_is_refused(adapter, tmp_path):
+    with pytest.raises(ValueError, match="adapter for itself"):
+        models.resolve(adapter(str(tmp_path / "adapter")))
 
 
 @pytest.mark.parametrize(
