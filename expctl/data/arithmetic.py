@@ -14,12 +14,30 @@ evaluation whatever the seed, and the embedded tiny model has not seen it either
 
 import random
 from dataclasses import dataclass
+from typing import Any
 
 from datasets import Dataset
 
-from expctl.base.data_kinds import PREFERENCE, PROMPT_COMPLETION, PROMPT_ONLY, current_kind
+from expctl.base.data_kinds import (
+    MESSAGES,
+    PREFERENCE,
+    PRIVILEGED,
+    PROMPT_COMPLETION,
+    PROMPT_ONLY,
+    TRIPLE_PREFERENCE,
+    UNPAIRED_PREFERENCE,
+    current_kind,
+)
 
-KINDS = (PROMPT_ONLY, PROMPT_COMPLETION, PREFERENCE)
+KINDS = (
+    PROMPT_ONLY,
+    PROMPT_COMPLETION,
+    PREFERENCE,
+    UNPAIRED_PREFERENCE,
+    TRIPLE_PREFERENCE,
+    MESSAGES,
+    PRIVILEGED,
+)
 MOST_RESTATEMENTS = 7
 HELD_OUT_ONE_IN = 8
 
@@ -76,8 +94,10 @@ def load(*, kind: str, seed: int, train_size: int = 2048, eval_size: int = 512) 
     """The task as a training and an evaluation set; no prompt of one is in the other, for any two seeds.
 
     Args:
-        kind: `"prompt-only"` (columns `prompt`, `answer`), `"prompt-completion"` (`prompt`, `completion`: concise and
-            right) or `"preference"` (`prompt`, `chosen`: concise and right, `rejected`: redundant, or a guess).
+        kind: one of `KINDS`. A completion, what is chosen, what is liked and what a teacher is told are concise and
+            right; what is rejected or disliked is redundant, or a guess. Half of the unpaired ones are liked. Of a
+            triple the reference is the concise one, the chosen one redundant and right, the rejected one a guess.
+            Prompts alone come with the `answer`.
         seed: chooses the prompts, their order and the rejected completions.
         train_size: number of training prompts, 1 to 7088.
         eval_size: number of held-out prompts, 1 to 1012.
@@ -100,10 +120,22 @@ def load(*, kind: str, seed: int, train_size: int = 2048, eval_size: int = 512) 
     return splits[0], splits[1]
 
 
-def _row(sum_: Sum, kind: str, rng: random.Random) -> dict[str, str]:
+def _row(sum_: Sum, kind: str, rng: random.Random) -> dict[str, Any]:
+    prompt, concise = sum_.prompt, sum_.completion()
     if kind == PROMPT_ONLY:
-        return {"prompt": sum_.prompt, "answer": sum_.answer}
+        return {"prompt": prompt, "answer": sum_.answer}
     if kind == PROMPT_COMPLETION:
-        return {"prompt": sum_.prompt, "completion": sum_.completion()}
+        return {"prompt": prompt, "completion": concise}
+    if kind == MESSAGES:
+        turns = {"user": prompt, "assistant": concise}
+        return {"messages": [{"role": role, "content": text} for role, text in turns.items()]}
+    if kind == PRIVILEGED:
+        return {"prompt": prompt, "privileged_context": concise}
+    if kind == TRIPLE_PREFERENCE:
+        pair = {"chosen": sum_.redundant(rng, fewest=1), "rejected": sum_.guess(rng)}
+        return {"prompt": prompt, "reference": concise} | pair
     rejected = sum_.guess(rng) if rng.random() < 0.5 else sum_.redundant(rng, fewest=1)
-    return {"prompt": sum_.prompt, "chosen": sum_.completion(), "rejected": rejected}
+    if kind == UNPAIRED_PREFERENCE:
+        is_liked = rng.random() < 0.5
+        return {"prompt": prompt, "completion": concise if is_liked else rejected, "label": is_liked}
+    return {"prompt": prompt, "chosen": concise, "rejected": rejected}

@@ -1,17 +1,21 @@
 """Refuse a dataset that cannot work before anything is started. Torch-free and without `datasets`: milliseconds."""
 
 import importlib.util
+import os
 import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from expctl.base.data_kinds import PROMPT_COMPLETION, PROMPT_ONLY
+from expctl.base.data_kinds import COLUMNS, PROMPT_COMPLETION, PROMPT_ONLY
 from expctl.data import gsm8k_location, peek
 from expctl.data.columns import check_kind, check_task
 from expctl.data.formats import UNREADABLE
 from expctl.data.held_out import size_held_out
+from expctl.data.located import FILES, HUB, TRAINING_SPLIT, evaluation_source, is_held_out, training_source
+from expctl.data.row_options import check_named_columns, check_row_options, shape_options
 from expctl.data.rows import rows_of
+from expctl.data.source import Source
 
 _REGISTERED = re.compile(r'^(?:DATASET_NAME = |register_dataset\(\s*)"(\w+)"', re.MULTILINE)
 
@@ -32,40 +36,63 @@ def check_dataset(options: dict[str, Any]) -> None:
 
 def _files(options: dict[str, Any]) -> None:
     if not options.get("path"):
-        raise ValueError("dataset=files needs a file: dataset.path=<file> (JSONL, JSON, CSV, TSV or Parquet).")
-    for key in ("path", "eval_path"):
-        path = options.get(key)
-        if path is not None:
-            _file(str(path), f"dataset.{key}", options)
-    if options.get("eval_path") is None:
-        _check_eval_size(options["path"], options.get("eval_size"))
-    else:
-        _check_two_files(options["path"], options["eval_path"])
+        raise ValueError("dataset=files needs a file: dataset.path=<file> (JSONL, JSON, CSV, TSV, Parquet, ...).")
+    _rows(options)
 
 
-def _file(path: str, key: str, options: dict[str, Any]) -> None:
-    columns = dict(options.get("columns") or {})
-    if peek.is_empty(path, key=key):
-        raise ValueError(f"{key}={path} is empty: it has no row to train or evaluate on.")
-    shape = peek.shape_of(path, key=key, kind=options["kind"], columns=columns)
-    peek.check_first_rows(path, shape, key=key)
+def _hub(options: dict[str, Any]) -> None:
+    if not options.get("path"):
+        raise ValueError("dataset=hub needs the name of a data set: dataset.path=ORG/NAME")
+    split, eval_split = options.get("split") or TRAINING_SPLIT, options.get("eval_split")
+    if split == eval_split:
+        raise ValueError(
+            f"dataset.eval_split={eval_split} is the split that is trained on. Leave eval_split out to hold rows out."
+        )
+    _rows(options)
 
 
-def _check_eval_size(path: str, eval_size: Any) -> None:
+def _rows(options: dict[str, Any]) -> None:
+    """Check the first rows to train and to evaluate on, as far as they are on this machine."""
+    check_row_options(options)
+    train, evaluation = training_source(options), evaluation_source(options)
+    for source in (train, evaluation):
+        if source is not None:
+            _source(source, options)
+    if train is not None and is_held_out(options):
+        _check_eval_size(train, options.get("eval_size"))
+    if train is not None and evaluation is not None:
+        _check_no_file_of_both(train, evaluation)
+
+
+def _source(source: Source, options: dict[str, Any]) -> None:
+    peek.check_edits(source)
+    rows, whole = peek.head(source)
+    if not rows and whole:
+        kept = " that dataset.filter keeps" if source.edits.filter else " to train or evaluate on"
+        raise ValueError(f"{source.where} is empty: it has no row{kept}.")
+    if rows:  # else the first one that a filter keeps lies further below
+        shape = peek.shape_of(source, **shape_options(options))
+        check_named_columns(options, [*peek.check_first_rows(source, shape), *COLUMNS[options["kind"]]])
+
+
+def _check_eval_size(source: Source, eval_size: Any) -> None:
     """Raise ValueError where a small file has too few rows to hold `eval_size` out."""
     try:
-        rows = rows_of(Path(path).expanduser())
+        rows = rows_of(source)
     except UNREADABLE:
         return  # an error beyond the first rows, which are checked: the worker reports it with its row
     if rows is not None and isinstance(eval_size, int | float | None):
-        size_held_out(rows, eval_size, where=f"dataset.path={path}")
+        size_held_out(rows, eval_size, where=source.where)
 
 
-def _check_two_files(path: str, eval_path: str) -> None:
-    if Path(path).expanduser().samefile(Path(eval_path).expanduser()):
+def _check_no_file_of_both(train: Source, evaluation: Source) -> None:
+    trained_on = {os.path.realpath(file) for file in train.files}
+    both = [file for file in evaluation.files if os.path.realpath(file) in trained_on]
+    if both:
+        this = "is the training file" if len(train.files) == 1 else f"has a training file, {both[0]}"
         raise ValueError(
-            f"dataset.eval_path={eval_path} is the training file: every row that is evaluated is trained on. Leave "
-            "eval_path out to hold rows out; to measure on training data on purpose, name a copy of the file."
+            f"{evaluation.where} {this}: every row of it that is evaluated is trained on. Leave eval_path out to hold "
+            "rows out; to measure on training data on purpose, name a copy of the file."
         )
 
 
@@ -79,7 +106,13 @@ def _reasoning_gym(options: dict[str, Any]) -> None:
     package = importlib.util.find_spec("reasoning_gym")
     if package is None or package.origin is None:
         raise ValueError("dataset=reasoning_gym needs the package reasoning-gym: pip install 'expctl[reasoning_gym]'.")
-    check_task(options.get("task", ""), _task_names(Path(package.origin).parent))
+    task, names = options.get("task") or "", _task_names(Path(package.origin).parent)
+    for name in task if isinstance(task, dict) else [task]:
+        check_task(name, names)
+    levels = options.get("levels")
+    is_list = isinstance(levels, list) and all(isinstance(level, int) and level >= 0 for level in levels)
+    if levels is not None and not is_list:
+        raise ValueError(f"dataset.levels={levels} is no list of levels from 0, such as [0, 1, 2].")
 
 
 def _task_names(package: Path) -> list[str]:
@@ -89,7 +122,8 @@ def _task_names(package: Path) -> list[str]:
 
 
 _CHECKS: dict[str, Callable[[dict[str, Any]], None]] = {
-    "expctl.data.files.load": _files,
+    FILES: _files,
+    HUB: _hub,
     "expctl.data.gsm8k.load": _gsm8k,
     "expctl.data.reasoning_gym.load": _reasoning_gym,
 }

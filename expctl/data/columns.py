@@ -3,13 +3,12 @@
 import difflib
 from typing import Any
 
-from expctl.base.data_kinds import COLUMNS, PREFERENCE, PROMPT_COMPLETION, PROMPT_ONLY
-from expctl.data.turns import is_conversation
+from expctl.base.data_kinds import COLUMNS, MESSAGES, PREFERENCE, PROMPT_COMPLETION, UNPAIRED_PREFERENCE
+from expctl.data.forms import CONVERSATIONS, advice, spellings
+from expctl.data.turns import is_conversation, is_turn
 
-# Kinds that a file can give.
-KINDS = {kind: COLUMNS[kind] for kind in (PROMPT_ONLY, PROMPT_COMPLETION, PREFERENCE)}
-# Where public datasets keep a whole conversation, its last answer included.
-MESSAGES = ("messages", "conversations")
+# What vision models are trained on, which TRL would take up.
+_IMAGES = ("image", "images")
 
 
 def check_kind(kind: str, dataset: str, supported: tuple[str, ...]) -> None:
@@ -40,47 +39,67 @@ def sources(
     Args:
         existing: names of the columns of the data.
         first: its first row.
-        kind: key of `KINDS`.
+        kind: of the rows as they lie, a key of `data_kinds.COLUMNS`.
         columns: TRL's name -> the data's name, for columns that have other names there.
         where: the config key and its value, to begin the message with.
 
     Raises:
-        ValueError: a column that `kind` needs, or that `columns` maps, is not in the data.
+        ValueError: a column that `kind` needs, or that `columns` maps, is not in the data; or there are images.
     """
-    check_kind(kind, "files", tuple(KINDS))
-    mapped = dict(columns)
-    conversations = [name for name in MESSAGES if name in existing and is_conversation(first.get(name))]
-    given = {name for name in KINDS[kind] if name in mapped or name in existing}
+    images = [name for name in _IMAGES if name in existing]
+    if images:
+        raise ValueError(
+            f"{where} has a column '{images[0]}', and no model that sees is loaded.\ntake it out of the data"
+        )
+    mapped = dict(columns) | spellings(kind, existing, columns)
+    conversations = [name for name in CONVERSATIONS if name in existing and is_conversation(first.get(name))]
+    given = {name for name in COLUMNS[kind] if name in mapped or name in existing} - {"label"}
     if not given and len(conversations) == 1:
-        mapped["prompt"] = conversations[0]
+        mapped["messages" if kind == MESSAGES else "prompt"] = conversations[0]
+    elif len(conversations) == 1 and kind == PREFERENCE and is_turn(first.get(mapped.get("chosen", "chosen"))):
+        mapped.setdefault("prompt", conversations[0])  # LLaMA-Factory: the conversation before two single turns
     implied = _implied_column(kind, first, {name: name for name in existing} | mapped)
-    made_of = {name: mapped.get(name, name) for name in (*KINDS[kind], *mapped)}
+    made_of = {name: mapped.get(name, name) for name in (*COLUMNS[kind], *mapped)}
     for ours, theirs in list(made_of.items()):
         if theirs in existing:
             continue
         if ours == implied and ours not in mapped:
             del made_of[ours]
             continue
-        raise ValueError(_no_column(ours, theirs, existing, kind=kind, columns=columns, where=where))
+        raise ValueError(_no_column(ours, theirs, existing, first, kind=kind, columns=columns, where=where))
     return made_of
 
 
 def _implied_column(kind: str, first: dict[str, Any], made_of: dict[str, str]) -> str | None:
     """TRL's column that may be missing, since it follows from others."""
-    if kind != PROMPT_COMPLETION and {"chosen", "rejected"} <= made_of.keys():
+    ends_in_answer = kind in (PROMPT_COMPLETION, UNPAIRED_PREFERENCE)
+    if not ends_in_answer and {"chosen", "rejected"} <= made_of.keys():
         return "prompt"
-    if kind == PROMPT_COMPLETION and "prompt" in made_of and is_conversation(first.get(made_of["prompt"])):
+    if ends_in_answer and "prompt" in made_of and is_conversation(first.get(made_of["prompt"])):
         return "completion"
     return None
 
 
-def _no_column(ours: str, theirs: str, existing: list[str], *, kind: str, columns: dict[str, str], where: str) -> str:
+def _no_column(
+    ours: str,
+    theirs: str,
+    existing: list[str],
+    first: dict[str, Any],
+    *,
+    kind: str,
+    columns: dict[str, str],
+    where: str,
+) -> str:
     reason = f"which dataset.columns.{ours} names" if ours in columns else f"which {kind} data need"
     message = f"{where} has no column '{theirs}', {reason}. It has: {', '.join(existing)}.\n"
-    conversations = [name for name in MESSAGES if name in existing]
+    conversations = [name for name in CONVERSATIONS if name in existing]
     if conversations and ours not in columns and kind != PREFERENCE:
         return f"{message}A conversation that ends in an answer holds all: dataset.columns.prompt={conversations[0]}"
-    nearest = difflib.get_close_matches(theirs, existing, n=1, cutoff=0.5)
+    other = "" if columns else advice(kind, existing, first)
+    # A name that is hardly like it counts for less than rows of another kind.
+    nearest = difflib.get_close_matches(theirs, existing, n=1, cutoff=0.75 if other else 0.5)
     if nearest:
         return f"{message}Did you mean '{nearest[0]}'? Say which column it is: dataset.columns.{ours}={nearest[0]}"
+    if other:
+        return f"{message}{other}; or say which column it is: dataset.columns.{ours}=<one of these>"
     return f"{message}Say which column it is: dataset.columns.{ours}=<one of these>"

@@ -12,6 +12,9 @@ from pathlib import Path
 from typing import Any, BinaryIO, TextIO
 
 FORMATS = {".jsonl": "json", ".ndjson": "json", ".json": "json", ".csv": "csv", ".tsv": "csv", ".parquet": "parquet"}
+FORMATS |= {".arrow": "arrow", ".txt": "text"}
+# Those of several parts, which readers look up in the file itself: a compressed one cannot be read so.
+_SOUGHT = (".parquet", ".arrow")
 # What reading a file of another format may raise.
 UNREADABLE = (ValueError, OSError, EOFError, zlib.error, lzma.LZMAError)
 _DETECTED_BYTES = 4  # enough for every byte order mark, and for the zeros of UTF-16 and UTF-32 without one
@@ -30,14 +33,9 @@ def data_file(path: str, *, key: str = "dataset.path") -> Path:
 
     Raises:
         FileNotFoundError: no such file; names the nearest one in its folder.
-        ValueError: a folder, or an extension that is not read.
+        ValueError: no regular file, or an extension that is not read.
     """
     file = Path(path).expanduser()
-    if file.is_dir():
-        inside = sorted(entry.name for entry in file.iterdir() if is_data_file(entry))
-        raise ValueError(
-            f"{key}={path} is a folder; name one file in it ({', '.join(inside[:8]) or 'it has no data file'})."
-        )
     if not file.exists():
         raise FileNotFoundError(f"{key}={path}: no such file. {_nearest(file)}")
     if not file.is_file():
@@ -46,8 +44,8 @@ def data_file(path: str, *, key: str = "dataset.path") -> Path:
         raise ValueError(
             f"{key}={path}: '{file.suffix}' is not read; {', '.join(FORMATS)} are, also below {', '.join(_OPENERS)}."
         )
-    if ending(file) == ".parquet" and _compression(file):
-        raise ValueError(f"{key}={path}: Parquet is compressed by itself; unpack it ('{file.suffix}') and name that.")
+    if ending(file) in _SOUGHT and _compression(file):
+        raise ValueError(f"{key}={path}: Parquet and Arrow are not read from '{file.suffix}'; unpack it and name that.")
     return file
 
 
@@ -57,7 +55,7 @@ def ending(file: Path) -> str:
 
 
 def format_of(file: Path) -> str:
-    """`"json"`, `"csv"` or `"parquet"`."""
+    """A value of `FORMATS`."""
     return FORMATS[ending(file)]
 
 

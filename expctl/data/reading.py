@@ -1,7 +1,8 @@
 """The rows of a data file, one after the other and as they are written: text stays text. Torch-free.
 
-CSV and TSV as RFC 4180 has them, JSON and JSON Lines by the standard library, Parquet by pyarrow. No cell is guessed
-at: `null`, `NA` and `007` of a CSV file are these texts.
+CSV and TSV as RFC 4180 has them, JSON and JSON Lines by the standard library, Parquet and Arrow by pyarrow; of plain
+text each line that is not blank is a row with the column `text`. No cell is guessed at: `null`, `NA` and `007` of a CSV
+file are these texts.
 """
 
 import csv
@@ -15,6 +16,9 @@ from expctl.data.formats import ending, format_of, not_utf8, open_text
 
 Row = dict[str, Any]
 _BEGINNING = 1 << 20  # characters of a JSON list that are enough to look at its first rows
+_BATCH = 100  # rows that are made of Parquet and Arrow at a time: the parent asks for the first ones only
+_ARROW_FILE = b"ARROW1"
+TEXT = "text"
 _JSON_FORMS = "A .jsonl file has one object a line, a .json file the same or one list of objects"
 csv.field_size_limit(sys.maxsize)  # a cell may be longer than the 128 KiB that are its default
 
@@ -32,9 +36,14 @@ def rows(file: Path) -> Iterator[tuple[int, Row]]:
 
 
 def header(file: Path) -> list[str]:
-    """The column names that a CSV or Parquet file begins with; empty for an empty file."""
+    """The column names that a file begins with, JSON aside; empty for an empty file."""
     if format_of(file) == "parquet":
         return list(_parquet(file).schema_arrow.names)
+    if format_of(file) == "arrow":
+        with _arrow(file) as opened:
+            return list(opened.schema.names)
+    if format_of(file) == "text":
+        return [TEXT] if next(_text(file), None) else []
     with open_text(file) as lines:
         return _header(next(_csv_records(file, lines), (1, []))[1])
 
@@ -168,8 +177,34 @@ def _parquet(file: Path) -> Any:
 
 
 def _parquet_rows(file: Path) -> Iterator[Row]:
-    for batch in _parquet(file).iter_batches(batch_size=1000):
+    for batch in _parquet(file).iter_batches(batch_size=_BATCH):
         yield from batch.to_pylist()
 
 
-_READERS = {"csv": _csv, "json": _json, "parquet": _parquet_rows}
+def _arrow(file: Path) -> Any:
+    """An Arrow stream, as `datasets` writes it, or an Arrow file, which begins with its name."""
+    import pyarrow
+
+    mapped = pyarrow.memory_map(str(file))
+    is_file = mapped.read(len(_ARROW_FILE)) == _ARROW_FILE
+    mapped.seek(0)
+    return pyarrow.ipc.open_file(mapped) if is_file else pyarrow.ipc.open_stream(mapped)
+
+
+def _arrow_rows(file: Path) -> Iterator[Row]:
+    with _arrow(file) as opened:
+        batches = getattr(opened, "num_record_batches", None)
+        # A file gives its batches by number, a stream one after the other.
+        for batch in opened if batches is None else map(opened.get_batch, range(batches)):
+            for start in range(0, batch.num_rows, _BATCH):
+                yield from batch.slice(start, _BATCH).to_pylist()
+
+
+def _text(file: Path) -> Iterator[Row]:
+    with open_text(file) as lines:
+        for line in lines:
+            if line.strip():
+                yield {TEXT: line.rstrip("\r\n")}
+
+
+_READERS = {"csv": _csv, "json": _json, "parquet": _parquet_rows, "arrow": _arrow_rows, "text": _text}

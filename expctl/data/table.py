@@ -13,17 +13,18 @@ from datasets import Dataset, Features, Json
 
 Row = dict[str, Any]
 _ROWS_AT_ONCE = 1000
+_LARGE = 1 << 28  # bytes
 _NO_COMMON_TYPE = (pyarrow.ArrowInvalid, pyarrow.ArrowTypeError, OverflowError)
 
 
-def table(rows: Callable[[], Iterable[Row]], file: Path, *options: Any) -> Dataset:
+def table(rows: Callable[[], Iterable[Row]], files: tuple[Path, ...], *options: Any) -> Dataset:
     """The dataset of the rows that `rows()` gives, each time it is called.
 
     A column of different types (a number here, a text there) gives back each cell as it was, by the type `Json`.
 
     Args:
         rows: called twice, for the types and for the content.
-        file: where they come from.
+        files: where they come from.
         options: what else decides the rows.
 
     Raises:
@@ -31,7 +32,9 @@ def table(rows: Callable[[], Iterable[Row]], file: Path, *options: Any) -> Datas
     """
     features = _features(rows())
     # Named by the content: neither an older file of this name nor an older way to read it is taken from the cache.
-    name = hashlib.sha256(repr((_digest(file), options, features, _own_source())).encode()).hexdigest()[:32]
+    name = hashlib.sha256(
+        repr(([_digest(file) for file in files], options, features, _own_source())).encode()
+    ).hexdigest()[:32]
     return Dataset.from_generator(partial(_complete, rows, features), features=features, fingerprint=name)
 
 
@@ -77,6 +80,10 @@ def _common(first: pyarrow.DataType | None, second: pyarrow.DataType | None) -> 
 
 
 def _digest(file: Path) -> str:
+    """What a file holds; of a large one where it is and when it was changed, which does not take minutes to tell."""
+    stat = file.stat()
+    if stat.st_size > _LARGE:
+        return f"{file.resolve()}:{stat.st_size}:{stat.st_mtime_ns}"
     with file.open("rb") as content:
         return hashlib.file_digest(content, "sha256").hexdigest()
 

@@ -11,9 +11,12 @@ _SHAREGPT_KEYS = {"from": "role", "value": "content"}
 
 def is_conversation(cell: Any) -> bool:
     """Whether a cell is a list of turns, with the keys `role` and `content` or, as in ShareGPT, `from` and `value`."""
-    if not isinstance(cell, list):
-        return False
-    return all(isinstance(turn, dict) and ("role" in turn or "from" in turn) for turn in cell)
+    return isinstance(cell, list) and all(map(is_turn, cell))
+
+
+def is_turn(cell: Any) -> bool:
+    """Whether a cell is one turn of a conversation."""
+    return isinstance(cell, dict) and ("role" in cell or "from" in cell)
 
 
 def plain_turns(conversation: list[Turn]) -> list[Turn]:
@@ -30,11 +33,28 @@ def system_turns(text: str | None) -> list[Turn]:
     return [] if text is None else [{"role": "system", "content": text}]
 
 
+def with_system(cell: Any, text: str) -> list[Turn]:
+    """A conversation that begins with this turn of the system, unless it has one of its own.
+
+    Raises:
+        ValueError: it is a text.
+    """
+    if not isinstance(cell, list):
+        raise ValueError("dataset.system_prompt begins conversations, and this is a text; dataset.conversational=true")
+    return cell if cell and cell[0]["role"] == "system" else [*system_turns(text), *cell]
+
+
 def is_blank(cell: str | list[Turn]) -> bool:
     """Whether there is nothing in it to train on."""
     if isinstance(cell, str):
         return not cell.strip()
-    return not any(turn["content"].strip() or turn.get("tool_calls") for turn in cell)
+    return not any(_says_something(turn) for turn in cell)
+
+
+def _says_something(turn: Any) -> bool:
+    if isinstance(turn, str):
+        return bool(turn.strip())
+    return bool(turn["content"].strip() or turn.get("tool_calls"))
 
 
 def check_text(text: str) -> str:

@@ -8,9 +8,15 @@ import pyarrow
 import pytest
 from pyarrow import parquet
 
-from expctl.data.peek import MOST_ROWS, columns_of, data_file, is_empty
+from expctl.data.formats import data_file
+from expctl.data.located import file_source
+from expctl.data.peek import MOST_ROWS, columns_of, is_empty
 
 ROWS = [{"question": "2+3", "answer": "5"}, {"question": "a, b\nc", "answer": "6"}]
+
+
+def at(path, key: str = "dataset.path"):
+    return file_source(str(path), key)
 
 
 def write(folder, name: str, rows: list[dict]) -> str:
@@ -32,13 +38,13 @@ def write(folder, name: str, rows: list[dict]) -> str:
 @pytest.mark.parametrize("name", ["data.jsonl", "data.json", "data.csv", "data.tsv", "data.parquet"])
 def test_every_format_shows_its_columns_in_order(tmp_path, name):
     path = write(tmp_path, name, ROWS)
-    assert columns_of(path) == ["question", "answer"]
-    assert not is_empty(path)
+    assert columns_of(at(path)) == ["question", "answer"]
+    assert not is_empty(at(path))
 
 
 @pytest.mark.parametrize("name", ["data.jsonl", "data.json", "data.csv", "data.tsv", "data.parquet"])
 def test_a_file_without_a_row_is_empty_in_every_format(tmp_path, name):
-    assert is_empty(write(tmp_path, name, []))
+    assert is_empty(at(write(tmp_path, name, [])))
 
 
 @pytest.mark.parametrize("name", ["data.jsonl", "data.json", "data.csv"])
@@ -46,25 +52,25 @@ def test_a_file_of_zero_bytes_or_blank_lines_is_empty(tmp_path, name):
     file = tmp_path / name
     for content in ("", "\n\n"):
         file.write_text(content)
-        assert is_empty(str(file))
-        assert columns_of(str(file)) == []
+        assert is_empty(at(file))
+        assert columns_of(at(file)) == []
 
 
 def test_the_first_object_of_a_json_list_may_be_longer_than_what_is_read_first(tmp_path):
     path = write(tmp_path, "data.json", [{"question": "x" * 2_000_000, "answer": "5"}])
-    assert columns_of(path) == ["question", "answer"]
+    assert columns_of(at(path)) == ["question", "answer"]
 
 
 def test_a_byte_order_mark_is_no_part_of_a_column_name(tmp_path):
     file = tmp_path / "data.csv"
     file.write_text("\ufeffquestion,answer\n1,2\n")
-    assert columns_of(str(file)) == ["question", "answer"]
+    assert columns_of(at(file)) == ["question", "answer"]
 
 
 def test_only_the_beginning_of_a_large_file_is_read(tmp_path):
     file = tmp_path / "data.jsonl"
     file.write_text('{"question": "2+3"}\n' * MOST_ROWS * 2 + "this is no JSON\n")
-    assert columns_of(str(file)) == ["question"]
+    assert columns_of(at(file)) == ["question"]
 
 
 def test_a_missing_file_names_the_nearest_one(tmp_path):
@@ -75,16 +81,10 @@ def test_a_missing_file_names_the_nearest_one(tmp_path):
         data_file(str(tmp_path / "trian.jsonl"))
 
 
-def test_a_folder_is_refused_with_the_files_in_it(tmp_path):
-    write(tmp_path, "train.jsonl", ROWS)
-    with pytest.raises(ValueError, match=r"is a folder; name one file in it \(train\.jsonl\)"):
-        columns_of(str(tmp_path))
-
-
 def test_an_extension_that_is_not_read_is_refused_with_those_that_are(tmp_path):
     (tmp_path / "data.xlsx").write_text("x")
     with pytest.raises(ValueError, match=r"'\.xlsx' is not read; \.jsonl"):
-        columns_of(str(tmp_path / "data.xlsx"))
+        columns_of(at(tmp_path / "data.xlsx"))
 
 
 @pytest.mark.parametrize("content", ["not JSON\n", "[1, 2]\n", '"text"\n'])
@@ -92,14 +92,14 @@ def test_a_first_row_that_is_no_object_is_refused_with_the_path(tmp_path, conten
     file = tmp_path / "data.jsonl"
     file.write_text(content)
     with pytest.raises(ValueError, match=r"dataset\.eval_path=.*not a valid jsonl file"):
-        columns_of(str(file), key="dataset.eval_path")
+        columns_of(at(file, "dataset.eval_path"))
 
 
 def test_a_broken_parquet_file_is_refused_with_the_path(tmp_path):
     file = tmp_path / "data.parquet"
     file.write_bytes(b"no parquet")
     with pytest.raises(ValueError, match=r"data\.parquet: not a valid parquet file"):
-        columns_of(str(file))
+        columns_of(at(file))
 
 
 def test_what_the_parent_imports_stays_free_of_torch_and_datasets():

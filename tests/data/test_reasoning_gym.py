@@ -73,3 +73,51 @@ def test_options_that_do_not_fit_name_those_that_exist(options):
 def test_a_task_whose_entries_do_not_fit_a_table_is_refused_instead_of_scored_wrong():
     with pytest.raises(ValueError, match=r"dataset\.task=rearc cannot be scored"):
         reasoning_gym.load(kind="prompt-only", task="rearc", seed=0, train_size=1, eval_size=1)
+
+
+def test_several_tasks_come_as_often_as_their_weights_say_and_each_is_scored_by_its_own_scorer():
+    weights = {"chain_sum": 3, "gcd": 1, "letter_counting": 1}
+    train, held_out = reasoning_gym.load(
+        kind="prompt-only", seed=0, task=weights, train_size=300, eval_size=20, options={"gcd": {"max_value": 60}}
+    )
+    counts = {task: train["task"].count(task) for task in weights}
+    assert sum(counts.values()) == 300 and counts["chain_sum"] == pytest.approx(180, abs=30)
+    assert counts["gcd"] > 30 and counts["letter_counting"] > 30 and len(held_out) == 20
+    right = [f"<answer>{answer}</answer>" for answer in train["answer"]]
+    assert accuracy(right, task=train["task"], entry=train["entry"]) == [1.0] * 300
+    assert not questions(train) & questions(held_out)
+
+
+def test_levels_of_a_curriculum_come_in_their_order_and_grow_harder():
+    train, held_out = reasoning_gym.load(
+        kind="prompt-only", seed=0, task="chain_sum", train_size=31, eval_size=6, levels=[0, 3, 6], examples=1
+    )
+    assert train["level"] == [0] * 11 + [3] * 10 + [6] * 10 and held_out["level"] == [0, 0, 3, 3, 6, 6]
+    lengths = {level: [] for level in (0, 3, 6)}
+    for row in train:
+        assert len(row["prompt"]) == 3, "one solved example before each question"
+        lengths[row["level"]].append(len(row["prompt"][-1]["content"]))
+    assert max(lengths[0]) < min(lengths[6]) and len(questions(train) | questions(held_out)) == 37
+
+
+@pytest.mark.parametrize(
+    ("more", "said"),
+    [
+        ({"task": "chain_sum", "levels": [99]}, "has no level 99; it has 0 to"),
+        ({"task": {"chain_sum": 1, "gcd": 0}}, "the weight of gcd is 0"),
+        ({"task": {"chain_sum": 1, "gcds": 1}}, "Nearest: gcd"),
+        ({"task": {"chain_sum": 1, "gcd": 1}, "options": {"max_terms": 3}}, "dataset.options.max_terms"),
+        ({"task": {"chain_sum": 1, "gcd": 1}, "options": {"gcd": {"words": 3}}}, "do not fit task gcd"),
+    ],
+)
+def test_what_no_mixture_or_curriculum_has_is_named(more, said):
+    with pytest.raises(ValueError, match=said):
+        reasoning_gym.load(kind="prompt-only", **SMALL, **more)
+
+
+def test_a_level_changes_no_run_that_has_none():
+    from expctl.cli.hydra_app import compose
+
+    dataset = compose(["dataset=reasoning_gym"]).config["dataset"]
+    assert "levels" not in dataset
+    assert compose(["dataset=reasoning_gym", "dataset.levels=[0,1]"]).config["dataset"]["levels"] == [0, 1]

@@ -6,6 +6,7 @@ import re
 import pytest
 from trl.trainer.utils import RepeatSampler
 
+from expctl.data.located import file_source
 from expctl.data.rows import rows_of, training_rows
 from expctl.data.steps import Batches, NoStepError, check_some_step
 
@@ -61,7 +62,7 @@ ROWS = [{"prompt": f"{n}+{n}=", "answer": "a,\nb"} for n in range(9)]
 def test_rows_of_a_small_file_are_counted(name, text, tmp_path):
     file = tmp_path / name
     file.write_text(text)
-    assert rows_of(file) == 9
+    assert rows_of(file_source(str(file), "dataset.path")) == 9
     options = {"_target_": "expctl.data.files.load", "kind": "prompt-only", "seed": 0, "path": str(file)}
     assert training_rows(options) == 8
     assert training_rows(options | {"eval_size": 0.5}) == 5
