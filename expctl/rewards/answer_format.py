@@ -3,7 +3,7 @@
 import re
 from collections.abc import Sequence
 
-from expctl.rewards.completions import Completion, final_texts
+from expctl.rewards.completions import UNFINISHED, Completion, Explain, final_texts
 
 # The three forms that the datasets here ask for; each marks one answer.
 _NESTED = r"(?:[^{}]|\{[^{}]*\})+"  # a fraction in a box has braces of its own
@@ -16,6 +16,7 @@ def one_answer(
     pattern: str = ANY_FORM,
     truncated: Sequence[bool] | None = None,
     prompts: Sequence[Completion] | None = None,
+    explain: Explain | None = None,
     **kwargs: object,
 ) -> list[float]:
     """1.0 where the completion marks exactly one answer, 0.5 where it says more after it, else 0.0.
@@ -28,10 +29,15 @@ def one_answer(
         pattern: regular expression of a marked answer.
         truncated: whether each completion was cut off at its limit; None where that is not known.
         prompts: the prompt of each row; one that ends with `<think>` begins the reasoning.
+        explain: takes what was read, for `expctl reward`.
         **kwargs: what else TRL passes to a reward function; ignored.
     """
     form = re.compile(pattern)
-    return [0.0 if text is None else _score(text, form) for text in final_texts(completions, truncated, prompts)]
+    texts = final_texts(completions, truncated, prompts)
+    if explain:
+        found = [0 if text is None else len(form.findall(text)) for text in texts]
+        explain("marks", [UNFINISHED if text is None else count for text, count in zip(texts, found, strict=True)])
+    return [0.0 if text is None else _score(text, form) for text in texts]
 
 
 def _score(text: str, pattern: re.Pattern[str]) -> float:

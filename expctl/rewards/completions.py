@@ -1,12 +1,15 @@
 """What rewards read of a completion: its text, and the part of it that is the answer."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 Message = dict[str, Any]
 # A string, or a conversation whose last message is the completion.
 Completion = str | list[Message]
+# Takes a title and what a reward has to say of each completion; `expctl reward` gives it, a training does not.
+Explain = Callable[[str, list[Any]], object]
+UNFINISHED = "unfinished"  # said of a completion that was cut off, or whose reasoning does not end
 
 _REASONING = "think|thinking|thought|thoughts|reasoning|reason|scratchpad|analysis"
 # <think>, [THINK] (Magistral) and ◁think▷ (Kimi), opening and closing.

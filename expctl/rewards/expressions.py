@@ -1,20 +1,13 @@
 """Reward of a right final answer by algebra: math-verify compares expressions, sets, intervals and matrices."""
 
-import functools
-import json
-import os
 import re
-import shlex
-import subprocess
-import sys
-import threading
 from collections.abc import Sequence
 from fractions import Fraction
-from pathlib import Path
 
-from expctl.rewards.completions import Completion, final_texts
+from expctl.rewards.algebra_processes import Pair, equal_pairs
+from expctl.rewards.completions import Completion, Explain, final_texts
 from expctl.rewards.marked import marked_answer
-from expctl.rewards.math_answer import expected_answer, same_answer, same_value, scores
+from expctl.rewards.math_answer import expected_answer, explain_answers, same_answer, same_value, scores
 from expctl.rewards.numbers import read_number
 from expctl.rewards.plain import plain
 from expctl.rewards.texts import normal, parts
@@ -39,6 +32,7 @@ def accuracy(
     answer: Sequence[object],
     truncated: Sequence[bool] | None = None,
     prompts: Sequence[Completion] | None = None,
+    explain: Explain | None = None,
     **kwargs: object,
 ) -> list[float | None]:
     """1.0 where the final answer equals the right one, by value, as text or by algebra; else 0.0; None without one.
@@ -55,16 +49,45 @@ def accuracy(
         answer: the right answer of each row, alone or at the end of a solution.
         truncated: whether each completion was cut off at its limit; None where that is not known.
         prompts: the prompt of each row; one that ends with `<think>` begins the reasoning.
+        explain: takes what was read, for `expctl reward`.
         **kwargs: what else TRL passes to a reward function; ignored.
 
     Raises:
         RuntimeError: math-verify cannot be run.
     """
-    return scores(final_texts(completions, truncated, prompts), answer, same_by_algebra)
+    texts = final_texts(completions, truncated, prompts)
+    if explain:
+        explain_answers(explain, texts, answer)
+    return scores_together(texts, answer)
+
+
+def scores_together(texts: Sequence[str | None], answers: Sequence[object]) -> list[float | None]:
+    """As `expctl.rewards.math_answer.scores` by `same_by_algebra`, each pair that needs algebra compared once."""
+    decided: dict[tuple[str, str], bool | Pair] = {}
+
+    def first_look(text: str, right: str) -> bool:
+        decided[text, right] = verdict = decided_without_algebra(text, right)
+        return verdict is True
+
+    rewards = scores(texts, answers, first_look)
+    pairs = list(dict.fromkeys(pair for pair in decided.values() if not isinstance(pair, bool)))
+    verdicts = dict(zip(pairs, equal_pairs(pairs), strict=True))
+
+    def second_look(text: str, right: str) -> bool:
+        verdict = decided[text, right]
+        return verdict if isinstance(verdict, bool) else verdicts[verdict]
+
+    return scores(texts, answers, second_look) if pairs else rewards
 
 
 def same_by_algebra(text: str, right: str) -> bool:
     """Whether the final answer of `text` equals that of `right`, by algebra where it is marked."""
+    verdict = decided_without_algebra(text, right)
+    return verdict if isinstance(verdict, bool) else equal_pairs([verdict])[0]
+
+
+def decided_without_algebra(text: str, right: str) -> bool | Pair:
+    """The verdict where no algebra is needed; else the right and the given expression, which it must compare."""
     given, expected = marked_answer(text), expected_answer(right)
     if given is None:
         return same_answer(text, right)
@@ -82,7 +105,7 @@ def same_by_algebra(text: str, right: str) -> bool:
         return False
     if _enclosed(left) != _enclosed(right_side):
         return False
-    return _equal(os.getpid(), _exact(right_side), _exact(left))
+    return _exact(right_side), _exact(left)
 
 
 def _expression(answer: str) -> str | None:
@@ -121,65 +144,3 @@ def _as_fraction(decimal: str) -> str:
 def _letters(latex: str) -> set[str]:
     """The variables; the library takes no notice of their case."""
     return set(re.findall(r"[a-zA-Z]", re.sub(r"\\[a-zA-Z]+", " ", latex)))
-
-
-class _Process:
-    """The process that compares, started when it is first needed and again whenever it has ended."""
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._running: subprocess.Popen[str] | None = None
-
-    def equal(self, expected: str, given: str) -> bool:
-        with self._lock:
-            if self._running is None:
-                self._running = self._start()
-            verdict = _answer_to(self._running, json.dumps([expected, given]))
-            if not verdict:
-                process, self._running = self._running, None
-                self._check_that_it_ran(process)
-            return verdict.strip() == "true"
-
-    def _start(self) -> subprocess.Popen[str]:
-        return subprocess.Popen(
-            _command(),
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-            text=True,
-            encoding="utf-8",
-            env=os.environ | {"PYTHONHASHSEED": "0"},
-        )
-
-    def _check_that_it_ran(self, process: subprocess.Popen[str]) -> None:
-        """A process that a pair has ended was killed by a signal: by its limit, or in a crash."""
-        process.communicate()
-        if process.returncode >= 0:
-            raise RuntimeError(f"the process that compares expressions cannot run; see: {shlex.join(_command())}")
-
-
-def _command() -> list[str]:
-    # -P: the folder of the script holds modules with names of the standard library.
-    return [sys.executable, "-P", str(Path(__file__).with_name("algebra.py"))]
-
-
-def _answer_to(process: subprocess.Popen[str], request: str) -> str:
-    """The line that the process answers with; "" where it has ended."""
-    assert process.stdin is not None and process.stdout is not None  # both are pipes
-    try:
-        process.stdin.write(request + "\n")
-        process.stdin.flush()
-        return process.stdout.readline()
-    except BrokenPipeError:
-        return ""
-
-
-@functools.cache
-def _process(pid: int) -> _Process:
-    """One for each process that asks: a forked one must not share its pipes."""
-    return _Process()
-
-
-@functools.lru_cache(maxsize=4096)
-def _equal(pid: int, expected: str, given: str) -> bool:
-    return _process(pid).equal(expected, given)

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 from fractions import Fraction
 
-from expctl.rewards.completions import Completion, after_reasoning, final_texts
+from expctl.rewards.completions import UNFINISHED, Completion, Explain, after_reasoning, final_texts
 from expctl.rewards.marked import LONGEST_ANSWER, last_line, last_statement, marked_answer
 from expctl.rewards.numbers import read_number, read_statement, stated_text
 from expctl.rewards.texts import same_text
@@ -14,6 +14,7 @@ def accuracy(
     answer: Sequence[object],
     truncated: Sequence[bool] | None = None,
     prompts: Sequence[Completion] | None = None,
+    explain: Explain | None = None,
     **kwargs: object,
 ) -> list[float | None]:
     """1.0 where the final answer equals the right one, else 0.0; None where the row has no right answer.
@@ -31,9 +32,27 @@ def accuracy(
         answer: the right answer of each row, alone (`18`) or at the end of a solution (`... #### 18`).
         truncated: whether each completion was cut off at its limit; None where that is not known.
         prompts: the prompt of each row; one that ends with `<think>` begins the reasoning.
+        explain: takes what was read, for `expctl reward`.
         **kwargs: what else TRL passes to a reward function; ignored.
     """
-    return scores(final_texts(completions, truncated, prompts), answer, same_answer)
+    texts = final_texts(completions, truncated, prompts)
+    if explain:
+        explain_answers(explain, texts, answer)
+    return scores(texts, answer, same_answer)
+
+
+def explain_answers(explain: Explain, texts: Sequence[str | None], answers: Sequence[object]) -> None:
+    """Say what is read of each text as its answer, and the right answer that it is compared with."""
+    explain("answer read", [UNFINISHED if text is None else answer_read(text) for text in texts])
+    explain("right answer", ["" if answer is None else expected_answer(str(answer)) for answer in answers])
+
+
+def answer_read(text: str) -> str:
+    """What a text gives as its answer: what it marks, else its last statement of a number, else its last line."""
+    marked = marked_answer(text)
+    if marked is not None:
+        return marked or "(an open or empty mark)"
+    return last_statement(text) or last_line(text)
 
 
 def scores(

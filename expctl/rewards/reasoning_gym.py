@@ -9,7 +9,7 @@ from typing import Any
 
 import reasoning_gym
 
-from expctl.rewards.completions import Completion, final_texts
+from expctl.rewards.completions import Completion, Explain, final_texts
 
 logger = logging.getLogger(__name__)
 
@@ -22,6 +22,7 @@ def accuracy(
     entry: list[str],
     truncated: Sequence[bool] | None = None,
     prompts: Sequence[Completion] | None = None,
+    explain: Explain | None = None,
     **kwargs: object,
 ) -> list[float]:
     """The task's score of what stands in the last `<answer>...</answer>`, 0 to 1; 0.0 where nothing does.
@@ -34,12 +35,14 @@ def accuracy(
         entry: the task's own record of each row, as JSON.
         truncated: whether each completion was cut off at its limit; None where that is not known.
         prompts: the prompt of each row; one that ends with `<think>` begins the reasoning.
+        explain: takes what was read, for `expctl reward`.
         **kwargs: what else TRL passes to a reward function; ignored.
     """
-    return [
-        _score(name, _TAGGED.findall(text or ""), record)
-        for text, name, record in zip(final_texts(completions, truncated, prompts), task, entry, strict=True)
-    ]
+    tagged = [_TAGGED.findall(text or "") for text in final_texts(completions, truncated, prompts)]
+    if explain:
+        explain("answer read", [answers[-1] if answers else "" for answers in tagged])
+        explain("right answer", [json.loads(record).get("answer") for record in entry])
+    return [_score(name, answers, record) for answers, name, record in zip(tagged, task, entry, strict=True)]
 
 
 def _score(task: str, answers: list[str], entry: str) -> float:

@@ -5,7 +5,8 @@ import threading
 
 import pytest
 
-from expctl.rewards import expressions
+from expctl.rewards import algebra_processes
+from expctl.rewards.algebra_processes import AlgebraPool
 from expctl.rewards.expressions import accuracy, same_by_algebra
 
 
@@ -95,8 +96,8 @@ def test_it_works_in_a_thread_and_in_a_forked_process():
 
 
 def test_a_library_that_cannot_run_is_said_and_is_no_wrong_answer(monkeypatch):
-    monkeypatch.setattr(expressions, "_process", lambda pid: expressions._Process())
-    monkeypatch.setattr(expressions.sys, "executable", "/bin/false")
+    monkeypatch.setattr(algebra_processes, "_pool", lambda pid: AlgebraPool())
+    monkeypatch.setattr(algebra_processes.sys, "executable", "/bin/false")
     with pytest.raises(RuntimeError, match="cannot run"):
         score("4+x", "x+4")
 
@@ -105,3 +106,20 @@ def test_reasoning_and_what_was_cut_off_earn_nothing():
     hidden = [r"<think>\boxed{1+x}", r"<think>\boxed{1+x}</think>", r"\boxed{1+x}", r"<think></think>\boxed{1+x}"]
     assert accuracy(hidden, answer=["x+1"] * 4, truncated=[False, False, True, False]) == [0.0, 0.0, 0.0, 1.0]
     assert accuracy([r"\boxed{1}"], answer=[None]) == [None]
+
+
+def test_many_pairs_are_compared_side_by_side_and_each_once(monkeypatch):
+    """By two processes; what comes again is remembered."""
+    asked = []
+    pool = AlgebraPool()
+    equal = pool.equal
+    monkeypatch.setattr(pool, "equal", lambda pair: asked.append(pair) or equal(pair))
+    monkeypatch.setattr(algebra_processes, "_pool", lambda pid: pool)
+    monkeypatch.setattr(algebra_processes, "_cores", lambda: 2)
+    given = [rf"\boxed{{{number}+x}}" for number in range(2, 72)]
+    right = [f"x+{2 + index + index % 2}" for index in range(70)]
+    wanted = [float(index % 2 == 0) for index in range(70)]
+    for _ in range(2):
+        assert accuracy(given * 2, answer=right * 2) == wanted * 2
+    assert len(asked) == len(set(asked)) <= 70
+    assert pool._idle.qsize() == 2

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from expctl.rewards.length import length_penalty, within_limit
+from expctl.rewards.length import cosine_length, length_penalty, per_token, within_limit
 
 
 def penalties(lengths: list[int], **options) -> list[float]:
@@ -53,3 +53,32 @@ def test_beyond_the_limit_nothing_is_rewarded_and_within_it_what_another_reward_
     ids = [[0] * length for length in (3, 4, 5, 4)]
     got = within_limit(["x"] * 4, ids, reward=half, limit=4, answer=["a", "b", "c", "?"])
     assert got == [0.5, 0.5, 0.0, None]
+
+
+def of(function, values, lengths, **options):
+    """A reward by length, over a reward of these values."""
+    ids = [[0] * length for length in lengths]
+    return function(["x"] * len(ids), completion_ids=ids, reward=lambda **columns: values, **options)
+
+
+def test_the_cosine_has_the_paper_s_ends_and_middle():
+    """Equation 1 with its defaults: 2 to 1 where it is right, -10 to 0 where it is wrong, -10 at the limit."""
+    lengths = [0, 50, 99, 100, 0, 50, 99, 100, 7]
+    values = [1.0] * 4 + [0.0] * 4 + [None]
+    got = of(cosine_length, values, lengths, limit=100)
+    assert got[:2] == pytest.approx([2.0, 1.5]) and got[2] == pytest.approx(1.0, abs=1e-3) and got[3] == -10
+    assert got[4:6] == pytest.approx([-10.0, -5.0]) and got[6] == pytest.approx(0.0, abs=1e-2) and got[7] == -10
+    assert got[8] is None
+
+
+@given(st.lists(st.integers(0, 99), min_size=2, max_size=8))
+def test_the_cosine_prefers_short_where_it_is_right_and_long_where_it_is_wrong(lengths):
+    lengths = sorted(lengths)
+    right = of(cosine_length, [1.0] * len(lengths), lengths, limit=100)
+    wrong = of(cosine_length, [0.0] * len(lengths), lengths, limit=100)
+    assert right == sorted(right, reverse=True) and wrong == sorted(wrong)
+    assert min(right) > max(wrong)
+
+
+def test_a_reward_per_token_is_whole_up_to_a_length_and_half_at_twice_it():
+    assert of(per_token, [1.0, 1.0, 1.0, 2.0, None], [0, 10, 20, 40, 5], free=10) == [1.0, 1.0, 0.5, 0.5, None]

@@ -1,0 +1,101 @@
+"""The system calls that a program may make, by number: what an interpreter needs to compute, read and print.
+
+Everything else fails with EPERM: sockets, processes, signals to others, changes of files, other processes' memory.
+"""
+
+# Machine -> the value of AUDIT_ARCH that the kernel tells a filter.
+ARCHITECTURES = {"x86_64": 0xC000003E, "aarch64": 0xC00000B7}
+# Name -> number on x86_64 and on aarch64, -1 where it is not there (asm/unistd_64.h, asm-generic/unistd.h).
+ALLOWED = {
+    "read": (0, 63),
+    "write": (1, 64),
+    "readv": (19, 65),
+    "writev": (20, 66),
+    "pread64": (17, 67),
+    "close": (3, 57),
+    "fstat": (5, 80),
+    "newfstatat": (262, 79),
+    "stat": (4, -1),
+    "lstat": (6, -1),
+    "statx": (332, 291),
+    "lseek": (8, 62),
+    "mmap": (9, 222),
+    "mprotect": (10, 226),
+    "munmap": (11, 215),
+    "mremap": (25, 216),
+    "brk": (12, 214),
+    "madvise": (28, 233),
+    "rt_sigaction": (13, 134),
+    "rt_sigprocmask": (14, 135),
+    "rt_sigreturn": (15, 139),
+    "rt_sigtimedwait": (128, 137),
+    "sigaltstack": (131, 132),
+    "access": (21, -1),
+    "faccessat": (269, 48),
+    "faccessat2": (439, 439),
+    "pipe": (22, -1),
+    "pipe2": (293, 59),
+    "select": (23, -1),
+    "pselect6": (270, 72),
+    "poll": (7, -1),
+    "ppoll": (271, 73),
+    "dup": (32, 23),
+    "dup2": (33, -1),
+    "dup3": (292, 24),
+    "nanosleep": (35, 101),
+    "clock_nanosleep": (230, 115),
+    "clock_gettime": (228, 113),
+    "clock_getres": (229, 114),
+    "gettimeofday": (96, 169),
+    "time": (201, -1),
+    "times": (100, 153),
+    "getpid": (39, 172),
+    "gettid": (186, 178),
+    "getppid": (110, 173),
+    "getuid": (102, 174),
+    "geteuid": (107, 175),
+    "getgid": (104, 176),
+    "getegid": (108, 177),
+    "getcwd": (79, 17),
+    "open": (2, -1),
+    "openat": (257, 56),
+    "getdents64": (217, 61),
+    "readlink": (89, -1),
+    "readlinkat": (267, 78),
+    "futex": (202, 98),
+    "set_robust_list": (273, 99),
+    "get_robust_list": (274, 100),
+    "rseq": (334, 293),
+    "set_tid_address": (218, 96),
+    "exit": (60, 93),
+    "exit_group": (231, 94),
+    "getrandom": (318, 278),
+    "sched_yield": (24, 124),
+    "sched_getaffinity": (204, 123),
+    "getrlimit": (97, 163),
+    "getrusage": (98, 165),
+    "sysinfo": (99, 179),
+    "uname": (63, 160),
+    "setitimer": (38, 103),
+    "getitimer": (36, 102),
+    "alarm": (37, -1),
+    "pause": (34, -1),
+    "restart_syscall": (219, 128),
+    "membarrier": (324, 283),
+}
+# Allowed or not by their arguments.
+BY_ARGUMENT = {
+    "clone": (56, 220),
+    "clone3": (435, 435),
+    "kill": (62, 129),
+    "tgkill": (234, 131),
+    "fcntl": (72, 25),
+    "setrlimit": (160, 164),
+    "prlimit64": (302, 261),
+}
+
+
+def numbers(table: dict[str, tuple[int, int]], machine: str) -> dict[str, int]:
+    """Name -> number on a machine, of the calls that it has."""
+    column = list(ARCHITECTURES).index(machine)
+    return {name: row[column] for name, row in table.items() if row[column] >= 0}
