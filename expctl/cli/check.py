@@ -30,11 +30,12 @@ def main(words: list[str]) -> int:
 def check_one(experiment: Experiment, *, full: bool) -> int:
     """Check one experiment and say what came of it; an exit code."""
     from expctl.config.check import check
+    from expctl.config.experimental import experimental_notes
 
     refusals = check(experiment)
     if refusals:
         return refuse(refusals)
-    for note in experiment.notes:
+    for note in experiment.notes + experimental_notes(experiment):
         print(f"note: {note}", file=sys.stderr)
     from expctl.runs.identity import run_of
 

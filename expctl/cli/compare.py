@@ -11,7 +11,7 @@ from expctl.report.json_text import json_text
 
 USAGE = (
     "expctl compare [RUN|SWEEP|PATTERN|key=value ...] [--baseline LABEL] [--metric NAME,...] [--excess NAME,...] "
-    "[--level 0.95] [--json] [--plots FOLDER] [--html FILE]"
+    "[--level 0.95] [--json | --latex] [--plots FOLDER] [--html FILE]"
 )
 
 
@@ -22,7 +22,9 @@ def main(words: list[str]) -> int:
         Refusal: nothing is named so, or it was not measured alike.
     """
     valued = ("--baseline", "--level", "--plots", "--html")
-    options, named = take(words, flags=("--json",), valued=valued, listed=("--metric", "--excess"), usage=USAGE)
+    options, named = take(
+        words, flags=("--json", "--latex"), valued=valued, listed=("--metric", "--excess"), usage=USAGE
+    )
     plots, page = (Path(options[name]).expanduser() if name in options else None for name in ("--plots", "--html"))
     refuse_unwritable(plots, page)
     # The numeric libraries are for this verb alone.
@@ -41,12 +43,16 @@ def main(words: list[str]) -> int:
     )
     if "--json" in options:
         print(json_text(comparison))
+    elif "--latex" in options:
+        from expctl.report.latex import latex
+
+        print(latex(comparison))
     else:
         print_comparison(comparison)
     if plots or page:
-        # Beside JSON, standard output is for that alone.
+        # Beside JSON and LaTeX, standard output is for that alone.
         for line in write_files(comparison, plots, page, shlex.join(["expctl", "compare", *words])):
-            print(line, file=sys.stderr if "--json" in options else sys.stdout)
+            print(line, file=sys.stderr if {"--json", "--latex"} & options.keys() else sys.stdout)
     return 0
 
 

@@ -7,12 +7,14 @@ Hydra knows, the overrides, is left to it; the line that it sees has no verb.
 import os
 from collections.abc import Collection
 
+from expctl.algorithms.upstream import ALGORITHMS
 from expctl.base.paths import outputs_root
 from expctl.config.groups import groups
 
 # Verbs whose words are overrides, and verbs that take runs.
-OF_OVERRIDES = ("check", "explain", "plan")
-OF_RUNS = ("show", "resume", "rerun", "compare", "sync")
+OF_OVERRIDES = ("check", "data", "explain", "plan")
+OF_ALGORITHMS = {"verify": (*ALGORITHMS,), "new": ("algorithm",)}
+OF_RUNS = ("show", "eval", "sample", "resume", "rerun", "compare", "sync")
 
 
 def suggest(verbs: Collection[str]) -> bool:
@@ -30,6 +32,9 @@ def suggest(verbs: Collection[str]) -> bool:
         return True
     if verb == "list":
         _print(groups(), word)
+        return True
+    if verb in OF_ALGORITHMS:
+        _print(OF_ALGORITHMS[verb], word)
         return True
     if verb in OF_OVERRIDES:
         os.environ["COMP_LINE"] = " ".join([command, *words[1:]]) + (" " if is_new else "")

@@ -51,7 +51,7 @@ def explain(key: str, experiment: Experiment, traced: Origins) -> None:
     target = target_above(experiment.config, key)
     doc = key_doc(target, key.rpartition(".")[2], experiment.code_folders) if target else None
     if key in experiment.choices:
-        _print_choice(key, experiment.choices[key], traced)
+        _print_choice(key, experiment.choices[key], traced, experiment.sources.get(key))
     if key in values:
         _print_value(key, values[key], traced, doc, experiment.locations.get(key, ""))
     elif below:
@@ -72,9 +72,9 @@ def source_of(settings: list[Setting]) -> str:
     return settings[-1].where if settings else "computed"
 
 
-def _print_choice(group: str, option: str, traced: Origins) -> None:
+def _print_choice(group: str, option: str, traced: Origins, typed: str | None) -> None:
     print(f"{group} = {option}")
-    word = f"{group}={option} ({COMMAND_LINE})"
+    word = typed or f"{group}={option} ({COMMAND_LINE})"
     by = traced.groups.get(group, "")
     print(ROW.format("set by", word if by == COMMAND_LINE else by or "computed"))
     file = group_options(group).get(option)

@@ -7,8 +7,12 @@ TEXT = """expctl: post-training experiments from small YAML groups.
 
   expctl [overrides]               run one experiment (alone: GFPO, embedded model and data, no network)
   expctl -m [overrides]            run a sweep, e.g. expctl -m algorithm=grpo,gfpo seed=0,1,2
+  expctl eval RUN|MODEL [overrides]  a run, a checkpoint of it or any model on held-out prompts, without training
+  expctl sample RUN|MODEL [PROMPT] talk to models: samples and models side by side; JSONL in a pipe
   expctl check [-m] [overrides]    check what can be known in half a second; --full: all but the weights, built
   expctl plan [overrides]          the memory of a training on each device, by part, before anything is loaded
+  expctl data [overrides]          the rows as the trainer will see them: tokens, lengths, repetitions, overlap
+  expctl reward --on FILE [...]    the rewards of given completions, with what each function read of them
   expctl list [GROUP]              the options of a group, one line each
   expctl explain KEY [overrides]   which file or word set a key, over what, and what it means
   expctl ls [filters]              the runs, e.g. expctl ls algorithm=gfpo 'eval_reward>0.9' --sort=-eval_reward
@@ -16,12 +20,17 @@ TEXT = """expctl: post-training experiments from small YAML groups.
   expctl show [RUN]                one run: status, metrics, every value with what set it, completions, commands
   expctl resume RUN                carry a run on by its name, from any folder
   expctl rerun RUN                 do a run again from what it kept, and show what came out differently
+  expctl prune [RUN ...]           free the disk of checkpoints that nobody needs; says which, and asks
+  expctl stages FILE [words]       experiments one after another, each from the weights of one before it
+  expctl export RUN DEST           the model as transformers, vLLM and llama.cpp load it, with a card; to the hub
   expctl sync [RUN|SWEEP ...]      upload to Weights & Biases what runs have recorded offline
-  expctl verify [ALGORITHM ...]    check the algorithms on the versions installed here
+  expctl new algorithm NAME        the skeleton of a method of your own: trainer, option, checks, test
+  expctl verify [ALGORITHM ...]    check the algorithms, yours too, on the versions installed here
   expctl VERB --help               the options of a verb, with examples
   expctl --version                 the versions of expctl and of what it stands on
 
-RUN is the id of a run, the beginning of one, or the path of its folder.
+RUN is the id of a run, the beginning of one, or the path of its folder. model=run:RUN starts from its weights
+(run:RUN@best, @last, @checkpoint-N).
 
 Examples:
   expctl algorithm=grpo args.learning_rate=1e-5

@@ -13,13 +13,13 @@ from expctl.base.printable import shortened, unfiltered
 from expctl.base.refusal import Refusal
 from expctl.cli.options import take
 from expctl.report.json_text import json_text
-from expctl.report.listing import lines_for_programs, table
+from expctl.report.listing import as_tree, lines_for_programs, table
 from expctl.runs.catalogue import catalogue, names
 from expctl.runs.difference import differing
 from expctl.runs.filters import parse, require_known, text_of
 from expctl.runs.manifest import BROKEN
 
-USAGE = "expctl ls [FILTER ...] [--sort KEY,-KEY] [--columns KEY,KEY] [--limit N] [--all] [--json]"
+USAGE = "expctl ls [FILTER ...] [--sort KEY,-KEY] [--columns KEY,KEY] [--limit N] [--all] [--tree] [--json]"
 COLUMNS = ["run", "status", "progress", "objective", "age"]
 FOR_PROGRAMS = ["run", "status", "progress", "objective_name", "objective", "ended", "alerts"]
 # Columns that are computed from several facts.
@@ -33,7 +33,9 @@ Facts = Mapping[str, Any]
 
 def main(words: list[str]) -> int:
     """List the runs that match every filter, the latest first; 0 also when none does."""
-    options, filters = take(words, flags=("--all", "--json"), valued=("--sort", "--columns", "--limit"), usage=USAGE)
+    options, filters = take(
+        words, flags=("--all", "--json", "--tree"), valued=("--sort", "--columns", "--limit"), usage=USAGE
+    )
     outputs = outputs_root()
     listed = catalogue(outputs, everything="--all" in options)
     known = names(listed) if listed else None
@@ -43,6 +45,8 @@ def main(words: list[str]) -> int:
     limit = _limit(options.get("--limit"))
     shown = runs[: limit or None]
     columns = _columns(options.get("--columns"), known)
+    if "--tree" in options:
+        shown = as_tree(shown, indented="--json" not in options)
     if "--json" in options:
         print(json_text([{name: facts.get(name) for name in columns or facts} for facts in shown]))
         return 0

@@ -11,11 +11,11 @@ from expctl.base.refusal import Refusal
 from expctl.base.telemetry import silence
 from expctl.cli.refuse import fail, refuse
 
+NAMES = (
+    "check compare data eval explain export list ls new plan prune rerun resume reward sample show stages sync verify"
+)
 # Verb -> the module that is it; without a verb, the words are Hydra's and the experiment is run.
-VERBS = {
-    verb: f"expctl.cli.{verb}"
-    for verb in ("check", "compare", "explain", "list", "ls", "plan", "rerun", "resume", "show", "sync", "verify")
-}
+VERBS = {verb: f"expctl.cli.{verb}" for verb in NAMES.split()}
 
 
 def main() -> None:

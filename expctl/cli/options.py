@@ -13,11 +13,13 @@ def take(
     valued: Collection[str] = (),
     listed: Collection[str] = (),
     usage: str,
+    hydra: bool = False,
 ) -> tuple[dict[str, str], list[str]]:
     """Option -> its value (empty for a flag), and the other words. Values follow as the next word or after `=`.
 
     Args:
         listed: options that may come several times; their values are joined by commas. Else the last one counts.
+        hydra: the other words are Hydra's: an option that is not known stays among them.
 
     Raises:
         Refusal: an unknown option, or one without its value.
@@ -37,6 +39,8 @@ def take(
                 raise Refusal(f"{name} needs a value", where=f"{word} (command line)", do=usage)
             is_more = name in listed and name in options
             options[name] = f"{options[name]},{value}" if is_more else value
+        elif hydra:
+            rest.append(word)
         else:
             known = [*flags, *valued, *listed]
             raise Refusal(f"no option '{name}'", where=f"{word} (command line)", nearest=nearest(name, known), do=usage)

@@ -3,6 +3,7 @@
 import json
 from dataclasses import replace
 
+from expctl.base.evaluation import trains
 from expctl.base.exit_codes import EXIT_COMPLETED
 from expctl.base.experiment import Experiment
 from expctl.base.refusal import Refusal
@@ -31,6 +32,12 @@ def main(words: list[str]) -> int:
 
 def plan(experiment: Experiment, *, as_data: bool) -> int:
     """Plan one experiment and print it; an exit code."""
+    if not trains(experiment.config):
+        raise Refusal(
+            "plan says what a training takes of a device, and an evaluation takes what sampling takes in it",
+            where=experiment.set_by("algorithm"),
+            do="plan algorithm=grpo with the same args.per_device_eval_batch_size, and read the column `evaluation`",
+        )
     named = experiment.choices.get("hardware") != "auto"
     refusals = check(replace(experiment, runs_remotely=named), leave_out=NOT_ASKED)
     if refusals:

@@ -8,6 +8,7 @@ from expctl.base.paths import outputs_root
 from expctl.base.refusal import Refusal
 from expctl.cli.refuse import refuse
 from expctl.config.check import check
+from expctl.config.experimental import experimental_notes
 from expctl.config.resumable import inexact
 from expctl.launch.launch import Outcome, not_begun
 from expctl.report.closing import print_closing
@@ -45,13 +46,13 @@ def acquire(experiment: Experiment, folder: Path | None = None) -> Claim | Outco
         if claimed.new and folder is None and (similar := nearest_unfinished(claimed.run, experiment)):
             print_similar(similar)
         if claimed.done is None:
-            return _noted(claimed, experiment.notes + inexact(experiment))
+            return _noted(claimed, experiment.notes + experimental_notes(experiment) + inexact(experiment))
         return claimed
     return Outcome(refuse([refusal]))
 
 
 def _noted(claimed: Claim, notes: list[str]) -> Claim | Outcome:
-    """Say, and keep in the manifest, under which settings the run cannot be carried on exactly."""
+    """Say, and keep in the manifest, what gave way, what is experimental and what is not resumed exactly."""
     try:
         manifest.note(claimed.run, "notes", notes)
     except OSError as error:

@@ -1,4 +1,8 @@
-"""`expctl verify [ALGORITHM ...]`: check the algorithms on the versions that are installed here."""
+"""`expctl verify [ALGORITHM ...]`: check the algorithms on the versions that are installed here.
+
+Those that expctl carries, and those of the user's own that have checks (see `expctl.config.own_checks`). What was found
+is remembered for `expctl list algorithm`.
+"""
 
 import json
 import os
@@ -7,15 +11,24 @@ import sys
 import tempfile
 import time
 from contextlib import nullcontext
+from pathlib import Path
 from typing import IO, Any
 
 from expctl.algorithms.upstream import ALGORITHMS
 from expctl.base.exit_codes import EXIT_COMPLETED, EXIT_FAILED
+from expctl.base.notice import notice_once
 from expctl.base.refusal import Refusal
 from expctl.base.suggest import nearest
+from expctl.cli.options import take
+from expctl.config.algorithm_facts import YOURS, algorithm_facts
+from expctl.config.groups import algorithm_file
+from expctl.config.own_checks import OwnChecks, own_checks
+from expctl.config.source.lookup import find
 from expctl.report.verdicts import Verdicts, failures
 from expctl.runs.provenance import DECISIVE, versions
+from expctl.runs.verified import remember
 
+USAGE = "expctl verify [--json] [--config-dir DIR] [ALGORITHM ...]"
 # One result, as `python -m expctl.verify` prints it.
 Result = dict[str, Any]
 
@@ -27,24 +40,26 @@ ENVIRONMENT = {
     "CUDA_VISIBLE_DEVICES": "",
     "TOKENIZERS_PARALLELISM": "false",
     "HF_HUB_OFFLINE": "1",
+    "TRL_EXPERIMENTAL_SILENCE": "1",
 }
 LAUNCHER_VARIABLES = ("RANK", "LOCAL_RANK", "WORLD_SIZE", "LOCAL_WORLD_SIZE", "MASTER_", "TORCHELASTIC_", "ACCELERATE_")
 
 
 def main(words: list[str]) -> int:
     """Run the checks and show their results; 0 when all passed, else 1."""
-    unknown = [word for word in words if word.startswith("-") and word != "--json"]
-    if unknown:
-        raise Refusal(f"no option '{unknown[0]}'", where="command line", do="expctl verify [--json] [ALGORITHM ...]")
-    named = [_algorithm(word) for word in words if word != "--json"]
+    options, names = take(words, flags=("--json",), valued=("-cd",), listed=("--config-dir",), usage=USAGE)
+    as_json = options.pop("--json", None) is not None
+    own = _own([Path(folder) for given in options.values() for folder in given.split(",")])
+    named = [_algorithm(word, own) for word in names]
     began, error = time.monotonic(), None
     try:
-        results = _run_checks(list(dict.fromkeys(named)) or [*ALGORITHMS], show="--json" not in words)
+        results = _run_checks(list(dict.fromkeys(named)) or [*ALGORITHMS, *own], own, show=not as_json)
     except IncompleteError as incomplete:
         results, error = incomplete.results, str(incomplete)
     passed = error is None and all(result["passed"] for result in results)
     seconds = round(time.monotonic() - began, 1)
-    if "--json" in words:
+    _remember(results, own, complete=error is None)
+    if as_json:
         # The keys are a format that scripts read, older than the word check.
         head = {"proven": passed, "versions": _versions(), "seconds": seconds, "error": error}
         print(json.dumps(head | {"proofs": results}, indent=2))
@@ -61,10 +76,31 @@ class IncompleteError(Exception):
         self.results = results
 
 
-def _run_checks(algorithms: list[str], show: bool) -> list[Result]:
+def _own(config_dirs: list[Path]) -> dict[str, OwnChecks]:
+    """Name -> checks, of the user's own algorithms that have some."""
+    found = {}
+    for facts in algorithm_facts(config_dirs):
+        checks = own_checks(facts["algorithm"], facts["trainer"] or "", find(facts["trainer"], [Path.cwd()]))
+        if facts["status"] == YOURS and checks and checks.file.is_file():
+            found[facts["algorithm"]] = checks
+    return found
+
+
+def _remember(results: list[Result], own: dict[str, OwnChecks], complete: bool) -> None:
+    """Keep the verdicts where all checks were done; without a cache that can be written they are only shown."""
+    for algorithm in {result["algorithm"] for result in results} if complete else ():
+        failed = [one["name"] for one in results if one["algorithm"] == algorithm and not one["passed"]]
+        try:
+            remember(algorithm, failed, own[algorithm].code if algorithm in own else "")
+        except OSError as error:
+            notice_once(f"the verdicts are not remembered: {error}")
+
+
+def _run_checks(algorithms: list[str], own: dict[str, OwnChecks], show: bool) -> list[Result]:
     """All results of `python -m expctl.verify`, shown as they come. Raises IncompleteError."""
     environment = {key: value for key, value in os.environ.items() if not key.startswith(LAUNCHER_VARIABLES)}
-    command = [sys.executable, "-m", "expctl.verify", *algorithms]
+    words = [f"{name}={own[name].module}:{own[name].trainer}" if name in own else name for name in algorithms]
+    command = [sys.executable, "-m", "expctl.verify", *words]
     # Every folder that a check or an import makes goes with this one.
     with tempfile.TemporaryFile("w+") as log, tempfile.TemporaryDirectory() as folder:
         environment |= ENVIRONMENT | {"TMPDIR": folder}
@@ -97,10 +133,14 @@ def _read_results(output: IO[str], show: bool) -> tuple[list[list[str]] | None, 
     return announced, results
 
 
-def _algorithm(word: str) -> str:
+def _algorithm(word: str, own: dict[str, OwnChecks]) -> str:
+    if word in own:
+        return word
     name = ALIASES.get(word.lower(), word.lower())
     if name not in ALGORITHMS:
-        known = [*ALGORITHMS, *ALIASES]
+        known = [*ALGORITHMS, *ALIASES, *own]
+        if algorithm_file(word):
+            raise _without_checks(word)
         raise Refusal(
             f"no algorithm '{word}' to check",
             where=f"{word} (command line)",
@@ -108,6 +148,16 @@ def _algorithm(word: str) -> str:
             do="expctl verify checks all of them",
         )
     return name
+
+
+def _without_checks(word: str) -> Refusal:
+    """The refusal of an option of the group that has no checks: TRL's own, or one of the user's that has none yet."""
+    facts = next((facts for facts in algorithm_facts() if facts["algorithm"] == word), {})
+    what = f"algorithm '{word}' has no checks to run"
+    if facts.get("status") == YOURS:
+        return Refusal(what, where=f"{word} (command line)", do="; ".join(facts["unchecked"]))
+    do = f"expctl carries {', '.join(ALGORITHMS)}; the others are TRL's own"
+    return Refusal(what, where=f"{word} (command line)", do=do)
 
 
 def _versions() -> dict[str, str | None]:

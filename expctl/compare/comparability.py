@@ -44,6 +44,8 @@ def measured_differently(name: str, groups: Sequence[Grouped]) -> str | None:
         function = match[2]
         if _first_that_differs(groups, lambda record: _reward(record, f"reward.functions.{function}.")):
             return f"{name}: the reward function '{function}' is not the same in all groups"
+        if _first_that_differs(groups, _config(f"reward.gates.{function}")):
+            return f"{name}: the reward function '{function}' counts under another condition in each group"
     elif _REWARD.fullmatch(name):
         if other := _first_that_differs(groups, lambda record: _reward(record, "reward.")):
             return f"{name}: rewards differ, {_of_each(groups, other, _functions, str)}"

@@ -107,6 +107,9 @@ class Difference:
     `p_corrected` after Holm's correction over all judged differences. `detectable` is the smallest difference that so
     many seeds would show with 80 % power. `verdict` is None where the metric is for information,
     `excess` where it was not asked for.
+
+    `over` is what is paired: `seed`, or `prompt` where two evaluations answered the same ones; these have `test`, the
+    name of the test, and `spread`, the standard deviation of the differences, and no `improvement`.
     """
 
     group: str
@@ -122,6 +125,9 @@ class Difference:
     detectable: float | None
     verdict: Verdict | None
     excess: Excess | None = None
+    over: str = "seed"
+    test: str | None = None
+    spread: float | None = None
 
 
 @dataclass(frozen=True)

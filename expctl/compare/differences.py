@@ -4,7 +4,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
-from expctl.compare import metrics, statistics
+from expctl.compare import metrics, prompts, statistics
 from expctl.compare.before_training import start_summary
 from expctl.compare.comparison import Difference, Estimate, Metric, RunValue, SeedStatistics
 from expctl.compare.groups import Grouped
@@ -23,8 +23,33 @@ def compare_metric(name: str, groups: Sequence[Grouped], level: float) -> Metric
         better=better,
         judged=metrics.is_judged(name),
         groups=summaries,
-        differences=[_difference(name, summary, summaries[0], level, better) for summary in summaries[1:]],
+        differences=[
+            by_prompts(_difference(name, summary, summaries[0], level, better), name, group, groups[0], level)
+            for group, summary in zip(groups[1:], summaries[1:], strict=True)
+        ],
         start=start_summary(name, groups, level),
+    )
+
+
+def by_prompts(by_seeds: Difference, name: str, group: Grouped, baseline: Grouped, level: float) -> Difference:
+    """The difference prompt by prompt, where both groups evaluated the same ones and there are too few seeds."""
+    seeds = by_seeds.pairs if by_seeds.paired else min(len(group.records), len(baseline.records))
+    values = prompts.of_both(name, group, baseline) if seeds < FEWEST else None
+    if values is None:
+        return by_seeds
+    difference, p, test = prompts.difference(*values, level)
+    return replace(
+        by_seeds,
+        paired=True,
+        pairs=len(values[0]),
+        seeds=[],
+        difference=difference,
+        relative=None,
+        improvement=None,
+        p=p,
+        over="prompt",
+        test=test,
+        spread=statistics.standard_deviation([x - y for x, y in zip(*values, strict=True)]),
     )
 
 
@@ -51,7 +76,9 @@ def _judged(metric: Metric, difference: Difference, p: float | None, alpha: floa
     seeds, spread = _seeds(metric, difference), _spread(metric, difference)
     needed = detectable = None
     if difference.difference is not None and seeds >= 2:
-        needed = statistics.seeds_needed(difference.difference.value, spread, strict, paired=difference.paired)
+        # More prompts are had by evaluating on more, and not by another run.
+        if difference.over == "seed":
+            needed = statistics.seeds_needed(difference.difference.value, spread, strict, paired=difference.paired)
         detectable = statistics.detectable(spread, seeds, strict, paired=difference.paired)
     conclusion = verdict(
         title=metric.title,
@@ -66,6 +93,8 @@ def _judged(metric: Metric, difference: Difference, p: float | None, alpha: floa
         p=difference.p,
         p_corrected=p,
         alpha=alpha,
+        over=difference.over,
+        test=difference.test,
         needed=needed,
         detectable=detectable,
     )
@@ -80,6 +109,8 @@ def _seeds(metric: Metric, difference: Difference) -> int:
 
 def _spread(metric: Metric, difference: Difference) -> float:
     """Standard deviation of the paired differences, or of a run within the two groups."""
+    if difference.spread is not None:
+        return difference.spread
     summaries = {summary.group: summary for summary in metric.groups}
     group, baseline = summaries[difference.group], summaries[difference.baseline]
     if difference.paired:

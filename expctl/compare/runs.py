@@ -12,7 +12,9 @@ from expctl.runs import manifest
 from expctl.runs.bundle import read_config
 from expctl.runs.decisive import decisive_part
 from expctl.runs.files import Run, read_metrics
-from expctl.runs.records import Alert, Devices, Manifest, Summary
+from expctl.runs.lineage import is_of_lineage, without_seeds
+from expctl.runs.provenance_records import Devices
+from expctl.runs.records import Alert, Manifest, Summary
 
 Measured = dict[str, float | None]
 
@@ -91,8 +93,9 @@ class Record:
 
     @property
     def inputs(self) -> dict[str, str]:
-        """File -> digest of local data and weights."""
-        return self.manifest.inputs or {}
+        """File -> digest of local data and weights; those of an earlier run count in `config`, without its seed."""
+        named = self.manifest.inputs or {}
+        return {name: digest for name, digest in named.items() if not is_of_lineage(self.manifest, name)}
 
     @property
     def data(self) -> dict[str, Any] | None:
@@ -138,7 +141,7 @@ def read(folder: Path) -> Record:
     return Record(
         run=run,
         manifest=recorded,
-        config=dict(leaves(decisive_part(config))),
+        config=dict(leaves(decisive_part(config))) | _started_from(recorded),
         seed=seed if isinstance(seed, int) else None,
         objective=summary.objective_name or text(at(config, "algorithm", "objective")),
         direction=summary.direction or text(at(config, "algorithm", "direction")),
@@ -149,6 +152,10 @@ def read(folder: Path) -> Record:
         seconds=numbers(summary.seconds),
         tokens_per_second=numbers(summary.tokens_per_second),
     )
+
+
+def _started_from(recorded: Manifest) -> dict[str, Any]:
+    return {"model.run": without_seeds(recorded.lineage)} if recorded.lineage else {}
 
 
 def _config(run: Run) -> dict[str, Any]:

@@ -34,26 +34,33 @@ def verdict(
     p: float | None,
     p_corrected: float | None,
     alpha: float,
+    over: str = "seed",
+    test: str | None = None,
     needed: int | None,
     detectable: float | None,
 ) -> Verdict:
     """The verdict on one difference; `seeds` counts pairs, or the runs of the smaller group.
 
+    `over`: what is paired, `seed` or `prompt`; `test`: the name of the test, where that is worth saying.
+
     A difference that is not shown is `too few seeds` where 100 seeds or fewer would show one of the observed size, and
     `no difference shown` where not even those would.
     """
     pair = f"{group} from {baseline}"
-    counted = count(seeds, "seed") if paired else f"{count(seeds, 'run')} a group"
+    counted = count(seeds, over) if paired else f"{count(seeds, 'run')} a group"
+    by = f", {test}" if test else ""
     if difference is None or seeds < FEWEST:
         sentence = f"{title}: too few seeds to tell {pair}: {counted}, at least {FEWEST} are needed"
         return Verdict(TOO_FEW, sentence, max(FEWEST, needed or FEWEST))
     if p_corrected is not None and p_corrected <= alpha:
         word = _word(difference.value, better)
         size = _size(difference, relative, unit)
-        return Verdict(word, f"{title}: {group} is {word} than {baseline} by {size}{counted}, p = {p_corrected:.2g})")
+        return Verdict(
+            word, f"{title}: {group} is {word} than {baseline} by {size}{counted}, p = {p_corrected:.2g}{by})"
+        )
     if difference.value == 0 and detectable == 0:
         return Verdict(IDENTICAL, f"{title}: {group} and {baseline} are identical, {counted}")
-    observed = f"{signed(difference.value, difference)} ({interval(difference)}{counted}, p = {p_corrected:.2g})"
+    observed = f"{signed(difference.value, difference)} ({interval(difference)}{counted}, p = {p_corrected:.2g}{by})"
     if p is not None and p <= alpha:
         observed += ", which would count alone but not among so many comparisons"
     if needed is not None:

@@ -5,6 +5,7 @@ import math
 import sys
 
 from expctl.base.metric_titles import evaluation_rows
+from expctl.report.evaluation import is_evaluation, print_evaluation
 from expctl.report.number import no_objective, rounded
 from expctl.report.warned import alert_lines
 from expctl.runs import manifest, provenance
@@ -58,6 +59,9 @@ def print_summary(run: Run) -> None:
     from expctl.report.screen import Screen
 
     summary = Summary.read(run.summary) or Summary()
+    if is_evaluation(run):
+        print_evaluation(run, summary)
+        return
     console = Screen(width=100)
     rows = evaluation_rows(summary.before, summary.after)
     if rows:

@@ -1,4 +1,4 @@
-"""Files that a comparison leaves: pictures, and the page."""
+"""Files that a verb leaves: pictures, and the page."""
 
 import tempfile
 from pathlib import Path
@@ -63,3 +63,11 @@ def write_files(comparison: Comparison, plots: Path | None, page: Path | None, c
     except OSError as error:
         raise Refusal(f"{path} cannot be written: {error.strerror or error}") from error
     return lines
+
+
+def write_page(path: Path, text: str) -> None:
+    """Write a page whole. Raise Refusal where it cannot be written; one that was there before stays."""
+    try:
+        write_whole(path, text)
+    except OSError as error:
+        raise Refusal(f"{path} cannot be written: {error.strerror or error}") from error

@@ -61,6 +61,26 @@ def table(
     return lines, left_out
 
 
+def as_tree(runs: list[Facts], *, indented: bool) -> list[Facts]:
+    """The runs with those that have started from a run's weights below it, in their order otherwise.
+
+    `indented`: the run's name is indented by how far it is from the first that is listed.
+    """
+    listed = {facts["run"] for facts in runs}
+    below: dict[str | None, list[Facts]] = {}
+    for facts in runs:
+        earlier = facts.get("started_from")
+        below.setdefault(earlier if earlier in listed and earlier != facts["run"] else None, []).append(facts)
+    tree: list[Facts] = []
+    waiting = [(0, facts) for facts in reversed(below.get(None, []))]
+    while waiting:
+        depth, facts = waiting.pop()
+        branch = f"{'   ' * (depth - 1)}└─ " if depth and indented else ""
+        tree.append({**facts, "run": f"{branch}{facts['run']}"})
+        waiting += [(depth + 1, later) for later in reversed(below.pop(facts["run"], []))]
+    return tree
+
+
 def lines_for_programs(runs: list[Facts], columns: list[str], differing: list[str]) -> list[str]:
     """A line a run, columns apart by tabs; the keys that differ are `key=value` in the last one."""
     lines = []

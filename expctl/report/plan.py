@@ -23,6 +23,7 @@ def as_json(plan: Plan, ways: list[WayOut]) -> dict[str, Any]:
         "sampling_bytes": plan.sampling.total if plan.sampling else None,
         "evaluation_bytes": plan.evaluation.total if plan.evaluation else None,
         "peak_bytes": plan.peak.total,
+        "reserved_bytes": plan.reserved,
         "parts": plan.peak.parts,
         "phases": {name: {"moment": peak.moment, "parts": peak.parts} for name, peak in phases.items()},
         "device": {"name": plan.device.name, "bytes": plan.device.memory},
@@ -96,12 +97,15 @@ def _moment(plan: Plan) -> str:
 
 
 def _reserved(plan: Plan) -> list[str]:
-    """What the allocator may hold beside what is in use."""
-    if not plan.reserves_more:
+    """What the allocator may hold, in use or not, and why."""
+    if plan.reserved is None:
         return []
+    held = f"reserved   up to {plan.reserved / GIB:.1f} GiB by the allocator, which gives them back before it fails"
+    if not plan.samples_with_transformers:
+        return [f"{held}: blocks that were freed and fit nothing else"]
     return [
-        "reserved   may be more: a cache that grows leaves gaps (44.8 GiB for 16.6 in use were seen on an H200), "
-        "so runs are started with PYTORCH_ALLOC_CONF=expandable_segments:True"
+        f"{held}: a cache that grows by a token leaves gaps of every size; such runs are started with "
+        "PYTORCH_ALLOC_CONF=expandable_segments:True, which should leave few (not measured)"
     ]
 
 

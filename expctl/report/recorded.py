@@ -1,6 +1,7 @@
 """What a manifest says of machine and code, in a few words; empty where it says nothing."""
 
-from expctl.runs.records import Devices, Manifest
+from expctl.runs.provenance_records import Devices
+from expctl.runs.records import Manifest
 
 
 def machine(manifest: Manifest) -> str:

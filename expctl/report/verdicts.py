@@ -6,7 +6,7 @@ from typing import Any, TextIO
 
 from expctl.report.number import rounded
 
-ROW = "{:<4}  {:<11}  {:<21}  {:>8} {:<8}  {}"
+ROW = "{:<4}  {:<16}  {:<21}  {:>8} {:<8}  {}"
 
 
 class Verdicts:

@@ -14,6 +14,7 @@ from expctl.runs import manifest, output_folders, provenance, repository
 from expctl.runs.difference import immaterial_changes
 from expctl.runs.files import Run, read_json, write_json, write_whole, write_yaml
 from expctl.runs.identity import local_inputs
+from expctl.runs.lineage import lineage_of
 from expctl.runs.origins import origins_to_record
 from expctl.runs.reading import UnreadableError
 from expctl.runs.records import Manifest
@@ -48,6 +49,7 @@ def describe(run: Run, experiment: Experiment, hashed: str, forced: int = 0) -> 
         choices=experiment.choices,
         folder=str(experiment.folder),
         rerun_of=str(experiment.code.parent) if experiment.code else None,
+        lineage=lineage_of(experiment),
         git=git,
         sources=digests(code),
         masked=altered,
@@ -108,6 +110,7 @@ def describe_again(run: Run, experiment: Experiment) -> list[str]:
     recorded.command, recorded.overrides = command(experiment), overrides
     recorded.folder, recorded.sources = str(experiment.folder), digests(code)
     recorded.inputs = local_inputs(experiment.config, experiment.folder, code)
+    recorded.lineage = lineage_of(experiment)
     recorded.write(run.manifest)
     seal_run(run)
     return changed

@@ -28,6 +28,10 @@ def _loads_best_model(settings: FlatConfig) -> bool:
     return bool(settings.get("args.load_best_model_at_end"))
 
 
+def _starts_from_no_run(settings: FlatConfig) -> bool:
+    return not settings.get("model.run")
+
+
 def _draws_printed_completions(settings: FlatConfig) -> bool:
     return settings.get("args.num_completions_to_print") is not None
 
@@ -114,6 +118,19 @@ IMMATERIAL = (
             "args.vllm_group_port",
         ),
         "an address says where a server is, which samples with the weights that it is given",
+    ),
+    Immaterial(
+        ("model.run", "model.path", "algorithm.trainer.random_states"),
+        "the weights and random states that an earlier run has left count by their content",
+        unless=_starts_from_no_run,
+    ),
+    Immaterial(
+        tuple(
+            f"reward.functions.judge.{name}"
+            for name in ("url", "at_once", "per_minute", "timeout", "retries", "cache", "key_variable")
+        )
+        + ("reward.functions.judge.most_*", "reward.functions.code.at_once"),
+        "it says where a judge is and how fast it may be asked; its name, rubric and settings decide",
     ),
     Immaterial(("hardware.memory_gib",), "what follows from the memory of a device stands in args"),
 )

@@ -62,6 +62,7 @@ def _of_manifest(run: Run, recorded: Manifest) -> dict[str, Any]:
         "error": recorded.error,
         "attempts": len(recorded.attempts),
         "alerts": kinds(recorded.alerts) or None,
+        "started_from": recorded.lineage.run_id if recorded.lineage else None,
         "typed": _keys(recorded.overrides),
     }
 

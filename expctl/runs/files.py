@@ -61,6 +61,16 @@ class Run:
         return self.folder / "samples.jsonl"
 
     @property
+    def completions(self) -> Path:
+        """Of an evaluation: every completion with its rewards, a row a prompt."""
+        return self.folder / "completions.jsonl"
+
+    @property
+    def random_states(self) -> Path:
+        """The random states with which the last evaluation of a training began."""
+        return self.folder / "evaluation_rng.pth"
+
+    @property
     def summary(self) -> Path:
         return self.folder / "summary.json"
 

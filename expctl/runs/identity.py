@@ -9,10 +9,12 @@ from typing import Any
 
 from expctl.base.experiment import Experiment
 from expctl.base.paths import cache_root, outputs_root
-from expctl.base.plain_data import mapping
+from expctl.base.plain_data import at, mapping
 from expctl.runs.decisive import decisive_part, form_of_0_1, normal_form
 from expctl.runs.files import Run, read_json, write_json
-from expctl.runs.named_files import existing, files_below, named_files
+from expctl.runs.handed_on import ADAPTER, loaded_files
+from expctl.runs.large_files import blocks_of_each, digest_of_blocks
+from expctl.runs.named_files import files_below, named_files, paths_at
 from expctl.runs.sources import user_sources
 
 UNREADABLE = "unreadable"
@@ -41,6 +43,8 @@ def is_same_experiment(experiment: Experiment, hashed: str | None) -> bool:
 
 def hash_of_0_1(experiment: Experiment) -> str | None:
     """The hash by the rule of expctl 0.1; None where it follows the same settings as today's."""
+    if starts_from_run(experiment.config):
+        return None  # expctl 0.1 knew no such thing
     form = form_of_0_1(experiment.config)
     return _hashed(form, experiment) if form != normal_form(experiment.config) else None
 
@@ -49,7 +53,7 @@ def _hashed(form: dict[str, Any], experiment: Experiment) -> str:
     parts = [json.dumps(form, sort_keys=True, default=str)]
     sources = user_sources(form, experiment.code_folders)
     parts += [file.read_text(encoding="utf-8", errors="replace") for file in sources.values()]
-    parts += _inputs(form, experiment.folder, sources).values()
+    parts += _inputs(form, experiment.folder, sources, _run_weights(experiment.config, experiment.folder)).values()
     return hashlib.sha256("\0".join(parts).encode()).hexdigest()
 
 
@@ -85,35 +89,80 @@ def local_inputs(config: dict[str, Any], folder: Path, sources: Iterable[str] = 
         folder: the experiment's, where relative paths begin.
         sources: names of the user's modules, relative to it; their folders are looked in after it.
     """
-    return _inputs(decisive_part(config), folder, sources)
+    return _inputs(decisive_part(config), folder, sources, _run_weights(config, folder))
 
 
-def _inputs(form: dict[str, Any], folder: Path, sources: Iterable[str]) -> dict[str, str]:
+def starts_from_run(config: dict[str, Any]) -> bool:
+    """Whether the weights are those of an earlier run (`model=run:RUN`), which count by their content alone."""
+    return bool(mapping(config.get("model")).get("run"))
+
+
+def _run_weights(config: dict[str, Any], folder: Path) -> list[Path]:
+    """The folder with the weights of the earlier run that an experiment starts from, and its random states, if any."""
+    if not starts_from_run(config):
+        return []
+    states = folder / str(at(config, "algorithm", "trainer", "random_states"))
+    return [folder / str(config["model"]["path"]), *([states] if states.is_file() else [])]
+
+
+def _weights_digests(weights: Path, folder: Path, known: dict[str, str]) -> dict[str, str]:
+    """File -> digest of a file, or of what is loaded from a folder with weights, and from that below an adapter."""
+    digests: dict[str, str] = {}
+    for file in [weights] if weights.is_file() else loaded_files(weights):
+        if file.name != ADAPTER:
+            digests[_name(file, folder)] = _digest(file, known)
+            continue
+        settings = mapping(read_json(file))
+        base = Path(str(settings.get("base_model_name_or_path") or "")).expanduser()
+        if base.is_dir() and base.is_absolute() and base != weights.absolute():
+            del settings["base_model_name_or_path"]  # its content counts, and not its place
+            digests |= _weights_digests(base, folder, known)
+        digests[_name(file, folder)] = hashlib.sha256(json.dumps(_sorted(settings)).encode()).hexdigest()
+    return digests
+
+
+def _sorted(node: Any) -> Any:
+    """Nested settings in one order: peft writes sets, in another order each time."""
+    if isinstance(node, dict):
+        return {name: _sorted(value) for name, value in sorted(node.items())}
+    if isinstance(node, list) and all(isinstance(value, str) for value in node):
+        return sorted(node)
+    return node
+
+
+def _inputs(form: dict[str, Any], folder: Path, sources: Iterable[str], weights: list[Path]) -> dict[str, str]:
     known = _known_digests()
     digests: dict[str, str] = {}
+    for path in weights:
+        digests |= _weights_digests(path, folder, known)
     files_of = _named_by_key(form, folder)
     beside = sorted({(folder / name).parent for name in sources} - {folder})
     for path, files in named_files(form, [folder, *beside]).items():
         files_of.setdefault(path, files)
+    data = [file for path in _named_by_key(form, folder, ("dataset",)) for file in files_of[path]]
+    blocks = blocks_of_each(data)
+    sampled = set(data) if blocks else set()
     for path, files in files_of.items():
         if len(files) > MOST_FILES:
             digests[_name(path, folder)] = _listing(files)
             continue
         for file in files:
-            digests.setdefault(_name(file, folder), _digest(file, known))
+            digests.setdefault(_name(file, folder), _digest(file, known, blocks if file in sampled else None))
     _remember(known)
     return digests
 
 
-def _named_by_key(config: dict[str, Any], folder: Path) -> dict[Path, list[Path]]:
+def _named_by_key(
+    config: dict[str, Any], folder: Path, groups: tuple[str, ...] = ("dataset", "model")
+) -> dict[Path, list[Path]]:
     """What the keys of the model and of the data name, which are paths wherever something is there."""
     files_of = {}
-    for group in ("dataset", "model"):
+    for group in groups:
         for key in ("path", "eval_path"):
-            text = mapping(config.get(group)).get(key)
-            path = existing(text, folder) if isinstance(text, str) else None
-            if path is not None:
-                files_of[path] = files_below(path, without=outputs_root(folder))
+            named = mapping(config.get(group)).get(key)
+            for text in named if isinstance(named, list) else [named]:
+                for path in paths_at(text, folder) if isinstance(text, str) else []:
+                    files_of[path] = files_below(path, without=outputs_root(folder))
     return files_of
 
 
@@ -133,13 +182,18 @@ def _name(file: Path, folder: Path) -> str:
     return str(file.relative_to(folder) if file.is_relative_to(folder) else file)
 
 
-def _digest(file: Path, known: dict[str, str]) -> str:
-    """SHA-256 of a file's content, remembered by path, size and time of change (a model's weights take seconds)."""
+def _digest(file: Path, known: dict[str, str], blocks: int | None = None) -> str:
+    """SHA-256 of a file's content, remembered by path, size and time of change (a model's weights take seconds).
+
+    `blocks`: of a file whose content is not remembered only so many blocks are read.
+    """
     try:
         stat = file.stat()
         if stat.st_size < 1 << 20:
             return hashlib.sha256(file.read_bytes()).hexdigest()
         key = f"{file.resolve()}:{stat.st_size}:{stat.st_mtime_ns}"
+        if key not in known and blocks:
+            return digest_of_blocks(file, blocks)
         if key not in known:
             with file.open("rb") as opened:
                 known[key] = hashlib.file_digest(opened, "sha256").hexdigest()

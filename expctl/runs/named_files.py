@@ -64,6 +64,14 @@ def existing(text: str, folder: Path) -> Path | None:
         return None
 
 
+def paths_at(text: str, folder: Path) -> list[Path]:
+    """What a text names that is a path in any case: one, or all that fit a pattern."""
+    path = existing(text, folder)
+    if path is not None:
+        return [path]
+    return _matches(text, folder) if GLOB.search(text) and "\0" not in text else []
+
+
 def files_below(path: Path, without: Path) -> list[Path]:
     """The regular files at a path, sorted: one file, or all of a folder and of what its links lead to.
 

@@ -9,7 +9,7 @@ from functools import cache
 from pathlib import Path
 
 from expctl.base.masking import shown
-from expctl.runs.records import Devices
+from expctl.runs.provenance_records import Devices
 
 # Another version of one of these may give other numbers.
 DECISIVE = ("expctl", "trl", "transformers", "torch")

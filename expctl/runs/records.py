@@ -5,6 +5,8 @@ they say something. It is read from anything: see `expctl.runs.json_record`. A f
 its comment names a later one. Times are UTC in ISO 8601, to the second; steps are optimizer steps; sizes are bytes;
 digests are SHA-256 in hexadecimal digits. Values that are masked have `***` where a secret was.
 
+The parts of a manifest that say where a run comes from are in `expctl.runs.provenance_records`.
+
 | file | class | written by |
 |---|---|---|
 | `run.json` | `Manifest` | the parent, and rank 0 for what it has to note |
@@ -19,6 +21,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from expctl.runs.json_record import JsonFile, JsonRecord, omitted
+from expctl.runs.provenance_records import Devices, Git, Lineage
 
 
 @dataclass(kw_only=True, eq=False, repr=False)
@@ -53,34 +56,6 @@ class Alert(JsonRecord):
 
 
 @dataclass(kw_only=True, eq=False, repr=False)
-class Git(JsonRecord):
-    """The user's git repository when the run was created; all None outside of one."""
-
-    # The commit, and whether tracked files differed from it.
-    sha: str | None = None
-    dirty: bool | None = None
-    # The file of the run with the uncommitted changes, or a sentence that says why there is none.
-    patch: str | None = None
-    # Names of files that git neither knows nor ignores, and how many more there are.
-    untracked: list[str] = field(default_factory=list)
-    untracked_left_out: int = omitted(default=0)
-    # Whether a secret was masked in the patch.
-    masked: bool = omitted(default=False)
-
-
-@dataclass(kw_only=True, eq=False, repr=False)
-class Devices(JsonRecord):
-    """The machine that a run was created on."""
-
-    # The processor's name, cores that may be used, main memory in bytes.
-    cpu: str | None = None
-    cores: int | None = None
-    memory: int | None = None
-    # `NVIDIA H200, 143771 MiB`, one for each GPU.
-    gpus: list[str] = field(default_factory=list)
-
-
-@dataclass(kw_only=True, eq=False, repr=False)
 class Manifest(JsonFile):
     """`run.json`: what a run is and what became of it; the only source of truth for its status."""
 
@@ -101,6 +76,8 @@ class Manifest(JsonFile):
     folder: str | None = None
     # The folder of the run that this one does again.
     rerun_of: str | None = omitted(default=None)
+    # The earlier run whose weights it has started from.
+    lineage: Lineage | None = omitted(default=None)
     git: Git = field(default_factory=Git)
     # The user's own code: file, relative to `folder` -> digest (None: not recorded). Those in whose kept copy a secret
     # was masked.
@@ -152,12 +129,16 @@ class Summary(JsonFile):
     objective_name: str | None = None
     objective_step: int | None = None
     direction: str | None = None
+    # The step of the weights in `model/`, where these are the best checkpoint's and not the last ones.
+    best_step: int | None = omitted(default=None)
     # Optimizer steps taken, over all attempts.
     steps: int | None = None
     # Metric -> value: of the evaluation before training, of that after it, and as training logged it last.
     before: dict[str, float | None] = field(default_factory=dict)
     after: dict[str, float | None] = field(default_factory=dict)
     train: dict[str, float | None] = field(default_factory=dict)
+    # Of an evaluation: metric -> lower and upper end of its 95 % interval over the prompts.
+    intervals: dict[str, list[float]] = omitted(default_factory=dict)
     # Seconds in the trainer's loop, as it measured them, of the last attempt.
     train_runtime: float | None = None
     # Seconds of the last attempt: `start` (until training began), `training`, `total`; and of the training's steps over

@@ -6,7 +6,7 @@ import threading
 from pathlib import Path
 
 from expctl.base.masking import masked_bytes
-from expctl.runs.records import Git
+from expctl.runs.provenance_records import Git
 
 SECONDS = 10.0
 MOST_BYTES = 10_000_000

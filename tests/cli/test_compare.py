@@ -211,3 +211,16 @@ def test_neither_the_help_nor_another_verb_pays_for_the_numeric_libraries_and_no
         env=os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)},
     )
     assert done.returncode == 0, done.stderr
+
+
+def test_a_table_of_latex_has_a_line_a_group_with_half_of_each_interval(outputs, capsys):
+    two_algorithms(outputs, GRPO, GFPO)
+    text = shown(capsys, "seed<9", "--latex", "--metric", "eval_reward")
+    rows = [line for line in text.splitlines() if line.endswith(r"\\")]
+    assert len(rows) == 3 and rows[0].startswith(" & runs & ")
+    cells = [[cell.strip() for cell in row.removesuffix(r"\\").split("&")] for row in rows[1:]]
+    assert [cell[1] for cell in cells] == ["4", "4"]
+    means = [re.fullmatch(r"\$(0\.\d+) \\pm (0\.\d+)(\^\{[+-]\})?\$", cell[2]) for cell in cells]
+    assert [float(mean[1]) for mean in means] == pytest.approx([sum(GRPO) / 4, sum(GFPO) / 4], abs=0.001)
+    assert means[0][3] is None and means[1][3] == "^{+}"
+    assert "algorithm=gfpo" in text and r"\begin{tabular}{lrr}" in text

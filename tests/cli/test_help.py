@@ -46,7 +46,7 @@ def test_list_shows_the_options_of_a_named_config_folder(tmp_path, capsys):
         ("expctl sh", ["show"]),
         ("expctl show ", ["gfpo-a", "grpo-b"]),
         ("expctl resume gf", ["gfpo-a"]),
-        ("expctl list algorithm/re", ["algorithm/reference", "algorithm/replay"]),
+        ("expctl list algorithm/re", ["algorithm/reference", "algorithm/replay", "algorithm/resampling"]),
         ("expctl check algorithm=gspo", ["algorithm=gspo", "algorithm=gspo_token"]),
         ("expctl algorithm=gf", ["algorithm=gfpo"]),
     ],

@@ -9,7 +9,7 @@ import pytest
 
 from expctl.cli import ls
 from expctl.cli.main import run_words
-from expctl.report.listing import cell, table
+from expctl.report.listing import as_tree, cell, table
 from expctl.runs import manifest
 from expctl.runs.difference import differing
 from expctl.runs.files import write_json
@@ -216,3 +216,12 @@ def test_a_terminal_gets_colours_of_ours_and_none_of_a_run(folder, capsys, monke
     assert run_words(["ls", "--columns", "run,status,name"]) == 0
     said = capsys.readouterr().out
     assert made.run_id in said and "\x1b[31mfailed\x1b[0m" in said and "\\u001b[31mred" in said
+
+
+def test_in_a_tree_a_run_stands_below_the_one_that_it_has_started_from(folder, capsys):
+    line = {"late": "first", "first": None, "third": "second", "second": "first", "orphan": "gone", "itself": "itself"}
+    runs = [{"run": run, "started_from": earlier} for run, earlier in line.items()]
+    names = [facts["run"] for facts in as_tree(runs, indented=True)]
+    assert names == ["first", "└─ late", "└─ second", "   └─ third", "orphan", "itself"]
+    assert [facts["run"] for facts in as_tree(runs, indented=False)][3] == "third"
+    assert run_words(["ls", "--tree"]) == 0

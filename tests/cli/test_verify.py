@@ -26,6 +26,14 @@ WRONG = PASSED | {"name": "filters", "passed": False, "measured": 3.0}
 CHANGED = WRONG | {"name": "upstream", "measured": None, "why": ["A.b changed between 1 and 2", "A.c is gone"]}
 
 
+@pytest.fixture(autouse=True)
+def cache(tmp_path_factory, monkeypatch):
+    """What is found here is remembered where nobody else looks."""
+    folder = tmp_path_factory.mktemp("cache")
+    monkeypatch.setenv("EXPCTL_CACHE", str(folder))
+    return folder
+
+
 def typed(*words, cwd, **environment):
     return run(sys.executable, "-m", "expctl", "verify", *words, cwd=cwd, **environment, **forked_workers())
 
@@ -50,15 +58,16 @@ def header(*verdicts):
     return json.dumps({"checks": [[each["algorithm"], each["name"]] for each in verdicts]})
 
 
-def test_everything_passes_on_the_tested_versions_and_leaves_nothing_behind(tmp_path):
+def test_everything_passes_on_the_tested_versions_and_leaves_nothing_behind(tmp_path, cache):
     # as inside of a launcher's process: its group and its settings are none of the checks' business
-    done = typed("--json", cwd=tmp_path, RANK="1", WORLD_SIZE="2", ACCELERATE_USE_FSDP="true", TMPDIR=str(tmp_path))
+    launched = {"RANK": "1", "WORLD_SIZE": "2", "ACCELERATE_USE_FSDP": "true"}
+    done = typed("--json", cwd=tmp_path, TMPDIR=str(tmp_path), EXPCTL_CACHE=str(cache), **launched)
     output = json.loads(done.stdout)
     assert [each for each in output["proofs"] if not each["passed"]] == [] and output["error"] is None
     assert done.returncode == 0 and output["proven"]
     assert {each["algorithm"] for each in output["proofs"]} == set(ALGORITHMS)
     assert {"trl", "transformers", "torch", "expctl", "python"} == set(output["versions"])
-    assert list(tmp_path.iterdir()) == []
+    assert list(tmp_path.iterdir()) == [] and json.loads((cache / "verified.json").read_text()).keys() == {*ALGORITHMS}
 
 
 def test_checks_are_shown_one_a_line_and_a_failed_one_is_explained(child, capfd):
@@ -116,7 +125,7 @@ def test_an_unknown_option_is_refused(capfd):
 )
 def test_options_and_other_names_choose_what_is_checked(monkeypatch, words, expected):
     chosen = []
-    monkeypatch.setattr(verify, "_run_checks", lambda algorithms, show: chosen.extend(algorithms) or [])
+    monkeypatch.setattr(verify, "_run_checks", lambda algorithms, own, show: chosen.extend(algorithms) or [])
     verify.main([*words, "--json"])
     assert chosen == expected
 

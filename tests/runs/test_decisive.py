@@ -149,7 +149,7 @@ def test_the_seed_is_told_from_a_seed_of_its_own():
 BY_0_1 = {
     "args.save_steps=10": "gfpo-tiny-arithmetic-s0-fd779105",
     "algorithm=sft args.save_strategy=epoch args.dataloader_num_workers=2": "sft-tiny-arithmetic-s0-16442cff",
-    "algorithm=dpo args.hub_model_id=me/mine args.save_total_limit=null": "dpo-tiny-arithmetic-s0-8d177585",
+    "algorithm=dpo_sft args.hub_model_id=me/mine args.save_total_limit=null": "dpo_sft-tiny-arithmetic-s0-8d177585",
 }
 
 

@@ -11,7 +11,7 @@ from fabricated import experiment, run_of
 from expctl.runs import manifest, provenance, repository
 from expctl.runs.bundle import PATCH, changed_files, command, rebuild
 from expctl.runs.identity import config_hash
-from expctl.runs.records import Git
+from expctl.runs.provenance_records import Git
 
 TOKEN = "hf_NeverWriteThisDown"
 

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from expctl.runs import records
+from expctl.runs import provenance_records, records
 from expctl.runs.records import Attempt, LedgerFile, Manifest, ProgressState, Summary, WorkerOutcome
 
 FILES = (Manifest, Summary, LedgerFile, ProgressState, WorkerOutcome)
@@ -111,7 +111,9 @@ def test_whatever_a_file_says_its_record_has_the_types_that_are_declared_so_that
 def test_every_field_is_described():
     """The module is the documentation of the files: fields that one comment describes follow it without a break."""
     described = False
-    for line in Path(records.__file__).read_text().splitlines():
+    for line in [
+        line for module in (records, provenance_records) for line in Path(module.__file__).read_text().splitlines()
+    ]:
         is_field = re.match(r"    \w+: ", line) is not None
         is_comment = line.startswith("    #")
         # Without `host: str | None = None`, whose name says all.

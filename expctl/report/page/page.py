@@ -53,10 +53,15 @@ def page(comparison: Comparison, groups: Sequence[Grouped], pictures: Sequence[P
     skip = tag("a", "To the verdict", href="#verdict", class_="skip")
     script = Markup(f"<script>{_file('page.js')}</script>")
     body = tag("body", skip, header, tag("main", *present.values()), values, script)
-    return f"<!doctype html>\n{tag('html', _head(comparison), body, lang='en')}\n"
+    return document(f"{comparison.question} - expctl compare", body)
 
 
-def _head(comparison: Comparison) -> Markup:
+def document(title: str, body: Markup) -> str:
+    """A page of this title, complete in itself."""
+    return f"<!doctype html>\n{tag('html', _head(title), body, lang='en')}\n"
+
+
+def _head(title: str) -> Markup:
     metas = [
         tag("meta", charset="utf-8"),
         tag("meta", http_equiv="Content-Security-Policy", content=POLICY),
@@ -64,8 +69,8 @@ def _head(comparison: Comparison) -> Markup:
         tag("meta", name="color-scheme", content="light dark"),
         tag("meta", name="referrer", content="no-referrer"),
     ]
-    title = Markup(f"<title>{escaped(comparison.question)} - expctl compare</title>")
-    return tag("head", joined(metas), title, Markup(f"<style>{_file('page.css')}</style>"))
+    named = Markup(f"<title>{escaped(title)}</title>")
+    return tag("head", joined(metas), named, Markup(f"<style>{_file('page.css')}</style>"))
 
 
 def _file(name: str) -> str:
