@@ -1,4 +1,4 @@
-"""Leases on the devices of this machine: a GPU belongs to one job of a sweep at a time, also among several sweeps.
+"""Leases on the devices of this machine: whole GPUs, or slots of them, each for one job at a time among all sweeps.
 
 A run that is no job of a sweep takes no lease.
 """
@@ -10,6 +10,9 @@ from pathlib import Path
 
 from expctl.base.file_lock import try_lock
 from expctl.devices import detection
+
+# To a worker: how many cells its GPU is shared by, itself included.
+CELLS_PER_GPU = "EXPCTL_CELLS_PER_GPU"
 
 
 @dataclass
@@ -41,21 +44,46 @@ class Machine:
         self._free_cores = self.cores
         self.gpus = detection.gpu_names()
 
-    def lend_gpus(self, number: int) -> Lease | None:
-        """A lease on `number` GPUs, or None while fewer are free."""
+    def lend_gpus(self, number: int, *, slots: int = 1, of: int = 1) -> Lease | None:
+        """A lease on `slots` of the `of` slots of each of `number` GPUs, or None while fewer are free.
+
+        A sweep that takes whole GPUs and one that takes slots keep out of each other's way; two that cut a GPU into
+        different numbers of slots may give it more cells than either says.
+        """
         self._folder.mkdir(mode=0o700, exist_ok=True)
-        taken: dict[str, int] = {}
+        lease = Lease({"CUDA_VISIBLE_DEVICES": ""})
+        taken: list[str] = []
         for name in self.gpus:
             if len(taken) == number:
                 break
-            descriptor = _locked(self._folder / f"gpu-{name}")
+            descriptors = self._slots(name, slots, of)
+            if descriptors:
+                taken.append(name)
+                lease._descriptors += descriptors
+        if len(taken) < number:
+            lease.give_back()
+            return None
+        lease.variables["CUDA_VISIBLE_DEVICES"] = ",".join(taken)
+        if of > slots:
+            lease.variables[CELLS_PER_GPU] = str(of // slots)
+        return lease
+
+    def _slots(self, name: str, slots: int, of: int) -> list[int]:
+        """Descriptors of the locks on so many slots of a GPU; none where fewer are free."""
+        whole = _locked(self._folder / f"gpu-{name}", shared=of > 1)
+        if whole is None:
+            return []
+        held = [whole]
+        if of == 1:
+            return held
+        for slot in range(of):
+            descriptor = _locked(self._folder / f"gpu-{name}-slot-{slot}")
             if descriptor is not None:
-                taken[name] = descriptor
-        lease = Lease({"CUDA_VISIBLE_DEVICES": ",".join(taken)}, _descriptors=list(taken.values()))
-        if len(taken) == number:
-            return lease
-        lease.give_back()
-        return None
+                held.append(descriptor)
+            if len(held) > slots:
+                return held
+        Lease({}, _descriptors=held).give_back()
+        return []
 
     def lend_cores(self, number: int, processes: int, *, counted: bool = True) -> Lease | None:
         """A lease on `number` cores (at most all) for so many processes, or None while fewer are free.
@@ -80,10 +108,10 @@ def lock_folder() -> Path:
     return Path(tempfile.gettempdir()) / f"expctl-devices-{os.getuid()}"
 
 
-def _locked(path: Path) -> int | None:
-    """The descriptor of a file whose lock this process now has; None where another has it."""
+def _locked(path: Path, *, shared: bool = False) -> int | None:
+    """The descriptor of a file whose lock this process now has, or shares; None where another has it."""
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
-    if try_lock(descriptor):
+    if try_lock(descriptor, shared=shared):
         return descriptor
     os.close(descriptor)
     return None

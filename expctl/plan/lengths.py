@@ -5,9 +5,12 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from expctl.base.data_kinds import COLUMNS, PROMPT_COMPLETION, PROMPT_ONLY
+from expctl.base.data_kinds import PROMPT_COMPLETION, PROMPT_ONLY
 from expctl.data import gsm8k_location, peek
 from expctl.data.formats import UNREADABLE
+from expctl.data.forms import COMPLETIONS
+from expctl.data.located import FILES, HUB, file_source, training_source
+from expctl.data.row_options import shape_options
 
 Count = Callable[[str], int]
 # English of a tokenizer with a large vocabulary; used where there is no tokenizer to ask.
@@ -83,15 +86,16 @@ def _longest(texts: list[_Texts], of: Callable[[_Texts], str]) -> list[str]:
     return sorted({of(row) for row in texts}, key=len)[-COUNTED_ROWS:]
 
 
-def _of_file(dataset: dict[str, Any], kind: str) -> Iterator[_Texts]:
-    path = str(dataset["path"])
-    columns = dict(dataset.get("columns") or {})
-    shape = peek.shape_of(path, key="dataset.path", kind=kind, columns=columns)
-    shape = replace(shape, conversational=bool(dataset.get("conversational")))
-    for _, cells in peek.head(path, key="dataset.path")[0]:
+def _of_files(dataset: dict[str, Any], kind: str) -> Iterator[_Texts]:
+    source = training_source(dataset)
+    if source is None:
+        return
+    shape = replace(peek.shape_of(source, **shape_options({**dataset, "kind": kind})), system_prompt=None)
+    for _, cells in peek.head(source)[0]:
         row = shape.row(cells)
-        answers = [_text(row[name]) for name in COLUMNS[kind][1:] if isinstance(row.get(name), str | list)]
-        prompt = row.get("prompt", "")
+        follows = () if kind == PROMPT_ONLY else COMPLETIONS
+        answers = [_text(row[name]) for name in follows if isinstance(row.get(name), str | list)]
+        prompt = row.get("prompt", row.get("messages", row.get("text", "")))
         yield _Texts(_text(prompt), max(answers, key=len, default=""), isinstance(prompt, list))
 
 
@@ -100,7 +104,7 @@ def _of_gsm8k(dataset: dict[str, Any], kind: str) -> Iterator[_Texts]:
     if location is None:
         return
     file = location if location.is_file() else gsm8k_location.split_file(location, "train")
-    for _, row in peek.head(str(file), key="dataset.path")[0]:
+    for _, row in peek.head(file_source(str(file), "dataset.path"))[0]:
         prompt = f"{row['question']}\n{dataset.get('instruction') or ''}"
         yield _Texts(prompt, str(row["answer"]) if kind == PROMPT_COMPLETION else "", turns=True)
 
@@ -122,7 +126,8 @@ def _text(cell: Any) -> str:
 
 
 _TEXTS: dict[str, Callable[[dict[str, Any], str], Iterator[_Texts]]] = {
-    "expctl.data.files.load": _of_file,
+    FILES: _of_files,
+    HUB: _of_files,
     "expctl.data.gsm8k.load": _of_gsm8k,
     "expctl.data.arithmetic.load": _of_arithmetic,
 }

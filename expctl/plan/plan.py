@@ -3,11 +3,16 @@
 from dataclasses import dataclass
 from functools import cached_property
 
-from expctl.plan.sampling import engine_needs, sampling_moments
+from expctl.plan.sampling import cache_bytes, engine_needs, sampling_moments
 from expctl.plan.update import Parts, resting, update_moments
 from expctl.plan.workload import Sampling, Workload
 
 GIB = 2**30
+# What CUDA and its kernels hold of a GPU for each process.
+CONTEXT = GIB // 2
+# What torch's allocator held at most on an H200: of what is in use in an update, besides it of a cache that grows
+# token by token.
+UPDATE_RESERVE, CACHE_RESERVE = 1.31, 3.4
 
 
 @dataclass(frozen=True)
@@ -90,10 +95,25 @@ class Plan:
         return self.workload.tokens * self.workload.micro_batches * self.workload.processes
 
     @property
-    def reserves_more(self) -> bool:
-        """Whether transformers samples on a GPU: its cache grows token by token, and leaves gaps of every size."""
+    def samples_with_transformers(self) -> bool:
+        """Whether a cache grows token by token on a GPU, which leaves gaps of every size in the allocator's memory."""
         sampling = self.workload.sampling
         return self.workload.gpu and sampling is not None and sampling.engine_bytes is None
+
+    @property
+    def reserved(self) -> int | None:
+        """The most bytes that torch's allocator may hold of a GPU, in use or not; None on a CPU.
+
+        Not less than any of 27 trainings on an H200 reserved without expandable segments.
+        """
+        if not self.workload.gpu:
+            return None
+        held = round(self.peak.total * UPDATE_RESERVE)
+        sampling = self.workload.sampling
+        if not self.samples_with_transformers or sampling is None or self.sampling is None:
+            return held
+        cache = cache_bytes(self.workload, sampling.rows, sampling.length)
+        return max(held, self.sampling.total + round(CACHE_RESERVE * cache))
 
     def _sampling(self, sampling: Sampling | None) -> Peak | None:
         return None if sampling is None else _fullest(sampling_moments(self.workload, sampling), {})
@@ -106,8 +126,8 @@ class Plan:
 
 
 def usable(device: Device) -> int:
-    """Bytes of a device that tensors may take: CUDA's own context and kernels hold about half a GiB of a GPU."""
-    return (device.memory or 0) - GIB // 2
+    """Bytes of a device that the tensors of one process may take."""
+    return (device.memory or 0) - CONTEXT
 
 
 def resting_bytes(workload: Workload) -> int:

@@ -4,7 +4,9 @@ import sys
 from collections.abc import Sequence
 
 from expctl.base.exit_codes import EXIT_COMPLETED, EXIT_REFUSED
+from expctl.base.notice import notice_once
 from expctl.base.refusal import as_refusals
+from expctl.config.experimental import experimental_notes
 from expctl.launch.preflight import preflights
 from expctl.sweep.job import Refused, SweepJob, Waiting
 
@@ -18,6 +20,7 @@ def check_jobs(jobs: Sequence[SweepJob], *, full: bool) -> int:
     """
     if full:
         preflight_jobs(jobs)
+    say_experimental(jobs)
     for job in jobs:
         if not isinstance(job.state, Refused):
             print(f"ok  {job.run.run_id}")
@@ -32,6 +35,13 @@ def preflight_jobs(jobs: Sequence[SweepJob]) -> None:
         refusals = as_refusals(answer["wrong"] if answer else [], experiment.sources)
         if refusals:
             job.state = Refused(tuple(refusals))
+
+
+def say_experimental(jobs: Sequence[SweepJob]) -> None:
+    """Name the algorithms among the jobs that are experimental in TRL, each once."""
+    for job in jobs:
+        for note in experimental_notes(job.experiment) if job.experiment else []:
+            notice_once(note)
 
 
 def any_refused(jobs: Sequence[SweepJob]) -> bool:

@@ -8,6 +8,7 @@ from expctl.base.exit_codes import EXIT_FAILED, EXIT_INTERRUPTED
 from expctl.base.experiment import Experiment, Hardware
 from expctl.base.notice import notice
 from expctl.base.refusal import Refusal
+from expctl.config.experimental import experimental_notes
 from expctl.config.resumable import inexact
 from expctl.devices.leases import Lease, Machine
 from expctl.launch.launch import Attempt, Outcome, begin, not_begun, unwritten
@@ -18,6 +19,7 @@ from expctl.runs.claim import claim
 from expctl.runs.lock import LockedError
 from expctl.runs.manifest import CREATED, FAILED, INTERRUPTED, REFUSED, RUNNING
 from expctl.sweep.job import Composed, Ended, HeldByAnother, RunningHere, SweepJob, Waiting
+from expctl.sweep.memory import Memory
 
 LOOK_SECONDS, ASK_AGAIN_SECONDS = 0.1, 2.0
 # Jobs at once on the CPU where nothing says how many threads one needs.
@@ -37,13 +39,16 @@ class Pool:
         *,
         n_jobs: int | None,
         fail_fast: bool,
+        cells_per_gpu: int = 1,
         start: Callable[[Experiment], Start] = lambda experiment: Workers,
         look: Callable[[], None] = lambda: None,
     ):
         """`start`: how the workers of an experiment are started; `look` is called again and again."""
         self._jobs = jobs
         self._machine = Machine()
+        self._memory = Memory()
         self._n_jobs = n_jobs
+        self._cells_per_gpu = cells_per_gpu
         self._fail_fast = fail_fast
         self._start = start
         self._look = look
@@ -139,7 +144,7 @@ class Pool:
         if claimed.done is not None:
             return Outcome.of_completed(composed.run)
         try:
-            manifest.note(composed.run, "notes", inexact(experiment))
+            manifest.note(composed.run, "notes", experimental_notes(experiment) + inexact(experiment))
         except OSError as error:
             return not_begun(claimed, error)
         start = self._start(experiment)
@@ -149,10 +154,21 @@ class Pool:
         hardware = experiment.hardware
         processes = hardware["num_processes"]
         if not hardware["use_cpu"]:
-            return self._machine.lend_gpus(processes + server_devices(experiment.config))
+            return self._lend_gpus(experiment, processes + server_devices(experiment.config))
         share = self._machine.cores // (self._n_jobs or min(MOST_AT_ONCE, len(self._jobs)))
         cores = processes * hardware["threads"] if hardware["threads"] else share
-        return self._machine.lend_cores(max(processes, cores), processes, counted=self._n_jobs is None)
+        lease = self._machine.lend_cores(max(processes, cores), processes, counted=self._n_jobs is None)
+        running = [state.experiment for state in self._running()]
+        if lease is None or not running or self._memory.bears([*running, experiment]):
+            return lease
+        self._machine.take_back(lease)
+        return None
+
+    def _lend_gpus(self, experiment: Experiment, number: int) -> Lease | None:
+        """Slots of GPUs where cells share them; a server of vLLM, and the training beside it, have whole ones."""
+        of = 1 if server_devices(experiment.config) else self._cells_per_gpu
+        slots = self._memory.slots(experiment, of) if of > 1 else 1
+        return self._machine.lend_gpus(number, slots=slots, of=of)
 
     def _ask_about_held(self) -> None:
         """Look how the runs do that other commands have."""
@@ -167,9 +183,9 @@ class Pool:
                     job.state = Waiting(job.state.experiment, job.run)
 
 
-def held_at_once(hardware: Hardware) -> int:
+def held_at_once(hardware: Hardware, cells_per_gpu: int) -> int:
     """Jobs with such devices that this machine runs side by side, where nothing says how many."""
     machine, processes = Machine(), int(hardware["num_processes"])
     if not hardware["use_cpu"]:
-        return max(1, len(machine.gpus) // processes)
+        return max(1, len(machine.gpus) // processes * cells_per_gpu)
     return max(1, min(MOST_AT_ONCE, machine.cores // (processes * (hardware["threads"] or 1))))

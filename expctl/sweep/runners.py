@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import Self
 
 from expctl.base.experiment import Experiment, Hardware
+from expctl.base.refusal import Refusal
 from expctl.launch.preloaded import WORTH_IT, preloader
 from expctl.launch.process import Signals, Start
 from expctl.sweep.job import SweepJob, Waiting
@@ -57,18 +58,37 @@ class Runner(ABC):
 
 
 class LocalRunner(Runner):
-    """Runs jobs on this machine, `n_jobs` at once. `preload`: whether workers are forked, None where that pays."""
+    """Runs jobs on this machine.
 
-    def __init__(self, *, n_jobs: int | None, fail_fast: bool, preload: bool | None):
+    Args:
+        n_jobs: jobs at once; None for as many as the devices hold.
+        cells_per_gpu: jobs that may share a GPU, where its memory bears so many.
+        fail_fast: whether a job that fails keeps those after it from beginning.
+        preload: whether workers are forked; None where that pays.
+
+    Raises:
+        Refusal: a number that is none, or below 1.
+    """
+
+    def __init__(self, *, n_jobs: int | None, cells_per_gpu: int, fail_fast: bool, preload: bool | None):
         super().__init__()
         self.fail_fast = fail_fast
-        self._n_jobs = n_jobs
+        _at_least_one("n_jobs", 1 if n_jobs is None else n_jobs)
+        _at_least_one("cells_per_gpu", cells_per_gpu)
+        self._n_jobs, self._cells_per_gpu = n_jobs, cells_per_gpu
         self._preload = preload
         self._start: Callable[[Experiment], Start] | None = None
 
     def _run(self, jobs: Sequence[SweepJob], look: Look, to_come: int) -> str | None:
         start = self._start_of(jobs, to_come)
-        return Pool(jobs, n_jobs=self._n_jobs, fail_fast=self.fail_fast, start=start, look=look).run()
+        return Pool(
+            jobs,
+            n_jobs=self._n_jobs,
+            cells_per_gpu=self._cells_per_gpu,
+            fail_fast=self.fail_fast,
+            start=start,
+            look=look,
+        ).run()
 
     def _start_of(self, jobs: Sequence[SweepJob], to_come: int) -> Callable[[Experiment], Start]:
         """How workers are started: for all batches by the one process that is forked from, if any."""
@@ -82,7 +102,14 @@ class LocalRunner(Runner):
         return start
 
     def at_once(self, hardware: Hardware) -> int:
-        return self._n_jobs or held_at_once(hardware)
+        return self._n_jobs or held_at_once(hardware, self._cells_per_gpu)
+
+
+def _at_least_one(key: str, value: object) -> None:
+    if isinstance(value, int) and not isinstance(value, bool) and value > 0:
+        return
+    where = f"hydra.launcher.{key}={value} (command line)"
+    raise Refusal(f"'hydra.launcher.{key}' is a whole number of cells, 1 or more", where=where, do=f"{key}=1")
 
 
 class SchedulerRunner(Runner):

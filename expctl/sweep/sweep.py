@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from expctl.base.exit_codes import EXIT_COMPLETED, EXIT_FAILED, EXIT_INTERRUPTED, EXIT_REFUSED
 from expctl.runs.ledger import Ledger, sweep_id
 from expctl.runs.manifest import COMPLETED, FAILED, INTERRUPTED, REFUSED
-from expctl.sweep.check import any_refused, refuse_jobs
+from expctl.sweep.check import any_refused, refuse_jobs, say_experimental
 from expctl.sweep.command import SweepCommand
 from expctl.sweep.finished import Finished
 from expctl.sweep.job import SweepJob, objective_of, shared_overrides
@@ -20,6 +20,7 @@ def run_jobs(jobs: Sequence[SweepJob], runner: Runner, command: SweepCommand, fi
     """
     if any_refused(jobs):
         return refuse_jobs(jobs)
+    say_experimental(jobs)
     ledger = ledger_of(jobs, command.typed)
     ledger.write(job.cell() for job in jobs)
     with contextlib.closing(runner), command.display(jobs) as display:

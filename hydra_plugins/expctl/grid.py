@@ -30,5 +30,7 @@ class GridSweeper(BasicSweeper):
         overrides = parser.parse_overrides(sweep_words(self.params, arguments))
         results: list[list[JobReturn]] = []
         for batch in self.split_arguments(overrides, self.max_batch_size):
+            # Hydra escapes a colon that nobody has to.
+            batch = [[word.replace("model=run\\:", "model=run:") for word in job] for job in batch]
             results.append(self.launcher.launch(batch, initial_job_idx=sum(len(batch) for batch in results)))
         return results

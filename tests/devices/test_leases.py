@@ -6,7 +6,7 @@ import sys
 import pytest
 
 from expctl.devices import detection
-from expctl.devices.leases import Machine
+from expctl.devices.leases import CELLS_PER_GPU, Machine
 
 HOLD = (
     "import sys, time; from pathlib import Path; from expctl.devices import detection\n"
@@ -52,6 +52,26 @@ def test_a_lease_dies_with_its_holder(machine, tmp_path):
     holder.kill()
     holder.wait()
     assert machine().lend_gpus(3) is not None
+
+
+def test_slots_of_a_gpu_are_lent_until_it_is_full_and_the_cell_is_told_how_many_share_it(machine):
+    ours, theirs = machine(), machine()
+    leases = [ours.lend_gpus(1, slots=2, of=4) for _ in range(6)]
+    assert [visible(lease) for lease in leases] == ["0", "0", "1", "1", "GPU-abc", "GPU-abc"]
+    assert {lease.variables[CELLS_PER_GPU] for lease in leases} == {"2"}
+    assert theirs.lend_gpus(1, slots=1, of=4) is None, "every slot is taken, for other sweeps too"
+    ours.take_back(leases[2])
+    assert theirs.lend_gpus(1) is None, "one of the cells is still there: the GPU is not whole"
+    assert visible(theirs.lend_gpus(1, slots=1, of=4)) == "1"
+
+
+def test_a_whole_gpu_lends_no_slot(machine):
+    ours = machine()
+    whole = ours.lend_gpus(3)
+    assert CELLS_PER_GPU not in whole.variables
+    assert ours.lend_gpus(1, slots=1, of=2) is None
+    ours.take_back(whole)
+    assert ours.lend_gpus(1, slots=2, of=2).variables == {"CUDA_VISIBLE_DEVICES": "0"}, "a cell that needs all has all"
 
 
 def test_cores_are_shared_out_among_the_processes_of_a_cell(machine):

@@ -5,109 +5,15 @@ import signal
 import socket
 
 import pytest
-from hydra import initialize_config_dir
-from hydra.core.global_hydra import GlobalHydra
-from hydra.types import RunMode
 
 from expctl.base import ports
 from expctl.config import engine_facts
-from expctl.config.frozen import register_resolvers
-from expctl.config.locate import own_conf
 from expctl.devices import detection, leases
 from expctl.launch import engine_server, launch
 from expctl.runs import manifest
-from expctl.runs.files import write_json
 from expctl.runs.lock import Lock
-from expctl.sweep import pool
-from expctl.sweep.composer import Composer
 from expctl.sweep.pool import Pool
-
-
-class Trained:
-    """A worker that takes a number of looks to do what it is told to: complete, fail, or wait to be stopped."""
-
-    def __init__(self, hall, run, environment, looks, fate):
-        self._hall, self._run, self._left, self._fate = hall, run, looks, fate
-        self.devices, self.environment = environment.get("CUDA_VISIBLE_DEVICES"), environment
-        self._told = False
-        hall.enter(self)
-
-    def poll(self):
-        self._left -= 1
-        if self._told or (self._left <= 0 and self._fate != "waits"):
-            return self._leave("interrupted" if self._told else self._fate)
-        return None
-
-    def _leave(self, status):
-        self._hall.leave(self)
-        if status == "mute":
-            return 1
-        write_json(self._run.outcome, {"status": status, "error": "KeyError: 'lost'" if status == "failed" else None})
-        if status == "completed":
-            write_json(self._run.summary, {"objective": float(self._run.run_id.split("-s")[1].split("-")[0])})
-        return {"completed": 0, "failed": 1, "interrupted": 75}[status]
-
-    def stop(self):
-        self._told = True
-
-    stop_now = stop
-
-
-class Hall:
-    """Where the workers of a pool meet; keeps the books."""
-
-    def __init__(self):
-        self.inside, self.most, self.order, self.environments = [], 0, [], []
-
-    def enter(self, worker):
-        self.inside.append(worker)
-        self.order.append(worker.devices)
-        self.environments.append(worker.environment)
-        self.most = max(self.most, len(self.inside))
-        used = [name for worker in self.inside for name in (worker.devices or "").split(",") if name]
-        assert len(used) == len(set(used)), f"a device is used twice: {used}"
-
-    def leave(self, worker):
-        if worker in self.inside:
-            self.inside.remove(worker)
-
-
-@pytest.fixture
-def hall(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    # What a training in this process, or a library that it imported, has left there.
-    for name in [name for name in os.environ if name.startswith(("MASTER_", "VLLM_", "RANK", "LOCAL_", "WORLD_"))]:
-        monkeypatch.delenv(name)
-    monkeypatch.setenv("EXPCTL_CACHE", str(tmp_path / "cache"))
-    monkeypatch.setattr(detection, "cores", lambda: 2)
-    monkeypatch.setattr(pool, "LOOK_SECONDS", 0.0)
-    monkeypatch.setattr(pool, "ASK_AGAIN_SECONDS", 0.0)
-    return Hall()
-
-
-@pytest.fixture
-def jobs(hall):
-    """Words of each job -> the jobs."""
-    register_resolvers()
-    with initialize_config_dir(str(own_conf()), version_base="1.3"):
-        loader = GlobalHydra.instance().config_loader()
-        composer = Composer(loader, loader.load_configuration("expctl", [], RunMode.MULTIRUN))
-        yield lambda *words: composer.jobs([overrides.split() for overrides in words])
-
-
-def swim(hall, jobs, *, looks=3, fates=None, n_jobs=None, fail_fast=False, look=lambda: None):
-    fates = fates or {}
-
-    def start(experiment):
-        fate = fates.get(experiment.config["seed"], "completed")
-        return lambda command, environment, run, folder: Trained(hall, run, environment, looks, fate)
-
-    return Pool(jobs, n_jobs=n_jobs, fail_fast=fail_fast, start=start, look=look).run()
-
-
-def on_gpus(monkeypatch, tmp_path, names):
-    monkeypatch.setattr(detection, "gpu_names", lambda dev=None: names)
-    monkeypatch.setattr(leases.tempfile, "gettempdir", lambda: str(tmp_path))
+from tests.sweep.hall import on_gpus, swim
 
 
 def test_as_many_jobs_as_the_cores_hold_run_at_once_and_all_end(hall, jobs):
