@@ -7,6 +7,13 @@ PROMPT_COMPLETION = "prompt-completion"
 PREFERENCE = "preference"
 UNPAIRED_PREFERENCE = "unpaired-preference"
 STEPWISE = "stepwise"
+# What TRL calls language modeling: whole conversations, or plain texts, all of which may be trained on.
+MESSAGES = "messages"
+TEXT = "text"
+# A pair, and beside it a completion that is known to be good.
+TRIPLE_PREFERENCE = "triple-preference"
+# A prompt, and what only the teacher of a model that teaches itself is told: a solution, a demonstration.
+PRIVILEGED = "privileged-context"
 
 # Columns of each kind. The prompt of preferences may be what `chosen` and `rejected` begin with.
 COLUMNS = {
@@ -15,6 +22,10 @@ COLUMNS = {
     PREFERENCE: ("prompt", "chosen", "rejected"),
     UNPAIRED_PREFERENCE: ("prompt", "completion", "label"),
     STEPWISE: ("prompt", "completions", "labels"),
+    MESSAGES: ("messages",),
+    TEXT: ("text",),
+    TRIPLE_PREFERENCE: ("prompt", "chosen", "rejected", "reference"),
+    PRIVILEGED: ("prompt", "privileged_context"),
 }
 
 OLD_SPELLINGS = {"prompts": PROMPT_ONLY, "completions": PROMPT_COMPLETION, "preferences": PREFERENCE}

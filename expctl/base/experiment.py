@@ -29,6 +29,10 @@ class Hardware(TypedDict):
     sampled_rows: NotRequired[int]
 
 
+# Endings of a data file in front of which its own ending stands.
+COMPRESSED = (".gz", ".zst")
+
+
 @dataclass(frozen=True)
 class Experiment:
     """One composed experiment; the parent checks it, the worker builds from it."""
@@ -86,11 +90,18 @@ class Experiment:
         below = {name: option for name, option in self.choices.items() if name.startswith(f"{group}/")}
         parts = [name.rpartition("/")[2] if option == "on" else option for name, option in below.items()]
         choice = "_".join([self.choices.get(group) or "none", *parts])
-        path = mapping(self.config.get(group)).get("path")
-        if choice in ("local", "files") and path:
-            # A dot in the name of a model is part of it: Qwen3-0.6B.
-            named = Path(str(path)).name if group == "model" else Path(str(path)).stem
-            return named.lower()
+        path, run = (mapping(self.config.get(group)).get(name) for name in ("path", "run"))
+        if run and group == "model":  # called as in the id of the run that it was trained by
+            return str(run).split("-")[1:2][0] if "-" in str(run) else choice
+        if choice in ("local", "files", "hub") and path:
+            first = str(path[0] if isinstance(path, list) else path)
+            # Of a pattern the folder that its files are in.
+            named = Path(*(part for part in Path(first).parts if not set(part) & set("*?[")))
+            if group == "model":  # a dot in its name is part of it: Qwen3-0.6B
+                return named.name.lower() or choice
+            if named.suffix.lower() in COMPRESSED:
+                named = named.with_suffix("")
+            return named.stem.lower() or choice
         return choice
 
 

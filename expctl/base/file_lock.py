@@ -8,9 +8,9 @@ def lock(descriptor: int) -> None:
     fcntl.flock(descriptor, fcntl.LOCK_EX)
 
 
-def try_lock(descriptor: int) -> bool:
-    """Lock an open file for this process alone; False where another has it."""
-    return _try(descriptor, fcntl.LOCK_EX)
+def try_lock(descriptor: int, *, shared: bool = False) -> bool:
+    """Lock an open file for this process alone, or as one of many that share it; False where another has it."""
+    return _try(descriptor, fcntl.LOCK_SH if shared else fcntl.LOCK_EX)
 
 
 def is_locked(descriptor: int) -> bool:

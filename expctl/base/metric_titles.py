@@ -8,6 +8,8 @@ REWARD_FUNCTION = r"rewards/(?!chosen|rejected|margins|accuracies)(\w+)/mean"
 # Pattern of a logged metric (without `eval_`) -> its title. The order is that of the table.
 SHOWN = (
     (REWARD_FUNCTION, r"\1"),
+    # Of an evaluation with several completions a prompt.
+    (r"rewards/(\w+)/(pass@\d+|majority)", r"\1, \2"),
     (r"reward", "reward"),
     (r"rewards/accuracies", "chosen preferred"),
     (r"rewards/margins", "margin"),
@@ -43,7 +45,7 @@ def evaluation_rows(
 ) -> list[tuple[str, float | None, float]]:
     """Name, value before and value after, of each evaluated metric; a reward that is the only one is shown once."""
     first, last = dict(named(before, "eval_")), dict(named(after, "eval_"))
-    functions = [name for name in last if name not in {shown for _, shown in SHOWN}]
+    functions = [name for name in last if "," not in name and name not in {shown for _, shown in SHOWN}]
     if "reward" in last:
         last.pop("loss", None)
         if len(functions) == 1:

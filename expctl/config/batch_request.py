@@ -43,7 +43,7 @@ class BatchRequest:
         """The request of an experiment; None where a number that it is made of is none, which a check refuses."""
         args, hardware = mapping(experiment.config.get("args")), mapping(experiment.config.get("hardware"))
         values = FieldValues(args, experiment.code_folders)
-        samples = COMPLETIONS in values
+        samples = COMPLETIONS in values and values[COMPLETIONS] != 1
         completions = values[COMPLETIONS] if samples else 1
         accumulation = values[ACCUMULATION] or 1
         counts = [hardware.get("num_processes"), hardware.get("num_machines"), completions, accumulation]

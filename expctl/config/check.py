@@ -15,21 +15,28 @@ from expctl.config.checks.callables import check_callables
 from expctl.config.checks.combinations import check_combinations, check_ratio
 from expctl.config.checks.dataset import check_dataset
 from expctl.config.checks.engine import check_engine
+from expctl.config.checks.evaluation import check_evaluation
 from expctl.config.checks.fields import check_fields
 from expctl.config.checks.generation import check_generation
 from expctl.config.checks.hardware import check_hardware
+from expctl.config.checks.judge import check_judge
 from expctl.config.checks.model import check_model
 from expctl.config.checks.number_formats import check_number_formats
 from expctl.config.checks.positions import check_positions
 from expctl.config.checks.reward_columns import check_reward_columns
+from expctl.config.checks.reward_model import check_reward_model
+from expctl.config.checks.reward_settings import check_reward_settings
 from expctl.config.checks.rewards import check_rewards
 from expctl.config.checks.schedule import check_schedule
 from expctl.config.checks.schema import check_schema
 from expctl.config.checks.secrets import check_secrets
+from expctl.config.checks.servers import check_servers
 from expctl.config.checks.steps import check_steps
 from expctl.config.checks.targets import check_targets
+from expctl.config.checks.teacher import check_teacher
 from expctl.config.checks.thinking import check_thinking
 from expctl.config.checks.tracker import check_tracker
+from expctl.config.checks.trainer_parts import check_trainer_parts
 from expctl.config.checks.unread import check_unread
 from expctl.config.overlays import check_overlays
 
@@ -45,9 +52,20 @@ class Check:
 
 SHAPE = ("schema", "overlays")
 VALUES = (*SHAPE, "generation", "targets", "callables", "ratio", "fields", "secrets", "tracker", "hardware")
-SETTINGS = (*VALUES, "bounds")
+SETTINGS = (*VALUES, "reward settings", "bounds")
 ASSETS = (*SETTINGS, "model", "dataset", "rewards")
-LATER = ("batch sizes", "combinations", "engine", "bema", "schedule", "number formats", "unread", "reward columns")
+LATER = (
+    "batch sizes",
+    "combinations",
+    "engine",
+    "bema",
+    "schedule",
+    "number formats",
+    "unread",
+    "reward model",
+    "judge",
+    "reward columns",
+)
 EVERYTHING = (*ASSETS, *LATER)
 
 # In the order in which refusals are shown. One whose ground is missing is left out: its answer would only confuse.
@@ -55,6 +73,7 @@ CHECKS = (
     Check("schema", check_schema),  # keys of the root and of the groups that no `_target_` describes
     Check("overlays", check_overlays, ("schema",)),  # algorithm/ratio, /replay, /reference over an algorithm
     Check("generation", check_generation, SHAPE),  # the engine, of a trainer that has none
+    Check("reward settings", check_reward_settings, SHAPE),  # weights, gates, limits and retries, by name
     Check("targets", check_targets, SHAPE),  # dotted paths, and the keywords beside them
     Check("callables", check_callables, SHAPE),  # functions that a trainer takes by name or dotted path
     Check("ratio", check_ratio, SHAPE),  # the level of the importance ratio, and the loss
@@ -65,6 +84,9 @@ CHECKS = (
     Check("bounds", check_bounds, VALUES),  # numbers that a field cannot have
     Check("batch sizes", check_batch_sizes, SETTINGS),  # groups, batches and processes divide
     Check("combinations", check_combinations, SETTINGS),  # algorithms and parts that exclude each other
+    Check("evaluation", check_evaluation, SETTINGS),  # of what only evaluates: prompts, and what they are sampled by
+    Check("servers", check_servers, SETTINGS),  # of methods that sample or are taught by one that was started before
+    Check("trainer parts", check_trainer_parts, SETTINGS),  # an adapter for a trainer that takes none
     Check("engine", check_engine, SETTINGS),  # vLLM, its version, devices, number format and server
     Check("bema", check_bema, SETTINGS),  # the callback against its trainer and model
     Check("schedule", check_schedule, SETTINGS),  # evaluations, checkpoints, learning rates, optimizers
@@ -75,6 +97,9 @@ CHECKS = (
     Check("thinking", check_thinking, (*SETTINGS, "model")),  # the switch of the chat template
     Check("dataset", check_dataset, SETTINGS),  # its files, and what the algorithm learns from
     Check("rewards", check_rewards, SETTINGS),  # some reward, and its package
+    Check("teacher", check_teacher, (*SETTINGS, "model")),  # its files, and its vocabulary beside the student's
+    Check("reward model", check_reward_model, SETTINGS),  # its files, its one label, its device
+    Check("judge", check_judge, SETTINGS),  # its address, rubric and scale
     Check("reward columns", check_reward_columns, ASSETS),  # what each reward is called with
     Check("steps", check_steps, EVERYTHING),  # some step to train
 )

@@ -7,6 +7,7 @@ from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf
 
 from expctl.base.data_kinds import KIND_KEYS, OLD_SPELLINGS
+from expctl.base.evaluation import is_read, trains
 from expctl.base.experiment import Experiment, sources_of
 from expctl.base.notice import notice_once
 from expctl.base.paths import cache_root
@@ -14,6 +15,7 @@ from expctl.base.plain_data import mapping
 from expctl.base.refusal import Refusal
 from expctl.config import merged
 from expctl.config.implied import BEST, imply
+from expctl.config.run_as_model import option_below
 from expctl.config.search_path import UserConfFirst
 from expctl.config.thinking import tell_trainer
 from expctl.devices import detection
@@ -23,6 +25,8 @@ COMPOSITION_ONLY = {
     "algorithm": ("learning_rate", "max_completion_length", "recipe", "toy"),
     "dataset": ("max_completion_length", "reward"),
 }
+# Groups of conf/ of which only others are made: `reward.functions.model.model: ${reward_model}`.
+COMPOSITION_GROUPS = ("reward_model", "judge", "teacher")
 # Keys of conf/ that a run keeps only where they are set.
 KEPT_IF_SET = (
     "prompts_per_step",
@@ -31,6 +35,18 @@ KEPT_IF_SET = (
     "hardware.memory_gib",
     "model.thinking",
     "dataset.system_prompt",
+    "dataset.template",
+    "dataset.answer",
+    "dataset.filter",
+    "dataset.rows",
+    "dataset.shuffle",
+    "dataset.deduplicate",
+    "dataset.held_out_by",
+    "dataset.levels",
+    "reward.on_error",
+    "reward.time_limit",
+    "reward.retries",
+    "reward.gates",
 )
 # The value with which a file of conf/ takes a field of `args` away that another file sets: its class's default counts.
 UNSET = "unset"
@@ -84,11 +100,12 @@ def frozen(composed: DictConfig, hydra: DictConfig, words: list[str], locations:
     _drop_composition_only(config)
     _drop_null(config)
     _drop_unset(config)
+    _drop_training(config, sources)
     told = tell_trainer(config, [Path.cwd()])
     if _is_hollow(config.get("experiment")):
         del config["experiment"]  # the group sets keys of the others, and has none
     given = set(mapping(config.get("args")))
-    choices = {group: str(choice) for group, choice in _chosen(hydra)}
+    choices = {group: option_below(str(choice)) for group, choice in _chosen(hydra)}
     notes = imply(config, sources) + _unnamed_dataset(choices, sources)
     told |= {f"args.{name}": f"the algorithm's {key}" for name, key in BEST.items() if name not in given}
     return Experiment(
@@ -134,11 +151,14 @@ def _respell_kinds(composed: DictConfig, locations: dict[str, str]) -> None:
 def is_composition_only(key: str) -> bool:
     """Whether only other keys are made of a dotted key, or a run keeps it only where it is set."""
     above = [f"{group}.{name}." for group, names in COMPOSITION_ONLY.items() for name in names]
+    above += [f"{group}." for group in COMPOSITION_GROUPS]
     return key in KEPT_IF_SET or f"{key}.".startswith(tuple(above))
 
 
 def _drop_composition_only(config: dict[str, Any]) -> None:
-    """Drop the keys of `COMPOSITION_ONLY`."""
+    """Drop the keys of `COMPOSITION_ONLY`, and the groups that only others are made of."""
+    for group in COMPOSITION_GROUPS:
+        config.pop(group, None)
     for group, names in COMPOSITION_ONLY.items():
         for node in _nodes(config, group):
             for name in names:
@@ -155,9 +175,9 @@ def _drop_null(config: dict[str, Any]) -> None:
 
 
 def _nodes(config: dict[str, Any], group: str) -> list[dict[str, Any]]:
-    """The node of a group; of the dataset also those of callbacks (`dataset: ${dataset}`), which load it there too."""
+    """The node of a group; of dataset and reward also those of callbacks (`dataset: ${dataset}`), which use it too."""
     nodes = [mapping(config.get(group))]
-    if group == "dataset":
+    if group in ("dataset", "reward"):
         nodes += [mapping(mapping(node).get(group)) for node in mapping(config.get("callbacks")).values()]
     return nodes
 
@@ -166,6 +186,18 @@ def _drop_unset(config: dict[str, Any]) -> None:
     """Drop the fields of `args` that a file takes away."""
     args = mapping(config.get("args"))
     for name in [name for name, value in args.items() if value == UNSET]:
+        del args[name]
+
+
+def _drop_training(config: dict[str, Any], sources: dict[str, str]) -> None:
+    """Of what only evaluates, drop the settings of training that the files of models and of others bring along.
+
+    What was typed stays, for a check to refuse.
+    """
+    if trains(config):
+        return
+    args = mapping(config.get("args"))
+    for name in [name for name in args if not is_read(name) and f"args.{name}" not in sources]:
         del args[name]
 
 

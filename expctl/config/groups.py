@@ -17,6 +17,12 @@ def group_options(group: str, config_dirs: Sequence[Path] = ()) -> dict[str, Pat
     return options
 
 
+def algorithm_file(name: str, config_dirs: Sequence[Path] = ()) -> Path | None:
+    """The file of an option of the group `algorithm`, or of one that others build on (`_base`); None where none is."""
+    files = [root / "algorithm" / f"{name}.yaml" for root in reversed(_roots(config_dirs))]
+    return next((file for file in files if file.is_file()), None)
+
+
 def groups(config_dirs: Sequence[Path] = ()) -> list[str]:
     """The config groups: the folders of `conf/`, expctl's and the user's, that hold options."""
     folders = {file.parent.relative_to(root) for root in _roots(config_dirs) for file in root.glob("*/**/*.yaml")}

@@ -17,6 +17,7 @@ from expctl.config.extras import PRESETS, missing
 from expctl.config.groups import groups
 from expctl.config.locate import own_conf
 from expctl.config.path_as_option import path_as_option
+from expctl.config.removed import removed_option
 from expctl.config.source.lookup import find
 from expctl.config.source.signature import signature
 from expctl.config.sweep_plugins import INSTEAD, plugin_refusal
@@ -26,6 +27,20 @@ GENERATION_OPTIONS = {
     "generation.compact": "compact",
     "generation.dtype": "vllm",
     "generation.enforce_eager": "vllm",
+}
+
+# Group that only others are made of -> who does not ask for it, and what to type.
+ASKED = {
+    "reward_model": ("reward model, and no reward", "reward=model {word}"),
+    "judge": ("judge, and no reward", "reward=judge {word}"),
+    "teacher": ("teacher, and no algorithm", "algorithm=distillation, gkd, gold or iw_opd"),
+}
+# Key that has to be set -> a value of it.
+EXAMPLES = {
+    "judge.url": "judge.url=http://localhost:8000/v1 judge.model=<its name there>: any server of OpenAI's style, "
+    "such as `vllm serve <model>`",
+    "judge.model": "judge.model=<the name that the server at judge.url knows>",
+    "reward_model.path": "reward_model.path=<folder or hub id>, or reward_model=tiny to try it",
 }
 
 
@@ -44,7 +59,7 @@ def as_refusal(error: Exception, typed: list[str]) -> Refusal | None:
         return _composition_refusal(error, typed)
     if isinstance(error, MissingMandatoryValue):
         key = error.full_key or str(error)
-        return Refusal(f"'{key}' has no value yet", where=key, do=f"set it: expctl ... {key}=VALUE")
+        return Refusal(f"'{key}' has no value yet", where=key, do=EXAMPLES.get(key, f"set it: expctl ... {key}=VALUE"))
     if isinstance(error, OmegaConfBaseException):
         return Refusal(_first_line(error), where=_interpolated(error, typed))
     if isinstance(error, yaml.YAMLError):
@@ -91,6 +106,8 @@ def _unknown_option(error: MissingConfigException, typed: list[str]) -> Refusal:
         return path_refusal
     word = next((word for word in typed if word.lstrip("+").startswith(f"{group}=")), None)
     where = f"{word} (command line)" if word else f"{group}={option}"
+    if group == "algorithm" and (removed := removed_option(option, where)):
+        return removed
     for plugin, instead in INSTEAD.items():
         if group == f"hydra/{plugin}" and option in instead:
             return plugin_refusal(plugin, option, where)
@@ -158,6 +175,11 @@ def _unknown_key(key: str, typed: list[str]) -> Refusal:
         option = GENERATION_OPTIONS.get(name, "vllm_server")
         what = f"'{name}' is a setting of generation={option}, which is not chosen"
         return Refusal(what, where=f"{word} (command line)", do=f"generation={option} {word}")
+    asked = next((group for group in ASKED if word.startswith(f"{group}.")), None)
+    if asked is not None:
+        who, choose = ASKED[asked]
+        what = f"'{key_of(word)}' is a setting of a {who} asks one"
+        return Refusal(what, where=f"{word} (command line)", do=choose.format(word=word))
     # Close names beside the key, and of a key without a group those inside of groups.
     candidates = _below_groups() if "." not in key else {}
     candidates |= {name: name for name in known_keys(key)}

@@ -39,8 +39,13 @@ class MergedFile:
 
     @property
     def file(self) -> Path:
-        """The file itself."""
-        return self.folder / f"{self.path}.yaml"
+        """The file itself; of a run that is a model, its config."""
+        return self.folder / ("config.yaml" if self.is_run else f"{self.path}.yaml")
+
+    @property
+    def is_run(self) -> bool:
+        """Whether it is no file of `conf/` but a run (`model=run:RUN`)."""
+        return self.path.startswith("model/run:")
 
     @cached_property
     def name(self) -> str:
@@ -72,7 +77,7 @@ def note_merges() -> None:
         if default.config_path is not None and package.partition(".")[0] != "hydra":
             # Copied now: Hydra merges the next files into these nodes.
             values = dict(leaves(OmegaConf.to_container(loaded.config, resolve=False)))
-            folder = Path(loaded.path.removeprefix("file://"))
+            folder = Path(loaded.path.partition("://")[2])
             _last.append(MergedFile(default.config_path, folder, package, default.parent, values))
         return loaded
 

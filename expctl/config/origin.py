@@ -21,6 +21,8 @@ from expctl.config.merged import merged_files, name_of
 COMMAND_LINE = "command line"
 # An interpolation that has no other in it.
 _INNERMOST = re.compile(r"\$\{([^${}]*)\}")
+# A value that is another node.
+_NODE = re.compile(r"\$\{([\w.]+)\}")
 
 
 @dataclass(frozen=True)
@@ -40,9 +42,16 @@ class Origins:
     groups: dict[str, str] = field(default_factory=dict)
 
     def of(self, key: str) -> list[Setting]:
-        """The settings of a key; those of the dataset for a reward that the dataset brings."""
+        """The settings of a key; those of the node where it is below one that stands for another (`${teacher}`)."""
         if key not in self.keys:
             key = key.replace("reward.functions.", "dataset.reward.", 1)
+        above = key.rpartition(".")[0]
+        while key not in self.keys and above:
+            settings = self.keys.get(above)
+            node = _NODE.fullmatch(str(settings[-1].value)) if settings else None
+            if node:
+                return self.of(f"{node[1]}.{key[len(above) + 1 :]}")
+            above = above.rpartition(".")[0]
         return self.keys.get(key, [])
 
     def resolved(self, key: str) -> Any:

@@ -10,6 +10,8 @@ from expctl.config.groups import group_options
 
 # Group -> the option that takes a path.
 TAKES_PATHS = {"model": "local", "dataset": "files"}
+# That of `dataset` for what is no file here.
+HUB = "hub"
 
 
 def path_as_option(group: str, option: str, typed: list[str]) -> Refusal | None:
@@ -24,14 +26,11 @@ def path_as_option(group: str, option: str, typed: list[str]) -> Refusal | None:
         return None
     path = f"{above}/{option}"
     word = f"{root}={path}"
-    general = f"{root}={TAKES_PATHS[root]} {root}.path={path}"
+    takes = TAKES_PATHS[root]
+    if root == "dataset" and not Path(path).exists() and path.count("/") == 1:
+        takes = HUB
     named = _option_of(root, path)
-    if named:
-        do = f"{root}={named}, which is this one"
-    elif root == "model" or Path(path).exists():
-        do = general
-    else:
-        do = f"download it, then {root}=files {root}.path=<file>"
+    do = f"{root}={named}, which is this one" if named else f"{root}={takes} {root}.path={path}"
     return Refusal(
         f"'{path}' is no option of the group '{root}' but a path or a hub id",
         where=f"{word} (command line)" if word in typed else word,

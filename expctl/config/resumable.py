@@ -8,6 +8,7 @@ import re
 from typing import Any
 
 from expctl.base.engine import COLOCATED, vllm_mode
+from expctl.base.evaluation import trains
 from expctl.base.experiment import Experiment
 from expctl.base.plain_data import mapping, sequence
 from expctl.config.checks.settings import TRAINER_KEYWORDS
@@ -37,13 +38,18 @@ SAVE_STRATEGIES = {
 
 
 def inexact(experiment: Experiment) -> list[str]:
-    """A sentence for each setting that keeps a run from being carried on exactly; empty when none does."""
+    """A sentence for each setting that keeps a run from being carried on exactly; empty when none does.
+
+    An evaluation begins again where it was interrupted, so nothing keeps it.
+    """
+    if not trains(experiment.config):
+        return []
     return [
         *_of_the_args(experiment.config["args"]),
         *_of_the_engine(experiment.config),
         *_of_the_devices(experiment.config),
         *_of_the_data(experiment),
-        *_of_the_trainer(experiment.config),
+        *of_the_trainer(str(experiment.config["algorithm"]["trainer"].get("_target_")), experiment.config["args"]),
         *_of_unsaved_state(experiment),
         *_of_folders(experiment),
     ]
@@ -94,8 +100,8 @@ def _of_the_data(experiment: Experiment) -> list[str]:
     return [STREAMED] if loader and STREAMS.search(loader.file.read_bytes()) else []
 
 
-def _of_the_trainer(config: dict[str, Any]) -> list[str]:
-    target, args = str(config["algorithm"]["trainer"].get("_target_")), config["args"]
+def of_the_trainer(target: str, args: dict[str, Any]) -> list[str]:
+    """A sentence where a trainer (its dotted path) with these arguments does not resume exactly."""
     package, _, name = target.rpartition(".")
     if package.partition(".")[0] != "trl" or name not in FORGET_ROLLOUTS:
         return []

@@ -7,6 +7,7 @@ from hydra.core.plugins import Plugins
 from hydra.plugins.search_path_plugin import SearchPathPlugin
 
 from expctl.config.locate import user_conf
+from expctl.config.run_as_model import search_runs
 
 
 class UserConfFirst(SearchPathPlugin):
@@ -19,6 +20,7 @@ class UserConfFirst(SearchPathPlugin):
 
     def manipulate_search_path(self, search_path: ConfigSearchPath) -> None:
         """Put the folders before all others; Hydra calls this for each composition."""
+        search_path.prepend("expctl-runs", search_runs())
         for folder in filter(None, [user_conf(), *self.extra]):
             search_path.prepend("expctl-user", f"file://{folder}")
 

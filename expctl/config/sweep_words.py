@@ -11,7 +11,14 @@ OPEN_GROUPS = ("args", "dataset", "reward", "peft", "callbacks", "algorithm.trai
 # The same for keys that a file of the user's own need not have.
 OPEN_KEYS = ("prompts_per_step=", "hardware.rows=", "hardware.memory_gib=")
 # What is laid over the experiment. The root config lists them, unset, so Hydra would refuse the `+` of an addition.
-PARTS = ("algorithm/ratio=", "algorithm/replay=", "algorithm/reference=", "experiment=", "sweep=")
+PARTS = (
+    "algorithm/ratio=",
+    "algorithm/replay=",
+    "algorithm/reference=",
+    "algorithm/resampling=",
+    "experiment=",
+    "sweep=",
+)
 
 
 def open_key(word: str) -> str:

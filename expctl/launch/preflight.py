@@ -1,4 +1,4 @@
-"""The full check of experiments, in a process that imports the libraries once."""
+"""What only the libraries can say of experiments, asked in a process that imports them once."""
 
 import json
 import os
@@ -21,16 +21,28 @@ def preflights(experiments: Iterable[Experiment]) -> Iterator[dict[str, Any] | N
     process = None
     for experiment in experiments:
         if process is None or process.poll() is not None:
-            process = _started(experiment)
+            process = started(experiment, "expctl.worker.preflight")
         yield _asked(process, experiment)
     if process is not None:
         process.communicate()
 
 
-def _started(experiment: Experiment) -> subprocess.Popen[str]:
+def data_view(experiment: Experiment, rows: int) -> dict[str, Any] | None:
+    """What the trainer will see of the data, with `rows` of them (see `expctl.worker.data_view.view`).
+
+    None where the process died without a word.
+    """
+    process = started(experiment, "expctl.worker.preflight", str(rows))
+    answer = _asked(process, experiment)
+    process.communicate()
+    return answer
+
+
+def started(experiment: Experiment, module: str, *words: str) -> subprocess.Popen[str]:
+    """A module of the worker's, started beside an experiment of which there is no run; it is asked by its input."""
     environment = worker_environment(run_of(experiment), experiment.config, experiment.folder)
     return subprocess.Popen(
-        [sys.executable, "-m", "expctl.worker.preflight"],
+        [sys.executable, "-m", module, *words],
         env=environment,
         cwd=experiment.folder,
         stdin=subprocess.PIPE,

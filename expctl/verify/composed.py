@@ -1,4 +1,4 @@
-"""Checks of the trainer that has every part: filtering, sequence ratios with token advantages, replay, BEMA."""
+"""Checks of the trainer that has every part: filtering, ratios with token advantages, replay, resampling, BEMA."""
 
 from typing import Any
 
@@ -8,6 +8,7 @@ from torch import Tensor
 
 from expctl.algorithms.bema_for_ref_model import BEMACallback
 from expctl.algorithms.composed import ComposedConfig, ComposedTrainer
+from expctl.algorithms.dynamic_sampling import DynamicSamplingTrainer
 from expctl.algorithms.gfpo import GFPOTrainer
 from expctl.algorithms.grpo_with_replay_buffer import GRPOWithReplayBufferTrainer
 from expctl.algorithms.gspo_token import GRPOTrainer as GSPOTokenTrainer
@@ -30,12 +31,13 @@ def nothing_set_is_grpo() -> float:
 
 @check("one part set")
 def one_part_is_its_own_trainer() -> float:
-    """is that part's own trainer: filter, ratio with credit, replay"""
+    """is that part's own trainer: filter, ratio with credit, replay, dynamic sampling"""
     half_rollouts = {"steps_per_generation": 2, "per_device_train_batch_size": G}
     parts: list[tuple[type[trl.GRPOTrainer], dict[str, Any], dict[str, Any]]] = [
         (GFPOTrainer, FILTER, {"group_filter_func": "shortest"}),
         (GSPOTokenTrainer, RATIO | half_rollouts, {"token_advantages": DiscountedCredit(0.9)}),
         (GRPOWithReplayBufferTrainer, REPLAY, {}),
+        (DynamicSamplingTrainer, {"resample_tries": 1}, {}),
     ]
     measured = []
     for simpler, settings, keywords in parts:

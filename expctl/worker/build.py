@@ -1,11 +1,12 @@
 """From the resolved config to a trainer: every part is instantiated by its `_target_`."""
 
+import inspect
 import logging
 from dataclasses import fields
 from functools import partial
 from typing import Any
 
-from hydra.utils import get_class, instantiate
+from hydra.utils import get_class, get_object, instantiate
 from transformers import Trainer, TrainerCallback, TrainingArguments, set_seed
 from transformers.utils import logging as transformers_logging
 
@@ -13,15 +14,18 @@ from expctl import models
 from expctl.algorithms import fingerprints
 from expctl.algorithms.compact_sampling import EnoughEnded, is_compact
 from expctl.base.data_kinds import PROMPT_ONLY
+from expctl.base.evaluation import trains
 from expctl.data.conversation import fit_to_tokenizer
 from expctl.runs import manifest
 from expctl.runs.files import Run
+from expctl.worker.base_model import NameBaseModel
 from expctl.worker.checkpoint import make_checkpoints_atomic
 from expctl.worker.data_fingerprint import record_fingerprints
 from expctl.worker.distributed import DistributedCheck, check_world_size
 from expctl.worker.engine import fill_arguments, keep_mode, let_rows_leave, prepare_engine
 from expctl.worker.leak import leak_alerts
-from expctl.worker.rewards import STOP, reward_function, set_end_tokens
+from expctl.worker.reward_weights import final_weights, schedule_weights
+from expctl.worker.rewards import reward_functions, set_end_tokens
 from expctl.worker.samples import Samples
 from expctl.worker.sampling_turns import sample_in_turns
 from expctl.worker.stop import StopRequest
@@ -57,10 +61,10 @@ def build_trainer(config: dict[str, Any], run: Run, callbacks: list[TrainerCallb
     check_world_size(arguments.world_size)
     train_dataset, eval_dataset = build(config["dataset"])
     own_callbacks = [build(node) for node in config["callbacks"].values()]
-    model, tokenizer = models.load(**models.loaded_part(config["model"]))
+    model, tokenizer = models.load(**models.loaded_for(config))
     options = template_options(config, arguments)
     if arguments.process_index == 0:
-        _start_recording(config, run, arguments, train_dataset, eval_dataset)
+        _start_recording(config, run, arguments, train_dataset if trains(config) else None, eval_dataset)
     parts = {
         "model": model,
         "args": arguments,
@@ -78,6 +82,7 @@ def build_trainer(config: dict[str, Any], run: Run, callbacks: list[TrainerCallb
     sample_in_turns(config, trainer)
     trainer.add_callback(DistributedCheck(trainer, sharding=bool(config["hardware"]["sharding"])))
     trainer.add_callback(Samples(trainer, run))
+    trainer.add_callback(NameBaseModel(config["model"]))
     make_checkpoints_atomic(trainer, run.checkpoints, stop)
     if arguments.process_index == 0:
         _warn_of_changes(trainer, run)
@@ -98,11 +103,23 @@ def adapter(config: dict[str, Any]) -> dict[str, Any]:
 
 
 def rewards(config: dict[str, Any]) -> dict[str, Any]:
-    """The trainer's `reward_funcs`, where it samples completions."""
-    if config["algorithm"]["kind"] != PROMPT_ONLY:
+    """The trainer's `reward_funcs`, where it samples completions and takes them."""
+    trainer = get_object(config["algorithm"]["trainer"]["_target_"])
+    if config["algorithm"]["kind"] != PROMPT_ONLY or not takes(trainer, "reward_funcs"):
         return {}
-    functions, on_error = config["reward"]["functions"], config["reward"].get("on_error", STOP)
-    return {"reward_funcs": [reward_function(node, name, on_error) for name, node in functions.items()]}
+    return {"reward_funcs": reward_functions(config["reward"])}
+
+
+def takes(trainer: Any, keyword: str) -> bool:
+    """Whether a trainer's constructor takes a keyword, by itself or by one that it hands all others on to."""
+    for owner in inspect.getmro(trainer) if inspect.isclass(trainer) else [trainer]:
+        called = owner.__dict__.get("__init__") if inspect.isclass(owner) else owner
+        if called is None:
+            continue
+        parameters = inspect.signature(called).parameters
+        if keyword in parameters or not any(each.kind is each.VAR_KEYWORD for each in parameters.values()):
+            return keyword in parameters
+    return False
 
 
 def without_trainer(own_callbacks: list[Any]) -> list[TrainerCallback]:
@@ -112,11 +129,17 @@ def without_trainer(own_callbacks: list[Any]) -> list[TrainerCallback]:
 
 def construct(config: dict[str, Any], parts: dict[str, Any], own_callbacks: list[Any]) -> Trainer:
     """The trainer of these parts, with those of `own_callbacks` that are made for a trainer (`_partial_: true`)."""
-    trainer: Trainer = build(config["algorithm"]["trainer"], _partial_=True)(**parts)
+    node = config["algorithm"]["trainer"]
+    if not takes(get_object(node["_target_"]), "eval_dataset"):  # TRL's asynchronous trainers are not evaluated
+        parts = {name: part for name, part in parts.items() if name != "eval_dataset"}
+    trainer: Trainer = build(node, _partial_=True)(**parts)
     for callback in own_callbacks:
         if isinstance(callback, partial):
             trainer.add_callback(callback(trainer=trainer))
-    set_end_tokens(getattr(trainer, "reward_funcs", []), trainer.model, trainer.processing_class)
+    reward_funcs = getattr(trainer, "reward_funcs", [])
+    if reward_funcs:
+        set_end_tokens(reward_funcs, trainer.model, trainer.processing_class)
+    schedule_weights(trainer, config["reward"])
     return trainer
 
 
@@ -151,7 +174,7 @@ def reward_weights(reward: dict[str, Any]) -> dict[str, list[float]]:
     """`reward_weights` of the trainer's arguments, in the order of the functions; empty where none are set."""
     if not reward["weights"]:
         return {}
-    return {"reward_weights": [float(reward["weights"].get(name, 1.0)) for name in reward["functions"]]}
+    return {"reward_weights": final_weights(reward)}
 
 
 def _start_recording(

@@ -3,7 +3,6 @@
 import asyncio
 import inspect
 from collections.abc import Awaitable, Iterable
-from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -12,30 +11,13 @@ from transformers import Trainer, TrainerCallback
 from trl.models.utils import unwrap_model_for_generation
 
 from expctl.algorithms.completion_log import LoggedCompletion, set_logged_completions
+from expctl.algorithms.scored_completion import ScoredCompletion
 from expctl.base.data_kinds import PROMPT_ONLY
 from expctl.data.conversation import fit_to_tokenizer
-from expctl.worker.rewards import STOP, eos_tokens, reward_function, set_end_tokens
+from expctl.worker.reward_weights import final_weights
+from expctl.worker.rewards import eos_tokens, reward_functions, set_end_tokens
 
 Row = dict[str, Any]
-
-
-@dataclass(frozen=True)
-class Sample:
-    """One sampled completion.
-
-    Args:
-        prompt: text or conversation.
-        completion: likewise.
-        length: in tokens, with the one that ends it.
-        ended: whether an end token ends it.
-        rewards: name of each reward function -> its value, None where it gave none.
-    """
-
-    prompt: Any
-    completion: Any
-    length: int
-    ended: bool
-    rewards: dict[str, float | None]
 
 
 class EvaluateCompletions(TrainerCallback):
@@ -79,13 +61,11 @@ class EvaluateCompletions(TrainerCallback):
         tokenizer: Any = trainer.processing_class  # Any: the declared type includes image processors
         self._tokenizer = tokenizer
         self._rows: list[Row] = list(fit_to_tokenizer(held_out, tokenizer))[of_this_rank]
-        on_error = reward.get("on_error", STOP)
-        self._functions = [reward_function(node, name, on_error) for name, node in reward["functions"].items()]
+        self._functions = reward_functions(reward)
         set_end_tokens(self._functions, trainer.model, self._tokenizer)
         # One event loop for all asynchronous functions: they keep their connections from call to call.
         self._event_loop = asyncio.Runner()
-        weights = reward["weights"] or {}
-        self._weights = {name: weights.get(name, 1.0) for name in reward["functions"]}
+        self._weights = dict(zip(reward["functions"], final_weights(reward), strict=True))
         # As GRPO: from the whole distribution, whatever the model's own generation config would cut off.
         self._sampling = {"do_sample": True, "temperature": temperature, "top_k": 0, "top_p": 1.0}
         self._sampling |= {"max_new_tokens": max_completion_length}
@@ -112,7 +92,7 @@ class EvaluateCompletions(TrainerCallback):
 
     def _metrics(self) -> dict[str, float]:
         trainer, arguments = self._trainer, self._trainer.args
-        samples: list[Sample] = []
+        samples: list[ScoredCompletion] = []
         with (
             torch.random.fork_rng([arguments.device] if arguments.device.type == "cuda" else []),
             unwrap_model_for_generation(trainer.model_wrapped, trainer.accelerator) as model,
@@ -131,7 +111,7 @@ class EvaluateCompletions(TrainerCallback):
         return self._means(trainer.accelerator.reduce(sums, "sum").tolist())
 
     @torch.no_grad()
-    def _sample(self, model: Any, rows: list[Row]) -> list[Sample]:
+    def _sample(self, model: Any, rows: list[Row]) -> list[ScoredCompletion]:
         """One completion of each row's prompt, with its rewards."""
         prompts = [row["prompt"] for row in rows]
         ids, ended = self._generate(model, prompts)
@@ -143,7 +123,7 @@ class EvaluateCompletions(TrainerCallback):
         samples = []
         for index, (prompt, completion) in enumerate(zip(prompts, completions, strict=True)):
             values = {name: column[index] for name, column in rewards.items()}
-            samples.append(Sample(prompt, completion, len(ids[index]), ended[index], values))
+            samples.append(ScoredCompletion(prompt, completion, len(ids[index]), ended[index], values))
         return samples
 
     def _generate(self, model: Any, prompts: list[Any]) -> tuple[list[list[int]], list[bool]]:
@@ -180,11 +160,11 @@ class EvaluateCompletions(TrainerCallback):
         )
         return text
 
-    def _sums(self, samples: list[Sample]) -> list[float]:
+    def _sums(self, samples: list[ScoredCompletion]) -> list[float]:
         """Sums over this rank: samples, tokens, samples without an end; per function the rewards and their number."""
         sums: list[float] = [
             len(samples),
-            sum(sample.length for sample in samples),
+            sum(sample.tokens for sample in samples),
             sum(not sample.ended for sample in samples),
         ]
         for name in self._weights:

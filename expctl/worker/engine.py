@@ -22,6 +22,7 @@ from expctl.base.engine import COLOCATED, GROUP_PORT, SERVER, SERVER_URL, format
 from expctl.base.plain_data import mapping
 from expctl.base.ports import HeldPort, rendezvous_variables
 from expctl.devices.detection import gpu_names
+from expctl.devices.leases import CELLS_PER_GPU
 from expctl.devices.starting import CPU, alone_on
 from expctl.worker.cpu_engine import hand_over_by_file, keep_weights_loadable
 
@@ -31,6 +32,7 @@ logger = logging.getLogger(__name__)
 TRIES = 3
 # The length of the engine's sequences is rounded up to a multiple of it.
 MULTIPLE = 16
+UTILIZATION = "vllm_gpu_memory_utilization"
 ROWS_AT_ONCE = 1000
 NO_FILE_NAME = r"[^\w.]+"
 
@@ -127,7 +129,9 @@ def fill_arguments(
     tokenizer: PreTrainedTokenizerBase,
     positions: int | None,
 ) -> None:
-    """Set what only this machine and the data know: the server's address, and the longest sequence of the engine.
+    """Set what only this machine and the data know: the server's address, the engine's longest sequence and its memory.
+
+    Where cells share a GPU, each engine has its part of what the config gives to one.
 
     Args:
         config: resolved.
@@ -140,7 +144,13 @@ def fill_arguments(
     if mode == SERVER and SERVER_URL in os.environ:
         values["vllm_server_base_url"] = os.environ[SERVER_URL]
         values["vllm_group_port"] = int(os.environ[GROUP_PORT])
-    if mode == COLOCATED and values.get("vllm_max_model_length") is None:
+    if mode != COLOCATED:
+        return
+    cells = int(os.environ.get(CELLS_PER_GPU, "1"))
+    if cells > 1:
+        values[UTILIZATION] /= cells
+        logger.warning("%d cells may share this GPU: the engine has %.3g of it", cells, values[UTILIZATION])
+    if values.get("vllm_max_model_length") is None:
         longest = longest_prompt(datasets, tokenizer, values.get("chat_template_kwargs") or {})
         if longest is not None:
             needed = longest + int(values["max_completion_length"])

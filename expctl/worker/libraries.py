@@ -14,6 +14,8 @@ def import_libraries(config: dict[str, Any]) -> None:
     from hydra.utils import get_class
 
     silence(os.environ)
+    # TRL's notice would come from every process; the command has said it (see `expctl.config.experimental`).
+    os.environ.setdefault("TRL_EXPERIMENTAL_SILENCE", "1")
     for module in ("build", "control_callbacks", "distributed", "record", "summary", "trackers"):
         import_module(f"expctl.worker.{module}")
     for target in (config["algorithm"]["trainer"]["_target_"], config["args"]["_target_"]):

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import yaml
 
 from expctl.base.data_kinds import with_current_kinds
+from expctl.base.evaluation import trains
 from expctl.base.exit_codes import EXIT_COMPLETED, EXIT_FAILED, EXIT_INTERRUPTED, EXIT_REFUSED
 from expctl.base.parent_death import exit_with_parent
 from expctl.runs.files import Run, read_metrics
@@ -95,12 +96,16 @@ def train(run: Run, config: dict[str, Any], stop: StopRequest, progress: Progres
         if stop.requested:
             return INTERRUPTED
     from expctl.worker import control_callbacks, summary
+    from expctl.worker.random_states import RandomStates
     from expctl.worker.repeated_warnings import RepeatedWarnings
     from expctl.worker.step_times import StepTimes
     from expctl.worker.steps import check_steps_taken
 
     progress.phase("loading model and data")
     trainer = _build_trainer(run, config, stop, progress, watchdog, checkpoint)
+    if not trains(config):
+        return _evaluate_only(trainer, run, config, stop, progress, began)
+    states = RandomStates(trainer)
     times = StepTimes(trainer)
     trainer.add_callback(times)
     evaluates = bool(config["args"].get("do_eval")) and trainer.eval_dataset is not None
@@ -123,6 +128,7 @@ def train(run: Run, config: dict[str, Any], stop: StopRequest, progress: Progres
         repeated.report()
     progress.phase("saving the model")
     summary.save_model(trainer, run, config)
+    states.save(run)
     seconds = {"start": built - began, "training": trained - built, "total": time.perf_counter() - began}
     if trainer.is_world_process_zero():
         summary.write_summary(trainer, run, config, before, after, seconds, times.rest)
@@ -155,8 +161,26 @@ def _build_trainer(
     control = [control_callbacks.StopOnRequest(stop), control_callbacks.Heartbeat(watchdog)]
     callbacks = [MetricsRecorder(run, progress), HealthMonitor(run, progress), *control]
     trainer = build.build_trainer(config, run, callbacks, stop)
-    check_some_step(trainer.args, trainer.train_dataset)
+    if trains(config):
+        check_some_step(trainer.args, trainer.train_dataset)
     return trainer
+
+
+def _evaluate_only(
+    trainer: Any, run: Run, config: dict[str, Any], stop: StopRequest, progress: Progress, began: float
+) -> str:
+    """Evaluate, and train nothing; return `completed` or `interrupted`."""
+    from expctl.worker.evaluation import evaluate, write_evaluation
+
+    progress.phase("evaluating")
+    try:
+        with stop.abortable():
+            metrics, intervals = evaluate(trainer, run, progress)
+    except StoppedError:
+        return INTERRUPTED
+    if trainer.is_world_process_zero():
+        write_evaluation(run, config, metrics, intervals, time.perf_counter() - began)
+    return COMPLETED
 
 
 def _evaluate_before(

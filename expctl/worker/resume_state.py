@@ -17,8 +17,12 @@ from transformers.trainer_utils import IntervalStrategy
 
 # Attributes of `transformers.Trainer`, set when training begins.
 LOSS, LAST_LOGGED = "_tr_loss", "_globalstep_last_logged"
-# Attributes of every trainer of TRL.
+# Attributes of TRL's trainers: the metrics since the last log, by their trainer, and a count of tokens that some have.
 METRICS, TOKENS = "_metrics", "_total_train_tokens"
+OTHER_METRICS = ("_stored_metrics", "stats")
+# Sums since the last log of those that learn from a teacher, and from how many steps.
+SUMS = [f"_{policy}_policy_{kind}" for policy in ("on", "off") for kind in ("loss_total", "step_equiv")]
+SUMS += [f"_{tokens}_{kind}" for tokens in ("matched", "unmatched") for kind in ("sum", "step_eq")]
 
 
 class DataOrder:
@@ -72,9 +76,10 @@ def loop_state(trainer: Trainer, grad_norm: Any, learning_rate: float | None) ->
         LAST_LOGGED: required_attribute(trainer, LAST_LOGGED),
     }
     if is_trl(trainer):
-        metrics = required_attribute(trainer, METRICS)["train"]
+        metrics = pending_metrics(trainer)
         state[METRICS] = {name: [float(value) for value in values] for name, values in metrics.items()}
-        state[TOKENS] = required_attribute(trainer, TOKENS)
+        state[TOKENS] = getattr(trainer, TOKENS, None)
+        state["sums"] = {name: getattr(trainer, name) for name in SUMS if hasattr(trainer, name)}
     if trainer.args.logging_strategy == IntervalStrategy.EPOCH:
         state["last_step"] = [None if value is None else float(value) for value in (grad_norm, learning_rate)]
     return state
@@ -86,11 +91,22 @@ def restore_loop_state(trainer: Trainer, state: dict[str, Any]) -> None:
     required_attribute(trainer, LAST_LOGGED)
     setattr(trainer, LAST_LOGGED, state[LAST_LOGGED])
     if is_trl(trainer):
-        metrics = required_attribute(trainer, METRICS)["train"]
+        metrics = pending_metrics(trainer)
         metrics.clear()
         metrics.update(state[METRICS])
-        required_attribute(trainer, TOKENS)
-        setattr(trainer, TOKENS, state[TOKENS])
+        if state[TOKENS] is not None:
+            required_attribute(trainer, TOKENS)
+            setattr(trainer, TOKENS, state[TOKENS])
+        for name, value in state.get("sums", {}).items():
+            setattr(trainer, name, value)
+
+
+def pending_metrics(trainer: Trainer) -> dict[str, list[Any]]:
+    """What a trainer of TRL has measured in training since the last log: metric -> its values."""
+    other = [name for name in OTHER_METRICS if hasattr(trainer, name) and not hasattr(trainer, METRICS)]
+    metrics = required_attribute(trainer, other[0] if other else METRICS)
+    by_metric: dict[str, list[Any]] = metrics if "stats" in other else metrics["train"]
+    return by_metric
 
 
 def restore_callbacks(trainer: Trainer) -> None:

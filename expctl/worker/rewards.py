@@ -1,27 +1,66 @@
-"""Calls users' reward functions: what they are given, what they may return, and the error when one fails."""
+"""Makes the reward functions of a config node: guarded, with their gates, and told of what ends a completion."""
 
 import inspect
-import logging
-import math
-from collections.abc import Callable
 from typing import Any
 
-import torch
 from hydra.utils import get_object, instantiate
 from torch import nn
 from trl.trainer.utils import is_async_callable
 
-from expctl.worker.reward_failure import RewardError, failure_message, shortened
+from expctl.worker.reward_failure import RewardError
+from expctl.worker.reward_guard import STOP, AsyncGuardedReward, Conduct, Guard, GuardedReward
 
-logger = logging.getLogger(__name__)
-
-STOP, MISSING = "stop", "missing"
-TRUNCATED = "truncated"
-# The trainer holds rewards in single precision, where a larger value becomes infinite.
-LARGEST = torch.finfo(torch.float32).max
+FINISHED = "finished"  # of a gate: the completion ended by itself, and so did its reasoning
 
 
-def reward_function(node: dict[str, Any], name: str, on_error: str = STOP) -> Any:
+def reward_functions(reward: dict[str, Any]) -> list[Any]:
+    """The guarded functions of the config node `reward`, in its order, each behind its gate.
+
+    Raises:
+        RewardError: a time limit for a function that is not asynchronous, or a gate before or behind a reward model.
+    """
+    gates = reward.get("gates") or {}
+    made: dict[str, Any] = {}
+    for name in in_order(list(reward["functions"]), gates):
+        condition = made.get(gates.get(name, ""))
+        made[name] = function = reward_function(reward["functions"][name], name, conduct_of(reward, name), condition)
+        if name not in gates:
+            continue
+        if not isinstance(function, Guard) or (gates[name] != FINISHED and not isinstance(condition, Guard)):
+            raise RewardError(f"reward '{name}' has a gate, and a reward model that the trainer runs can have none")
+        function.if_finished = gates[name] == FINISHED
+        function.condition = condition
+        if condition is not None:
+            condition.is_condition = True
+    return [made[name] for name in reward["functions"]]
+
+
+def in_order(names: list[str], gates: dict[str, str]) -> list[str]:
+    """The names with each behind the one that its gate asks.
+
+    Raises:
+        RewardError: a gate that leads back to itself.
+    """
+    ordered: list[str] = []
+    left = list(names)
+    while left:
+        ready = [name for name in left if gates.get(name) not in left]
+        if not ready:
+            raise RewardError(f"the gates of {', '.join(left)} ask each other")
+        ordered += ready
+        left = [name for name in left if name not in ready]
+    return ordered
+
+
+def conduct_of(reward: dict[str, Any], name: str) -> Conduct:
+    """What the config node `reward` says of failures of the function `name`."""
+    limits, retries = reward.get("time_limit") or {}, reward.get("retries") or {}
+    return Conduct(reward.get("on_error", STOP), limits.get(name), retries.get(name, 0))
+
+
+def reward_function(
+    node: dict[str, Any], name: str, conduct: Conduct | None = None, condition: Guard | None = None
+) -> Any:
     """The guarded reward (see `GuardedReward`) of a config node, under its name in the config.
 
     A function is left for TRL to call, and a class is instantiated, whether or not the node says `_partial_`. Reward
@@ -34,8 +73,13 @@ def reward_function(node: dict[str, Any], name: str, on_error: str = STOP) -> An
     reward = instantiate(node, _convert_="all", **extra)
     if isinstance(reward, nn.Module | str):
         return reward
-    guard = AsyncGuardedReward if is_async_callable(reward) else GuardedReward
-    return guard(reward, name, on_error)
+    is_async = is_async_callable(reward)
+    if conduct is not None and conduct.time_limit is not None and not is_async:
+        raise RewardError(
+            f"reward '{name}' has a time limit and is no `async def`: a call that does not wait cannot be ended"
+        )
+    guard = AsyncGuardedReward if is_async or isinstance(condition, AsyncGuardedReward) else GuardedReward
+    return guard(reward, name, conduct)
 
 
 def set_end_tokens(rewards: list[Any], model: Any, processing_class: Any) -> None:
@@ -60,154 +104,3 @@ def eos_tokens(model: Any, tokenizer: Any) -> list[int]:
     elif isinstance(declared, int):
         declared = [declared]
     return sorted({*declared, tokenizer.eos_token_id} - {None})
-
-
-class Guard:
-    """What both guarded rewards share: the keywords of a call, and the check of what it returns.
-
-    Attributes:
-        end_tokens: ids of the tokens that end a completion; None where they are unknown, and `truncated` is not given.
-    """
-
-    def __init__(self, reward: Callable[..., Any], name: str, on_error: str = STOP) -> None:
-        self._reward = reward
-        self._on_error = on_error
-        self._has_warned = False
-        self.__name__ = name
-        self.end_tokens: frozenset[int] | None = None
-
-    def _keywords(self, completions: list[Any], columns: dict[str, Any]) -> dict[str, Any]:
-        """What the trainer gives, and `truncated` where it is known and the function accepts it."""
-        keywords = {"completions": completions, **columns}
-        if self.end_tokens is not None and "completion_ids" in columns and accepts(self._reward, TRUNCATED):
-            self._check_no_column(columns)
-            keywords[TRUNCATED] = [bool(ids) and ids[-1] not in self.end_tokens for ids in columns["completion_ids"]]
-        return keywords
-
-    def _check_no_column(self, columns: dict[str, Any]) -> None:
-        if TRUNCATED in columns:
-            raise RewardError(
-                f"the data have a column '{TRUNCATED}', which is the name of what reward functions are told of "
-                "completions that were cut off; give the column another name"
-            )
-
-    def _failed(self, error: Exception, completions: list[Any], columns: dict[str, Any]) -> list[float | None]:
-        """Every completion of the batch as missing, where `on_error` says so; else raise RewardError."""
-        message = failure_message(self.__name__, error, completions, columns.get("prompts"))
-        if self._on_error == STOP or is_call_error(error):
-            raise RewardError(message) from error
-        self._report_missing(len(completions), completions, f"{message}; the batch", columns)
-        return [None] * len(completions)
-
-    def _checked(self, returned: Any, completions: list[Any], columns: dict[str, Any]) -> list[float | None]:
-        values = self._numbers(returned, completions)
-        unusable = [index for index, value in enumerate(values) if value is not None and not is_usable(value)]
-        if not unusable:
-            return values
-        first = unusable[0]
-        what = (
-            f"reward '{self.__name__}' returned {values[first]} on the completion {shortened(completions[first])}; it"
-        )
-        self._report_missing(len(unusable), completions, what, columns)
-        return [value if value is None or is_usable(value) else None for value in values]
-
-    def _report_missing(self, missing: int, completions: list[Any], what: str, columns: dict[str, Any]) -> None:
-        """Log the share of the batch that counts as missing, and warn the first time."""
-        if "log_metric" in columns:
-            columns["log_metric"](f"rewards/{self.__name__}/missing", missing / len(completions))
-        if self._has_warned:
-            return
-        self._has_warned = True
-        step = getattr(columns.get("trainer_state"), "global_step", None)
-        when = "" if step is None else f" after step {step}"
-        metric = f"rewards/{self.__name__}/missing"
-        logger.warning(f"{what} counts as missing{when}. This is logged once; the metric {metric} counts on.")
-
-    def _numbers(self, returned: Any, completions: list[Any]) -> list[float | None]:
-        if not isinstance(returned, list):
-            raise RewardError(
-                f"reward '{self.__name__}' returned {type(returned).__name__}, not a list of {len(completions)} "
-                f"numbers; the first completion was {shortened(completions[0])}"
-            )
-        if len(returned) != len(completions):
-            raise RewardError(
-                f"reward '{self.__name__}' returned {len(returned)} values for {len(completions)} completions; "
-                f"the first was {shortened(completions[0])}"
-            )
-        return [self._number(value, completion) for value, completion in zip(returned, completions, strict=True)]
-
-    def _number(self, value: Any, completion: Any) -> float | None:
-        if value is None:
-            return None
-        try:
-            if isinstance(value, str | bytes):
-                raise TypeError("a string is not accepted, even where float() could parse it")
-            return float(value)
-        except (TypeError, ValueError, OverflowError, RuntimeError):
-            raise RewardError(
-                f"reward '{self.__name__}' returned {shortened(value)} on the completion {shortened(completion)}"
-            ) from None
-
-
-class GuardedReward(Guard):
-    """Calls a reward function as TRL does, tells it which completions were truncated, and checks what it returns.
-
-    A function that accepts `truncated` by name or by `**kwargs` gets one bool for each completion: its last token is
-    neither an end token nor padding. A value that is not finite in single precision counts as missing (None): the
-    metric `rewards/<name>/missing` is the share of such completions in a batch that has any, and a warning names the
-    first. With `on_error="missing"` a whole batch on which the function raises counts as missing too.
-
-    Raises:
-        RewardError: naming the function and the completion, when the function raises (`on_error="stop"`), when it
-            cannot be called with what it is given, and when it does not return one number or None per completion.
-    """
-
-    def __call__(self, completions: list[Any], **columns: Any) -> list[float | None]:
-        keywords = self._keywords(completions, columns)
-        try:
-            returned = as_list(self._reward(**keywords))
-        except Exception as error:
-            return self._failed(error, completions, columns)
-        return self._checked(returned, completions, columns)
-
-
-class AsyncGuardedReward(Guard):
-    """As `GuardedReward`, for an asynchronous function or an object with an asynchronous `__call__`."""
-
-    async def __call__(self, completions: list[Any], **columns: Any) -> list[float | None]:
-        keywords = self._keywords(completions, columns)
-        try:
-            returned = as_list(await self._reward(**keywords))
-        except Exception as error:
-            return self._failed(error, completions, columns)
-        return self._checked(returned, completions, columns)
-
-
-def accepts(function: Callable[..., Any], name: str) -> bool:
-    """Whether a function can be called with a keyword; False for one whose signature is unknown, as in C."""
-    try:
-        parameters = inspect.signature(function).parameters
-    except (TypeError, ValueError):
-        return False
-    return name in parameters or any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters.values())
-
-
-def as_list(returned: Any) -> Any:
-    """What a function returned, as a list where it can be one. A generator runs here, and may raise."""
-    if inspect.isgenerator(returned):
-        return list(returned)
-    try:
-        return list(returned)
-    except TypeError:
-        return returned
-
-
-def is_call_error(error: Exception) -> bool:
-    """Whether a function could not be called with what it was given: its own code never ran."""
-    traceback = error.__traceback__
-    return isinstance(error, TypeError) and traceback is not None and traceback.tb_next is None
-
-
-def is_usable(value: float) -> bool:
-    """Whether the trainer can hold a reward: it is finite in single precision."""
-    return math.isfinite(value) and abs(value) <= LARGEST

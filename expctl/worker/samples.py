@@ -86,10 +86,14 @@ def _one_per_prompt(rows: list[LoggedCompletion], most: int) -> list[LoggedCompl
 def _as_json(row: LoggedCompletion) -> dict[str, Any]:
     """The row as `samples.jsonl` holds it: texts, shortened, and rewards that JSON has."""
     rewards = {name: None if value is None else finite(value) for name, value in row["rewards"].items()}
-    return {"prompt": _cut(_text(row["prompt"])), "completion": _cut(_text(row["completion"])), "rewards": rewards}
+    return {
+        "prompt": cut(shown_text(row["prompt"])),
+        "completion": cut(shown_text(row["completion"])),
+        "rewards": rewards,
+    }
 
 
-def _text(content: Any) -> str:
+def shown_text(content: Any) -> str:
     """A prompt or a completion as text: of a conversation every message with its role."""
     if isinstance(content, str):
         return content
@@ -106,7 +110,7 @@ def _message_text(content: Any) -> str:
     return "" if content is None else str(content)
 
 
-def _cut(text: str) -> str:
+def cut(text: str) -> str:
     if len(text) <= LONGEST:
         return text
     half = LONGEST // 2

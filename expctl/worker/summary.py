@@ -5,12 +5,12 @@ from typing import Any
 
 from transformers import Trainer
 
-from expctl.models import resolve
 from expctl.runs.drift import is_timed
-from expctl.runs.files import Run, read_json, read_metrics, write_json, write_whole
+from expctl.runs.files import Run, read_metrics, write_whole
 from expctl.runs.manifest import recorded
 from expctl.runs.phases import PhaseTimes, times_in
 from expctl.runs.records import Summary
+from expctl.worker.base_model import name_base_model
 
 CARD = """---
 library_name: transformers
@@ -37,14 +37,7 @@ def save_model(trainer: Trainer, run: Run, config: dict[str, Any]) -> None:
     """Write the final weights (or the adapter) and the tokenizer; on every rank, since sharded weights need all."""
     trainer.save_model(str(run.model))
     if trainer.is_world_process_zero():
-        _name_base_model(run, config["model"]["path"])
-
-
-def _name_base_model(run: Run, path: str) -> None:
-    """Let an adapter name its base model as the config does: peft writes its path in this machine's cache."""
-    file = run.model / "adapter_config.json"
-    if file.is_file() and resolve(path).kind != "folder":
-        write_json(file, read_json(file) | {"base_model_name_or_path": path})
+        name_base_model(run.model, config["model"])
 
 
 def write_summary(
@@ -83,6 +76,7 @@ def write_summary(
         objective_name=name,
         objective_step=steps if name in after else measured_at.get(name),
         direction=config["algorithm"]["direction"],
+        best_step=trainer.state.best_global_step if trainer.args.load_best_model_at_end else None,
         steps=steps,
         before=dict(before),
         after=dict(after),
@@ -140,7 +134,7 @@ def _write_card(run: Run, config: dict[str, Any], before: dict[str, float], afte
             run_id=run.run_id,
             command=manifest.command or "expctl",
             rows=rows,
-            model=config["model"]["path"],
+            model=config["model"].get("run") or config["model"]["path"],
             seed=config["seed"],
             versions=versions,
         ),

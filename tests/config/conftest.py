@@ -16,6 +16,7 @@ BASES = {
     "replay": ["algorithm=grpo_replay"],
     "dpo": ["algorithm=dpo"],
     "dpo_bema": ["algorithm=dpo_bema"],
+    "eval": ["algorithm=eval"],
     "moving": ["algorithm=grpo", "algorithm/reference=bema"],
     "together": [
         "algorithm=gfpo",

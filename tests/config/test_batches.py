@@ -244,8 +244,8 @@ def test_auto_asks_main_memory_on_a_cpu():
 
 NOTED = {
     "a token's mean": ["algorithm=grpo", "args.loss_type=bnpo"],
-    "the chosen completion itself": ["algorithm=dpo"],
-    "sorted in a micro-batch": ["algorithm=dpo", "args.loss_type=[aot]", "args.loss_weights=null"],
+    "the chosen completion itself": ["algorithm=dpo_sft"],
+    "sorted in a micro-batch": ["algorithm=dpo_sft", "args.loss_type=[aot]", "args.loss_weights=null"],
     "entropy": ["algorithm=grpo", "args.entropy_coef=0.01"],
 }
 

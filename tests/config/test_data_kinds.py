@@ -87,7 +87,6 @@ def test_a_kind_that_only_a_loader_of_the_user_s_gives_is_taken_from_it(kind, fo
         f"algorithm.kind={kind}",
         "algorithm.trainer._target_=trl.KTOTrainer",
         "args._target_=trl.KTOConfig",
-        "~args.loss_weights",
         "args.loss_type=kto",
     ]
     own = ["dataset._target_=mine.load", "~dataset.train_size", "~dataset.eval_size"]

@@ -123,7 +123,7 @@ def test_what_is_typed_counts_more_than_a_preset(tmp_path):
 
     assert args("args.num_train_epochs=3")["max_steps"] == -1
     assert args("args.eval_steps=5")["eval_strategy"] == "steps"
-    assert args(DPO, "args.loss_type=sigmoid")["loss_weights"] is None
+    assert args("algorithm=dpo_sft", "args.loss_type=sigmoid")["loss_weights"] is None
     assert args("args.max_steps=1e2")["max_steps"] == 100
     assert args("args.max_steps=7")["max_steps"] == 7
     best = args("args.load_best_model_at_end=true", "args.eval_steps=5")
@@ -142,7 +142,7 @@ def test_a_model_is_called_by_the_whole_name_of_its_path(tmp_path):
     [
         (["args.num_train_epochs=3"], "args.max_steps is -1"),
         (["args.eval_steps=5"], "args.eval_strategy is steps"),
-        (["algorithm=dpo", "args.loss_type=sigmoid"], "args.loss_weights is null"),
+        (["algorithm=dpo_sft", "args.loss_type=sigmoid"], "args.loss_weights is null"),
     ],
 )
 def test_a_preset_that_gives_way_to_what_was_typed_is_named(words, note, capsys):

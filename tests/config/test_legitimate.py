@@ -23,17 +23,22 @@ ABSENT = (
 )
 OPTIONS = [
     f"{group}={option}"
-    for group in ("algorithm", "hardware", "peft", "tracker", "callbacks", "reward")
+    for group in ("hardware", "peft", "tracker", "callbacks", "reward")
     for option in group_options(group)
 ]
+# One of each trainer; all of them alone are in test_lineup.py.
+ALGORITHMS = ["gfpo", "grpo", "grpo_replay", "gspo_token", "dapo", "rloo", "gmpo", "sdpo", "online_dpo", "sft", "dpo"]
+ALGORITHMS += ["dpo_bema", "kto", "cpo", "orpo", "tpo", "reward", "distillation", "gkd", "gold", "iw_opd", "sdft"]
 PAIRS = [
-    *itertools.product([f"algorithm={name}" for name in group_options("algorithm")], ["peft=lora", "hardware=cpu_2"]),
+    *itertools.product([f"algorithm={name}" for name in [*ALGORITHMS, "a2po", "eval"]], ["hardware=cpu_2"]),
+    *([f"algorithm={name}", "peft=lora"] for name in ALGORITHMS),
     *itertools.product(["algorithm=sft", "algorithm=dpo"], ["callbacks=completions", "callbacks=early_stopping"]),
     *itertools.product(["algorithm=gfpo", "algorithm=grpo"], [f"reward={name}" for name in group_options("reward")]),
     *itertools.product(["algorithm=grpo", "algorithm=sft"], ["dataset=reasoning_gym", "dataset=arithmetic"]),
     *itertools.product(["algorithm=grpo"], [f"algorithm/{part}" for part in ("ratio=sequence", "replay=on")]),
     *itertools.product(["algorithm=grpo"], ["algorithm/reference=bema"]),
 ]
+TASK = '{"prompt": "Write add(a, b).", "tests": ["assert add(1, 2) == 3"]}\n'
 WORDS = [[option] for option in OPTIONS] + [list(pair) for pair in PAIRS]
 
 
@@ -47,6 +52,13 @@ def found_wrong(words, folder, monkeypatch):
 def test_an_option_is_not_refused(words, tmp_path, monkeypatch):
     if words == ["reward=math"]:
         words = ["reward=math", "dataset=arithmetic"]
+    if "reward=model" in words:
+        words = [*words, "reward_model=tiny"]
+    if "reward=judge" in words:
+        words = [*words, "judge.url=http://localhost:8000/v1", "judge.model=judge"]
+    if "reward=code" in words:
+        (tmp_path / "tasks.jsonl").write_text(TASK * 20)
+        words = [*words, "dataset=files", "dataset.path=tasks.jsonl"]
     assert found_wrong(words, tmp_path, monkeypatch) == []
 
 
@@ -60,7 +72,7 @@ def documented() -> list[list[str]]:
     ]
     typed = [shlex.split(line) for line in dict.fromkeys(lines) if line.startswith("expctl ")]
     alone = [words[1:] for words in typed if "-m" not in words and all("=" in word for word in words[1:])]
-    own = ("doubles", "clipped", "my_", "mine", "problems", "held_out", "models/", "dataset.path", "sweep=")
+    own = ("doubles", "clipped", "my_", "mine", "problems", "held_out", "models/", "dataset.path", "sweep=", "run:")
     return [words for words in alone if not any(part in " ".join(words) for part in own)]
 
 

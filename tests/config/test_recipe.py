@@ -8,12 +8,13 @@ from expctl.runs.identity import config_hash
 
 # Words beside model=tiny -> the beginning of the hash, as it was before algorithms had recipes for other models.
 TOY_RUNS = {
-    "algorithm=dpo": "8d2af0ca",
-    "algorithm=dpo peft=lora": "73b03c3d",
-    "algorithm=dpo callbacks=early_stopping": "9a357338",
-    "algorithm=dpo callbacks=completions": "78e1f356",
-    "algorithm=dpo_bema": "62cddbf0",
-    "algorithm=dpo_bema peft=lora": "4e1b62c2",
+    # What algorithm=dpo was on the toy, before it had the paper's loss there too.
+    "algorithm=dpo_sft": "8d2af0ca",
+    "algorithm=dpo_sft peft=lora": "73b03c3d",
+    "algorithm=dpo_sft callbacks=early_stopping": "9a357338",
+    "algorithm=dpo_sft callbacks=completions": "78e1f356",
+    "algorithm=dpo_bema args.loss_type=[sigmoid,sft] args.loss_weights=[0.5,1.0]": "62cddbf0",
+    "algorithm=dpo_bema args.loss_type=[sigmoid,sft] args.loss_weights=[0.5,1.0] peft=lora": "4e1b62c2",
     "algorithm=gfpo": "90dc4afd",
     "algorithm=gfpo peft=lora": "0a9bcc43",
     "algorithm=gfpo callbacks=early_stopping": "fa4d8c3c",

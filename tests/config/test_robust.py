@@ -65,7 +65,7 @@ PATHS = {
     "model=./folder": "model=local model.path=./folder",
     "dataset=openai/gsm8k": "dataset=gsm8k",
     "dataset=rows/mine.jsonl": "dataset=files dataset.path=rows/mine.jsonl",
-    "dataset=somebody/some_set": "download it",
+    "dataset=somebody/some_set": "dataset=hub dataset.path=somebody/some_set",
 }
 
 

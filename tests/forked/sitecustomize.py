@@ -15,6 +15,8 @@ MODULES = [
     "expctl.worker",
     "expctl.worker.preload",
     "expctl.worker.preflight",
+    "expctl.worker.export",
+    "expctl.worker.scoring",
     "expctl.verify",
     "accelerate.commands.launch",
     "torch.distributed.run",

@@ -11,6 +11,8 @@ READ = {
     "preference": ["chosen", "rejected"],
     "unpaired-preference": ["completion", "label"],
     "stepwise": ["prompt", "completions", "labels"],
+    "messages": ["messages"],
+    "text": ["text"],
 }
 
 

@@ -13,7 +13,8 @@ from torch import nn
 from trl.trainer.utils import is_async_callable
 
 from expctl.worker.reward_failure import RewardError
-from expctl.worker.rewards import AsyncGuardedReward, GuardedReward, reward_function
+from expctl.worker.reward_guard import AsyncGuardedReward, Conduct, GuardedReward
+from expctl.worker.rewards import reward_function, reward_functions
 
 COMPLETIONS = ["good", "bad", "good"]
 
@@ -97,7 +98,8 @@ def guarded(returned, *, on_error="stop", is_async=False):
     async def later(completions, **kwargs):
         return function(completions, **kwargs)
 
-    return AsyncGuardedReward(later, "mine", on_error) if is_async else GuardedReward(function, "mine", on_error)
+    conduct = Conduct(on_error)
+    return AsyncGuardedReward(later, "mine", conduct) if is_async else GuardedReward(function, "mine", conduct)
 
 
 def call(reward, **columns):
@@ -143,7 +145,7 @@ def test_a_wrong_shape_or_type_stops_whatever_is_to_be_passed_over(returned, is_
 
 def test_a_function_that_cannot_be_called_stops_whatever_is_to_be_passed_over():
     with pytest.raises(RewardError, match="unexpected keyword argument"):
-        call(GuardedReward(lambda completions: [1.0] * 3, "mine", "missing"))
+        call(GuardedReward(lambda completions: [1.0] * 3, "mine", Conduct("missing")))
 
 
 def test_a_generator_that_raises_half_way_is_named():
@@ -197,3 +199,131 @@ def test_a_column_of_that_name_is_refused():
 def test_reward_models_are_passed_on():
     node = {"_target_": "torch.nn.Linear", "in_features": 1, "out_features": 1}
     assert isinstance(reward_function(node, "m"), nn.Module)
+
+
+class Flaky:
+    """Fails so many times, and counts its calls."""
+
+    def __init__(self, failures, is_async):
+        self.failures, self.calls = failures, 0
+        self.function = self.later if is_async else self.now
+
+    def now(self, completions, **kwargs):
+        self.calls += 1
+        if self.calls <= self.failures:
+            raise OSError("busy")
+        return [1.0] * len(completions)
+
+    async def later(self, completions, **kwargs):
+        return self.now(completions, **kwargs)
+
+
+@pytest.mark.parametrize("is_async", [False, True])
+@pytest.mark.parametrize(("failures", "retries", "calls"), [(1, 0, 1), (2, 1, 2), (2, 2, 3), (0, 3, 1)])
+def test_a_call_that_fails_is_made_again_as_often_as_was_said(is_async, failures, retries, calls, pauses):
+    flaky = Flaky(failures, is_async)
+    guard = AsyncGuardedReward if is_async else GuardedReward
+    values, logged = call(guard(flaky.function, "mine", Conduct("missing", retries=retries)))
+    assert flaky.calls == calls and pauses == [1.0, 2.0][: calls - 1]
+    assert values == ([1.0] * 3 if calls > failures else [None] * 3)
+    assert logged.count(("rewards/mine/retries", 1.0)) == calls - 1
+
+
+@pytest.fixture
+def pauses(monkeypatch):
+    """The seconds that guards wait before they call again, which none of them does here."""
+    waited = []
+
+    async def wait(seconds):
+        waited.append(seconds)
+
+    monkeypatch.setattr("expctl.worker.reward_guard.time.sleep", waited.append)
+    monkeypatch.setattr("expctl.worker.reward_guard.asyncio.sleep", wait)
+    return waited
+
+
+def test_a_function_that_cannot_be_called_is_called_once(pauses):
+    with pytest.raises(RewardError, match="unexpected keyword argument"):
+        call(GuardedReward(lambda completions: [1.0] * 3, "mine", Conduct("missing", retries=3)))
+    assert pauses == []
+
+
+def test_a_call_beyond_its_time_limit_is_ended_and_counts_as_missing():
+    ended = []
+
+    async def hangs(completions, **kwargs):
+        try:
+            await asyncio.Event().wait()
+        finally:
+            ended.append(True)
+
+    with pytest.raises(RewardError, match="'judge' raised TimeoutError: no answer within 0.01 seconds"):
+        call(AsyncGuardedReward(hangs, "judge", Conduct(time_limit=0.01)))
+    assert call(AsyncGuardedReward(hangs, "judge", Conduct("missing", time_limit=0.01)))[0] == [None] * 3
+    assert ended == [True, True]
+
+
+def test_a_time_limit_for_a_function_that_does_not_wait_is_refused():
+    with pytest.raises(RewardError, match="'mine' has a time limit and is no `async def`"):
+        reward_functions({"functions": {"mine": {"_target_": f"{__name__}.scaled"}}, "time_limit": {"mine": 1}})
+
+
+def right(completions, calls, **kwargs):
+    calls.append(list(completions))
+    return [None if completion == "unknown" else float(completion == "good") for completion in completions]
+
+
+async def right_later(completions, calls, **kwargs):
+    return right(completions, calls)
+
+
+async def one_later(completions, **kwargs):
+    return [1.0] * len(completions)
+
+
+def together(functions, **columns):
+    """The values of each function, the asynchronous ones waited for together."""
+
+    async def gathered():
+        values = [function(completions=COMPLETIONS_OF_GATES, **columns) for function in functions]
+        pending = [value for value in values if inspect.isawaitable(value)]
+        results = iter(await asyncio.gather(*pending))
+        return [next(results) if inspect.isawaitable(value) else value for value in values]
+
+    return asyncio.run(gathered())
+
+
+COMPLETIONS_OF_GATES = ["good", "bad", "unknown"]
+
+
+@pytest.mark.parametrize("condition", ["right", "right_later"])
+@pytest.mark.parametrize("form", ["scaled", "one_later"])
+def test_a_reward_behind_a_gate_counts_where_the_other_is_above_zero_and_the_other_is_asked_once(condition, form):
+    nodes = {"form": {"_target_": f"{__name__}.{form}"}, "right": {"_target_": f"{__name__}.{condition}"}}
+    nodes["short"] = {"_target_": f"{__name__}.scaled", "scale": -1.0}
+    gates = {"form": "right", "short": "form"}
+    functions = reward_functions({"functions": nodes, "gates": gates})
+    calls = []
+    values = together(functions, calls=calls)
+    assert values == [[1.0, 0.0, None], [1.0, 0.0, None], [-1.0, 0.0, None]]
+    assert calls == [COMPLETIONS_OF_GATES]
+    assert together(functions[1:2], calls=calls)[0] == [1.0, 0.0, None]
+
+
+def test_a_gate_for_finished_completions_pays_nothing_for_the_others():
+    """Cut off, still thinking, thinking since the prompt, and done."""
+    node = {"functions": {"mine": {"_target_": f"{__name__}.scaled"}}, "gates": {"mine": "finished"}}
+    [reward] = reward_functions(node)
+    reward.end_tokens = frozenset({2})
+    completions = ["a", "<think>a", "a", "<think>b</think>a"]
+    columns = {"completion_ids": [[5], [5, 2], [5, 2], [5, 2]], "prompts": ["", "", "q<think>", "q"]}
+    assert reward(completions=completions, **columns) == [0.0, 0.0, 0.0, 1.0]
+    told = GuardedReward(lambda completions, unfinished, **kwargs: unfinished, "mine")
+    told.end_tokens = frozenset({2})
+    assert told(completions=completions, **columns) == [1.0, 1.0, 1.0, 0.0]
+
+
+def test_gates_in_a_circle_are_refused():
+    nodes = {name: {"_target_": f"{__name__}.scaled"} for name in "abc"}
+    with pytest.raises(RewardError, match="the gates of a, b ask each other"):
+        reward_functions({"functions": nodes, "gates": {"a": "b", "b": "a"}})

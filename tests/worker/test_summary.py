@@ -21,7 +21,9 @@ def test_the_objective_bears_the_name_of_the_metric_that_it_is(after, name, valu
     run = Run(tmp_path)
     run.model.mkdir()
     run.metrics.write_text(json.dumps({"step": 1, "loss": 0.1, "reward": 0.5}) + "\n")
-    trainer = SimpleNamespace(state=SimpleNamespace(global_step=1, log_history=[]))
+    trainer = SimpleNamespace(
+        args=SimpleNamespace(load_best_model_at_end=False), state=SimpleNamespace(global_step=1, log_history=[])
+    )
     write_summary(trainer, run, CONFIG, {}, after, {}, PhaseTimes())
     recorded = read_json(run.summary)
     assert (recorded["objective_name"], recorded["objective"]) == (name, value)
@@ -31,7 +33,9 @@ def summary(tmp_path, rows, after=()):
     run = Run(tmp_path)
     run.model.mkdir()
     run.metrics.write_text("".join(json.dumps(row) + "\n" for row in rows))
-    trainer = SimpleNamespace(state=SimpleNamespace(global_step=6, log_history=[]))
+    trainer = SimpleNamespace(
+        args=SimpleNamespace(load_best_model_at_end=False), state=SimpleNamespace(global_step=6, log_history=[])
+    )
     write_summary(trainer, run, CONFIG, {}, dict(after), {}, PhaseTimes())
     return read_json(run.summary)
 

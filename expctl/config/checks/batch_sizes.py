@@ -2,8 +2,10 @@
 
 import math
 
+from expctl.base.evaluation import trains
 from expctl.base.experiment import Experiment
 from expctl.base.refusal import Refusal
+from expctl.config.checks.trainer_parts import is_rewarded
 from expctl.config.micro_batches import Step
 from expctl.config.source.defaults import FieldValues
 
@@ -13,7 +15,12 @@ def check_batch_sizes(experiment: Experiment) -> list[Refusal]:
     values = FieldValues(experiment.config["args"], experiment.code_folders)
     if "num_generations" not in values:
         return []
+    world = experiment.hardware["num_processes"] * experiment.hardware["num_machines"]
+    if not trains(experiment.config):
+        return _check_evaluation_batch(values, 1, world, experiment)
     generations = values["num_generations"]
+    if generations == 1 and not is_rewarded(experiment):
+        return []  # of distillation: nothing is compared inside of a group
     if generations < 2:
         return [
             Refusal(
@@ -21,7 +28,6 @@ def check_batch_sizes(experiment: Experiment) -> list[Refusal]:
                 where=experiment.set_by("args.num_generations"),
             )
         ]
-    world = experiment.hardware["num_processes"] * experiment.hardware["num_machines"]
     refusals = _check_generation_batch(values, generations, world, experiment)
     return refusals + _check_evaluation_batch(values, generations, world, experiment)
 
@@ -70,16 +76,21 @@ def _check_generation_batch(values: FieldValues, generations: int, world: int, e
 def _check_evaluation_batch(values: FieldValues, generations: int, world: int, experiment: Experiment) -> list[Refusal]:
     group = values["num_generations_eval"] or generations
     rows = (values["per_device_eval_batch_size"] or 8) * world
-    if not values["do_eval"] or rows % group == 0:
+    if rows % group == 0 or not (values["do_eval"] or not trains(experiment.config)):
         return []
     return [
         Refusal(
             f"evaluation: groups of {group} completions do not fill a batch of {rows} rows "
             f"({rows // world} a device x {_processes(world)})",
-            where=experiment.set_by("args.per_device_eval_batch_size"),
-            do=f"args.per_device_eval_batch_size={group} or a multiple of it, or args.num_generations_eval=1",
+            where=experiment.set_by("args.num_generations_eval", "args.per_device_eval_batch_size"),
+            do=f"args.per_device_eval_batch_size={_multiple(rows // world, group)}, or args.num_generations_eval=1",
         )
     ]
+
+
+def _multiple(rows: int, group: int) -> int:
+    """The largest multiple of a group up to a number of rows; the group itself where that is larger."""
+    return max(group, rows - rows % group)
 
 
 def _processes(world: int) -> str:

@@ -4,6 +4,7 @@ import math
 from dataclasses import dataclass
 from typing import Any
 
+from expctl.base.evaluation import trains
 from expctl.base.experiment import Experiment
 from expctl.base.plain_data import is_number, mapping
 from expctl.base.refusal import Refusal
@@ -99,7 +100,8 @@ LARGEST = 2**63 - 1
 def check_bounds(experiment: Experiment) -> list[Refusal]:
     """Refuse numbers outside of what their fields mean; null, unknown fields and code of the user's own are let be."""
     config = experiment.config
-    refusals = _outside(experiment, "args", config["args"], ARGS)
+    args = ARGS if trains(config) else ARGS | {"temperature": NOT_NEGATIVE}
+    refusals = _outside(experiment, "args", config["args"], args)
     refusals += _outside(experiment, "peft", config["peft"] or {}, PEFT)
     ours = {"dataset": config["dataset"]} | {f"callbacks.{name}": node for name, node in config["callbacks"].items()}
     for group, node in ours.items():

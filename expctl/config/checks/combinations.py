@@ -15,6 +15,7 @@ from expctl.config.source.lookup import Definition
 
 ROOM = "expctl.algorithms."
 FILTERING, REPLAY = ROOM + "gfpo.GroupFiltering", ROOM + "replay.GroupReplay"
+RESAMPLING = ROOM + "resampling.DynamicSampling"
 RATIO, CREDIT = ROOM + "gspo_token.SequenceTokenRatio", ROOM + "token_advantages.TokenAdvantages"
 SCORED_ROLLOUT = ROOM + "trainer_hooks.ScoredRollout"
 GRPO = "trl.trainer.grpo_trainer.GRPOTrainer"
@@ -23,6 +24,7 @@ ADAPTIVE = ROOM + "difficulty.AdaptiveDifficulty"
 CONFIGURED = (
     (FILTERING, "num_remains_in_group", ROOM + "gfpo.GFPOConfig"),
     (REPLAY, "replay_buffer_size", ROOM + "grpo_with_replay_buffer.GRPOWithReplayBufferConfig"),
+    (RESAMPLING, "resample_tries", ROOM + "dynamic_sampling.DynamicSamplingConfig"),
 )
 COMPOSED_CONFIG = ROOM + "composed.ComposedConfig"
 PACKAGES = {"use_liger_kernel": "liger_kernel"}
@@ -55,7 +57,14 @@ def check_combinations(experiment: Experiment) -> list[Refusal]:
     refusals = _check_config_class(settings) + _check_bases(settings)
     if refusals:
         return refusals
-    checks = (_check_filter, _check_token_advantages, _check_replay, _check_reference, _check_packages)
+    checks = (
+        _check_filter,
+        _check_token_advantages,
+        _check_replay,
+        _check_resampling,
+        _check_reference,
+        _check_packages,
+    )
     return [refusal for check in checks for refusal in check(settings)]
 
 
@@ -66,7 +75,7 @@ def _check_config_class(settings: TrainerSettings) -> list[Refusal]:
     lacking = [config for part, field, config in CONFIGURED if part in present and field not in settings.args]
     if lacking:
         what = f"{target} needs the fields of {' and '.join(lacking)}, and args is a {settings.args['_target_']}"
-        config = COMPOSED_CONFIG if len(present) == len(CONFIGURED) else lacking[0]
+        config = COMPOSED_CONFIG if len(present) > 1 else lacking[0]
         refusals.append(Refusal(what, where=settings.where("args._target_"), do=f"args._target_={config}"))
     for part, field, _ in CONFIGURED:
         if part not in present and settings.is_ours and field in settings.args and settings.args[field]:
@@ -149,6 +158,16 @@ def _check_replay(settings: TrainerSettings) -> list[Refusal]:
     if REPLAY not in settings.parts:
         return []
     return settings.refusals_of(lambda: limits.check_replay(settings.args))
+
+
+def _check_resampling(settings: TrainerSettings) -> list[Refusal]:
+    if RESAMPLING not in settings.parts:
+        return []
+    if settings.args["resample_tries"] and settings.experiment.config["dataset"].get("streaming"):
+        what = "dynamic sampling draws prompts by their index, which a stream has not"
+        where = settings.where("args.resample_tries", "dataset.streaming")
+        return [Refusal(what, where=where, do="dataset.streaming=false, or args.resample_tries=0")]
+    return settings.refusals_of(lambda: limits.check_resampling(settings.args))
 
 
 def _check_reference(settings: TrainerSettings) -> list[Refusal]:

@@ -2,6 +2,7 @@
 
 import re
 
+from expctl.base.evaluation import trains
 from expctl.base.experiment import Experiment
 from expctl.base.refusal import Refusal
 from expctl.config.source.lookup import find
@@ -23,6 +24,8 @@ def check_dataset(experiment: Experiment) -> list[Refusal]:
     missing = _missing_keywords(experiment)
     if missing:
         return missing
+    if not trains(experiment.config) and dataset.get("eval_path") == dataset.get("path"):
+        dataset = {name: value for name, value in dataset.items() if name != "eval_path"}  # nothing is trained on it
     try:
         check_options(dataset)
     except (FileNotFoundError, ValueError) as error:

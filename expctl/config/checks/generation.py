@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from expctl.base.data_kinds import PROMPT_ONLY
 from expctl.base.engine import COLOCATED, SERVER, engine_settings, vllm_mode
 from expctl.base.experiment import Experiment
 from expctl.base.refusal import Refusal
@@ -83,10 +84,11 @@ def _has_field(experiment: Experiment, name: str) -> bool:
 
 
 def _not_sampling(experiment: Experiment, option: str) -> Refusal:
-    algorithm = experiment.choices.get("algorithm")
+    algorithm, config = experiment.choices.get("algorithm"), experiment.config
+    samples = "samples with transformers" if config["algorithm"]["kind"] == PROMPT_ONLY else "samples none"
     return Refusal(
-        f"generation={option} samples completions in the training, and algorithm={algorithm} samples none "
-        f"({experiment.config['args'].get('_target_')} has no field {SWITCHES[option]})",
+        f"generation={option} samples completions in the training, and algorithm={algorithm} {samples} "
+        f"({config['args'].get('_target_')} has no field {SWITCHES[option]})",
         where=experiment.set_by("generation"),
         do="leave generation out, or an algorithm that samples: gfpo, grpo, gspo, gspo_token, grpo_replay",
     )

@@ -5,10 +5,12 @@ from pathlib import Path
 
 from expctl import models
 from expctl.base.experiment import Experiment
+from expctl.base.plain_data import sequence
 from expctl.base.refusal import Refusal
 from expctl.base.suggest import nearest
-from expctl.models.files import check_files
+from expctl.models.files import check_files, config_of
 from expctl.models.locations import EMBEDDED_PREFIX
+from expctl.models.reward_head import CLASSIFIER, labels_of
 
 DTYPES = ("auto", "float32", "bfloat16", "float16")
 SHORT = {"bf16": "bfloat16", "fp16": "float16", "half": "float16", "fp32": "float32", "float": "float32"}
@@ -19,13 +21,47 @@ ATTENTION = {"flash_attention_2": "flash_attn", "flash_attention_3": "flash_attn
 def check_model(experiment: Experiment) -> list[Refusal]:
     """Refuse a model that is not there, and settings that cannot be used with it."""
     model = experiment.config["model"]
+    if model.get("run") and (refusals := _check_run(experiment)):
+        return refusals
     try:
         location = models.resolve(model["path"], revision=model.get("revision") or "main")
         if location.kind == "folder":
             check_files(Path(location.source))
     except (FileNotFoundError, ValueError) as error:
         return [Refusal(str(error), where=experiment.set_by("model.path"))]
+    if location.kind != "hub" and (refusals := _check_head(experiment, Path(location.source))):
+        return refusals
     return _check_dtype(experiment) + _check_attention(experiment) or _check_toy(experiment)
+
+
+def _check_head(experiment: Experiment, folder: Path) -> list[Refusal]:
+    """A head for labels where tokens are to be predicted, or one for several labels where one score is."""
+    config, path = config_of(folder), experiment.config["model"]["path"]
+    architectures = [str(name) for name in sequence(config.get("architectures"))]
+    if not any(name.endswith(CLASSIFIER) for name in architectures):
+        return []
+    where, labels = experiment.set_by("model.path"), labels_of(config)
+    if experiment.config["algorithm"].get("task_type") != "SEQ_CLS":
+        what = f"model.path={path} is a classifier ({architectures[0]}), which has no head that predicts tokens"
+        do = "the language model that it was made from; a reward model goes to reward=model reward_model.path=..."
+        return [Refusal(what, where=where, do=do)]
+    if labels == 1:
+        return []
+    what = f"model.path={path} has {labels} labels, and a reward is one number"
+    return [Refusal(what, where=where, do="a language model, which gets a new head, or a classifier with one label")]
+
+
+def _check_run(experiment: Experiment) -> list[Refusal]:
+    """`model=run:RUN` names the weights, and the folder follows from it."""
+    typed = [key for key in ("model.path", "model.run", "model.revision") if key in experiment.sources]
+    return [
+        Refusal(
+            f"'{key}' does not go with model=run:RUN, which says which weights are loaded",
+            where=experiment.set_by(key),
+            do="leave it out, or model=local model.path=... for a folder or hub id",
+        )
+        for key in typed
+    ]
 
 
 def _check_dtype(experiment: Experiment) -> list[Refusal]:
@@ -58,7 +94,8 @@ def _check_attention(experiment: Experiment) -> list[Refusal]:
 def _check_toy(experiment: Experiment) -> list[Refusal]:
     """`model=tiny` brings the learning rate and the batch of a toy, which would ruin another model."""
     path = str(experiment.config["model"]["path"])
-    if experiment.choices.get("model") != "tiny" or path.startswith(EMBEDDED_PREFIX):
+    is_toys = path.startswith(EMBEDDED_PREFIX) or "run" in experiment.config["model"]
+    if experiment.choices.get("model") != "tiny" or is_toys:
         return []
     return [
         Refusal(

@@ -2,31 +2,40 @@
 
 from typing import Any
 
-from expctl.base.data_kinds import PROMPT_ONLY
 from expctl.base.experiment import Experiment
 from expctl.base.plain_data import mapping
 from expctl.base.refusal import Refusal
 from expctl.base.suggest import nearest
+from expctl.config.checks.trainer_parts import is_rewarded
 from expctl.config.source.lookup import ClassDefinition, Definition, FunctionDefinition, find
 from expctl.config.source.signature import signature
+from expctl.data.located import LOADERS, training_source
 from expctl.data.peek import columns_of
 
 # What every reward function is called with beside the columns of the data.
-GIVEN = ("prompts", "completions", "completion_ids", "trainer_state", "log_extra", "log_metric", "truncated")
+GIVEN = (
+    "prompts",
+    "completions",
+    "completion_ids",
+    "trainer_state",
+    "log_extra",
+    "log_metric",
+    "truncated",
+    "unfinished",
+)
 # Loader -> the columns of its prompts; those of a user's own loader are not known.
 COLUMNS = {
     "expctl.data.arithmetic.load": ("prompt", "answer"),
     "expctl.data.gsm8k.load": ("prompt", "answer"),
     "expctl.data.reasoning_gym.load": ("prompt", "answer", "task", "entry"),
 }
-FILES = "expctl.data.files.load"
 
 
 def check_reward_columns(experiment: Experiment) -> list[Refusal]:
     """Refuse reward functions that need a column which is not there, or that do not take the columns that are."""
     config = experiment.config
     refusals = []
-    if config["algorithm"]["kind"] == PROMPT_ONLY:
+    if is_rewarded(experiment):
         refusals += _check(experiment, config["dataset"], mapping(config["reward"]["functions"]), "reward.functions")
     sampled = mapping(mapping(config["callbacks"]).get("completions"))
     if sampled.get("_target_") == "expctl.worker.completions.EvaluateCompletions":
@@ -39,7 +48,7 @@ def _check(experiment: Experiment, dataset: dict[str, Any], functions: dict[str,
     columns = _columns(dataset)
     refusals = []
     for name, node in functions.items():
-        called = _called(mapping(node).get("_target_"), experiment)
+        called = called_function(mapping(node).get("_target_"), experiment)
         if called is None:
             continue
         where = experiment.set_by(f"{key}.{name}")
@@ -50,8 +59,8 @@ def _check(experiment: Experiment, dataset: dict[str, Any], functions: dict[str,
     return refusals
 
 
-def _called(target: Any, experiment: Experiment) -> Definition | None:
-    """The function that is called with completions: the target, or the `__call__` of a class."""
+def called_function(target: Any, experiment: Experiment) -> Definition | None:
+    """The function that is called with completions: the target or its `__call__`; None where no source shows it."""
     definition = find(target, experiment.code_folders)
     if isinstance(definition, ClassDefinition):
         return find(f"{target}.__call__", experiment.code_folders)
@@ -62,12 +71,15 @@ def _columns(dataset: dict[str, Any]) -> list[str] | None:
     """The columns that the rows will have; None where only the loader knows."""
     if dataset.get("_target_") in COLUMNS:
         return list(COLUMNS[dataset["_target_"]])
-    if dataset.get("_target_") != FILES or not dataset.get("path"):
+    if dataset.get("_target_") not in LOADERS or not dataset.get("path"):
         return None
     try:
-        existing = columns_of(str(dataset["path"]))
+        source = training_source(dataset)
+        existing = None if source is None else columns_of(source)
     except (OSError, ValueError):
-        return None  # what is wrong with the file is said by another check
+        return None  # what is wrong with the data is said by another check
+    if existing is None:
+        return None
     return [*existing, *mapping(dataset.get("columns"))]
 
 

@@ -4,14 +4,15 @@ from collections.abc import Iterator
 from importlib.util import find_spec
 from typing import Any
 
-from expctl.base.data_kinds import PROMPT_ONLY
 from expctl.base.experiment import Experiment
 from expctl.base.refusal import Refusal
+from expctl.config.checks.trainer_parts import is_rewarded
 from expctl.config.extras import missing
 
-# Module of the reward -> the package that it needs, and the extra that brings it.
+# Reward, or its module -> the package that it needs, and the extra that brings it.
 PACKAGES = {
     "expctl.rewards.expressions": ("math_verify", "math"),
+    "expctl.rewards.form.JsonSchema": ("jsonschema", "schema"),
     "expctl.rewards.reasoning_gym": ("reasoning_gym", "reasoning_gym"),
 }
 
@@ -19,7 +20,7 @@ PACKAGES = {
 def check_rewards(experiment: Experiment) -> list[Refusal]:
     """Refuse prompts without a reward, and a reward whose package is not there: a worker would find out late."""
     functions = experiment.config["reward"]["functions"]
-    if experiment.config["algorithm"]["kind"] == PROMPT_ONLY and not functions:
+    if is_rewarded(experiment) and not functions:
         return [
             Refusal(
                 "the algorithm learns from rewards and there is none",
@@ -29,10 +30,10 @@ def check_rewards(experiment: Experiment) -> list[Refusal]:
             )
         ]
     for key, target in _targets(functions or {}, "reward.functions"):
-        module = target.rpartition(".")[0]
-        if module not in PACKAGES:
+        needed = next((name for name in (target, target.rpartition(".")[0]) if name in PACKAGES), None)
+        if needed is None:
             continue
-        package, extra = PACKAGES[module]
+        package, extra = PACKAGES[needed]
         if find_spec(package) is None:
             return [missing(extra, f"{key}={target}")]
     return []

@@ -42,12 +42,19 @@ GROUPS: dict[str, dict[str, Types]] = {
 # Keys that the root and an option of these groups need not have; without `on_error` it is "stop".
 OPTIONAL: dict[str, dict[str, Types]] = {
     "": {"prompts_per_step": NUMBER, "generation": MAPPING},
-    "reward": {"on_error": TEXT},
+    "reward": {
+        "on_error": TEXT,
+        "time_limit": OPTIONAL_MAPPING,
+        "retries": OPTIONAL_MAPPING,
+        "gates": OPTIONAL_MAPPING,
+    },
+    "algorithm": {"trains": FLAG, "task_type": TEXT},
     "hardware": {"memory_gib": (int, float), "sampled_rows": NUMBER},
 }
 # The loader's own, and those of transformers' from_pretrained that change what is loaded.
 MODEL: dict[str, Types] = {
     "path": TEXT,
+    "run": TEXT,
     "dtype": TEXT,
     "attn_implementation": OPTIONAL_TEXT,
     "revision": TEXT,
@@ -68,6 +75,7 @@ TRACKER: dict[str, Types] = {
 # Keys with a fixed set of values.
 OPTIONS: dict[str, tuple[str, ...]] = {
     "algorithm.kind": tuple(COLUMNS),
+    "algorithm.task_type": ("CAUSAL_LM", "SEQ_CLS"),
     "algorithm.direction": ("maximize", "minimize"),
     "tracker.report_to": ("none", "wandb", "tensorboard", "trackio", "mlflow"),
     "reward.on_error": ("stop", "missing"),
@@ -101,7 +109,7 @@ def check_schema(experiment: Experiment) -> list[Refusal]:
     refusals += _check_ours(experiment)
     refusals += compare(experiment, "model", config["model"], {"path": TEXT}, MODEL)
     refusals += compare(experiment, "tracker", config["tracker"], {"report_to": TEXT}, TRACKER)
-    return refusals + _check_options(experiment) + _check_numbers(experiment) + _check_weights(experiment)
+    return refusals + _check_options(experiment) + _check_numbers(experiment)
 
 
 def compare(
@@ -163,16 +171,3 @@ def _check_numbers(experiment: Experiment) -> list[Refusal]:
     if seed < 0:
         faults["seed"] = f"'seed' is {seed}; it cannot be negative"
     return [Refusal(what, where=experiment.set_by(key)) for key, what in faults.items()]
-
-
-def _check_weights(experiment: Experiment) -> list[Refusal]:
-    reward = experiment.config["reward"]
-    unknown = sorted(set(reward["weights"] or {}) - set(reward["functions"]))
-    return [
-        Refusal(
-            f"'reward.weights.{name}' weighs no reward",
-            where=experiment.set_by(f"reward.weights.{name}"),
-            nearest=nearest(name, reward["functions"]),
-        )
-        for name in unknown
-    ]

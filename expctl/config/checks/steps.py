@@ -1,14 +1,18 @@
 """Whether the training takes a step at all, where the number of rows is known without loading them."""
 
+from expctl.base.evaluation import trains
 from expctl.base.experiment import Experiment
 from expctl.base.refusal import Refusal
 from expctl.config.source.defaults import FieldValues
+from expctl.data.located import LOADERS, is_held_out
 from expctl.data.rows import training_rows
 from expctl.data.steps import Batches, NoStepError, check_some_step
 
 
 def check_steps(experiment: Experiment) -> list[Refusal]:
     """Refuse a training of no steps, and data that fill no batch."""
+    if not trains(experiment.config):
+        return []
     values = FieldValues(experiment.config["args"], experiment.code_folders)
     for key in ("max_steps", "num_train_epochs"):
         if _trains_nothing(values, key):
@@ -50,7 +54,7 @@ def _unreached(experiment: Experiment, values: FieldValues) -> list[Refusal]:
 def _held_out(experiment: Experiment) -> str:
     """Why there are fewer rows to train on than a file has."""
     dataset = experiment.config["dataset"]
-    if "eval_path" not in dataset or dataset["eval_path"] is not None:
+    if dataset.get("_target_") not in LOADERS or not is_held_out(dataset):
         return ""
     return " (others are held out, see dataset.eval_size)"
 

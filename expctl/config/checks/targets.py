@@ -12,6 +12,7 @@ from expctl.base.modules import find_module, installed_file
 from expctl.base.refusal import Refusal
 from expctl.base.suggest import nearest
 from expctl.config.checks.fields import HYDRA_KEYS, WhereSet, check_value
+from expctl.config.removed import removed_target
 from expctl.config.source.lookup import ClassDefinition, Definition, FunctionDefinition, Missing, find, locate
 from expctl.config.source.signature import signature
 
@@ -103,7 +104,7 @@ def resolve(target: object, search: tuple[Path, ...] = (), where: str = "_target
     if isinstance(located, Missing):
         if is_trusted:
             return None
-        raise _not_found(path, located, where)
+        raise removed_target(path, where) or _not_found(path, located, where)
     if not is_trusted and not _is_own(located.path, search):
         _check_use(path, located, where)
     return located

@@ -3,11 +3,14 @@
 from collections.abc import Sequence
 
 from expctl.base.data_kinds import PROMPT_ONLY
+from expctl.base.evaluation import READ, is_read, trains
 from expctl.base.experiment import Experiment
 from expctl.base.plain_data import mapping
 from expctl.base.refusal import Refusal
+from expctl.base.suggest import nearest
 from expctl.base.trainer_keywords import GIVEN
 from expctl.config.checks.settings import TrainerSettings
+from expctl.config.checks.trainer_parts import is_rewarded
 from expctl.config.thinking import SAMPLES
 
 # Field -> the field that it needs, the values with which it is read, and what to type. None: any value but false.
@@ -30,6 +33,13 @@ DECIDED = {
 }
 OF_EVALUATIONS = ("per_device_eval_batch_size", "num_generations_eval", "eval_accumulation_steps", "eval_delay")
 OF_THE_BEST = ("metric_for_best_model", "greater_is_better")
+# The beginnings of keys that only a training reads.
+OF_TRAINING = (
+    *("peft", "prompts_per_step", "hardware.rows"),
+    *(f"algorithm.{name}" for name in ("recipe", "learning_rate", "toy", "ratio", "replay", "reference")),
+)
+# Callbacks that only do something in a training.
+FOR_TRAINERS = (SAMPLES, "transformers.EarlyStoppingCallback")
 # Where `args` takes what a model may lay over an algorithm.
 RECIPE = "algorithm.recipe."
 # What else asks for a metric: schedulers that look at it, and callbacks that stop by it.
@@ -39,10 +49,34 @@ ASK_FOR_A_METRIC = ("reduce_lr_on_plateau", "greedy")
 def check_unread(experiment: Experiment) -> list[Refusal]:
     """Refuse what was typed and that nothing of this experiment reads; presets of files are left alone."""
     settings = TrainerSettings(experiment)
+    if not trains(experiment.config):
+        return [refusal for check in (_given, _decided, _of_training) for refusal in check(settings)]
     checks = [_given, _decided, _steps_and_epochs, _recipe]
     if settings.is_ours:  # a trainer of the user's own may read any field
         checks += [_needs, _evaluations, _best, _rewards, _learning_rates, _lengths]
     return [refusal for check in checks for refusal in check(settings)]
+
+
+def _of_training(settings: TrainerSettings) -> list[Refusal]:
+    """Settings of a training, typed for an experiment that only evaluates."""
+    fields = [key for key in settings.experiment.sources if key.startswith("args.") and not is_read(key[5:])]
+    others = [key for key in settings.experiment.sources if key.startswith(OF_TRAINING)]
+    callbacks = settings.experiment.config["callbacks"]
+    idle = [name for name, node in callbacks.items() if mapping(node).get("_target_") in FOR_TRAINERS]
+    others += ["callbacks"] if idle and settings.is_typed("callbacks") else []
+    refusals = [
+        Refusal(
+            f"'{key}' would do nothing: an evaluation trains nothing",
+            where=settings.where(key),
+            nearest=nearest(key, [f"args.{name}" for name in READ if not name.startswith("_") and "*" not in name]),
+            do="leave it out",
+        )
+        for key in fields
+    ]
+    return refusals + [
+        Refusal(f"'{key}' would do nothing: an evaluation trains nothing", where=settings.where(key), do="leave it out")
+        for key in others
+    ]
 
 
 def _given(settings: TrainerSettings) -> list[Refusal]:
@@ -161,7 +195,8 @@ def _learning_rates(settings: TrainerSettings) -> list[Refusal]:
 def _lengths(settings: TrainerSettings) -> list[Refusal]:
     key = "dataset.max_completion_length"
     experiment = settings.experiment
-    if not settings.is_typed(key) or experiment.config["algorithm"]["kind"] == PROMPT_ONLY or _samples(settings):
+    lengths = {"max_completion_length", "max_new_tokens"} & experiment.config["args"].keys()
+    if not settings.is_typed(key) or lengths or _samples(settings):
         return []
     return [
         Refusal(
@@ -180,11 +215,13 @@ def _rewards(settings: TrainerSettings) -> list[Refusal]:
     experiment = settings.experiment
     algorithm = experiment.choices.get("algorithm")
     typed = [key for key in experiment.sources if key == "reward" or key.startswith("reward.")]
-    if experiment.config["algorithm"]["kind"] == PROMPT_ONLY or _samples(settings) or not typed:
+    asks_teacher = experiment.config["algorithm"]["kind"] == PROMPT_ONLY
+    learns = "asks a teacher and no reward" if asks_teacher else "learns from given completions"
+    if is_rewarded(experiment) or _samples(settings) or not typed:
         return []
     return [
         Refusal(
-            f"'{typed[0]}' would do nothing: algorithm={algorithm} learns from given completions",
+            f"'{typed[0]}' would do nothing: algorithm={algorithm} {learns}",
             where=settings.where(typed[0]),
             do="callbacks=completions rewards what the model writes at every evaluation; or leave it out",
         )

@@ -1,14 +1,15 @@
-"""`python -m expctl.worker.preflight`: read resolved configs, a line of JSON each, and answer each in a line of JSON.
+"""`python -m expctl.worker.preflight [ROWS]`: read resolved configs, a line of JSON each, and answer each in a line.
 
-The libraries are imported once; each config is checked in a process of its own.
+The answer is what is wrong with the experiment; where ROWS are asked for, a view of its data with so many of them. The
+libraries are imported once; each config is looked at in a process of its own.
 """
 
 import json
-import os
 import sys
 from functools import partial
 
-from expctl.base.parent_death import exit_with_parent
+from expctl.worker.answers import answers_alone
+from expctl.worker.data_view.view import view
 from expctl.worker.libraries import import_libraries
 from expctl.worker.preflight.fork import in_fork
 from expctl.worker.preflight.phases import preflight
@@ -16,9 +17,8 @@ from expctl.worker.preflight.phases import preflight
 
 def main() -> None:
     """Answer each line until there is none; null where the check crashed over a config."""
-    exit_with_parent(os.getppid())()
-    answers = os.fdopen(os.dup(1), "w", buffering=1)
-    os.dup2(2, 1)  # the answers alone go to stdout, and not what libraries print
+    answers = answers_alone()
+    answer = partial(view, shown=int(sys.argv[1])) if len(sys.argv) > 1 else preflight
     imported = set()
     for line in sys.stdin:
         config = json.loads(line)
@@ -26,7 +26,7 @@ def main() -> None:
         if target not in imported:
             import_libraries(config)
             imported.add(target)
-        print(json.dumps(in_fork(partial(preflight, config))), file=answers)
+        print(json.dumps(in_fork(partial(answer, config))), file=answers)
 
 
 if __name__ == "__main__":

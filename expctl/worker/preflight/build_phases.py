@@ -8,6 +8,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import torch
+from accelerate import Accelerator
 from hydra.utils import get_class
 from transformers import Trainer, set_seed
 
@@ -17,7 +18,7 @@ from expctl.base.modules import is_known
 from expctl.base.trainer_keywords import GIVEN
 from expctl.data.conversation import fit_to_tokenizer
 from expctl.worker import build, engine
-from expctl.worker.preflight import data, first_step, model
+from expctl.worker.preflight import data, first_step, model, rewards
 from expctl.worker.preflight.problem import Problem, ProblemError, error_text, named_field
 
 if TYPE_CHECKING:
@@ -26,40 +27,48 @@ if TYPE_CHECKING:
 MODEL_LENGTH = "args.vllm_max_model_length"
 # Rows that the trainer is built with: it may tokenize all of them.
 ROWS = 256
+_prepare_model = Accelerator.prepare_model
 
 
 def run_phases(check: "Preflight", folder: str) -> None:
     """Run all phases; the problems are in `check.problems`."""
     config = check.config
-    set_seed(config["seed"])
-    parts: dict[str, Any] = {}
-    with check.phase("arguments", check.argument_problem):
-        parts["args"] = arguments(config, folder)
-    with check.phase("data", partial(_data_problem, check)):
-        train, evaluation = build.build(config["dataset"])
-        check.columns = list(data.first_rows(train)[0])
-        data.check_kind(check.columns, config["algorithm"]["kind"])
-        parts["train_dataset"], parts["eval_dataset"] = train, evaluation
-    with check.phase("model and tokenizer", partial(_model_problem, check)):
-        parts["model"], parts["processing_class"] = model.model_and_tokenizer(models.loaded_part(config["model"]))
-    with check.phase("trainer's own settings", lambda error: Problem(error_text(error), "algorithm.trainer")):
-        check_free(config["algorithm"]["trainer"])
-    with check.phase("adapter", partial(_group_problem, check, "peft")):
-        parts |= build.adapter(config)
+    parts = parts_of(check, folder)
     own_callbacks: list[Any] = []
     with check.phase("callbacks", partial(_group_problem, check, "callbacks")):
         own_callbacks += [build.build(node) for node in config["callbacks"].values()]
     functions: dict[str, Any] = {}
     with check.phase("rewards", partial(_group_problem, check, "reward")):
-        functions |= build.rewards(config)
+        functions |= build.rewards(rewards.without_large_models(config))
     if not check.problems:
         _fit_data(check, parts)
     if check.problems:
         return
     train_dataset = parts["train_dataset"]
-    trainer = _trainer(check, parts | functions, own_callbacks)
+    trainer = trainer_of(check, parts | functions, own_callbacks)
     if trainer is not None:
         first_step.run_phases(check, trainer, len(train_dataset) if isinstance(train_dataset, Sized) else None)
+
+
+def parts_of(check: "Preflight", folder: str) -> dict[str, Any]:
+    """The trainer's arguments, the data as they are loaded, the model, its tokenizer and an adapter."""
+    config = check.config
+    set_seed(config["seed"])
+    parts: dict[str, Any] = {}
+    with check.phase("arguments", check.argument_problem):
+        parts["args"] = arguments(config, folder)
+    with check.phase("data", partial(data_problem, check)):
+        train, evaluation = build.build(config["dataset"])
+        check.columns = list(data.first_rows(train)[0])
+        data.check_kind(check.columns, config["algorithm"]["kind"])
+        parts["train_dataset"], parts["eval_dataset"] = train, evaluation
+    with check.phase("model and tokenizer", partial(_model_problem, check)):
+        parts["model"], parts["processing_class"] = model.model_and_tokenizer(models.loaded_for(config))
+    with check.phase("trainer's own settings", lambda error: Problem(error_text(error), "algorithm.trainer")):
+        check_free(config["algorithm"]["trainer"])
+    with check.phase("adapter", partial(_group_problem, check, "peft")):
+        parts |= build.adapter(config)
+    return parts
 
 
 def check_free(node: dict[str, Any]) -> None:
@@ -116,51 +125,59 @@ def _fit_data(check: "Preflight", parts: dict[str, Any]) -> None:
     """Check that the tokenizer can take the rows, and render and tokenize the first of them."""
     tokenizer, path = parts["processing_class"], check.config["model"]["path"]
     train = parts["train_dataset"]
-    with check.phase("chat template and tokens", partial(_data_problem, check)):
+    with check.phase("chat template and tokens", partial(data_problem, check)):
         rows = fit_to_tokenizer(data.head(train, data.CHECKED_ROWS), tokenizer)
         embedded = model.embedding_rows(parts["model"])
         data.check_tokens(data.first_rows(rows), tokenizer, embedded, path)
         data.check_thinking(tokenizer, check.config["model"].get("thinking"), path)
     args = parts["args"]
     if check.config["algorithm"]["kind"] == PROMPT_ONLY:
-        with check.phase("lengths", partial(_data_problem, check)):
+        with check.phase("lengths", partial(data_problem, check)):
             completion = getattr(args, "max_completion_length", None) or 0
             data.check_lengths(train, tokenizer, model.positions(parts["model"]), completion, path)
         with check.phase("engine's longest sequence", lambda error: Problem(error_text(error), MODEL_LENGTH)):
             engine.check_model_length(check.config, args, [train, parts["eval_dataset"]], tokenizer)
 
 
-def _trainer(check: "Preflight", parts: dict[str, Any], own_callbacks: list[Any]) -> Trainer | None:
-    """The trainer with the first rows of its data; None where it cannot be built."""
-    count = min(max(first_step.rows_of_a_step(parts["args"]), 2), ROWS)
+def trainer_of(
+    check: "Preflight", parts: dict[str, Any], own_callbacks: list[Any], rows: int | None = None
+) -> Trainer | None:
+    """The trainer with the first `rows` of its data, a step's by default; None where it cannot be built."""
+    count = rows or min(max(first_step.rows_of_a_step(parts["args"]), 2), ROWS)
+    Accelerator.prepare_model = _prepare_whole_model  # for the rest of this process
     if not model.is_whole(parts["model"]):
         _stay_on_meta(parts["model"])
     with check.phase("trainer", partial(_trainer_problem, check)):
         for name in ("train_dataset", "eval_dataset"):
             if parts[name] is not None:
-                rows = data.head(parts[name], count)
+                first = data.head(parts[name], count)
                 options = build.template_options(check.config, parts["args"])
-                parts = parts | {name: fit_to_tokenizer(rows, parts["processing_class"], options)}
+                parts = parts | {name: fit_to_tokenizer(first, parts["processing_class"], options)}
         parts = parts | {"callbacks": build.without_trainer(own_callbacks)}
-        return build.construct(check.config, parts, own_callbacks)
+        node = rewards.without_large_models(check.config["algorithm"]["trainer"])
+        config = check.config | {"algorithm": check.config["algorithm"] | {"trainer": node}}
+        return build.construct(config, parts, own_callbacks)
     return None
 
 
 def _stay_on_meta(skeleton: Any) -> None:
     """Keep a model without weights on the meta device, and let it be its own reference model, in this process."""
-    from accelerate import Accelerator
 
     def do_not_move(self: Trainer, model: Any, device: Any) -> None:
         return
 
     Trainer._move_model_to_device = do_not_move  # type: ignore[method-assign] # for the rest of this process
-    Accelerator.prepare_model = lambda self, model, **_: model
     for name, module in list(sys.modules.items()):
         if is_known(name) and hasattr(module, "create_model_from_path"):
             setattr(module, "create_model_from_path", lambda *_, **__: copy.deepcopy(skeleton))  # noqa: B010 - any module
 
 
-def _data_problem(check: "Preflight", error: BaseException) -> Problem:
+def _prepare_whole_model(self: Accelerator, network: Any, **options: Any) -> Any:
+    """As accelerate does it, but leave a student or a teacher without weights where it is."""
+    return _prepare_model(self, network, **options) if model.is_whole(network) else network
+
+
+def data_problem(check: "Preflight", error: BaseException) -> Problem:
     message = error_text(error)
     if message.startswith("dataset."):
         return Problem(message, message.partition("=")[0])
@@ -196,7 +213,7 @@ def _trainer_problem(check: "Preflight", error: BaseException) -> Problem:
 
 def _targets_problem(check: "Preflight", message: str) -> Problem:
     """An adapter for layers that the model does not have, with the names of those that it has."""
-    skeleton, _ = model.without_weights(**models.loaded_part(check.config["model"]))
+    skeleton, _ = model.without_weights(**models.loaded_for(check.config))
     names = {name.rpartition(".")[2] for name, part in skeleton.named_modules() if isinstance(part, torch.nn.Linear)}
     names.discard("lm_head")
     return Problem(

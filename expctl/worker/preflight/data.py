@@ -5,7 +5,17 @@ from typing import Any
 
 from datasets import Dataset, IterableDataset
 
-from expctl.base.data_kinds import COLUMNS, PREFERENCE, PROMPT_ONLY, STEPWISE, UNPAIRED_PREFERENCE
+from expctl.base.data_kinds import (
+    COLUMNS,
+    MESSAGES,
+    PREFERENCE,
+    PRIVILEGED,
+    PROMPT_ONLY,
+    STEPWISE,
+    TEXT,
+    TRIPLE_PREFERENCE,
+    UNPAIRED_PREFERENCE,
+)
 from expctl.worker.preflight.problem import ProblemError, error_text
 
 TEXTS = ("prompt", "completion", "chosen", "rejected", "messages", "text")
@@ -44,7 +54,8 @@ _NEEDED = {
     PROMPT_ONLY: COLUMNS[PROMPT_ONLY],
     PREFERENCE: ("chosen", "rejected"),
     UNPAIRED_PREFERENCE: ("completion", "label"),
-    STEPWISE: COLUMNS[STEPWISE],
+    TRIPLE_PREFERENCE: ("chosen", "rejected", "reference"),
+    **{kind: COLUMNS[kind] for kind in (STEPWISE, MESSAGES, TEXT, PRIVILEGED)},
 }
 
 

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 from transformers import Trainer
 
+from expctl.base.evaluation import trains
 from expctl.data.steps import NoStepError
 from expctl.worker.preflight import rewards, shortened
 from expctl.worker.preflight.problem import Problem, error_text, field_of
@@ -29,6 +30,12 @@ def run_phases(check: "Preflight", trainer: Trainer, length: int | None) -> None
         trainer: with the first rows of its data.
         length: rows of all the training data; None where they cannot be counted.
     """
+    if trainer.eval_dataset is None and not trains(check.config):
+        check.problems.append(Problem("no prompts are held out, so there is nothing to evaluate", "dataset"))
+        return
+    if not trains(check.config):
+        _evaluation_phases(check, trainer)
+        return
     with check.phase("batches", _batches_problem):
         check_some_step(trainer.args, None if length is None else range(length))
     if hasattr(trainer, "_calculate_rewards"):
@@ -48,6 +55,17 @@ def run_phases(check: "Preflight", trainer: Trainer, length: int | None) -> None
     if not check.problems and evaluates and trainer.eval_dataset is not None:
         with check.phase("an evaluation", partial(_step_problem, check)):
             shortened.check_metric(trainer, trainer.evaluate())
+
+
+def _evaluation_phases(check: "Preflight", trainer: Trainer) -> None:
+    """Those of an experiment that trains nothing: rewards, and of a small model an evaluation."""
+    with check.phase("a group's rewards", partial(_reward_problem, check)):
+        rewards.reward_a_group(trainer)
+    if check.problems or not shortened.is_cheap(trainer):
+        return
+    shortened.shorten(trainer)
+    with check.phase("an evaluation", partial(_step_problem, check)):
+        trainer.evaluate()
 
 
 def _batches_problem(error: BaseException) -> Problem:

@@ -5,10 +5,10 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, GenerationConfig, PreTrainedModel
+from transformers import AutoConfig, AutoTokenizer, GenerationConfig, PreTrainedModel
 
 from expctl import models
-from expctl.models.loading import DTYPES, fit_together
+from expctl.models.loading import CLASSES, DTYPES, fit_together, tokenizer_folder
 from expctl.worker.preflight.problem import ProblemError
 
 # Bytes of weights up to which a model is loaded: it is loaded and trained in well under a second.
@@ -36,7 +36,12 @@ def model_and_tokenizer(node: dict[str, Any]) -> tuple[PreTrainedModel, Any]:
 
 
 def without_weights(
-    path: str, *, dtype: str = "float32", attn_implementation: str | None = None, **kwargs: Any
+    path: str,
+    *,
+    dtype: str = "float32",
+    attn_implementation: str | None = None,
+    task_type: str = "CAUSAL_LM",
+    **kwargs: Any,
 ) -> tuple[PreTrainedModel, Any]:
     """As `expctl.models.load`, on the meta device."""
     location = models.resolve(path, revision=kwargs.get("revision") or "main")
@@ -45,17 +50,19 @@ def without_weights(
     if dtype not in DTYPES:
         raise ProblemError(f"the dtype '{dtype}' is unknown", "model.dtype", f"one of {', '.join(DTYPES)}")
     kwargs = {"trust_remote_code": False} | kwargs
-    config = AutoConfig.from_pretrained(location.source, **kwargs)
+    model_class, options = CLASSES[task_type]
+    config = AutoConfig.from_pretrained(location.source, **options, **kwargs)
     with torch.device("meta"):
-        model = AutoModelForCausalLM.from_config(
+        model = model_class.from_config(
             config,
             dtype=DTYPES[dtype],
             attn_implementation=attn_implementation,
             trust_remote_code=kwargs["trust_remote_code"],
         )
-    if location.kind != "hub" and (Path(location.source) / "generation_config.json").is_file():
+    samples = getattr(model, "generation_config", None) is not None
+    if samples and location.kind != "hub" and (Path(location.source) / "generation_config.json").is_file():
         model.generation_config = GenerationConfig.from_pretrained(location.source)
-    tokenizer = AutoTokenizer.from_pretrained(location.source, **kwargs)
+    tokenizer = AutoTokenizer.from_pretrained(tokenizer_folder(location), **kwargs)
     return model, fit_together(model, tokenizer, path)
 
 

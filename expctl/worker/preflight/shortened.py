@@ -18,7 +18,8 @@ PACKAGES = ("transformers.", "trl.", "expctl.")
 def is_cheap(trainer: Trainer) -> bool:
     """Whether a step takes about a second at most; a large model, which has no weights here, can take none."""
     network: Any = trainer.model
-    if not model.is_whole(network):
+    teacher: Any = getattr(trainer, "teacher_model", None) or network
+    if not model.is_whole(network) or not model.is_whole(teacher):
         return False
     parameters: int = sum(parameter.numel() for parameter in network.parameters())
     dataset: Any = trainer.train_dataset
@@ -36,8 +37,10 @@ def shorten(trainer: Trainer) -> None:
         args.per_device_train_batch_size, args.gradient_accumulation_steps = ROWS, 1
         args.per_device_eval_batch_size = ROWS
     online: Any = trainer  # one of TRL's that samples, where it has these attributes
-    if hasattr(online, "generation_config"):
-        online.generation_config.max_new_tokens = TOKENS
+    for name in ("generation_config", "value_generation_config"):
+        if getattr(online, name, None) is not None:
+            getattr(online, name).max_new_tokens = TOKENS
+    if isinstance(getattr(online, "generation_kwargs", None), dict):
         online.generation_kwargs["max_new_tokens"] = TOKENS
     if hasattr(online, "reward_funcs"):
         online.reward_funcs = [_dummy_rewards for _ in online.reward_funcs]

@@ -1,0 +1,75 @@
+"""Statistics of an evaluation against their definitions, counted out."""
+
+import math
+from itertools import combinations
+
+import numpy
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from expctl.algorithms.scored_completion import ScoredCompletion
+from expctl.runs.prompt_values import pass_at
+from expctl.worker.prompt_statistics import by_prompt, interval, per_prompt
+
+
+def scored(prompt, reward, *, row=None, tokens=3, ended=True):
+    return ScoredCompletion(
+        prompt, "text", tokens, ended, reward if isinstance(reward, dict) else {"right": reward}, row
+    )
+
+
+@given(st.data())
+def test_pass_at_k_is_the_share_of_the_choices_of_k_completions_with_a_right_one(data):
+    n = data.draw(st.integers(1, 8))
+    right = data.draw(st.integers(0, n))
+    k = data.draw(st.integers(1, n))
+    choices = list(combinations([True] * right + [False] * (n - right), k))
+    assert pass_at(k, n, right) == pytest.approx(sum(map(any, choices)) / len(choices), abs=1e-12)
+
+
+def test_each_prompt_has_its_mean_its_pass_at_k_and_its_majority():
+    rewards = [[1.0, 0.0, 1.0, 1.0], [0.0, 0.0, 1.0, 0.0], [0.0] * 4]
+    completions = [scored(f"p{row}", value, row=row) for row, values in enumerate(rewards) for value in values]
+    values = per_prompt(by_prompt(completions, 4), {"right": 2.0})
+    assert values["rewards/right/mean"] == [0.75, 0.25, 0.0] and values["reward"] == [1.5, 0.5, 0.0]
+    assert values["rewards/right/pass@1"] == pytest.approx([0.75, 0.25, 0.0])
+    assert values["rewards/right/pass@2"] == pytest.approx([1.0, 0.5, 0.0])
+    assert values["rewards/right/pass@4"] == [1.0, 1.0, 0.0]
+    assert values["rewards/right/majority"] == [1.0, 0.0, 0.0]
+    assert values["completions/mean_length"] == [3.0] * 3 and values["completions/clipped_ratio"] == [0.0] * 3
+
+
+def test_a_reward_that_is_not_right_or_wrong_has_no_pass_at_k():
+    completions = [scored("p", value, row=0) for value in (0.5, 1.0)]
+    assert not [key for key in per_prompt(by_prompt(completions, 2), {"right": 1.0}) if "pass@" in key]
+
+
+def test_a_completion_without_a_reward_does_not_count_in_it():
+    completions = [scored("p", {"a": None, "b": 2.0}, row=0), scored("p", {"a": 1.0, "b": 4.0}, row=0)]
+    values = per_prompt(by_prompt(completions, 2), {"a": 1.0, "b": 1.0})
+    assert values["rewards/a/mean"] == [1.0] and values["rewards/b/mean"] == [3.0] and values["reward"] == [3.5]
+    nothing = per_prompt(by_prompt([scored("p", {"a": None}, row=0)], 1), {"a": 1.0})
+    assert nothing["reward"] == [] and nothing["rewards/a/mean"] == []
+
+
+def test_completions_of_a_stream_are_grouped_as_they_were_sampled():
+    groups = by_prompt([scored("same", 1.0) for _ in range(6)], 3)
+    assert [len(group) for group in groups] == [3, 3]
+
+
+@pytest.mark.parametrize("draw", [lambda r: r.binomial(1, 0.8, 60) * 1.0, lambda r: r.beta(2, 1, 60)])
+def test_the_interval_covers_the_mean_as_often_as_it_says(draw):
+    generator = numpy.random.default_rng(0)
+    true = 0.8 if draw(numpy.random.default_rng(1)).max() == 1.0 else 2 / 3
+    covered = 0
+    for _ in range(400):
+        low, high = interval(draw(generator).tolist())
+        covered += low <= true <= high
+    assert 0.92 <= covered / 400 <= 0.98
+
+
+def test_there_is_no_interval_where_nothing_spreads_but_of_shares():
+    assert interval([3.0, 3.0]) is None and interval([1.0]) is None
+    low, high = interval([1.0] * 100)
+    assert high == pytest.approx(1.0) and math.isclose(low, 1 / (1 + 1.959963984540054**2 / 100), rel_tol=1e-9)
