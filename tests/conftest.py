@@ -32,6 +32,7 @@ LONGEST = [
     "system/test_ranks.py",
     "system/test_disk.py",
     "system/test_run.py",
+    "system/test_stages.py",
     "cli/test_hostile_folders.py",
     "cli/test_verify.py",
     "verify/test_checks.py",

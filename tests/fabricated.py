@@ -2,13 +2,19 @@
 
 import copy
 import json
+import shutil
 from pathlib import Path
 
+import expctl
 from expctl.base.experiment import Experiment
+from expctl.cli.hydra_app import compose
 from expctl.runs import manifest
 from expctl.runs.bundle import describe
 from expctl.runs.files import Run
 from expctl.runs.identity import config_hash, run_id
+from expctl.runs.records import Summary
+
+TINY = Path(expctl.__file__).parent / "models" / "tiny"
 
 CONFIG = {
     "algorithm": {"kind": "prompt-only", "trainer": {"_target_": "trl.GRPOTrainer"}},
@@ -46,6 +52,26 @@ def run_of(described: Experiment, outputs: Path | None = None, status: str = man
     describe(run, described, hashed)
     manifest.start_attempt(run, 0, json.loads(run.manifest.read_text())["versions"])
     manifest.end_attempt(run, status, to_step=2, exit_code=0)
+    return run
+
+
+def completed(*words: str, weights: Path = TINY, **told: object) -> Run:
+    """The completed run that words describe in the working folder, with a copy of the embedded model as its own.
+
+    `weights`: a folder to copy in its place; `told`: fields of its summary.
+    """
+    described = compose(list(words))
+    hashed = config_hash(described)
+    run = Run(described.folder / "outputs" / run_id(described, hashed))
+    run.folder.mkdir(parents=True)
+    describe(run, described, hashed)
+    shutil.copytree(weights, run.model)
+    Summary(**({"objective": 1.0, "objective_name": "eval_loss", "direction": "minimize", "steps": 2} | told)).write(
+        run.summary
+    )
+    recorded = manifest.recorded(run)
+    recorded.status = manifest.COMPLETED
+    recorded.write(run.manifest)
     return run
 
 

@@ -91,13 +91,20 @@ def typed():
 def trains(line: str) -> bool:
     others = (
         "list",
+        "new",
         "check",
+        "data",
         "plan",
+        "reward",
         "verify",
         "--cfg",
         "ls",
         "explain",
         "sync",
+        "export",
+        "eval",
+        "stages",
+        "prune",
         *(one.split()[1] for one in WITH_RUNS),
     )
     program, *words = shlex.split(line)

@@ -140,10 +140,10 @@ def test_every_option_of_every_group_composes_and_is_explained(tmp_path):
             groups[group] = [option.strip() for option in options.split(",") if option.strip()]
     assert {"algorithm", "model", "dataset", "reward", "hardware", "peft", "tracker", "callbacks"} <= set(groups)
     for group, options in groups.items():
-        listed = expctl("list", group, cwd=tmp_path).stdout.splitlines()
-        assert [line.split()[0] for line in listed] == options
-        for line in listed:
-            assert len(line.split()) > 2, f"{group} is not explained: {line}"
+        listed = json.loads(expctl("list", group, "--json", cwd=tmp_path).stdout)[group]
+        assert sorted(option[group] for option in listed) == sorted(options)
+        for option in listed:
+            assert len(option["does"].split()) > 2, f"{group} is not explained: {option}"
 
 
 def run_list(cwd) -> str:

@@ -54,3 +54,24 @@ def test_what_a_judge_does_not_give_counts_as_missing_and_is_not_trained_on(tmp_
     assert all(row["grad_norm"] is not None for row in rows.values())
     log = (only_run(passed) / "worker.log").read_text()
     assert "reward 'judge' returned inf on the completion" in log
+
+
+def test_a_gate_and_a_schedule_hold_in_training_and_evaluation(tmp_path):
+    """A reward of 1 for everything, behind the accuracy: both have the same mean, and the sum has the step's weight."""
+    (tmp_path / "mine.py").write_text("async def one(completions, **columns):\n    return [1.0] * len(completions)\n")
+    words = [
+        "reward.functions={right: '${dataset.reward.accuracy}', one: {_target_: mine.one}}",
+        "reward.gates={one: right}",
+        "reward.weights={one: [[0, 0], [4, 2]]}",
+    ]
+    done = expctl(*SHORT, *words, "args.max_steps=2", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    seen = set()
+    for row in metrics(only_run(tmp_path)):
+        for part, weight in (("", row.get("rewards/one/weight")), ("eval_", 2.0)):
+            if f"{part}reward" in row and weight is not None:
+                right = row[f"{part}rewards/right/mean"]
+                assert row[f"{part}rewards/one/mean"] == pytest.approx(right)
+                assert row[f"{part}reward"] == pytest.approx((1 + weight) * right)
+                seen.add((part, weight, right > 0))
+    assert {("", 0.0, True), ("", 0.5, True), ("eval_", 2.0, True)} <= seen
