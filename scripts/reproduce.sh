@@ -18,6 +18,6 @@ fi
 expctl -m "experiment=$name" "$@"
 excess=()
 if [ "$name" != replay_mini ] && [ "$name" != bema_dpo_mini ]; then
-  excess=(--excess "completion length") # the paper's excess length reduction
+  excess=(--baseline grpo --excess "completion length") # the paper's excess length reduction
 fi
-expctl compare ${excess[@]+"${excess[@]}"} --plots "$outputs/$name" --html "$outputs/$name.html"
+expctl compare "experiment=$name" ${excess[@]+"${excess[@]}"} --plots "$outputs/$name" --html "$outputs/$name.html"
