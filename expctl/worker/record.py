@@ -82,8 +82,8 @@ def is_step(logs: dict[str, Any]) -> bool:
 
 
 def numbers_in(logs: dict[str, Any]) -> dict[str, float | None]:
-    """The numbers of a log as `metrics.jsonl` holds them."""
-    return {key: finite(value) for key, value in logs.items() if isinstance(value, int | float)}
+    """The numbers of a log as `metrics.jsonl` holds them. A trainer logs None for a mean over nothing."""
+    return {key: finite(value) for key, value in logs.items() if value is None or isinstance(value, int | float)}
 
 
 def is_evaluation(row: dict[str, Any]) -> bool:
@@ -91,6 +91,6 @@ def is_evaluation(row: dict[str, Any]) -> bool:
     return any(key.startswith("eval_") for key in row)
 
 
-def finite(value: float) -> float | None:
+def finite(value: float | None) -> float | None:
     """The value, or None for NaN and infinity, which JSON does not have."""
-    return value if math.isfinite(value) else None
+    return value if value is not None and math.isfinite(value) else None

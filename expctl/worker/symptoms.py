@@ -49,6 +49,7 @@ def symptoms(args: Any) -> list[Symptom]:
         Symptom("no_contrast", has_no_contrast, _describe_no_contrast, FEW_STEPS, ENOUGH_GROUPS),
         Symptom("cut_off", is_cut_off, _describe_cut_off, FEW_STEPS),
         Symptom("no_reward", has_no_reward, _describe_no_reward, FEW_STEPS),
+        Symptom("missing_reward", has_missing_reward, _describe_missing_reward, later=1),
         Symptom("silent_reward", has_silent_reward, _describe_silent_reward, MANY_STEPS),
         Symptom("no_gradient", has_no_gradient, _describe_no_gradient, rows=FEW_STEPS),
         Symptom("no_margin", has_no_margin, _describe_no_margin, SOME_STEPS),
@@ -140,6 +141,18 @@ def _describe_silent_reward(row: Row, args: Any) -> tuple[str, str]:
     return f"the reward function {names} scored no completion (None or NaN)", _missing_reward(row)
 
 
+def has_missing_reward(row: Row) -> bool | None:
+    """Whether completions count as missing: a reward was NaN or infinite, or failed without stopping the run."""
+    return bool(_missing_shares(row)) if "reward" in row else None
+
+
+def _describe_missing_reward(row: Row, args: Any) -> tuple[str, str]:
+    name = max(_missing_shares(row), key=lambda each: row[each])
+    function, share = name.split("/")[1], f"{row[name]:.2g} of the completions"
+    text = f"the reward function {function} gave no finite number for {share}, which count as missing"
+    return text, f"look into reward.functions.{function}; worker.log has the first of them"
+
+
 def has_no_gradient(row: Row) -> bool | None:
     """Whether the gradient is 0 for another reason than the rewards."""
     if has_no_contrast(row) or has_no_reward(row):
@@ -179,6 +192,10 @@ def _describe_no_learning_rate(row: Row, args: Any) -> tuple[str, str]:
 def _silent_functions(row: Row) -> list[str]:
     means = [name for name in row if name.startswith("rewards/") and name.endswith("/mean")]
     return [name.split("/")[1] for name in means if row[name] is None]
+
+
+def _missing_shares(row: Row) -> list[str]:
+    return [name for name in row if name.startswith("rewards/") and name.endswith("/missing") and row[name]]
 
 
 def _missing_reward(row: Row) -> str:

@@ -6,6 +6,7 @@ from harness import expctl
 from expctl.cli.hydra_app import compose
 from expctl.config.check import check
 
+PROMPTS = "prompts_per_step"
 SEVEN = "".join(f'{{"prompt": "{n}+{n}=", "answer": "{2 * n}", "completion": " so 1"}}\n' for n in range(10, 17))
 
 
@@ -40,6 +41,25 @@ def refusals(tmp_path, monkeypatch):
 def test_no_step(words, said, refusals):
     told = refusals(*words)
     assert len(told) == 1 and all(part in told[0] for part in said), told
+
+
+@pytest.mark.parametrize(
+    ("typed", "advice"),
+    [
+        (["args.num_generations=8"], "prompts_per_step=6"),
+        (["args.num_generations=8", "args.per_device_train_batch_size=16"], "prompts_per_step=6"),
+        (["args.num_generations=8", "args.per_device_train_batch_size=32"], "prompts_per_step=4"),
+        (["args.num_generations=8", "args.per_device_train_batch_size=256"], "left out"),
+        (["args.num_generations=8", "hardware=cpu_2"], "prompts_per_step=6"),
+    ],
+)
+def test_where_a_step_has_so_many_prompts_the_advice_is_a_number_that_is_taken(typed, advice, refusals):
+    words = ["algorithm=grpo", "dataset=files", "dataset.path=seven.jsonl", "prompts_per_step=32", *typed]
+    told = refusals(*words)
+    assert len(told) == 1 and "are 6 to train on" in told[0] and "prompts_per_step=32 (command line)" in told[0]
+    assert advice in told[0] and "per_device_train_batch_size=" not in told[0]
+    if advice.startswith(PROMPTS):
+        assert refusals(*(advice if word.startswith(PROMPTS) else word for word in words)) == []
 
 
 @pytest.mark.parametrize(

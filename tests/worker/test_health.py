@@ -45,6 +45,7 @@ SIGNS = {
     "cut_off": (GROUPS, {"completions/clipped_ratio": 0.9}, "args.max_completion_length (now 96)"),
     "empty": (GROUPS, {"completions/mean_length": 1.0}, "chat template"),
     "no_reward": (GROUPS, {"reward": None, "rewards/accuracy/mean": None}, "reward.functions.accuracy"),
+    "missing_reward": (GROUPS, {"rewards/judge/missing": 0.25}, "reward.functions.judge"),
     "silent_reward": (GROUPS, {"rewards/format/mean": None}, "reward.functions.format"),
     "no_gradient": ({"mean_token_accuracy": 0.5}, {"grad_norm": 0.0, "loss": 0.0}, "args.max_length (now 512)"),
     "not_a_number": ({}, {"grad_norm": None}, "args.learning_rate (now 1e-05)"),
@@ -190,6 +191,23 @@ def test_steps_that_are_done_again_are_not_counted_twice(tmp_path):
     run.metrics.write_text("".join(json.dumps(row) + "\n" for row in cut[:2]))
     trained(run, rows(range(3, 10), HEALTHY, GROUPS))
     assert read_json(run.manifest).get("alerts", []) == []
+
+
+@pytest.mark.parametrize("nothing", [None, float("nan")])
+def test_a_mean_over_nothing_is_seen_however_the_trainer_logs_it(nothing, tmp_path):
+    """TRL logs None where every reward of a step is missing."""
+    run = Run(tmp_path)
+    manifest.create(run)
+    silent = {"reward": nothing, "rewards/accuracy/mean": nothing, "grad_norm": 0.0, "loss": 0.0}
+    trained(run, rows(range(1, 4), HEALTHY, GROUPS, silent))
+    assert [alert["kind"] for alert in read_json(run.manifest)["alerts"]] == ["no_reward"]
+
+
+def test_a_single_reward_that_cannot_be_trained_on_is_said_at_once_and_counted(tmp_path):
+    missing = {"rewards/accuracy/missing": 0.5}
+    seen = rows(range(1, 9), HEALTHY, GROUPS) + rows([9], HEALTHY, GROUPS, missing) + rows([10], HEALTHY, GROUPS)
+    alert = watched(seen).alerts[0]
+    assert given(watched(seen)) == [("missing_reward", 9, 9)] and "0.5 of the completions" in alert.text
 
 
 def test_other_ranks_write_nothing(tmp_path):

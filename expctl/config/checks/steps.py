@@ -3,6 +3,7 @@
 from expctl.base.evaluation import trains
 from expctl.base.experiment import Experiment
 from expctl.base.refusal import Refusal
+from expctl.config.batch_request import PER_DEVICE, PROMPTS, BatchRequest
 from expctl.config.source.defaults import FieldValues
 from expctl.data.located import LOADERS, is_held_out
 from expctl.data.rows import training_rows
@@ -28,12 +29,27 @@ def check_steps(experiment: Experiment) -> list[Refusal]:
     try:
         check_some_step(rows, _batches(experiment, values))
     except NoStepError as error:
-        do = error.do
+        key, do = "args.per_device_train_batch_size", error.do
         if values["generation_batch_size"] is not None:
             do = "a smaller args.generation_batch_size, or more rows"
-        where = experiment.set_by("dataset", "args.per_device_train_batch_size")
-        return [Refusal(error.what + _held_out(experiment), where=where, do=do)]
+        elif rows and experiment.config.get(PROMPTS) is not None:
+            key, do = PROMPTS, _smaller_step(experiment, rows)
+        return [Refusal(error.what + _held_out(experiment), where=experiment.set_by("dataset", key), do=do)]
     return []
+
+
+def _smaller_step(experiment: Experiment, rows: int) -> str:
+    """The largest `prompts_per_step` that so many rows fill and that agrees with everything that was typed."""
+    for prompts in range(rows, 0, -1):
+        request = BatchRequest.of(experiment, prompts)
+        if request is None:
+            break
+        try:
+            request.cuts()
+        except Refusal:
+            continue
+        return f"{PROMPTS}={prompts}, or more rows"
+    return f"{PROMPTS}={rows} or less and args.{PER_DEVICE} left out, or more rows"
 
 
 def _unreached(experiment: Experiment, values: FieldValues) -> list[Refusal]:

@@ -36,7 +36,7 @@ def run_phases(check: "Preflight", trainer: Trainer, length: int | None) -> None
     if not trains(check.config):
         _evaluation_phases(check, trainer)
         return
-    with check.phase("batches", _batches_problem):
+    with check.phase("batches", partial(_batches_problem, check, length)):
         check_some_step(trainer.args, None if length is None else range(length))
     if hasattr(trainer, "_calculate_rewards"):
         with check.phase("a group's rewards", partial(_reward_problem, check)):
@@ -68,9 +68,12 @@ def _evaluation_phases(check: "Preflight", trainer: Trainer) -> None:
         trainer.evaluate()
 
 
-def _batches_problem(error: BaseException) -> Problem:
+def _batches_problem(check: "Preflight", length: int | None, error: BaseException) -> Problem:
     if isinstance(error, NoStepError):
-        return Problem(error.what, "dataset", error.do)
+        # Rows a device follow from the step, where one is given.
+        of_step = length and check.config.get("prompts_per_step") is not None
+        do = f"prompts_per_step={length} or less, or more rows" if of_step else error.do
+        return Problem(error.what, "dataset", do)
     return Problem(error_text(error), "args")
 
 
