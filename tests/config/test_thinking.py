@@ -86,8 +86,17 @@ def test_the_switch_is_found_wherever_a_template_stands(settings, model):
 
 def test_a_preset_s_thinking_is_refused_for_another_folder_by_the_word_that_chose_it(model):
     folder = next(word for word in model("{{ messages }}") if word.startswith("model.path="))
+    file = Path(folder.removeprefix("model.path=")) / "config.json"
+    file.write_text(json.dumps(json.loads(file.read_text()) | {"hidden_size": 1024, "num_hidden_layers": 28}))
     (refusal,) = check(compose(["model=qwen3_0_6b", folder, "hardware=cpu", *PROMPTS]))
     assert "model=qwen3_0_6b" in refusal.where and "no switch" in refusal.what
+
+
+def test_another_model_than_the_preset_s_does_not_get_its_name_and_settings(model):
+    words = model(THINKS)
+    (refusal,) = check(compose(["model=qwen3_0_6b", *words[1:]]))
+    assert "hidden_size=" in refusal.what and "(model=qwen3_0_6b has 1024)" in refusal.what
+    assert refusal.do == f"model=local {words[1]}" and words[1] in refusal.where
 
 
 @pytest.mark.parametrize(

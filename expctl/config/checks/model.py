@@ -1,21 +1,25 @@
 """The model: its files, number format, attention, and whose settings go with a path."""
 
+import json
 from importlib.util import find_spec
 from pathlib import Path
 
 from expctl import models
 from expctl.base.experiment import Experiment
-from expctl.base.plain_data import sequence
+from expctl.base.plain_data import mapping, sequence
 from expctl.base.refusal import Refusal
 from expctl.base.suggest import nearest
 from expctl.models.files import check_files, config_of
 from expctl.models.locations import EMBEDDED_PREFIX
 from expctl.models.reward_head import CLASSIFIER, labels_of
+from expctl.plan.model_config import FAMILIES, family_name, model_config
 
 DTYPES = ("auto", "float32", "bfloat16", "float16")
 SHORT = {"bf16": "bfloat16", "fp16": "float16", "half": "float16", "fp32": "float32", "float": "float32"}
 # Attention of transformers -> the package that it needs; the package kernels brings it as well.
 ATTENTION = {"flash_attention_2": "flash_attn", "flash_attention_3": "flash_attn_interface"}
+# What tells two models of one family apart. A vocabulary may have been extended.
+SIZES = ("hidden_size", "num_hidden_layers")
 
 
 def check_model(experiment: Experiment) -> list[Refusal]:
@@ -31,7 +35,7 @@ def check_model(experiment: Experiment) -> list[Refusal]:
         return [Refusal(str(error), where=experiment.set_by("model.path"))]
     if location.kind != "hub" and (refusals := _check_head(experiment, Path(location.source))):
         return refusals
-    return _check_dtype(experiment) + _check_attention(experiment) or _check_toy(experiment)
+    return _check_dtype(experiment) + _check_attention(experiment) or _check_option(experiment)
 
 
 def _check_head(experiment: Experiment, folder: Path) -> list[Refusal]:
@@ -91,16 +95,27 @@ def _check_attention(experiment: Experiment) -> list[Refusal]:
     ]
 
 
-def _check_toy(experiment: Experiment) -> list[Refusal]:
-    """`model=tiny` brings the learning rate and the batch of a toy, which would ruin another model."""
-    path = str(experiment.config["model"]["path"])
-    is_toys = path.startswith(EMBEDDED_PREFIX) or "run" in experiment.config["model"]
-    if experiment.choices.get("model") != "tiny" or is_toys:
+def _check_option(experiment: Experiment) -> list[Refusal]:
+    """A model's option brings the settings and the name of that model, which another one must not have."""
+    option, model = experiment.choices.get("model") or "", experiment.config["model"]
+    path = str(model["path"])
+    if option == "tiny" and not path.startswith(EMBEDDED_PREFIX) and "run" not in model:
+        what = f"model.path={path} is not the embedded model, and model=tiny would train it with the settings of a toy"
+    elif "model.path" in experiment.sources and (other := _other_shape(option, path)):
+        what = f"model.path={path} has {other}: it would get the settings and the name of another model"
+    else:
         return []
-    return [
-        Refusal(
-            f"model.path={path} is not the embedded model, and model=tiny would train it with the settings of a toy",
-            where=experiment.set_by("model.path"),
-            do=f"model=local model.path={path}",
-        )
-    ]
+    return [Refusal(what, where=experiment.set_by("model.path"), do=f"model=local model.path={path}")]
+
+
+def _other_shape(option: str, path: str) -> str:
+    """In which sizes a model differs from that of an option whose shape is known; empty where it does not."""
+    known = mapping(json.loads(FAMILIES.read_text(encoding="utf-8")).get(family_name(option)))
+    if not known:
+        return ""
+    try:
+        found = model_config(path).values
+    except Refusal:  # on the hub, where it is to be fetched from
+        return ""
+    names = [name for name in SIZES if name in found and found[name] != known[name]]
+    return ", ".join(f"{name}={found[name]} (model={option} has {known[name]})" for name in names)
