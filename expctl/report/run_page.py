@@ -116,10 +116,18 @@ def sample_lines(samples: list[dict[str, Any]], width: int) -> list[str]:
         rows = [row for row in samples if row["prompt"] == prompt]
         first = [row for row in rows if row["step"] == rows[0]["step"] != last]
         for row in [*first[:1], *(row for row in rows if row["step"] == last)]:
-            rewards = ", ".join(f"{name} {rounded(value)}" for name, value in mapping(row.get("rewards")).items())
-            lines.append(f"    step {row['step']}" + (f"  {rewards}" if rewards else ""))
+            said = [f"{name} {rounded(value)}" for name, value in mapping(row.get("rewards")).items()]
+            said += ending_of(row)
+            lines.append(f"    step {row['step']}" + (f"  {', '.join(said)}" if said else ""))
             lines += _wrapped(row["completion"], width, "      ")
     return lines
+
+
+def ending_of(sample: dict[str, Any]) -> list[str]:
+    """What is to be said of how a kept completion ended; nothing of one that ended by itself."""
+    if sample.get("truncated") is True:
+        return ["cut off"]
+    return ["reasoning not closed"] if sample.get("unfinished") is True else []
 
 
 def seconds_between(began: Any, ended: Any) -> float | None:

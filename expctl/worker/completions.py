@@ -14,6 +14,7 @@ from expctl.algorithms.completion_log import LoggedCompletion, set_logged_comple
 from expctl.algorithms.scored_completion import ScoredCompletion
 from expctl.base.data_kinds import PROMPT_ONLY
 from expctl.data.conversation import fit_to_tokenizer
+from expctl.worker.reward_endings import endings
 from expctl.worker.reward_weights import final_weights
 from expctl.worker.rewards import eos_tokens, reward_functions, set_end_tokens
 
@@ -103,12 +104,19 @@ class EvaluateCompletions(TrainerCallback):
             for start in range(0, len(self._rows), self._batch_size):
                 samples += self._sample(model, self._rows[start : start + self._batch_size])
             model.train(was_training)
-        logged: list[LoggedCompletion] = [
-            {"prompt": sample.prompt, "completion": sample.completion, "rewards": sample.rewards} for sample in samples
-        ]
+        logged = [self._logged(sample) for sample in samples]
         set_logged_completions(trainer, logged, list(self._weights))
         sums = torch.tensor(self._sums(samples), dtype=torch.float64, device=arguments.device)
         return self._means(trainer.accelerator.reduce(sums, "sum").tolist())
+
+    def _logged(self, sample: ScoredCompletion) -> LoggedCompletion:
+        [ending] = endings([sample.completion], [not sample.ended], {"prompts": [sample.prompt]})
+        return {
+            "prompt": sample.prompt,
+            "completion": sample.completion,
+            "rewards": sample.rewards,
+            "ending": ending,
+        }
 
     @torch.no_grad()
     def _sample(self, model: Any, rows: list[Row]) -> list[ScoredCompletion]:

@@ -8,14 +8,14 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from expctl.rewards.completions import final_texts
+from expctl.algorithms.completion_log import ENDED, ENDING
+from expctl.worker.reward_endings import TRUNCATED, UNFINISHED, accepts, endings, unfinished
 from expctl.worker.reward_failure import RewardError, failure_message, shortened
 from expctl.worker.reward_values import Values, as_list, is_usable, numbers, where_positive
 
 logger = logging.getLogger(__name__)
 
 STOP, MISSING = "stop", "missing"
-TRUNCATED, UNFINISHED = "truncated", "unfinished"
 FIRST_PAUSE, LONGEST_PAUSE = 1.0, 60.0  # seconds before a call is made again; doubled each time
 
 
@@ -40,7 +40,8 @@ class Guard:
     Attributes:
         end_tokens: ids of the tokens that end a completion; None where they are unknown, and `truncated` is not given.
         condition: the reward counts only where this one is above zero, else it is 0.0.
-        if_finished: the reward counts only where the completion is finished, else it is 0.0.
+        if_finished: a completion that did not finish earns nothing: the reward is 0.0 there, or what is below.
+        logs_endings: how each completion ended is put into the trainer's log of completions, once a batch.
         is_condition: it is the condition of another, so its values of the last batch are kept, and it is asked once.
     """
 
@@ -52,6 +53,7 @@ class Guard:
         self.end_tokens: frozenset[int] | None = None
         self.condition: Any = None  # a guard, which both kinds of guard are called as
         self.if_finished = False
+        self.logs_endings = False
         self.is_condition = False
         self._kept: tuple[list[Any], Any] | None = None
 
@@ -64,6 +66,7 @@ class Guard:
         """What the trainer gives, and `truncated` and `unfinished` where they are known and the function takes them."""
         keywords = {"completions": completions, **columns}
         cut_off = self._cut_off(columns)
+        self._say_endings(completions, cut_off, columns)
         told = {} if cut_off is None else {TRUNCATED: cut_off}
         if cut_off is not None and accepts(self._reward, UNFINISHED):
             told[UNFINISHED] = unfinished(completions, cut_off, columns)
@@ -79,6 +82,18 @@ class Guard:
             return None
         return [bool(ids) and ids[-1] not in self.end_tokens for ids in columns["completion_ids"]]
 
+    def _say_endings(self, completions: list[Any], cut_off: list[bool] | None, columns: dict[str, Any]) -> None:
+        """Log how the completions ended; where reasons are asked for, say it only if it decides this reward."""
+        say = columns.get("log_extra") if self.logs_endings else None
+        explain = columns.get("explain") if self.if_finished else None
+        if say is None and explain is None:
+            return
+        said = endings(completions, cut_off, columns)
+        if say is not None:
+            say(ENDING, said)
+        if explain is not None and set(said) != {ENDED}:
+            explain(ENDING, said)
+
     def _check_no_column(self, name: str, columns: dict[str, Any]) -> None:
         if name in columns:
             raise RewardError(
@@ -87,10 +102,11 @@ class Guard:
             )
 
     def _gated(self, values: Values, condition: Values | None, completions: list[Any], columns: Any) -> Values:
-        """The values where the condition is above zero and the completion finished as demanded; else 0.0."""
+        """The values where the condition is above zero, else 0.0; at most 0.0 for what had to finish and did not."""
         if self.if_finished:
             pending = unfinished(completions, self._cut_off(columns), columns)
-            values = [0.0 if is_open else value for value, is_open in zip(values, pending, strict=True)]
+            pairs = zip(values, pending, strict=True)
+            values = [min(value or 0.0, 0.0) if is_open else value for value, is_open in pairs]
         if condition is None:
             return values
         return where_positive(condition, values)
@@ -223,20 +239,6 @@ class AsyncGuardedReward(Guard):
 async def awaited(value: Any) -> Any:
     """The value itself, or what it comes to where it must be waited for."""
     return await value if inspect.isawaitable(value) else value
-
-
-def unfinished(completions: list[Any], cut_off: list[bool] | None, columns: dict[str, Any]) -> list[bool]:
-    """Whether each completion was cut off at its limit, or its reasoning does not end."""
-    return [text is None for text in final_texts(completions, cut_off, columns.get("prompts"))]
-
-
-def accepts(function: Callable[..., Any], name: str) -> bool:
-    """Whether a function can be called with a keyword; False for one whose signature is unknown, as in C."""
-    try:
-        parameters = inspect.signature(function).parameters
-    except (TypeError, ValueError):
-        return False
-    return name in parameters or any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters.values())
 
 
 def is_call_error(error: Exception) -> bool:

@@ -7,28 +7,36 @@ from hydra.utils import get_object, instantiate
 from torch import nn
 from trl.trainer.utils import is_async_callable
 
+from expctl.worker.reward_endings import must_finish
 from expctl.worker.reward_failure import RewardError
 from expctl.worker.reward_guard import STOP, AsyncGuardedReward, Conduct, Guard, GuardedReward
 
 FINISHED = "finished"  # of a gate: the completion ended by itself, and so did its reasoning
+ALWAYS = "always"  # of a gate: a completion that did not finish counts too
 
 
 def reward_functions(reward: dict[str, Any]) -> list[Any]:
     """The guarded functions of the config node `reward`, in its order, each behind its gate.
 
+    One that compares with a column of the data and does not ask how a completion ended gives nothing for what did not
+    finish (`must_finish`), unless its gate is `always`.
+
     Raises:
         RewardError: a time limit for a function that is not asynchronous, or a gate before or behind a reward model.
     """
     gates = reward.get("gates") or {}
+    asked = {name: gate for name, gate in gates.items() if gate != ALWAYS}
     made: dict[str, Any] = {}
-    for name in in_order(list(reward["functions"]), gates):
-        condition = made.get(gates.get(name, ""))
+    for name in in_order(list(reward["functions"]), asked):
+        condition = made.get(asked.get(name, ""))
         made[name] = function = reward_function(reward["functions"][name], name, conduct_of(reward, name), condition)
-        if name not in gates:
+        if isinstance(function, Guard):
+            function.if_finished = must_finish(function.function) and (name in asked or name not in gates)
+        if name not in asked:
             continue
-        if not isinstance(function, Guard) or (gates[name] != FINISHED and not isinstance(condition, Guard)):
+        if not isinstance(function, Guard) or (asked[name] != FINISHED and not isinstance(condition, Guard)):
             raise RewardError(f"reward '{name}' has a gate, and a reward model that the trainer runs can have none")
-        function.if_finished = gates[name] == FINISHED
+        function.if_finished = function.if_finished or asked[name] == FINISHED
         function.condition = condition
         if condition is not None:
             condition.is_condition = True
@@ -83,11 +91,15 @@ def reward_function(
 
 
 def set_end_tokens(rewards: list[Any], model: Any, processing_class: Any) -> None:
-    """Give guarded rewards the tokens that end a completion, so that they can tell which were truncated."""
+    """Give guarded rewards the tokens that end a completion, so that they can tell which were truncated.
+
+    The first of them logs how each completion ended.
+    """
     known = end_tokens(model, processing_class)
-    for reward in rewards:
-        if isinstance(reward, Guard):
-            reward.end_tokens = known
+    guards = [reward for reward in rewards if isinstance(reward, Guard)]
+    for guard in guards:
+        guard.end_tokens = known
+        guard.logs_endings = guard is guards[0]
 
 
 def end_tokens(model: Any, processing_class: Any) -> frozenset[int]:

@@ -7,7 +7,7 @@ from typing import Any
 
 from transformers import Trainer, TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
-from expctl.algorithms.completion_log import LoggedCompletion, logged_completions
+from expctl.algorithms.completion_log import CUT_OFF, ENDED, LoggedCompletion, logged_completions
 from expctl.runs.files import Run, read_metrics, write_whole
 from expctl.worker.record import finite
 
@@ -86,11 +86,13 @@ def _one_per_prompt(rows: list[LoggedCompletion], most: int) -> list[LoggedCompl
 def _as_json(row: LoggedCompletion) -> dict[str, Any]:
     """The row as `samples.jsonl` holds it: texts, shortened, and rewards that JSON has."""
     rewards = {name: None if value is None else finite(value) for name, value in row["rewards"].items()}
-    return {
+    shown: dict[str, Any] = {
         "prompt": cut(shown_text(row["prompt"])),
         "completion": cut(shown_text(row["completion"])),
         "rewards": rewards,
     }
+    ending = row["ending"]
+    return shown if ending is None else shown | {"truncated": ending == CUT_OFF, "unfinished": ending != ENDED}
 
 
 def shown_text(content: Any) -> str:

@@ -4,7 +4,6 @@ The functions are made and called as a training does it, without a model: of it 
 """
 
 import asyncio
-import inspect
 import json
 import sys
 from collections.abc import Iterable, Sequence
@@ -16,6 +15,7 @@ from typing import Any
 from expctl.worker.answers import answers_alone
 from expctl.worker.preflight.phases import Preflight
 from expctl.worker.preflight.problem import Problem, ProblemError, error_text
+from expctl.worker.reward_endings import needed_columns
 from expctl.worker.reward_guard import Guard, awaited
 from expctl.worker.reward_weights import final_weights
 from expctl.worker.rewards import in_order, reward_functions
@@ -23,9 +23,7 @@ from expctl.worker.samples import cut, shown_text
 
 Row = dict[str, Any]
 # Keys of a row that are no columns of the data: what is scored, and what a run's samples hold besides.
-NOT_COLUMNS = ("prompt", "completion", "truncated", "step", "kind", "rewards")
-GIVEN = ("prompts", "completions", "completion_ids", "trainer_state", "log_extra", "log_metric", "explain")
-TOLD = ("truncated", "unfinished")
+NOT_COLUMNS = ("prompt", "completion", "truncated", "unfinished", "step", "kind", "rewards")
 MOST_ROWS = 200_000  # of the dataset, that are looked through for a prompt
 
 
@@ -92,13 +90,7 @@ def _needed(function: Any) -> list[str]:
         raise ProblemError(
             "a reward model that the trainer runs by itself cannot be asked here", "reward.functions", "reward=model"
         )
-    try:
-        parameters = inspect.signature(function.function).parameters.values()
-    except (TypeError, ValueError):
-        return []
-    plain = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
-    needed = [each.name for each in parameters if each.kind in plain and each.default is each.empty]
-    return [name for name in needed if name not in (*GIVEN, *TOLD)]
+    return needed_columns(function.function)
 
 
 def _rows_by_prompt(dataset: dict[str, Any]) -> dict[str, Row]:

@@ -35,6 +35,8 @@ def run(folder, status=manifest.COMPLETED, **changes) -> Run:
         write_json(made.summary, {"objective": 0.75, "objective_name": "eval_reward", "steps": 3})
     rows = [{"step": step, "kind": "eval", "prompt": "1+1=", "completion": said, "rewards": {"accuracy": reward}}
             for step, said, reward in ((0, "so 3", 0.0), (2, "so 4", None), (3, "so 2", 1.0))]  # fmt: skip
+    rows[0] |= {"truncated": True, "unfinished": True}
+    rows[2] |= {"truncated": False, "unfinished": False}
     made.samples.write_text("".join(json.dumps(row) + "\n" for row in rows))
     return made
 
@@ -65,7 +67,7 @@ def test_a_metric_that_was_recorded_once_is_not_called_unchanged():
 def test_the_first_and_the_last_completion_of_a_prompt_are_shown_with_their_rewards(folder, capsys):
     run(folder)
     said = shown(capsys).partition("samples\n")[2]
-    assert said.startswith("  1+1=\n    step 0  accuracy 0\n      so 3\n    step 3  accuracy 1\n      so 2\n")
+    assert said.startswith("  1+1=\n    step 0  accuracy 0, cut off\n      so 3\n    step 3  accuracy 1\n      so 2\n")
 
 
 @pytest.mark.parametrize(("status", "resume"), [(manifest.INTERRUPTED, True), (manifest.FAILED, True)])

@@ -11,13 +11,16 @@ def plain(completions, **columns):
 async def later(completions, **columns):
     return [0.0] * len(completions)
 
+def right(completions, answer, **columns):
+    return [0.0] * len(completions)
+
 class Judge:
     async def __call__(self, completions, **columns):
         return [0.0] * len(completions)
 """
 FUNCTIONS = [
     f"reward.functions.{name}._target_=mine.{target}"
-    for name, target in (("plain", "plain"), ("later", "later"), ("judge", "Judge"))
+    for name, target in (("plain", "plain"), ("later", "later"), ("judge", "Judge"), ("right", "right"))
 ]
 
 
@@ -30,7 +33,7 @@ def check(tmp_path):
 def test_weights_schedules_gates_limits_and_retries_that_can_be_are_taken(check):
     done = check(
         "reward.weights={plain: [[0, 1], [10, 0.5]], later: 2}",
-        "reward.gates={plain: judge, later: finished}",
+        "reward.gates={plain: judge, later: finished, right: always}",
         "reward.time_limit={later: 2.5, judge: 30}",
         "reward.retries={judge: 3, plain: 1}",
         "reward.on_error=missing",
@@ -47,6 +50,7 @@ def test_weights_schedules_gates_limits_and_retries_that_can_be_are_taken(check)
         ("reward.weights={plain: [[0, 1, 2]]}", "a weight is a number, or a list of pairs"),
         ("reward.gates={plain: jugde}", "'reward.gates.plain' is 'jugde', which is no reward*nearest  judge"),
         ("reward.gates={plain: later, later: plain}", "'reward.gates.plain' leads back to 'plain'"),
+        ("reward.gates={plain: always}", "'plain' decides itself on what did not finish"),
         ("reward.gates={plain: plain}", "'reward.gates.plain' leads back to 'plain'"),
         ("reward.time_limit={plain: 3}", "'plain' has a time limit, and is no `async def`*mine.py, line 2"),
         ("reward.time_limit={judge: 0}", "must be a number of seconds above 0"),

@@ -1,5 +1,7 @@
 """What the rewards of a whole run are told, and what happens to what they return."""
 
+import json
+
 import pytest
 
 from tests.harness import GFPO, expctl, metrics, only_run
@@ -36,6 +38,10 @@ def test_what_is_cut_off_earns_nothing_in_training_and_evaluation(tmp_path):
     assert len(shares) >= 4 and any(0 < share < 1 for share, *_ in shares)
     for share, ended, form in shares:
         assert ended == form == pytest.approx(1 - share)
+    kept = [json.loads(line) for line in (only_run(tmp_path) / "samples.jsonl").read_text().splitlines()]
+    assert {row["truncated"] for row in kept} == {True, False}
+    for row in kept:  # and so it is scored again by `expctl reward --on RUN`
+        assert row["truncated"] is row["unfinished"] is (row["rewards"]["ended"] == 0)
 
 
 def test_what_a_judge_does_not_give_counts_as_missing_and_is_not_trained_on(tmp_path):

@@ -14,7 +14,7 @@ from trl.trainer.utils import is_async_callable
 
 from expctl.worker.reward_failure import RewardError
 from expctl.worker.reward_guard import AsyncGuardedReward, Conduct, GuardedReward
-from expctl.worker.rewards import reward_function, reward_functions
+from expctl.worker.rewards import reward_function, reward_functions, set_end_tokens
 
 COMPLETIONS = ["good", "bad", "good"]
 
@@ -321,6 +321,40 @@ def test_a_gate_for_finished_completions_pays_nothing_for_the_others():
     told = GuardedReward(lambda completions, unfinished, **kwargs: unfinished, "mine")
     told.end_tokens = frozenset({2})
     assert told(completions=completions, **columns) == [1.0, 1.0, 1.0, 0.0]
+
+
+def right_or_less(completions, answer, **columns):
+    return [float(value) for value in answer]
+
+
+def asks_itself(completions, answer, truncated, **columns):
+    return [float(value) for value in answer]
+
+
+@pytest.mark.parametrize(
+    ("target", "gates", "paid"),
+    [
+        ("right_or_less", None, [0.0, 0.0, -1.0, 1.0]),
+        ("right_or_less", {"mine": "always"}, [1.0, 1.0, -1.0, 1.0]),
+        ("right_or_less", {"mine": "one"}, [0.0, 0.0, -1.0, 1.0]),
+        ("asks_itself", None, [1.0, 1.0, -1.0, 1.0]),
+    ],
+)
+def test_what_compares_with_a_column_pays_nothing_for_the_unfinished_unless_it_asks_itself(target, gates, paid):
+    """Cut off, still thinking, cut off and wrong, which must not pay better than wrong, and done."""
+    nodes = {"one": {"_target_": f"{__name__}.scaled"}, "mine": {"_target_": f"{__name__}.{target}"}}
+    one, mine = reward_functions({"functions": nodes, "gates": gates})
+    said = {}
+    set_end_tokens([one, mine], SimpleNamespace(generation_config=SimpleNamespace(eos_token_id=2)), ENDS_WITH_2)
+    columns = {"completion_ids": [[5], [5, 2], [5], [5, 2]], "answer": [1, 1, -1, 1], "log_extra": said.__setitem__}
+    completions = ["a", "<think>a", "b", "c"]
+    assert one(completions=completions, **columns) == [1.0] * 4
+    assert said.pop("ending") == ["cut off", "reasoning not closed", "cut off", "ended"]
+    assert mine(completions=completions, **columns) == paid
+    assert said == {}  # one of the functions says it
+
+
+ENDS_WITH_2 = SimpleNamespace(eos_token_id=2, pad_token_id=0)
 
 
 def test_gates_in_a_circle_are_refused():

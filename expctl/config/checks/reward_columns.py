@@ -85,12 +85,7 @@ def _columns(dataset: dict[str, Any]) -> list[str] | None:
 
 def _lacking(name: str, called: Definition, node: dict[str, Any], columns: list[str], where: str) -> list[Refusal]:
     """Refuse a reward that needs columns which the data do not have."""
-    needed = [
-        parameter.name
-        for parameter in signature(called).parameters.values()
-        if parameter.default is None and parameter.name != "self" and parameter.name not in node
-    ]
-    absent = [column for column in needed if column not in GIVEN and column not in columns]
+    absent = [column for column in needed_columns(called, node) if column not in columns]
     return [
         Refusal(
             f"the reward '{name}' needs a column '{column}', and the data have {', '.join(columns)}",
@@ -100,6 +95,16 @@ def _lacking(name: str, called: Definition, node: dict[str, Any], columns: list[
         )
         for column in absent
     ]
+
+
+def needed_columns(called: Definition, node: dict[str, Any]) -> list[str]:
+    """The columns of the data that a function cannot be called without."""
+    needed = [
+        parameter.name
+        for parameter in signature(called).parameters.values()
+        if parameter.default is None and parameter.name != "self" and parameter.name not in node
+    ]
+    return [column for column in needed if column not in GIVEN]
 
 
 def _closed(name: str, called: Definition, where: str) -> Refusal:

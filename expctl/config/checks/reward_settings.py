@@ -7,10 +7,11 @@ from expctl.base.experiment import Experiment
 from expctl.base.plain_data import mapping
 from expctl.base.refusal import Refusal
 from expctl.base.suggest import nearest
-from expctl.config.checks.reward_columns import called_function
+from expctl.config.checks.reward_columns import called_function, needed_columns
 from expctl.config.source.lookup import Definition
+from expctl.config.source.signature import signature
 
-FINISHED = "finished"
+FINISHED, ALWAYS = "finished", "always"
 # Key of the group -> what it does to a function.
 BY_NAME = {"weights": "weighs", "gates": "is before", "time_limit": "limits", "retries": "repeats"}
 
@@ -36,7 +37,7 @@ def _check_gates(experiment: Experiment, functions: dict[str, Any]) -> list[Refu
     refusals = []
     for name, condition in gates.items():
         where = experiment.set_by(f"reward.gates.{name}")
-        known = [*functions, FINISHED]
+        known = [*functions, FINISHED, ALWAYS]
         if condition not in known:
             what = f"'reward.gates.{name}' is '{condition}', which is no reward"
             refusals.append(
@@ -45,7 +46,19 @@ def _check_gates(experiment: Experiment, functions: dict[str, Any]) -> list[Refu
         elif name in _behind(name, gates):
             what = f"'reward.gates.{name}' leads back to '{name}'"
             refusals.append(Refusal(what, where=where, do="let one of them count by itself"))
+        elif condition == ALWAYS and not _is_gated_by_itself(mapping(functions[name]), experiment):
+            what = f"'reward.gates.{name}' is {ALWAYS}, and '{name}' decides itself on what did not finish"
+            refusals.append(Refusal(what, where=where, do="leave it out"))
     return refusals
+
+
+def _is_gated_by_itself(node: dict[str, Any], experiment: Experiment) -> bool:
+    """Whether a function gives nothing, unless told to, for a completion that did not finish (`must_finish`)."""
+    called = called_function(node.get("_target_"), experiment)
+    if called is None:
+        return True  # no source shows it
+    asks_itself = {"truncated", "unfinished"} & signature(called).parameters.keys()
+    return bool(needed_columns(called, node)) and not asks_itself
 
 
 def _behind(name: str, gates: dict[str, str]) -> list[str]:
@@ -90,7 +103,7 @@ def _weight_fault(value: Any) -> str | None:
 
 
 def _gate_fault(value: Any) -> str | None:
-    return None if isinstance(value, str) else f"it must be the name of a reward, or {FINISHED}"
+    return None if isinstance(value, str) else f"it must be the name of a reward, {FINISHED} or {ALWAYS}"
 
 
 def _limit_fault(value: Any) -> str | None:

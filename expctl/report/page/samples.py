@@ -8,6 +8,7 @@ from expctl.compare.groups import Grouped
 from expctl.compare.runs import Record
 from expctl.report.number import rounded
 from expctl.report.page.markup import Markup, joined, pre, scrolling, section, tag
+from expctl.report.run_page import ending_of
 from expctl.runs.files import read_metrics
 
 MOST_PROMPTS = 4
@@ -87,7 +88,8 @@ def _row(when: str, at: int, prompt: str, shown: dict[str, tuple[Record, list[di
 def _completion(row: dict[str, Any]) -> Markup:
     rewards = mapping(row.get("rewards"))
     numbers = {name: value for name, value in rewards.items() if value is None or isinstance(value, int | float)}
-    note = ", ".join([f"step {row['step']}", *(f"{name} {rounded(value)}" for name, value in numbers.items())])
+    values = [f"{name} {rounded(value)}" for name, value in numbers.items()]
+    note = ", ".join([f"step {row['step']}", *values, *ending_of(row)])
     empty = tag("p", "(empty)", class_="note")
     completion = pre(row["completion"], dir="auto") if row["completion"].strip() else empty
     return joined([completion, tag("p", note, class_="note")])
