@@ -20,7 +20,7 @@ from expctl.runs.find import find
 from expctl.runs.reading import read_rows
 from expctl.runs.records import Manifest
 
-USAGE = "expctl show [RUN] [--json]; RUN is an id, the beginning of one, or a path"
+USAGE = "expctl show [RUN] [--samples] [--json]; RUN is an id, the beginning of one, or a path"
 WIDTH = 100  # where the output is no terminal
 # Runs that expctl made stay below both.
 MOST_LINES, LONGEST_LINE = 400, 4000
@@ -28,10 +28,12 @@ MOST_LINES, LONGEST_LINE = 400, 4000
 
 def main(words: list[str]) -> int:
     """Show the run that is named, else the latest one."""
-    options, names = take(words, flags=("--json",), usage=USAGE)
+    options, names = take(words, flags=("--json", "--samples"), usage=USAGE)
     if len(names) > 1:
         raise Refusal("show takes one run", where=f"{shlex.join(names)} (command line)", do=USAGE)
     run = find(names[0]) if names else _latest()
+    if "--samples" in options:
+        return _show_samples(run, "--json" in options)
     known = _with_damaged_rows(run, facts(run))
     recorded = manifest.recorded(run)
     config = _values(run)
@@ -39,6 +41,27 @@ def main(words: list[str]) -> int:
         print(json_text(_as_data(run, known, recorded, config)))
     else:
         _print_page(run, known, recorded, config)
+    return 0
+
+
+def _show_samples(run: Run, as_json: bool) -> int:
+    """The completions alone, whole, and what changed in them."""
+    from expctl.runs.history import samples
+
+    rows = samples(run)
+    if not rows:
+        raise Refusal(
+            f"{run.run_id} has kept no completions: it trains on given texts, has not sampled yet, or is an evaluation",
+            where="--samples (command line)",
+            do="sft and dpo keep those of their evaluations with callbacks=completions; those of an evaluation are in "
+            "its completions.jsonl",
+        )
+    if as_json:
+        print(json_text(rows))
+    else:
+        from expctl.report.samples_view import print_samples
+
+        print_samples(run.run_id, rows)
     return 0
 
 

@@ -154,18 +154,21 @@ Examples:
   expctl ls algorithm=gfpo 'eval_reward>0.9' --sort=-eval_reward
   expctl ls status=failed --json
 """,
-    "show": f"""expctl show [RUN] [--json]
+    "show": f"""expctl show [RUN] [--samples] [--json]
 
 Show one run, without a RUN the latest: status, attempts, metrics, every value with what set it, completions with their
 rewards, and the commands that carry it on or do it again. Nothing of the run is executed.
 
-  --json    everything as JSON
+  --samples  the completions alone, whole: the same held-out prompts before, during and after the training, with what
+             changed in rewards, length and words
+  --json     everything as JSON; with --samples every row that was kept
 
 {RUN}
 
 Examples:
   expctl show
   expctl show gfpo-tiny
+  expctl show gfpo-tiny --samples
 """,
     "compare": """expctl compare [RUN|SWEEP|PATTERN|FILTER ...] [options]
 

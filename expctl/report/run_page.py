@@ -8,6 +8,7 @@ from typing import Any
 from expctl.base.metric_titles import SHOWN, named
 from expctl.base.plain_data import is_number, mapping, number
 from expctl.report.clock import clock
+from expctl.report.measures import ending_of
 from expctl.report.number import rounded
 from expctl.report.recorded import commit, machine
 from expctl.report.sparkline import sparkline
@@ -121,13 +122,6 @@ def sample_lines(samples: list[dict[str, Any]], width: int) -> list[str]:
             lines.append(f"    step {row['step']}" + (f"  {', '.join(said)}" if said else ""))
             lines += _wrapped(row["completion"], width, "      ")
     return lines
-
-
-def ending_of(sample: dict[str, Any]) -> list[str]:
-    """What is to be said of how a kept completion ended; nothing of one that ended by itself."""
-    if sample.get("truncated") is True:
-        return ["cut off"]
-    return ["reasoning not closed"] if sample.get("unfinished") is True else []
 
 
 def seconds_between(began: Any, ended: Any) -> float | None:

@@ -1,12 +1,16 @@
 """`expctl show`: one run, from whatever state its files are in."""
 
+import itertools
 import json
 import math
 
 import fabricated
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from expctl.cli.main import run_words
+from expctl.report.changed_words import changed_words, evenly
 from expctl.report.run_page import metric_lines, sample_lines
 from expctl.report.sparkline import sparkline
 from expctl.runs import manifest
@@ -186,3 +190,51 @@ def test_metrics_and_completions_fit_the_terminal(width):
     lines = metric_lines(metrics, width) + sample_lines(samples, width)
     assert all(len(line) <= width for line in lines) and len(lines) == 3 + 4 + 1 + 4
     assert any("lines ...]" in line for line in lines)
+
+
+def test_samples_show_what_changed_from_step_to_step(folder, capsys):
+    made = run(folder)
+    assert run_words(["show", made.run_id, "--samples"]) == 0
+    text = capsys.readouterr().out
+    assert [line.strip() for line in text.splitlines() if "step " in line and "first" not in line] == [
+        "step 0   accuracy 0, characters 4, cut off",
+        "step 2   accuracy none (was 0), characters 4",
+        "step 3   accuracy 1 (was none), characters 4",
+    ]
+    assert "accuracy 0 -> 1" in text and all(line == line.rstrip() for line in text.splitlines())
+    assert run_words(["show", made.run_id, "--samples", "--json"]) == 0
+    assert [row["step"] for row in json.loads(capsys.readouterr().out)] == [0, 2, 3]
+
+
+def test_samples_of_prompts_that_came_once_are_shown_as_they_are(folder, capsys):
+    made = run(folder)
+    rows = [
+        {"step": step, "kind": "train", "prompt": f"{step}+1=", "completion": " ", "rewards": {}} for step in (1, 2)
+    ]
+    made.samples.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    assert run_words(["show", made.run_id, "--samples"]) == 0
+    text = capsys.readouterr().out
+    assert "No prompt was completed at two steps" in text and text.count("(empty)") == 2
+
+
+def test_a_run_without_samples_says_what_keeps_them(folder, capsys):
+    made = run(folder)
+    made.samples.unlink()
+    assert run_words(["show", made.run_id, "--samples"]) == 2
+    assert "callbacks=completions" in capsys.readouterr().err
+
+
+@given(st.text("ab \n", max_size=40), st.text("ab \n", max_size=40))
+def test_the_pieces_of_a_change_are_the_text(before, after):
+    pieces = changed_words(before, after)
+    assert "".join(piece for piece, _ in pieces) == after
+    assert not any(is_new for _, is_new in changed_words(after, after))
+
+
+@pytest.mark.parametrize(("count", "most"), [(1, 3), (2, 3), (3, 3), (4, 3), (97, 5)])
+def test_steps_are_thinned_evenly_between_the_first_and_the_last(count, most):
+    steps = list(range(0, 10 * count, 10))
+    chosen = evenly(steps, most)
+    assert chosen[0] == steps[0] and chosen[-1] == steps[-1] and len(set(chosen)) == min(count, most)
+    gaps = [after - before for before, after in itertools.pairwise(chosen)]
+    assert not gaps or max(gaps) - min(gaps) <= 10

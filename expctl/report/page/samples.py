@@ -1,17 +1,19 @@
-"""The page's completions: what each group's model said to the same prompts, before training and after."""
+"""The page's completions: what each group's model said to the same prompts, before, during and after training."""
 
 from collections.abc import Sequence
 from typing import Any
 
-from expctl.base.plain_data import mapping
 from expctl.compare.groups import Grouped
 from expctl.compare.runs import Record
-from expctl.report.number import rounded
+from expctl.report.changed_words import changed_words, evenly
+from expctl.report.measures import measures
 from expctl.report.page.markup import Markup, joined, pre, scrolling, section, tag
-from expctl.report.run_page import ending_of
 from expctl.runs.files import read_metrics
 
 MOST_PROMPTS = 4
+WHEN = ("before", "during", "after")
+Row = dict[str, Any]
+Shown = dict[str, tuple[Record, list[Row]]]
 
 
 def samples(groups: Sequence[Grouped]) -> Markup | None:
@@ -22,6 +24,7 @@ def samples(groups: Sequence[Grouped]) -> Markup | None:
     prompts = _prompts([rows for _, rows in shown.values()])
     seeds = {record.seed for record, _ in shown.values()}
     note = f"Completions of seed {next(iter(seeds))}." if len(seeds) == 1 else "Completions of one run a group."
+    note += " What is marked is new against the row above."
     tables = [_table(number, prompt, shown) for number, prompt in enumerate(prompts, start=1)]
     without = [group.label for group in groups if group.label not in shown]
     if without:
@@ -29,7 +32,7 @@ def samples(groups: Sequence[Grouped]) -> Markup | None:
     return section("samples", "Completions side by side", tag("p", note), *tables)
 
 
-def _one_run_a_group(groups: Sequence[Grouped]) -> dict[str, tuple[Record, list[dict[str, Any]]]]:
+def _one_run_a_group(groups: Sequence[Grouped]) -> Shown:
     """Group -> a run with its completions: of one seed in all groups where there is one, which has the same prompts."""
     kept = {}
     for group in groups:
@@ -45,14 +48,14 @@ def _one_run_a_group(groups: Sequence[Grouped]) -> dict[str, tuple[Record, list[
     return chosen
 
 
-def _kept(record: Record) -> list[dict[str, Any]]:
+def _kept(record: Record) -> list[Row]:
     """The rows of a run's samples.jsonl that say what they should."""
     types = {"prompt": str, "completion": str, "step": int}
     rows = read_metrics(record.run.samples)
     return [row for row in rows if all(isinstance(row.get(name), kind) for name, kind in types.items())]
 
 
-def _prompts(kept: Sequence[list[dict[str, Any]]]) -> list[str]:
+def _prompts(kept: Sequence[list[Row]]) -> list[str]:
     """The prompts that most groups have, in the order in which they came."""
     counts: dict[str, int] = {}
     for rows in kept:
@@ -61,35 +64,46 @@ def _prompts(kept: Sequence[list[dict[str, Any]]]) -> list[str]:
     return sorted(counts, key=lambda prompt: -counts[prompt])[:MOST_PROMPTS]
 
 
-def _table(number: int, prompt: str, shown: dict[str, tuple[Record, list[dict[str, Any]]]]) -> Markup:
+def _table(number: int, prompt: str, shown: Shown) -> Markup:
     columns = [tag("td"), *(tag("th", label, scope="col") for label in shown)]
-    rows = [_row("before", 0, prompt, shown), _row("after", -1, prompt, shown)]
-    if all(rows_of[0]["step"] == rows_of[-1]["step"] for _, rows_of in shown.values()):
-        rows = rows[1:]
+    said = [_said(prompt, rows) for _, rows in shown.values()]
+    whens = [when for when in WHEN if any(when in of_group for of_group in said)]
     caption = f"What was said to prompt {number}"
     body = tag(
-        "table", tag("caption", caption), tag("thead", tag("tr", *columns)), tag("tbody", *rows), class_="samples"
+        "table",
+        tag("caption", caption),
+        tag("thead", tag("tr", *columns)),
+        tag("tbody", *(_row(when, said) for when in whens)),
+        class_="samples",
     )
     return joined([tag("h3", f"Prompt {number}"), pre(prompt, class_="prompt", dir="auto"), scrolling(caption, body)])
 
 
-def _row(when: str, at: int, prompt: str, shown: dict[str, tuple[Record, list[dict[str, Any]]]]) -> Markup:
-    """The completions of the first or the last step that a run kept any of."""
+def _said(prompt: str, rows: list[Row]) -> dict[str, list[Row]]:
+    """When -> the completions of the run's first step with completions, one between, and its last."""
+    steps = evenly(list(dict.fromkeys(row["step"] for row in rows)), len(WHEN))
+    whens = WHEN[-1:] if len(steps) == 1 else WHEN if len(steps) == len(WHEN) else (WHEN[0], WHEN[-1])
+    said = {}
+    for when, step in zip(whens, steps, strict=True):
+        said[when] = [row for row in rows if row["step"] == step and row["prompt"] == prompt]
+    return said
+
+
+def _row(when: str, said: Sequence[dict[str, list[Row]]]) -> Markup:
     cells = []
-    for _, rows in shown.values():
-        step = rows[at]["step"]
-        completions = [_completion(row) for row in rows if row["step"] == step and row["prompt"] == prompt]
-        if when == "before" and step == rows[-1]["step"]:
-            completions = []
+    for of_group in said:
+        earlier = [rows[0] for name, rows in of_group.items() if rows and WHEN.index(name) < WHEN.index(when)]
+        before = earlier[-1] if earlier else None
+        completions = [_completion(row, before) for row in of_group.get(when, [])]
         cells.append(tag("td", *completions) if completions else tag("td", "none kept", class_="note"))
     return tag("tr", tag("th", when, scope="row"), *cells)
 
 
-def _completion(row: dict[str, Any]) -> Markup:
-    rewards = mapping(row.get("rewards"))
-    numbers = {name: value for name, value in rewards.items() if value is None or isinstance(value, int | float)}
-    values = [f"{name} {rounded(value)}" for name, value in numbers.items()]
-    note = ", ".join([f"step {row['step']}", *values, *ending_of(row)])
-    empty = tag("p", "(empty)", class_="note")
-    completion = pre(row["completion"], dir="auto") if row["completion"].strip() else empty
-    return joined([completion, tag("p", note, class_="note")])
+def _completion(row: Row, earlier: Row | None) -> Markup:
+    """A completion with its rewards; what it says otherwise than the one above is marked."""
+    note = tag("p", f"step {row['step']}, {measures(row, earlier)}", class_="note")
+    if not row["completion"].strip():
+        return joined([tag("p", "(empty)", class_="note"), note])
+    before = earlier["completion"] if earlier else row["completion"]
+    pieces = [tag("mark", text) if is_new else text for text, is_new in changed_words(before, row["completion"])]
+    return joined([pre(joined(pieces), dir="auto"), note])
