@@ -47,6 +47,8 @@ class EvaluationTrainer(trl.GRPOTrainer):
     the same completions as that: on one process of a CPU to the last bit. `eval_loss` and what TRL logs of the loss
     are left out, since they take a forward pass of their own.
 
+    A reward function may have an attribute `answers`: what it read as the answer of each completion of its last batch.
+
     Args:
         random_states: file with the states of Python, numpy and torch to begin with, as `random_states` gives
             them to `torch.save`; None begins from `args.seed`.
@@ -109,14 +111,23 @@ class EvaluationTrainer(trl.GRPOTrainer):
     ) -> torch.Tensor:
         rewards: torch.Tensor = super()._calculate_rewards(inputs, prompts, completions, completion_ids_list)
         ends = {*self.eos_token_ids, self._tokenizer.pad_token_id}
+        answers = self._answers(len(prompts))
         local = [
-            (prompt, completion, len(ids), bool(ids) and ids[-1] in ends)
-            for prompt, completion, ids in zip(prompts, completions, completion_ids_list, strict=True)
+            (prompt, completion, len(ids), bool(ids) and ids[-1] in ends, read)
+            for prompt, completion, ids, read in zip(prompts, completions, completion_ids_list, answers, strict=True)
         ]
-        for (prompt, completion, tokens, ended), values in zip(gather_object(local), rewards.tolist(), strict=True):
+        gathered = zip(gather_object(local), rewards.tolist(), strict=True)
+        for (prompt, completion, tokens, ended, read), values in gathered:
             named = {name: _known(value) for name, value in zip(self.reward_func_names, values, strict=True)}
-            self._collected.append(ScoredCompletion(prompt, completion, tokens, ended, named))
+            self._collected.append(ScoredCompletion(prompt, completion, tokens, ended, named, answers=read))
         return rewards
+
+    def _answers(self, count: int) -> list[dict[str, str]]:
+        """Of each completion of the batch what the functions with `answers` have read, by name."""
+        named = zip(self.reward_func_names, self.reward_funcs, strict=True)
+        said = {name: answers for name, function in named if (answers := getattr(function, "answers", None))}
+        whole = {name: answers for name, answers in said.items() if len(answers) == count}
+        return [{name: answers[index] for name, answers in whole.items()} for index in range(count)]
 
     def _get_eval_sampler(self, eval_dataset: Any) -> Sampler[int]:
         """The prompts in the order of the data; after a training's random states in the order of its evaluations."""

@@ -1,6 +1,7 @@
 """A sampled completion and what it earned."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 
@@ -15,6 +16,7 @@ class ScoredCompletion:
         ended: whether an end token ends it.
         rewards: name of each reward function -> its value, None where it gave none.
         row: number of the prompt in the held-out data; None where that is not known.
+        answers: name of a reward function -> what it read as the answer, of those that say it.
     """
 
     prompt: Any
@@ -23,3 +25,4 @@ class ScoredCompletion:
     ended: bool
     rewards: dict[str, float | None]
     row: int | None = None
+    answers: Mapping[str, str] = field(default_factory=dict)

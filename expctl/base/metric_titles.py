@@ -10,6 +10,7 @@ SHOWN = (
     (REWARD_FUNCTION, r"\1"),
     # Of an evaluation with several completions a prompt.
     (r"rewards/(\w+)/(pass@\d+|majority)", r"\1, \2"),
+    (r"rewards/(\w+)/more_than_half", r"\1, more than half"),
     (r"reward", "reward"),
     (r"rewards/accuracies", "chosen preferred"),
     (r"rewards/margins", "margin"),

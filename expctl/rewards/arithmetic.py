@@ -3,7 +3,7 @@
 import re
 from collections.abc import Sequence
 
-from expctl.rewards.completions import Completion, Explain, final_texts
+from expctl.rewards.completions import ANSWER_READ, Completion, Explain, final_texts
 
 FINAL_ANSWER = re.compile(r" so (\d+)\s*\Z")
 
@@ -28,6 +28,6 @@ def accuracy(
     """
     finals = [FINAL_ANSWER.search(text or "") for text in final_texts(completions, truncated)]
     if explain:
-        explain("answer read", ["" if final is None else final[1] for final in finals])
+        explain(ANSWER_READ, ["" if final is None else final[1] for final in finals])
         explain("right answer", answer)
     return [float(final is not None and final[1] == right) for final, right in zip(finals, answer, strict=True)]

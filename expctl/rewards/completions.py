@@ -11,6 +11,9 @@ Completion = str | list[Message]
 Explain = Callable[[str, list[Any]], object]
 UNFINISHED = "unfinished"  # said of a completion that was cut off, or whose reasoning does not end
 
+OPEN_MARK = "(an open or empty mark)"  # said of a completion whose last mark has no answer in it
+ANSWER_READ = "answer read"  # the title under which `explain` is told the answer of each completion
+
 _REASONING = "think|thinking|thought|thoughts|reasoning|reason|scratchpad|analysis"
 # <think>, [THINK] (Magistral) and ◁think▷ (Kimi), opening and closing.
 _TAG = re.compile(

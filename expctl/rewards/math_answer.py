@@ -3,7 +3,15 @@
 from collections.abc import Callable, Sequence
 from fractions import Fraction
 
-from expctl.rewards.completions import UNFINISHED, Completion, Explain, after_reasoning, final_texts
+from expctl.rewards.completions import (
+    ANSWER_READ,
+    OPEN_MARK,
+    UNFINISHED,
+    Completion,
+    Explain,
+    after_reasoning,
+    final_texts,
+)
 from expctl.rewards.marked import LONGEST_ANSWER, last_line, last_statement, marked_answer
 from expctl.rewards.numbers import read_number, read_statement, stated_text
 from expctl.rewards.texts import same_text
@@ -43,7 +51,7 @@ def accuracy(
 
 def explain_answers(explain: Explain, texts: Sequence[str | None], answers: Sequence[object]) -> None:
     """Say what is read of each text as its answer, and the right answer that it is compared with."""
-    explain("answer read", [UNFINISHED if text is None else answer_read(text) for text in texts])
+    explain(ANSWER_READ, [UNFINISHED if text is None else answer_read(text) for text in texts])
     explain("right answer", ["" if answer is None else expected_answer(str(answer)) for answer in answers])
 
 
@@ -51,7 +59,7 @@ def answer_read(text: str) -> str:
     """What a text gives as its answer: what it marks, else its last statement of a number, else its last line."""
     marked = marked_answer(text)
     if marked is not None:
-        return marked or "(an open or empty mark)"
+        return marked or OPEN_MARK
     return last_statement(text) or last_line(text)
 
 

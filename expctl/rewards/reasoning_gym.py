@@ -9,7 +9,7 @@ from typing import Any
 
 import reasoning_gym
 
-from expctl.rewards.completions import Completion, Explain, final_texts
+from expctl.rewards.completions import ANSWER_READ, Completion, Explain, final_texts
 
 logger = logging.getLogger(__name__)
 
@@ -40,7 +40,7 @@ def accuracy(
     """
     tagged = [_TAGGED.findall(text or "") for text in final_texts(completions, truncated, prompts)]
     if explain:
-        explain("answer read", [answers[-1] if answers else "" for answers in tagged])
+        explain(ANSWER_READ, [answers[-1] if answers else "" for answers in tagged])
         explain("right answer", [json.loads(record).get("answer") for record in entry])
     return [_score(name, answers, record) for answers, name, record in zip(tagged, task, entry, strict=True)]
 

@@ -1,6 +1,7 @@
 """What an evaluation says of each prompt, from the rows of its `completions.jsonl`."""
 
 import math
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -17,7 +18,10 @@ def per_prompt(rows: Rows, weights: Mapping[str, float]) -> dict[str, Values]:
 
     Means are over the prompt's completions. Of a reward that is always 0 or 1, with n > 1 completions a prompt of which
     c are right: `pass@k`, the unbiased estimate of the chance that at least one of k is right (Chen et al. 2021,
-    arXiv 2107.03374, equation 1), for k = 1, 2, 4, ... and n; and with n > 2 `majority`, whether more than half are.
+    arXiv 2107.03374, equation 1), for k = 1, 2, 4, ... and n; and with n > 2 `majority`, whether the answer that was
+    given most often is right (Wang et al. 2023, arXiv 2203.11171), of equals the one that was given first. All right
+    completions have the same answer, and one without an answer does not vote. Where the function does not say which
+    answers it read, there is `more_than_half` in its place: whether more than half are right.
 
     Args:
         rows: of `completions.jsonl`.
@@ -28,7 +32,8 @@ def per_prompt(rows: Rows, weights: Mapping[str, float]) -> dict[str, Values]:
         rewards = [_known(sequence(mapping(row.get("rewards")).get(name))) for row in rows]
         values[f"rewards/{name}/mean"] = [_mean(each) for each in rewards]
         if max(map(len, rewards), default=0) > 1 and all(value in (0.0, 1.0) for each in rewards for value in each):
-            values |= {f"rewards/{name}/{key}": shares for key, shares in _right_or_wrong(rewards).items()}
+            answers = [sequence(mapping(row.get("answers")).get(name)) for row in rows]
+            values |= {f"rewards/{name}/{key}": shares for key, shares in _right_or_wrong(rewards, answers).items()}
     values["completions/mean_length"] = [_mean(_known(sequence(row.get("tokens")))) for row in rows]
     values["completions/clipped_ratio"] = [
         _mean([float(not one) for one in sequence(row.get("ended"))]) for row in rows
@@ -41,7 +46,19 @@ def pass_at(k: int, n: int, right: int) -> float:
     return 1.0 - math.comb(n - right, k) / math.comb(n, k)
 
 
-def _right_or_wrong(rewards: Sequence[Sequence[float]]) -> dict[str, Values]:
+def voted(right: Sequence[float], answers: Sequence[Any]) -> float:
+    """1.0 where the answer that was given most often, of equals the first, is right, else 0.0.
+
+    Args:
+        right: 1.0 or 0.0 of each completion.
+        answers: of each what it answers, None where it does not.
+    """
+    votes = Counter((bool(value), None if value else answer) for value, answer in zip(right, answers, strict=True))
+    votes.pop((False, None), None)
+    return float(bool(votes) and max(votes, key=votes.__getitem__)[0])
+
+
+def _right_or_wrong(rewards: Sequence[Sequence[float]], answers: Sequence[Sequence[Any]]) -> dict[str, Values]:
     """`pass@k` and `majority` of each prompt that has all its completions judged."""
     n = max(map(len, rewards))
     sizes = sorted({2**power for power in range(n.bit_length()) if 2**power <= n} | {n})
@@ -49,8 +66,11 @@ def _right_or_wrong(rewards: Sequence[Sequence[float]]) -> dict[str, Values]:
     values: dict[str, Values] = {}
     for k in sizes:
         values[f"pass@{k}"] = [None if count is None else pass_at(k, n, count) for count in right]
-    if n > 2:
-        values["majority"] = [None if count is None else float(2 * count > n) for count in right]
+    if n > 2 and all(len(said) == len(each) for said, each in zip(answers, rewards, strict=True)):
+        pairs = zip(rewards, answers, strict=True)
+        values["majority"] = [voted(each, said) if len(each) == n else None for each, said in pairs]
+    elif n > 2:
+        values["more_than_half"] = [None if count is None else float(2 * count > n) for count in right]
     return values
 
 

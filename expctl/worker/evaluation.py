@@ -15,6 +15,7 @@ from expctl.runs.files import Run, write_whole
 from expctl.runs.progress import Progress
 from expctl.runs.records import Summary
 from expctl.worker.prompt_statistics import by_prompt, interval, measured, per_prompt
+from expctl.worker.reward_guard import Guard
 from expctl.worker.samples import shown_text
 
 
@@ -43,6 +44,9 @@ def evaluate(trainer: EvaluationTrainer, run: Run, progress: Progress) -> tuple[
         The metrics, and the 95 % intervals over prompts of those that have one.
     """
     trainer.add_callback(BatchProgress(trainer, progress))
+    for function in trainer.reward_funcs:
+        if isinstance(function, Guard):
+            function.keeps_answers = trainer.completions_a_prompt > 2  # below that there is no majority
     metrics: dict[str, Any] = trainer.evaluate()
     intervals: dict[str, list[float]] = {}
     if not trainer.is_world_process_zero():

@@ -6,6 +6,7 @@ from itertools import groupby
 from typing import Any
 
 from expctl.algorithms.scored_completion import ScoredCompletion
+from expctl.rewards.votes import vote
 from expctl.runs import prompt_values
 
 LEVEL = 0.95
@@ -31,9 +32,15 @@ def measured(completions: Sequence[ScoredCompletion]) -> dict[str, Any]:
     """What a row of `completions.jsonl` has of the completions of a prompt, besides their texts."""
     return {
         "rewards": {name: [one.rewards[name] for one in completions] for name in completions[0].rewards},
+        "answers": {name: [vote(one.answers[name]) for one in completions] for name in _said_by_all(completions)},
         "tokens": [one.tokens for one in completions],
         "ended": [one.ended for one in completions],
     }
+
+
+def _said_by_all(completions: Sequence[ScoredCompletion]) -> list[str]:
+    """The reward functions that have said of every completion what answer they read."""
+    return [name for name in completions[0].answers if all(name in one.answers for one in completions)]
 
 
 def interval(values: Sequence[float]) -> Interval | None:

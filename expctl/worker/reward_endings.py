@@ -34,6 +34,14 @@ def accepts(function: Callable[..., Any], name: str) -> bool:
     return name in parameters or any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters.values())
 
 
+def names(function: Callable[..., Any], name: str) -> bool:
+    """Whether a function has a parameter of this name; False for one whose signature is unknown."""
+    try:
+        return name in inspect.signature(function).parameters
+    except (TypeError, ValueError):
+        return False
+
+
 def needed_columns(function: Callable[..., Any]) -> list[str]:
     """The columns of the data that a function cannot be called without; none where its signature is unknown."""
     try:

@@ -43,6 +43,12 @@ def shortened(value: Any) -> str:
     return text[:LONGEST_VALUE] + "..." + quote
 
 
+def is_call_error(error: Exception) -> bool:
+    """Whether a function could not be called with what it was given: its own code never ran."""
+    raised = error.__traceback__
+    return isinstance(error, TypeError) and raised is not None and raised.tb_next is None
+
+
 def _reached_index(error: Exception, completions: list[Any]) -> int | None:
     """Index of the completion that the function was at, as its local variables show; None where they do not."""
     if len(completions) == 1:

@@ -1,7 +1,6 @@
 """Calls users' reward functions: what they are given, what they may return, how often they are asked and how long."""
 
 import asyncio
-import inspect
 import logging
 import time
 from collections.abc import Callable
@@ -9,9 +8,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from expctl.algorithms.completion_log import ENDED, ENDING
-from expctl.worker.reward_endings import TRUNCATED, UNFINISHED, accepts, endings, unfinished
-from expctl.worker.reward_failure import RewardError, failure_message, shortened
-from expctl.worker.reward_values import Values, as_list, is_usable, numbers, where_positive
+from expctl.rewards.completions import ANSWER_READ
+from expctl.worker.reward_endings import TRUNCATED, UNFINISHED, accepts, endings, names, unfinished
+from expctl.worker.reward_failure import RewardError, failure_message, is_call_error, shortened
+from expctl.worker.reward_values import Values, as_list, awaited, is_usable, numbers, where_positive
 
 logger = logging.getLogger(__name__)
 
@@ -43,6 +43,8 @@ class Guard:
         if_finished: a completion that did not finish earns nothing: the reward is 0.0 there, or what is below.
         logs_endings: how each completion ended is put into the trainer's log of completions, once a batch.
         is_condition: it is the condition of another, so its values of the last batch are kept, and it is asked once.
+        keeps_answers: a function that takes `explain` by name is given it, for `answers`.
+        answers: what it read as the answer of each completion of the last batch; None where it does not say.
     """
 
     def __init__(self, reward: Callable[..., Any], name: str, conduct: Conduct | None = None) -> None:
@@ -55,6 +57,8 @@ class Guard:
         self.if_finished = False
         self.logs_endings = False
         self.is_condition = False
+        self.keeps_answers = False
+        self.answers: list[str] | None = None
         self._kept: tuple[list[Any], Any] | None = None
 
     @property
@@ -74,7 +78,14 @@ class Guard:
             if accepts(self._reward, name):
                 self._check_no_column(name, columns)
                 keywords[name] = values
+        if self.keeps_answers and names(self._reward, "explain"):
+            self.answers = None
+            keywords["explain"] = self._hear
         return keywords
+
+    def _hear(self, title: str, said: list[Any]) -> None:
+        if title == ANSWER_READ:
+            self.answers = [str(answer) for answer in said]
 
     def _cut_off(self, columns: dict[str, Any]) -> list[bool] | None:
         """Whether each completion was cut off at its limit: its last token is neither an end token nor padding."""
@@ -234,14 +245,3 @@ class AsyncGuardedReward(Guard):
             if not clock.expired():
                 raise  # the function's own
             raise TimeoutError(f"no answer within {limit:g} seconds") from error
-
-
-async def awaited(value: Any) -> Any:
-    """The value itself, or what it comes to where it must be waited for."""
-    return await value if inspect.isawaitable(value) else value
-
-
-def is_call_error(error: Exception) -> bool:
-    """Whether a function could not be called with what it was given: its own code never ran."""
-    traceback = error.__traceback__
-    return isinstance(error, TypeError) and traceback is not None and traceback.tb_next is None

@@ -23,6 +23,11 @@ def as_list(returned: Any) -> Any:
         return returned
 
 
+async def awaited(value: Any) -> Any:
+    """The value itself, or what it comes to where it must be waited for."""
+    return await value if inspect.isawaitable(value) else value
+
+
 def numbers(name: str, returned: Any, completions: list[Any]) -> Values:
     """What the function `name` returned as numbers, None where it gave None.
 

@@ -16,7 +16,8 @@ from expctl.worker.answers import answers_alone
 from expctl.worker.preflight.phases import Preflight
 from expctl.worker.preflight.problem import Problem, ProblemError, error_text
 from expctl.worker.reward_endings import needed_columns
-from expctl.worker.reward_guard import Guard, awaited
+from expctl.worker.reward_guard import Guard
+from expctl.worker.reward_values import awaited
 from expctl.worker.reward_weights import final_weights
 from expctl.worker.rewards import in_order, reward_functions
 from expctl.worker.samples import cut, shown_text

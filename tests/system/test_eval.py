@@ -2,10 +2,13 @@
 
 import gzip
 import json
+import re
 
 import pytest
 import yaml
 from harness import GFPO, expctl, manifest, only_run, runs
+
+from expctl.runs.prompt_values import voted
 
 DATA = ["hardware=cpu", "dataset.train_size=64", "dataset.eval_size=24", "dataset.max_completion_length=48"]
 TRAINED = [word for word in GFPO if "do_eval" not in word] + ["args.per_device_eval_batch_size=16"]
@@ -61,7 +64,14 @@ def test_several_completions_a_prompt_are_kept_and_counted_and_done_once(tmp_pat
     # Over the prompts, although the last of the three batches is smaller.
     assert told["after"]["eval_reward"] == sum(right) / 96 == told["objective"]
     assert told["after"]["eval_rewards/accuracy/pass@4"] == sum(map(bool, right)) / 24
-    assert told["after"]["eval_rewards/accuracy/majority"] == sum(count > 2 for count in right) / 24
+    # The answer of a completion is the number that stands at its end, and most often given the one that counts.
+    texts = [one for row in rows for one in row["completions"]]
+    read = [re.search(r" so (\d+)\s*\Z", text) for text in texts]
+    votes = [vote for row in rows for vote in row["answers"]["accuracy"]]
+    ended = [ended for row in rows for ended in row["ended"]]
+    assert votes == [str(int(one[1])) if one and whole else None for one, whole in zip(read, ended, strict=True)]
+    most = [voted(row["rewards"]["accuracy"], row["answers"]["accuracy"]) for row in rows]
+    assert told["after"]["eval_rewards/accuracy/majority"] == sum(most) / 24
     low, high = told["intervals"]["eval_rewards/accuracy/pass@4"]
     assert low < told["after"]["eval_rewards/accuracy/pass@4"] < high
     again = expctl(*words, cwd=tmp_path)

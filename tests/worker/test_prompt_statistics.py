@@ -13,10 +13,9 @@ from expctl.runs.prompt_values import pass_at
 from expctl.worker.prompt_statistics import by_prompt, interval, per_prompt
 
 
-def scored(prompt, reward, *, row=None, tokens=3, ended=True):
-    return ScoredCompletion(
-        prompt, "text", tokens, ended, reward if isinstance(reward, dict) else {"right": reward}, row
-    )
+def scored(prompt, reward, *, row=None, tokens=3, ended=True, answers=None):
+    rewards = reward if isinstance(reward, dict) else {"right": reward}
+    return ScoredCompletion(prompt, "text", tokens, ended, rewards, row, answers or {})
 
 
 @given(st.data())
@@ -36,8 +35,34 @@ def test_each_prompt_has_its_mean_its_pass_at_k_and_its_majority():
     assert values["rewards/right/pass@1"] == pytest.approx([0.75, 0.25, 0.0])
     assert values["rewards/right/pass@2"] == pytest.approx([1.0, 0.5, 0.0])
     assert values["rewards/right/pass@4"] == [1.0, 1.0, 0.0]
-    assert values["rewards/right/majority"] == [1.0, 0.0, 0.0]
+    assert values["rewards/right/more_than_half"] == [1.0, 0.0, 0.0] and "rewards/right/majority" not in values
     assert values["completions/mean_length"] == [3.0] * 3 and values["completions/clipped_ratio"] == [0.0] * 3
+
+
+@pytest.mark.parametrize(
+    ("right", "answers", "wins"),
+    [
+        # Two of five are right, and no other answer was given twice.
+        ([1, 0, 0, 1, 0], ["18", "17", "16", "18", "15"], 1.0),
+        # The same wrong number in three spellings outvotes two right ones.
+        ([1, 1, 0, 0, 0], ["18", "18", "1,200", "$1200.00", "so it is 1200"], 0.0),
+        # What gives no answer does not vote.
+        ([0, 0, 0, 1, 0], ["", "unfinished", "(an open or empty mark)", "18", ""], 1.0),
+        ([0, 0, 0], ["", "", "unfinished"], 0.0),
+        # Of equals the first counts.
+        ([1, 0, 0, 1], ["18", "17", "17", "18"], 1.0),
+        ([0, 1, 1, 0], ["17", "18", "18", "17"], 0.0),
+        # Right ones are one answer, however a function that compares by algebra has found them so.
+        ([1, 1, 0, 0, 0], ["x+1", "1+x", "x-1", "y", "2 x"], 1.0),
+    ],
+)
+def test_the_majority_is_of_the_answers_that_were_read(right, answers, wins):
+    completions = [
+        scored("p", float(value), row=0, answers={"right": answer})
+        for value, answer in zip(right, answers, strict=True)
+    ]
+    values = per_prompt(by_prompt(completions, len(right)), {"right": 1.0})
+    assert values["rewards/right/majority"] == [wins] and "rewards/right/more_than_half" not in values
 
 
 def test_a_reward_that_is_not_right_or_wrong_has_no_pass_at_k():
