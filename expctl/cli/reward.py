@@ -1,21 +1,29 @@
-"""`expctl reward [overrides] --on FILE`: reward given completions, and show why; nothing is created."""
+"""`expctl reward [overrides] --on FILE|RUN`: reward given completions, and show why; nothing is created."""
 
 import json
+import shlex
 from pathlib import Path
 from typing import Any
 
 from expctl.base.exit_codes import EXIT_COMPLETED
+from expctl.base.experiment import Experiment
 from expctl.base.refusal import Refusal
 from expctl.base.suggest import nearest
+from expctl.base.words import dotted_key_of
 from expctl.cli.hydra_app import compose, is_multirun
+from expctl.cli.named_run import as_it_was
 from expctl.cli.options import take
 from expctl.cli.refuse import refuse, refuse_as_worker
+from expctl.cli.trust import TRUST, ask_for_trust
 from expctl.launch.scoring import scored
 from expctl.report.rewards import ALL, Scores, as_json, print_scores
+from expctl.runs import manifest
+from expctl.runs.files import Run
+from expctl.runs.find import find
 from expctl.runs.reading import load_json
 
 JSON, ON, ROWS = "--json", "--on", "--rows"
-USAGE = "expctl reward [overrides] --on FILE [--rows N|all] [--json]"
+USAGE = "expctl reward [overrides] --on FILE|RUN [--rows N|all] [--json]"
 # What does not matter to rewards: weights, rows to train on, and how a training takes them.
 _OF_TRAINING = ("batch sizes", "combinations", "engine", "bema", "schedule", "number formats", "steps")
 NOT_ASKED = (*_OF_TRAINING, "model", "dataset", "reward columns")
@@ -26,12 +34,13 @@ CUT = " characters ...]"
 
 def main(words: list[str]) -> int:
     """Print the rewards of the completions of a file."""
-    options, rest = take(words, flags=(JSON,), valued=(ON, ROWS), usage=USAGE, hydra=True)
+    options, rest = take(words, flags=(JSON, TRUST), valued=(ON, ROWS), usage=USAGE, hydra=True)
     if is_multirun(rest):
         raise Refusal("reward takes one experiment", where="-m (command line)", do=USAGE)
     if ON not in options:
         raise Refusal("reward needs completions", where="reward (command line)", do=USAGE)
-    experiment = compose(rest)
+    run = found_run(options[ON])
+    experiment = compose(rest) if run is None else of_run(run, rest, trusted=TRUST in options)
     if experiment is None:
         return EXIT_COMPLETED
     shown = shown_rows(options)
@@ -40,7 +49,7 @@ def main(words: list[str]) -> int:
     refusals = check(experiment, leave_out=NOT_ASKED)
     if refusals:
         return refuse(refusals)
-    rows, cut = without_cut(read_completions(found(options[ON])))
+    rows, cut = without_cut(read_completions(Path(options[ON]) if run is None else run.samples))
     if not rows:
         raise Refusal(f"no completion of {options[ON]} is whole", where=f"{ON} {options[ON]} (command line)")
     answer = scored(experiment, rows)
@@ -65,18 +74,49 @@ def shown_rows(options: dict[str, str]) -> int:
     return ALL if text == "all" else int(text)
 
 
-def found(named: str) -> Path:
-    """The file that a path names, or the samples of a run that is named by its id."""
+def found_run(named: str) -> Run | None:
+    """The run that is named by its folder or its id; None for a file, and for a folder that holds no run."""
     path = Path(named)
+    if path.is_dir() and manifest.read(Run(path)) is not None:
+        return Run(path.resolve())
     if path.exists() or path.suffix or len(path.parts) > 1:
-        return path
-    from expctl.runs.find import find
+        return None
+    return find(named)
 
-    return find(named).samples
+
+def of_run(run: Run, typed: list[str], *, trusted: bool) -> Experiment | None:
+    """The run's experiment as it was started; with words, that of its own words with these in the place of theirs.
+
+    Args:
+        run: whose samples are rewarded.
+        typed: overrides.
+        trusted: the code that the run names may be executed, whoever made it.
+
+    Raises:
+        Refusal: the run is damaged, not trusted, or of another folder, in which words would mean something else.
+    """
+    experiment = as_it_was(run)
+    ask_for_trust("reward --on", run, experiment, trusted)
+    if not typed:
+        return experiment
+    if experiment.folder.resolve() != Path.cwd().resolve():
+        raise Refusal(
+            f"the run was started in {experiment.folder}, where the words that are typed here may name other files",
+            where=f"{ON} {run.run_id} (command line)",
+            do=f"cd {shlex.quote(str(experiment.folder))}, or type no word to have the run's own rewards",
+        )
+    keys = {dotted_key_of(word) for word in typed if not word.startswith(("-", "~"))}
+    own = [word for word in experiment.overrides if not _is_set(dotted_key_of(word), keys)]
+    return compose([*own, *typed])
+
+
+def _is_set(key: str, keys: set[str]) -> bool:
+    """Whether a word sets a key, or what it is a part of."""
+    return any(key == typed or key.startswith(f"{typed}.") for typed in keys)
 
 
 def read_completions(path: Path) -> list[dict[str, Any]]:
-    """The rows of a JSONL file; of a run's folder, its samples.
+    """The rows of a JSONL file; of a folder, its `samples.jsonl`.
 
     Raises:
         Refusal: no such file, or a row that is none.

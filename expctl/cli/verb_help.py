@@ -92,14 +92,16 @@ Examples:
   expctl data algorithm=sft dataset=files dataset.path=data/train.jsonl model=qwen3_0_6b --rows 10
   expctl data algorithm=dpo --html data.html
 """,
-    "reward": """expctl reward [overrides] --on FILE [--rows N|all] [--json]
+    "reward": """expctl reward [overrides] --on FILE|RUN [--rows N|all] [--json]
 
 Reward completions that are there already, with the functions, weights and gates of an experiment, and show what each
 function read of them. Nothing is trained, sampled or created; of the model only the tokenizer is loaded.
 
   --on FILE      lines of JSON: completion (a text or a conversation), prompt, the columns that the rewards read, and
-                 truncated: true for one that was cut off; or a run, of which its samples are taken. Columns that are
-                 not there are those of the dataset's row with the same prompt
+                 truncated: true for one that was cut off. Columns that are not there are those of the dataset's row
+                 with the same prompt
+  --on RUN       a run's samples, by its own rewards and dataset; what is typed takes the place of the run's own words
+  --trust        a run that somebody else made may execute the code that it names
   --rows N|all   rows to show; 20 without it
   --json         all rows, as JSON: rewards, their weighted sum, and what was read
 
@@ -107,7 +109,8 @@ Exit codes: 0 rewarded, 2 a function or a column is missing, or a function fails
 
 Examples:
   expctl reward reward=math --on answers.jsonl
-  expctl reward reward=accuracy_and_format dataset=gsm8k --on outputs/RUN --rows all
+  expctl reward --on outputs/RUN --rows all
+  expctl reward reward=accuracy_and_format --on RUN
   expctl reward reward.functions.mine._target_=my_rewards.short --on answers.jsonl --json
 """,
     "list": """expctl list [GROUP ...] [key=value] [TEXT] [--json] [--config-dir DIR]

@@ -4,6 +4,7 @@ import json
 
 import pytest
 
+from tests.fabricated import completed
 from tests.harness import expctl
 
 ROWS = [
@@ -108,3 +109,35 @@ def test_what_is_in_tokens_is_counted_by_the_model_s_tokenizer(folder):
     assert done.returncode == 0, done.stderr
     whole, cut = (json.loads(done.stdout)["rows"][index]["reward"] for index in (0, 2))
     assert whole > cut > 5
+
+
+def test_a_run_is_rewarded_by_its_own_words_in_whose_place_come_those_that_are_typed(folder, monkeypatch):
+    monkeypatch.chdir(folder)
+    own = "reward.functions={long: {_target_: mine.lengths}, mark: {_target_: mine.one}}"
+    (folder / "mine.py").write_text(MINE + "\ndef one(completions, **columns):\n    return [1.0] * len(completions)\n")
+    run = completed(own, "dataset.train_size=32", "reward.weights={long: 2}")
+    sample = {"step": 0, "kind": "eval", "prompt": "17*23=", "completion": " so 391", "rewards": {}}
+    run.samples.write_text("".join(json.dumps({**sample, "truncated": cut}) + "\n" for cut in (False, True)))
+
+    def said(*words, cwd=folder):
+        done = expctl("reward", *words, "--on", str(run.folder), "--json", cwd=cwd)
+        assert done.returncode == 0, done.stderr
+        return json.loads(done.stdout)
+
+    alone = said()
+    assert {name: of["weight"] for name, of in alone["functions"].items()} == {"long": 2.0, "mark": 1.0}
+    whole, cut = (row["rewards"]["long"] for row in alone["rows"])
+    assert whole == cut + 1  # the token that ends it
+    elsewhere = folder / "elsewhere"
+    elsewhere.mkdir()
+    assert said(cwd=elsewhere) == alone
+    heavier = said("reward.weights={mark: 5}")
+    assert {name: of["weight"] for name, of in heavier["functions"].items()} == {"long": 1.0, "mark": 5.0}
+    assert list(said("reward.functions={mark: {_target_: mine.one}}", "reward.weights=null")["functions"]) == ["mark"]
+
+    refused = expctl("reward", "reward.weights=null", "--on", str(run.folder), cwd=elsewhere)
+    assert refused.returncode == 2 and f"the run was started in {folder}" in refused.stderr
+    run.config.write_text(run.config.read_text() + "\n")
+    refused = expctl("reward", "--on", str(run.folder), cwd=folder)
+    assert refused.returncode == 2 and "reward --on executes its code" in refused.stderr
+    assert f"expctl reward --on {run.folder} --trust" in refused.stderr
