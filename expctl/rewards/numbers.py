@@ -33,7 +33,7 @@ _SCALES = {"hundred": 100, "dozen": 12, "thousand": 10**3, "million": 10**6, "bi
 _CURRENCY = r"(?:(?:US)?[$€£¥₹¢₽₩₪₫฿]|\b(?:USD|EUR|GBP|INR|Rs\.?)(?= ?\d))"
 _HEAD = re.compile(rf"(?P<sign>[+-]?) ?(?P<currency>{_CURRENCY}?) ?(?P<inner>[+-]?) ?")
 _TAIL = re.compile(
-    rf"(?: ?(?P<scale>{'|'.join(_SCALES)})\b)?(?P<percent> ?%| ?per ?cent\b)?"
+    rf"(?: ?(?P<scale>{'|'.join(_SCALES)})s?\b)?(?P<percent> ?%| ?per ?cent\b)?"
     rf"(?: ?(?P<currency>{_CURRENCY}|°(?: ?[CFK]\b)?))?",
     re.IGNORECASE,
 )

@@ -20,6 +20,7 @@ _REWRITES = [
     (re.compile(r"\\left(?=[(\[{\\.|])|\\right(?=[)\]}\\.|])"), r""),
     (re.compile(r"\\[()\[\]]|(?<!\\)\$\$|\*\*|__"), r" "),
     (re.compile(r"(?<!\\)\\(?:[ ,;:]|quad|qquad|thinspace|nobreakspace)(?![a-zA-Z])|~"), r" "),
+    (re.compile(r"(?<!\\)\\\s*$"), r""),  # what a stripped `\ ` at the end leaves
     (re.compile(r"\\hspace\s*\{\w+\}"), r" "),
     (re.compile(r"\\([%$#])"), r"\1"),
     (re.compile(r"\^\s*\{?\s*\\(?:circ|degree)\s*\}?|\\degree(?![a-zA-Z])"), r"°"),

@@ -57,7 +57,8 @@ _CHANGING = """
     log ln sin cos tan exp sqrt abs max infinity infinite imaginary million billion trillion thousand hundred
     dozen zero one two three four five six seven eight nine ten eleven twelve twenty fifty base squareroot
     percent ago from until up maybe perhaps possibly probably step question problem equation page chapter gcd
-    lcm binary
+    lcm binary tens fourths fifths sixths sevenths eighths ninths tenths twelfths hundredths thousandths millionths
+    grand lakh lakhs crore crores permille thrice
 """
 KNOWN = frozenset(_KNOWN.split())
 CHANGING = frozenset(_CHANGING.split())
@@ -65,13 +66,15 @@ _SAME = {name: line.split()[0] for line in _NAMES.strip().splitlines() for name 
 _SINGLE = frozenset(_SINGLE_LETTERS.split())
 _SHORT_NOUNS = frozenset(_SHORT.split())
 _FOLLOWING = frozenset(_BETWEEN.split()) | _SINGLE
-_TEXT_AT_END = re.compile(r"(?:\\[ ,;:]|\s)*\\(?:text|mathrm)\s*\{[\s~]*([^{}]*?)\s*\}(?:\^\{?[23]\}?)?\s*$")
-_AREA = re.compile(r"(?:square|cubic|sq\.?|cu\.?) (?=\w)")
+_TEXT_AT_END = re.compile(r"(?:\\[ ,;:]|\s)*\\(?:text|mathrm)\s*\{[\s~]*([^{}]*?)\s*\}(?P<power>\^\{?[23]\}?)?\s*$")
+_AREA = re.compile(r"(?P<dimension>square|cubic|sq\.?|cu\.?) (?=\w)")
 _WORD = re.compile(r"(?P<word>[^\W\d_]+)(?P<power>\^(?:\{-?[1-4]\}|-?[1-4]))?\.?")
 
 
 def unit_of(text: str) -> str | None:
     """The unit that a text after a number names ("" where it only counts things); None where it is no unit.
+
+    Areas and volumes are units of their own, `cm^2`.
 
     Args:
         text: what follows the number, with its leading space.
@@ -91,7 +94,20 @@ def unit_of(text: str) -> str | None:
     for word in others:
         if word is None or not (_is_unit(word) or word["word"] in _FOLLOWING):
             return None
-    return canonical(first["word"])
+    return _to_the_power(canonical(first["word"]), first["power"] or _power_of(text))
+
+
+def _power_of(text: str) -> str:
+    """The power that a word before a unit gives it: 2 of `square meters`, "" where there is none."""
+    area = _AREA.match(text.strip())
+    if area is None:
+        return ""
+    return "2" if area["dimension"].startswith("sq") else "3"
+
+
+def _to_the_power(unit: str, power: str | None) -> str:
+    digits = (power or "").strip("^{}")
+    return f"{unit}^{digits}" if unit and digits else unit
 
 
 def split_unit(latex: str) -> tuple[str, str | None]:
@@ -100,7 +116,7 @@ def split_unit(latex: str) -> tuple[str, str | None]:
     if end is None or not latex[: end.start()].strip():
         return latex, None
     unit = end[1] if end[1] in _SINGLE else unit_of(f" {end[1]}")
-    return (latex, None) if unit is None else (latex[: end.start()], unit)
+    return (latex, None) if unit is None else (latex[: end.start()], _to_the_power(unit, end["power"]))
 
 
 def canonical(word: str) -> str:
