@@ -10,8 +10,8 @@ Student's, covers 0.94 to 0.95 of the time for n = 16, 32, 128 and 512. McNemar'
 difference, says that there is one in 0.003, 0.021, 0.030 and 0.038 of the cases.
 
 Why no bootstrap of the pairs: on lengths (lognormal, difficulty shared, other spreads; 1,000 pairs of models each, n =
-16, 64, 256) the studentised one covers 0.91, 0.94 and 0.94, Student's 0.93, 0.95 and 0.95; without a difference it finds
-one in 0.086, 0.074 and 0.051 of the cases, Student's in 0.032, 0.046 and 0.037.
+16, 64, 256) the studentised one covers 0.91, 0.94 and 0.94, Student's 0.93, 0.95 and 0.95; without a difference it
+finds one in 0.086, 0.074 and 0.051 of the cases, Student's in 0.032, 0.046 and 0.037.
 """
 
 from collections import Counter
