@@ -57,6 +57,7 @@ def _run_words(words: list[str]) -> int:
 
 def _dispatch(words: list[str]) -> int:
     """Hand the words to the verb that they begin with. A verb's module is imported only when it is asked for."""
+    words = _verb_first(words)
     verb = words[0] if words and not words[0].startswith("-") and "=" not in words[0] else None
     if verb == "help" or "--help" in words or "-h" in words:
         from expctl.cli.help import print_help
@@ -72,6 +73,13 @@ def _dispatch(words: list[str]) -> int:
         raise _unknown_verb(verb)
     main: Callable[[list[str]], int] = import_module(VERBS[verb]).main
     return main(words[1:])
+
+
+def _verb_first(words: list[str]) -> list[str]:
+    """`expctl -m eval ...` as `expctl eval -m ...`; a word without `=` behind the flag is nothing else."""
+    if words[:1] in (["-m"], ["--multirun"]) and len(words) > 1 and words[1] in VERBS:
+        return [words[1], words[0], *words[2:]]
+    return words
 
 
 def _run_experiment(words: list[str]) -> int:

@@ -3,7 +3,6 @@
 import json
 from dataclasses import replace
 
-from expctl.base.evaluation import trains
 from expctl.base.exit_codes import EXIT_COMPLETED
 from expctl.base.experiment import Experiment
 from expctl.base.refusal import Refusal
@@ -32,12 +31,6 @@ def main(words: list[str]) -> int:
 
 def plan(experiment: Experiment, *, as_data: bool) -> int:
     """Plan one experiment and print it; an exit code."""
-    if not trains(experiment.config):
-        raise Refusal(
-            "plan says what a training takes of a device, and an evaluation takes what sampling takes in it",
-            where=experiment.set_by("algorithm"),
-            do="plan algorithm=grpo with the same args.per_device_eval_batch_size, and read the column `evaluation`",
-        )
     named = experiment.choices.get("hardware") != "auto"
     refusals = check(replace(experiment, runs_remotely=named), leave_out=NOT_ASKED)
     if refusals:
@@ -55,7 +48,7 @@ def _too_small(experiment: Experiment, planned: Plan, ways: list[WayOut]) -> lis
     """What the device is too small for: the training, or the engine beside it."""
     if not planned.engine_lacks:
         return [_too_large(planned, ways)]
-    sampling = planned.workload.sampling
+    sampling = planned.workload.samples
     share = (sampling.engine_bytes or 0) if sampling else 0
     needed = share + planned.engine_lacks
     at_least = needed / (planned.device.memory or needed)
@@ -72,8 +65,9 @@ def _too_small(experiment: Experiment, planned: Plan, ways: list[WayOut]) -> lis
 def _too_large(planned: Plan, ways: list[WayOut]) -> Refusal:
     peak, memory = planned.peak.total / GIB, usable(planned.device) / GIB
     lines = [f"{way.words}   ({_number(way)})" for way in ways]
+    work = "training" if planned.workload.trains else "evaluation"
     return Refusal(
-        f"this training takes {peak:.1f} GiB of a device, and a {planned.device.name} has {memory:.1f} GiB for it",
+        f"this {work} takes {peak:.1f} GiB of a device, and a {planned.device.name} has {memory:.1f} GiB for it",
         where=f"{planned.peak.moment}",
         do="\n           ".join(lines) or "a larger device",
     )

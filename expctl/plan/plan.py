@@ -71,7 +71,8 @@ class Plan:
     @property
     def phases(self) -> dict[str, Peak]:
         """Phase -> its fullest moment."""
-        phases = {"training": self.training, "sampling": self.sampling, "evaluation": self.evaluation}
+        training = self.training if self.workload.trains else None
+        phases = {"training": training, "sampling": self.sampling, "evaluation": self.evaluation}
         return {name: peak for name, peak in phases.items() if peak is not None}
 
     @property
@@ -84,7 +85,7 @@ class Plan:
     @property
     def engine_lacks(self) -> int:
         """Bytes that the engine's share of the device is short of its own weights and the cache of one row."""
-        sampling = self.workload.sampling
+        sampling = self.workload.samples
         if sampling is None or not sampling.engine_bytes:
             return 0
         return max(0, engine_needs(self.workload, sampling) - sampling.engine_bytes)
@@ -97,7 +98,7 @@ class Plan:
     @property
     def samples_with_transformers(self) -> bool:
         """Whether a cache grows token by token on a GPU, which leaves gaps of every size in the allocator's memory."""
-        sampling = self.workload.sampling
+        sampling = self.workload.samples
         return self.workload.gpu and sampling is not None and sampling.engine_bytes is None
 
     @property
@@ -109,11 +110,11 @@ class Plan:
         if not self.workload.gpu:
             return None
         held = round(self.peak.total * UPDATE_RESERVE)
-        sampling = self.workload.sampling
-        if not self.samples_with_transformers or sampling is None or self.sampling is None:
+        sampling, peak = self.workload.samples, self._sampling(self.workload.samples)
+        if not self.samples_with_transformers or sampling is None or peak is None:
             return held
         cache = cache_bytes(self.workload, sampling.rows, sampling.length)
-        return max(held, self.sampling.total + round(CACHE_RESERVE * cache))
+        return max(held, peak.total + round(CACHE_RESERVE * cache))
 
     def _sampling(self, sampling: Sampling | None) -> Peak | None:
         return None if sampling is None else _fullest(sampling_moments(self.workload, sampling), {})

@@ -6,6 +6,7 @@ from dataclasses import replace
 from typing import Any
 
 from expctl.base.data_kinds import PREFERENCE, PROMPT_ONLY
+from expctl.base.evaluation import trains
 from expctl.base.experiment import Experiment
 from expctl.base.plain_data import mapping
 from expctl.base.refusal import Refusal
@@ -57,6 +58,7 @@ def workload_of(experiment: Experiment, settings: Settings, device_bytes: int | 
         rows=1,
         length=1,
         scored=1,
+        trains=trains(config),
         micro_batches=settings["gradient_accumulation_steps"] or 1,
         checkpointing=bool(settings["gradient_checkpointing"]),
         optimizer=str(settings["optim"] or "adamw_torch_fused"),
@@ -69,7 +71,9 @@ def workload_of(experiment: Experiment, settings: Settings, device_bytes: int | 
         offloaded=bool(sharding.get("fsdp_offload_params")),
         assumed=(*lengths.assumed, *adapter_notes),
     )
-    if kind == PROMPT_ONLY and "num_generations" in settings:
+    if not workload.trains:
+        workload = _evaluated(workload, settings, lengths, device_bytes)
+    elif kind == PROMPT_ONLY and "num_generations" in settings:
         workload = _sampled(workload, settings, lengths, processes, device_bytes)
         at_a_time = hardware.get("sampled_rows")
         workload = workload.sampled_in_turns(at_a_time if isinstance(at_a_time, int) else None)
@@ -157,6 +161,18 @@ def _sampled(
         sampling=sampling,
         evaluation=replace(sampling, rows=settings["per_device_eval_batch_size"] or 8) if settings["do_eval"] else None,
     )
+
+
+def _evaluated(workload: Workload, settings: Settings, lengths: Lengths, device_bytes: int | None) -> Workload:
+    """The rows and lengths of completions that are sampled and rewarded, with no loss."""
+    sampling = Sampling(
+        rows=settings["per_device_eval_batch_size"] or 8,
+        prompt=lengths.prompt,
+        completion=settings["max_completion_length"] or 256,
+        group=settings["num_generations_eval"] or 1,
+        engine_bytes=_engine_bytes(workload, settings, device_bytes),
+    )
+    return replace(workload, reference=False, length=sampling.length, evaluation=sampling)
 
 
 def _kept(settings: Settings, group: int) -> int:

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 from expctl.plan.plan import Plan
+from expctl.plan.sampling import engine_needs
 from expctl.plan.shape import Shape
 from expctl.plan.workload import Adapter, Precision, Sampling, Workload
 
@@ -64,6 +65,9 @@ def _together(plan: Plan) -> list[WayOut]:
 
 def _ways(plan: Plan) -> Iterator[WayOut]:
     """Every way, the least intrusive first."""
+    if not plan.workload.trains:
+        yield from _planned(_other_evaluation(plan.workload, plan.device.memory or 0), plan)
+        return
     yield from _planned(_same_step(plan.workload), plan)
     yield from _planned(_with_engine(plan.workload, plan.device.memory or 0), plan)
     yield from _planned(_other_training(plan.workload), plan)
@@ -93,6 +97,25 @@ def _same_step(workload: Workload) -> Iterator[tuple[str, str, Workload]]:
         processes = max(workload.processes, 8)
         sharded = replace(workload, processes=processes, sharding="fsdp")
         yield "hardware=gpu_8_fsdp2", "the model split over eight GPUs", sharded
+
+
+def _other_evaluation(workload: Workload, memory: int) -> Iterator[tuple[str, str, Workload]]:
+    """Changes of an evaluation; all completions of a prompt are sampled at once."""
+    evaluation = workload.evaluation
+    if evaluation is None:
+        return
+    if evaluation.engine_bytes is None:
+        for parts in (4, 16, 64):
+            rows = evaluation.rows // parts // evaluation.group * evaluation.group
+            if rows:
+                smaller = replace(workload, evaluation=replace(evaluation, rows=rows))
+                yield f"args.per_device_eval_batch_size={rows}", "", smaller
+        engine = replace(evaluation, engine_bytes=round(ENGINE_SHARE * memory))
+        if workload.gpu and (engine.engine_bytes or 0) >= engine_needs(workload, engine):
+            yield "generation=vllm", "vLLM samples", replace(workload, evaluation=engine)
+    if workload.precision.weights > 2:
+        halved = replace(workload, precision=Precision(2, workload.precision.autocast))
+        yield "model.dtype=bfloat16", "weights in two bytes", halved
 
 
 def _fewer_rows(workload: Workload) -> Iterator[tuple[str, str, Workload]]:

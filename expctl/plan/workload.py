@@ -88,6 +88,7 @@ class Workload:
         sharding: "fsdp", "zero3", or None where every device has all of the model.
         offloaded: a sharded model rests in main memory.
         sampling, evaluation: completions that are sampled in training and in evaluation; None where none are.
+        trains: False where completions are sampled and nothing is updated; the update's numbers then say nothing.
     """
 
     shape: Shape
@@ -108,6 +109,7 @@ class Workload:
     batch_rows: int = 1
     sampling: Sampling | None = None
     evaluation: Sampling | None = None
+    trains: bool = True
     # Name and bytes of what is held besides: stored completions, an average of the weights.
     besides: tuple[tuple[str, int], ...] = ()
     # What was taken to be so, since it cannot be known beforehand.
@@ -124,6 +126,11 @@ class Workload:
         return replace(self, sampling=limited(self.sampling), evaluation=limited(self.evaluation))
 
     @property
+    def samples(self) -> Sampling | None:
+        """The completions of a training, or of an evaluation where there is no training."""
+        return self.sampling if self.trains else self.evaluation
+
+    @property
     def tokens(self) -> int:
         """Tokens of a micro-batch, padding included."""
         return self.rows * self.length
@@ -131,6 +138,8 @@ class Workload:
     @property
     def trained(self) -> int:
         """Numbers of all parameters that are trained."""
+        if not self.trains:
+            return 0
         return self.adapter.parameters(self.shape) if self.adapter else self.shape.parameters
 
     @property

@@ -19,7 +19,7 @@ def as_json(plan: Plan, ways: list[WayOut]) -> dict[str, Any]:
     """Everything as plain data; bytes are of one device."""
     phases = plan.phases
     return {
-        "training_bytes": plan.training.total,
+        "training_bytes": plan.training.total if plan.workload.trains else None,
         "sampling_bytes": plan.sampling.total if plan.sampling else None,
         "evaluation_bytes": plan.evaluation.total if plan.evaluation else None,
         "peak_bytes": plan.peak.total,
@@ -28,8 +28,8 @@ def as_json(plan: Plan, ways: list[WayOut]) -> dict[str, Any]:
         "phases": {name: {"moment": peak.moment, "parts": peak.parts} for name, peak in phases.items()},
         "device": {"name": plan.device.name, "bytes": plan.device.memory},
         "fits": plan.fits,
-        "tokens_per_step": plan.tokens_a_step,
-        "micro_batch": {"rows": plan.workload.rows, "tokens": plan.workload.length},
+        "tokens_per_step": plan.tokens_a_step if plan.workload.trains else None,
+        "micro_batch": {"rows": _rows(plan), "tokens": plan.workload.length},
         "parameters": plan.workload.shape.parameters,
         "trained_parameters": plan.workload.trained,
         "assumed": list(plan.workload.assumed),
@@ -46,7 +46,7 @@ def print_plan(plan: Plan) -> None:
     console.print()
     console.print(_table(plan))
     console.print()
-    for line in (_tokens(plan), _moment(plan), *_reserved(plan), *_assumed(plan)):
+    for line in (*_tokens(plan), _moment(plan), *_reserved(plan), *_assumed(plan)):
         console.print(line, soft_wrap=True)
     console.print(_verdict(plan), soft_wrap=True)
 
@@ -58,6 +58,8 @@ def _headline(plan: Plan) -> str:
     trained = f", {_count(work.trained)} of them trained" if work.adapter else ""
     split = f" split over {work.processes} devices" if work.sharding else ""
     model = f"{_count(work.shape.parameters)} parameters in {weights}{computed}{trained}{split}"
+    if not work.trains:
+        return f"{model}\n{_rows(plan)} completions at a time, of {work.length} tokens with their prompts; no training"
     checkpointing = "on" if work.checkpointing else "off"
     batch = f"micro-batches of {work.rows} rows of {work.length} tokens, {work.micro_batches} a step"
     return f"{model}\n{batch}; gradient checkpointing {checkpointing}; {work.optimizer}"
@@ -87,8 +89,16 @@ def _bar(fullest: Peak, part: str) -> str:
     return "█" * round(BAR * fullest.parts.get(part, 0) / fullest.total)
 
 
-def _tokens(plan: Plan) -> str:
-    return f"tokens     {plan.tokens_a_step:,} a step over all devices, padding included"
+def _rows(plan: Plan) -> int:
+    """Rows that a device works on at a time."""
+    evaluation = plan.workload.evaluation
+    return plan.workload.rows if plan.workload.trains or evaluation is None else evaluation.rows
+
+
+def _tokens(plan: Plan) -> list[str]:
+    if not plan.workload.trains:
+        return []
+    return [f"tokens     {plan.tokens_a_step:,} a step over all devices, padding included"]
 
 
 def _moment(plan: Plan) -> str:

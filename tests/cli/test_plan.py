@@ -135,3 +135,30 @@ def test_the_default_fits_this_machine_and_says_so(capsys):
     assert run_words(["plan"]) == 0
     shown = capsys.readouterr().out
     assert "verdict    fits" in shown and "generation cache" in shown
+
+
+def test_an_evaluation_takes_the_evaluation_of_a_training_without_its_optimizer(words, capsys):
+    same = ["args.per_device_eval_batch_size=64", "args.max_completion_length=512"]
+    trains = [word for word in words if not word.startswith("args.")] + ["args.do_eval=true", *same]
+    training = planned(["algorithm=grpo", *trains], capsys)["phases"]["evaluation"]["parts"]
+    evaluates = [word for word in words if not word.startswith("args.")] + same
+    evaluation = planned(["algorithm=eval", *evaluates], capsys)
+    assert list(evaluation["phases"]) == ["evaluation"] and evaluation["training_bytes"] is None
+    parts = evaluation["parts"]
+    assert parts == {name: size for name, size in training.items() if name in parts}
+    assert set(training) - set(parts) == {"optimizer"}
+
+
+def test_an_evaluation_that_does_not_fit_is_told_what_would(words, capsys):
+    evaluates = [word for word in words if not word.startswith("args.")]
+    evaluates += ["args.per_device_eval_batch_size=128", "args.max_completion_length=2048", "hardware.memory_gib=24"]
+    assert run_words(["plan", "algorithm=eval", *evaluates]) == 2
+    refusal = capsys.readouterr().err
+    assert "this evaluation takes" in refusal and "args.per_device_eval_batch_size=32 " in refusal
+    assert "peft" not in refusal and "optim" not in refusal
+    assert run_words(["plan", "algorithm=eval", *evaluates, "args.per_device_eval_batch_size=32"]) == 0
+
+
+def test_the_flag_of_several_may_come_before_the_verb(words, capsys):
+    assert run_words(["-m", "check", "algorithm=sft", "seed=0,1"]) == 0
+    assert capsys.readouterr().out.count("ok  sft-") == 2
