@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -205,7 +205,7 @@ def _grouped(records: list[Record], shown: dict[str, Facts]) -> Grouped:
     values = {name: value(records[0]) for name, value in shown.items()}
     settings = {name: value for name, value in values.items() if value != ABSENT}
     group = Group(
-        label=" ".join(_labelled(name, value) for name, value in settings.items()) or "all runs",
+        label=_label(settings, lacking=list(values)),
         settings=settings,
         runs=[record.run_id for record in records],
         folders=[record.folder for record in records],
@@ -213,6 +213,13 @@ def _grouped(records: list[Record], shown: dict[str, Facts]) -> Grouped:
         overrides=[word for word in records[0].overrides if not word.lstrip("+").startswith("seed=")],
     )
     return Grouped(group, records)
+
+
+def _label(settings: Mapping[str, Any], lacking: Sequence[str]) -> str:
+    """The settings of a group; of one that has none, what it lacks beside the others, as a model that no run made."""
+    if settings:
+        return " ".join(_labelled(name, value) for name, value in settings.items())
+    return " ".join(f"no {name.removeprefix('args.')}" for name in lacking) or "all runs"
 
 
 def _labelled(name: str, value: Any) -> str:

@@ -122,3 +122,11 @@ def test_a_grid_is_told_by_its_keys_and_values(tmp_path):
     groups, _ = group_runs([read(folder) for folder in folders])
     assert varied(groups) == {"args.beta": [0.0, 0.1], "args.learning_rate": [1e-3, 1e-4]}
     assert [one.group.seeds for one in groups] == [[0, 1]] * 4 and len({one.label for one in groups}) == 4
+
+
+def test_a_group_that_lacks_what_the_other_has_is_named_by_it(tmp_path):
+    folders = [
+        run(tmp_path, 0),
+        run(tmp_path, 1, config={"callbacks.bema.every": 4}, typed=("callbacks.bema.every=4",)),
+    ]
+    assert set(labels(*folders)) == {"no callbacks.bema.every", "callbacks.bema.every=4"}
