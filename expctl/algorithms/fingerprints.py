@@ -12,7 +12,7 @@ import importlib.util
 import json
 from collections.abc import Collection
 from functools import cache
-from importlib.metadata import version
+from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +22,9 @@ RECORD = Path(__file__).with_suffix(".json")
 # Fields of a syntax tree that change nothing of what the code does: where a name is read or written follows from its
 # place, an annotation is for the reader.
 MEANINGLESS = ("ctx", "annotation", "returns", "type_comment", "type_params", "type_ignores", "kind", "simple")
+
+# Installed version of a distribution; each is asked for once a process.
+version = cache(metadata.version)
 
 Definition = ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef
 
@@ -75,6 +78,7 @@ def current() -> dict[str, str | None]:
     return {path: fingerprint(dependency) for path, dependency in sorted(listed.items())}
 
 
+@cache
 def fingerprint(dependency: Upstream) -> str | None:
     """The hash of one method, function, or list of base classes; None if there is none of this name.
 

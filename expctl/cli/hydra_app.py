@@ -4,7 +4,6 @@ import contextlib
 import copy
 import os
 import sys
-import warnings
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import cache
@@ -15,8 +14,11 @@ import omegaconf._utils
 import omegaconf.base
 import omegaconf.grammar_parser
 import yaml
+from hydra._internal import defaults_list as hydra_defaults
+from hydra._internal.defaults_list import Overrides
 from hydra._internal.hydra import Hydra
 from hydra.core.config_loader import ConfigLoader
+from hydra.core.default_element import InputDefault
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode, TaskFunction
@@ -109,12 +111,11 @@ def run_hydra(words: list[str], task: TaskFunction) -> None:
     _refuse_lone_sweep(words)
     _refuse_pickled_job(words)
     _hasten_omegaconf()
+    _hasten_hydra()
     register_resolvers()
     search_user_conf(config_dirs)
     note_merges()
     guard_hydra(words)
-    # Ray's plug-in registers a preset of the same name as ours, and Hydra takes that for a schema of it.
-    warnings.filterwarnings("ignore", r"\s*'hydra/launcher/ray' is validated against ConfigStore schema")
     _set_mode(words)
     _show_batches()
     # Hydra prints and exits on an error of its own unless it is told to raise.
@@ -138,6 +139,21 @@ def _hasten_omegaconf() -> None:
     yaml.SafeLoader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # type: ignore[misc]  # put in its place on purpose
     omegaconf._utils.get_yaml_loader = cache(omegaconf._utils.get_yaml_loader)
     omegaconf.base.parse = omegaconf._utils.parse = cache(omegaconf.grammar_parser.parse)  # type: ignore[attr-defined]
+
+
+@cache
+def _hasten_hydra() -> None:
+    """Have Hydra list the options that were chosen only for a file whose defaults refer to them (`${...}`).
+
+    It makes that list, a fifth of its time, for every file.
+    """
+    list_choices = hydra_defaults._create_interpolation_map
+
+    def list_if_asked(overrides: Overrides, defaults_list: list[InputDefault], self_added: bool) -> DictConfig:
+        is_asked = any(not default.is_self() and default.is_interpolation() for default in defaults_list)
+        return list_choices(overrides, defaults_list, self_added) if is_asked else OmegaConf.create()
+
+    hydra_defaults._create_interpolation_map = list_if_asked
 
 
 def _as_refusal_if_hydras(error: Exception, words: list[str]) -> Exception:

@@ -1,5 +1,7 @@
 """A user's config folders go before expctl's own."""
 
+import sys
+from functools import cache
 from pathlib import Path
 
 from hydra.core.config_search_path import ConfigSearchPath
@@ -8,6 +10,10 @@ from hydra.plugins.search_path_plugin import SearchPathPlugin
 
 from expctl.config.locate import user_conf
 from expctl.config.run_as_model import search_runs
+
+# Its launchers are refused, and their schema of AWS would be read for 30 ms in every command; the one that is called
+# where `hydra/launcher=ray` is typed is imported then.
+NOT_SCANNED = tuple(f"hydra_plugins.hydra_ray_launcher.{name}" for name in ("ray_launcher", "ray_aws_launcher"))
 
 
 class UserConfFirst(SearchPathPlugin):
@@ -28,6 +34,17 @@ class UserConfFirst(SearchPathPlugin):
 def search_user_conf(config_dirs: list[str]) -> None:
     """Register the user's folders with Hydra; the last named `--config-dir` wins over all others."""
     UserConfFirst.extra = [Path(folder).resolve() for folder in config_dirs]
-    plugins = Plugins.instance()
-    if UserConfFirst not in plugins.discover(SearchPathPlugin):
-        plugins.register(UserConfFirst)
+    _register_plugins()
+
+
+@cache
+def _register_plugins() -> None:
+    """Once a process: have Hydra look for plug-ins, those of Ray left out, and take ours besides."""
+    left_out = [name for name in NOT_SCANNED if name not in sys.modules]
+    sys.modules.update(dict.fromkeys(left_out))  # type: ignore[arg-type]  # None is what Hydra passes over
+    try:
+        plugins = Plugins.instance()
+    finally:
+        for name in left_out:
+            del sys.modules[name]
+    plugins.register(UserConfFirst)

@@ -31,6 +31,17 @@ def test_variables_that_hydra_is_to_set_for_the_job_are_set_for_what_follows(mon
     assert os.environ.pop("EXPCTL_TRY") == "7"
 
 
+def test_a_file_whose_defaults_refer_to_other_options_has_those_that_were_chosen(folder):
+    own = folder / "conf" / "own"
+    for size, seed in {"small": 7, "large": 8}.items():
+        for option, text in {f"size/{size}": "", f"seed/{size}": f"seed: {seed}\n"}.items():
+            (own / option).parent.mkdir(parents=True, exist_ok=True)
+            (own / f"{option}.yaml").write_text(f"# @package _global_\n{text}")
+    (own / "fitted.yaml").write_text("defaults: [{size: small}, {seed: '${own/size}'}]\n")
+    assert compose(["+own=fitted"]).config["seed"] == 7
+    assert compose(["+own=fitted", "own/size=large"]).config["seed"] == 8
+
+
 @pytest.mark.parametrize("word", ["-m", "--multirun", "hydra.mode=MULTIRUN"])
 def test_each_of_hydras_words_for_a_sweep_is_one(word):
     assert is_multirun([word, "seed=0,1"]) and not is_multirun(["hydra.mode=RUN", "seed=0"])
