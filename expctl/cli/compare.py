@@ -11,7 +11,7 @@ from expctl.report.json_text import json_text
 
 USAGE = (
     "expctl compare [RUN|SWEEP|PATTERN|key=value ...] [--baseline LABEL] [--metric NAME,...] [--excess NAME,...] "
-    "[--level 0.95] [--json | --latex] [--plots FOLDER] [--html FILE]"
+    "[--at tokens=N] [--level 0.95] [--json | --latex] [--plots FOLDER] [--html FILE]"
 )
 
 
@@ -21,13 +21,14 @@ def main(words: list[str]) -> int:
     Raises:
         Refusal: nothing is named so, or it was not measured alike.
     """
-    valued = ("--baseline", "--level", "--plots", "--html")
+    valued = ("--baseline", "--at", "--level", "--plots", "--html")
     options, named = take(
         words, flags=("--json", "--latex"), valued=valued, listed=("--metric", "--excess"), usage=USAGE
     )
     plots, page = (Path(options[name]).expanduser() if name in options else None for name in ("--plots", "--html"))
     refuse_unwritable(plots, page)
     # The numeric libraries are for this verb alone.
+    from expctl.compare.budget import parse
     from expctl.compare.conclusion import compare_runs
     from expctl.compare.select import select
     from expctl.report.comparison import print_comparison
@@ -39,6 +40,7 @@ def main(words: list[str]) -> int:
         asked=_several(options, "--metric"),
         excess=_several(options, "--excess"),
         baseline=options.get("--baseline", "first"),
+        budget=parse(options["--at"]) if "--at" in options else None,
         level=_level(options.get("--level", "0.95")),
     )
     if "--json" in options:

@@ -181,6 +181,7 @@ Without a name, the runs of the last sweep.
   --baseline LABEL     the group that the others are held against (default: the first)
   --metric NAME,...    these metrics only
   --excess NAME,...    the share of the baseline's growth of a metric that each group took away
+  --at tokens=100000   as they were after so many tokens (seconds, cpu_seconds, steps), between evaluations in training
   --level 0.95         of the intervals
   --plots FOLDER       every picture as PNG and SVG
   --html FILE          one page with everything

@@ -4,6 +4,7 @@ import re
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from expctl.base.data_kinds import PROMPT_ONLY
 from expctl.compare.groups import Facts, Grouped, canonical, listed
 from expctl.compare.metrics import TRAIN
 from expctl.compare.runs import Record
@@ -25,6 +26,8 @@ LOSS = re.compile(
 OF_TRAINING = re.compile(r"dataset\.(train_\w+|reward\..*)")
 _REWARD = re.compile(r"(eval_)?(reward|reward_std|frac_reward_zero_std)")
 _FUNCTION = re.compile(r"(eval_)?rewards/(?!chosen|rejected|margins|accuracies)([^/]+)/\w+")
+# Made of completions that were sampled for held-out prompts.
+SAMPLED = re.compile(r"reward|rewards/(?!chosen|rejected|margins|accuracies)[^/]+/\w+|completions/\w+")
 _OF_LOSS = re.compile(r"(eval_)?(\w*loss|rewards/(chosen|rejected|margins)|logps/\w+|kl)")
 
 
@@ -39,6 +42,9 @@ def other_data(groups: Sequence[Grouped]) -> str | None:
 
 def measured_differently(name: str, groups: Sequence[Grouped]) -> str | None:
     """Why one metric cannot be compared over the groups, or None."""
+    plain = name.removeprefix("eval_")
+    if name == f"eval_{plain}" and not SAMPLED.fullmatch(plain) and _first_that_differs(groups, _evaluated_rows):
+        return f"{name}: only the prompts that were sampled for are the same in all groups"
     name = name.removeprefix(TRAIN)
     if match := _FUNCTION.fullmatch(name):
         function = match[2]
@@ -123,12 +129,20 @@ def _of_each(groups: Sequence[Grouped], other: Grouped, facts: Facts, describe: 
 
 
 def _evaluated_on(record: Record) -> Any:
+    """The held-out prompts: with `callbacks=completions` those that it samples for, whatever else was held out."""
+    data = record.data or {}
+    return data.get("prompts") or data.get("eval")
+
+
+def _evaluated_rows(record: Record) -> Any:
     return (record.data or {}).get("eval")
 
 
 def _evaluation_asked_for(record: Record) -> dict[str, Any]:
     """What the config says of the held-out rows, where they themselves were not recorded."""
     asked = {key: value for key, value in record.config.items() if key.startswith("dataset.")}
+    if (record.data or {}).get("prompts"):
+        asked["dataset.kind"] = PROMPT_ONLY
     return {key: value for key, value in asked.items() if not OF_TRAINING.fullmatch(key)} | record.inputs
 
 

@@ -7,6 +7,7 @@ from expctl.base.refusal import Refusal
 from expctl.base.suggest import nearest
 from expctl.compare import comparability, metrics
 from expctl.compare.before_training import different_starts
+from expctl.compare.budget import Budget, at
 from expctl.compare.comparison import Comparison, Metric
 from expctl.compare.differences import compare_metric, with_verdicts
 from expctl.compare.excess_reduction import with_excess
@@ -26,6 +27,7 @@ def compare_runs(
     excess: Sequence[str] = (),
     baseline: str = "first",
     level: float = 0.95,
+    budget: Budget | None = None,
 ) -> Comparison:
     """Compare the runs of some folders.
 
@@ -37,11 +39,12 @@ def compare_runs(
         baseline: `first`, a label, a part of one, or one of its settings.
         level: of the intervals, and of being right when nothing differs: 1 - level is the chance of any wrong `better`
             or `worse` in the whole comparison.
+        budget: compare the runs as they were when they had used so much, and not at their ends.
 
     Raises:
         Refusal: nothing can be compared: no completed run, other data, or no metric that was measured alike.
     """
-    records, warnings = _completed(folders, gone)
+    records, warnings = _completed(folders, gone, budget)
     groups, left_out = group_runs(records)
     base = _baseline(groups, baseline)
     groups = [base, *(group for group in groups if group is not base)]
@@ -57,7 +60,7 @@ def compare_runs(
     titles = {metric.name: metric.title for metric in judged}
     differences = [difference for metric in judged for difference in metric.differences]
     return Comparison(
-        question=_question(groups),
+        question=_question(groups) + (f", at {budget}" if budget else ""),
         level=level,
         baseline=base.label,
         varied=varied(groups),
@@ -75,13 +78,15 @@ def compare_runs(
     )
 
 
-def _completed(folders: Sequence[Path], gone: Sequence[str]) -> tuple[list[Record], list[str]]:
+def _completed(folders: Sequence[Path], gone: Sequence[str], budget: Budget | None) -> tuple[list[Record], list[str]]:
     """The runs that can be compared, and a warning for each reason why another cannot, with the names."""
     records: list[Record] = []
     left_out: dict[str, list[str]] = {"there is no run of it": list(gone)} if gone else {}
     for folder in folders:
         try:
             record = read(folder)
+            if budget and record.status == COMPLETED:
+                record = at(record, budget)
         except UnreadableRunError as error:
             left_out.setdefault(str(error), []).append(folder.name)
             continue

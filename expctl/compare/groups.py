@@ -117,8 +117,8 @@ def _setting(record: Record, key: str) -> Any:
 
 
 def _follows_seed(values: Sequence[Any], records: Sequence[Record]) -> bool:
-    """Whether a key is the seed, or the same text but for the seed in it (`runs/s0`, `runs/s1`)."""
-    pairs = [(value, record.seed) for value, record in zip(values, records, strict=True)]
+    """Whether a key is the seed, or the same text but for the seed in it (`runs/s0`, `runs/s1`), where there is one."""
+    pairs = [(value, record.seed) for value, record in zip(values, records, strict=True) if value is not ABSENT]
     if all(seed is not None and value == seed and not isinstance(value, bool) for value, seed in pairs):
         return True
     if not all(isinstance(value, str) for value in values) or len({seed for _, seed in pairs}) < 2:

@@ -13,6 +13,7 @@ import yaml
 
 from expctl.algorithms import fingerprints
 from expctl.base.data_kinds import current_kind
+from expctl.base.evaluation import trains
 from expctl.base.modules import is_known
 from expctl.base.plain_data import at, mapping, sequence, text
 from expctl.config.checks.servers import NEEDS
@@ -26,7 +27,9 @@ from expctl.config.source.syntax import Function
 from expctl.runs.verified import last_verdict
 
 STABLE, CARRIED, EXPERIMENTAL, YOURS, UNREADABLE = "stable", "carried", "experimental", "yours", "unreadable"
-STATUSES = (STABLE, CARRIED, EXPERIMENTAL, YOURS, UNREADABLE)
+# Of what trains nothing: nothing of it is resumed or checked against a paper.
+EVALUATION = "evaluation"
+STATUSES = (STABLE, CARRIED, EXPERIMENTAL, EVALUATION, YOURS, UNREADABLE)
 # The keys of the facts, as filters and --json name them.
 KEYS = (
     "algorithm",
@@ -73,22 +76,26 @@ def _facts(name: str, file: Path, config_dirs: Sequence[Path]) -> Facts:
     trainer = mapping(at(config, "algorithm", "trainer"))
     target = text(trainer.get("_target_")) or ""
     definition = find(target, [Path.cwd()])
+    facts |= {
+        "data": current_kind(text(at(config, "algorithm", "kind")) or ""),
+        "does": re.sub(r"\s*\(arXiv [^)]*\)", "", first_sentence(comment)),
+        "trainer": target,
+        "keywords": {key: value for key, value in trainer.items() if key != "_target_"},
+        "config": text(at(config, "args", "_target_")),
+    }
+    if not trains(config):
+        return facts | {"status": EVALUATION}
     args = {key: value for key, value in mapping(config.get("args")).items() if "${" not in str(value)}
     untried = _untried(target)
     inexact = [*untried, *of_the_trainer(target, args)]
     unchecked = [*untried, *_unchecked(name, target, definition)]
     return facts | {
         "status": status_of(target, definition),
-        "data": current_kind(text(at(config, "algorithm", "kind")) or ""),
         "exact": not inexact,
         "inexact": inexact,
         "checked": not unchecked,
         "unchecked": unchecked,
         "paper": paper[1] if paper else None,
-        "does": re.sub(r"\s*\(arXiv [^)]*\)", "", first_sentence(comment)),
-        "trainer": target,
-        "keywords": {key: value for key, value in trainer.items() if key != "_target_"},
-        "config": text(at(config, "args", "_target_")),
     }
 
 

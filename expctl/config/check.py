@@ -33,7 +33,7 @@ from expctl.config.checks.secrets import check_secrets
 from expctl.config.checks.servers import check_servers
 from expctl.config.checks.steps import check_steps
 from expctl.config.checks.targets import check_targets
-from expctl.config.checks.teacher import check_teacher
+from expctl.config.checks.teacher import check_reference, check_takes_reference, check_teacher
 from expctl.config.checks.thinking import check_thinking
 from expctl.config.checks.tracker import check_tracker
 from expctl.config.checks.trainer_parts import check_trainer_parts
@@ -50,7 +50,7 @@ class Check:
     relies_on: tuple[str, ...] = ()
 
 
-SHAPE = ("schema", "overlays")
+SHAPE = ("schema", "overlays", "reference")
 VALUES = (*SHAPE, "generation", "targets", "callables", "ratio", "fields", "secrets", "tracker", "hardware")
 SETTINGS = (*VALUES, "reward settings", "bounds")
 ASSETS = (*SETTINGS, "model", "dataset", "rewards")
@@ -72,6 +72,7 @@ EVERYTHING = (*ASSETS, *LATER)
 CHECKS = (
     Check("schema", check_schema),  # keys of the root and of the groups that no `_target_` describes
     Check("overlays", check_overlays, ("schema",)),  # algorithm/ratio, /replay, /reference over an algorithm
+    Check("reference", check_takes_reference, ("schema",)),  # a model for a trainer that takes none
     Check("generation", check_generation, SHAPE),  # the engine, of a trainer that has none
     Check("reward settings", check_reward_settings, SHAPE),  # weights, gates, limits and retries, by name
     Check("targets", check_targets, SHAPE),  # dotted paths, and the keywords beside them
@@ -98,6 +99,7 @@ CHECKS = (
     Check("dataset", check_dataset, SETTINGS),  # its files, and what the algorithm learns from
     Check("rewards", check_rewards, SETTINGS),  # some reward, and its package
     Check("teacher", check_teacher, (*SETTINGS, "model")),  # its files, and its vocabulary beside the student's
+    Check("reference model", check_reference, (*SETTINGS, "model")),  # the same of a reference and the policy
     Check("reward model", check_reward_model, SETTINGS),  # its files, its one label, its device
     Check("judge", check_judge, SETTINGS),  # its address, rubric and scale
     Check("reward columns", check_reward_columns, ASSETS),  # what each reward is called with

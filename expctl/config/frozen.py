@@ -26,7 +26,7 @@ COMPOSITION_ONLY = {
     "dataset": ("max_completion_length", "reward"),
 }
 # Groups of conf/ of which only others are made: `reward.functions.model.model: ${reward_model}`.
-COMPOSITION_GROUPS = ("reward_model", "judge", "teacher")
+COMPOSITION_GROUPS = ("reward_model", "judge", "teacher", "reference")
 # Keys of conf/ that a run keeps only where they are set.
 KEPT_IF_SET = (
     "prompts_per_step",

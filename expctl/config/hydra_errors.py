@@ -34,12 +34,14 @@ ASKED = {
     "reward_model": ("reward model, and no reward", "reward=model {word}"),
     "judge": ("judge, and no reward", "reward=judge {word}"),
     "teacher": ("teacher, and no algorithm", "algorithm=distillation, gkd, gold or iw_opd"),
+    "reference": ("reference, and nothing", "reference=local {word}"),
 }
 # Key that has to be set -> a value of it.
 EXAMPLES = {
     "judge.url": "judge.url=http://localhost:8000/v1 judge.model=<its name there>: any server of OpenAI's style, "
     "such as `vllm serve <model>`",
     "judge.model": "judge.model=<the name that the server at judge.url knows>",
+    "reference.path": "reference.path=<folder or hub id>",
     "reward_model.path": "reward_model.path=<folder or hub id>, or reward_model=tiny to try it",
 }
 

@@ -4,7 +4,7 @@ import difflib
 from typing import Any
 
 from expctl.base.data_kinds import COLUMNS, MESSAGES, PREFERENCE, PROMPT_COMPLETION, UNPAIRED_PREFERENCE
-from expctl.data.forms import CONVERSATIONS, advice, spellings
+from expctl.data.forms import CONVERSATIONS, advice, remedy, spellings, taken
 from expctl.data.turns import is_conversation, is_turn
 
 # What vision models are trained on, which TRL would take up.
@@ -15,7 +15,8 @@ def check_kind(kind: str, dataset: str, supported: tuple[str, ...]) -> None:
     """Raise ValueError where `dataset` has no rows of the kind that the algorithm trains on."""
     if kind not in supported:
         raise ValueError(
-            f"dataset {dataset} has no {kind!r}, which the algorithm needs; it has {', '.join(supported)}."
+            f"dataset {dataset} has no {kind!r}, which the algorithm needs; it has {', '.join(supported)}.\n"
+            f"{remedy(kind, supported)}"
         )
 
 
@@ -91,6 +92,8 @@ def _no_column(
     where: str,
 ) -> str:
     reason = f"which dataset.columns.{ours} names" if ours in columns else f"which {kind} data need"
+    if ours not in columns and taken(kind) != kind:
+        reason += f" (taken are {taken(kind)} rows)"
     message = f"{where} has no column '{theirs}', {reason}. It has: {', '.join(existing)}.\n"
     conversations = [name for name in CONVERSATIONS if name in existing]
     if conversations and ours not in columns and kind != PREFERENCE:

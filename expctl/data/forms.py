@@ -42,6 +42,16 @@ _ALGORITHMS = {
     PROMPT_ONLY: "grpo",
 }
 
+# Wanted -> the options of `dataset` that have it, or rows that it is made of. `arithmetic` has all but text and steps.
+_PAIRS = ("ultrafeedback", "hh_rlhf", "humanlike_preferences")
+_HAVE = {
+    PROMPT_ONLY: ("gsm8k", "math", "deepscaler"),
+    PROMPT_COMPLETION: ("capybara", "tulu", "openr1_math", *_PAIRS),
+    MESSAGES: ("capybara", "tulu", "openr1_math", *_PAIRS),
+    PREFERENCE: _PAIRS,
+    UNPAIRED_PREFERENCE: _PAIRS,
+}
+
 
 def form_of(wanted: str, existing: Collection[str], first: Row, columns: dict[str, str]) -> str:
     """The kind of data in which the rows lie, from which `wanted` follows; `wanted` itself where none is there.
@@ -62,6 +72,22 @@ def advice(wanted: str, existing: Collection[str], first: Row) -> str:
     if not there:
         return ""
     return f"these rows are {there[0]} data: algorithm={_ALGORITHMS[there[0]]} learns from them"
+
+
+def taken(wanted: str) -> str:
+    """The kinds of rows that an algorithm takes which learns from one kind: `unpaired-preference or preference`."""
+    return " or ".join(_MADE_OF.get(wanted, (wanted,)))
+
+
+def remedy(wanted: str, supported: Collection[str]) -> str:
+    """Where rows of a kind are to be had, and which algorithms learn from the kinds that there are."""
+    embedded = () if wanted in (TEXT, STEPWISE) else ("arithmetic",)
+    options = (*_HAVE.get(wanted, ()), *embedded)
+    rows = f"dataset={', '.join(options)}; or dataset=files" if options else "dataset=files"
+    columns = " or ".join(", ".join(COLUMNS[form]) for form in _MADE_OF.get(wanted, (wanted,)))
+    others = [_ALGORITHMS[form] for form in supported if form in _ALGORITHMS]
+    learns = f"; or with these data algorithm={', '.join(others)}" if others else ""
+    return f"{rows} with your own rows ({columns}){learns}"
 
 
 def spellings(form: str, existing: Collection[str], columns: dict[str, str]) -> dict[str, str]:

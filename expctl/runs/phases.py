@@ -17,15 +17,21 @@ PHASES = {
     EVALUATION: "evaluation",  # within the training
     OTHER: "other",  # data, logs, callbacks
 }
+# Of all phases but evaluation and checkpoint, in seconds of the processor: what else a machine does is not in it.
+CPU_SECONDS = "time/cpu_seconds"
 _PREFIX, _SECONDS, _TOKENS = "time/", "_seconds", "_tokens_per_second"
 
 
 @dataclass
 class PhaseTimes:
-    """Seconds of each phase, and the tokens that it processed where these are counted."""
+    """Seconds of each phase, and the tokens that it processed where these are counted.
+
+    `cpu_seconds`: what the cores of this process computed in all phases but evaluation and checkpoint.
+    """
 
     seconds: dict[str, float] = field(default_factory=dict)
     tokens: dict[str, float] = field(default_factory=dict)
+    cpu_seconds: float = 0.0
 
     def add(self, seconds: Mapping[str, float], tokens: Mapping[str, float]) -> None:
         """Add the times of further steps."""
@@ -42,7 +48,9 @@ class PhaseTimes:
     def as_metrics(self) -> dict[str, float]:
         """As a row of `metrics.jsonl` has it: `time/sampling_seconds`, `time/sampling_tokens_per_second`, ..."""
         rates = {f"{_PREFIX}{phase}{_TOKENS}": round(rate, 1) for phase, rate in self.tokens_per_second.items()}
-        return {f"{_PREFIX}{phase}{_SECONDS}": round(value, 6) for phase, value in self.seconds.items()} | rates
+        seconds = {f"{_PREFIX}{phase}{_SECONDS}": round(value, 6) for phase, value in self.seconds.items()}
+        cpu = {CPU_SECONDS: round(self.cpu_seconds, 6)} if self.cpu_seconds else {}
+        return seconds | cpu | rates
 
 
 def times_in(rows: Iterable[Mapping[str, Any]]) -> PhaseTimes:

@@ -20,7 +20,8 @@ from expctl.runs import manifest
 from expctl.runs.files import Run
 from expctl.worker.base_model import NameBaseModel
 from expctl.worker.checkpoint import make_checkpoints_atomic
-from expctl.worker.data_fingerprint import record_fingerprints
+from expctl.worker.completions import EvaluateCompletions
+from expctl.worker.data_fingerprint import record_fingerprints, record_prompts
 from expctl.worker.distributed import DistributedCheck, check_world_size
 from expctl.worker.engine import fill_arguments, keep_mode, let_rows_leave, prepare_engine
 from expctl.worker.leak import leak_alerts
@@ -85,6 +86,9 @@ def build_trainer(config: dict[str, Any], run: Run, callbacks: list[TrainerCallb
     trainer.add_callback(NameBaseModel(config["model"]))
     make_checkpoints_atomic(trainer, run.checkpoints, stop)
     if arguments.process_index == 0:
+        for callback in trainer.callback_handler.callbacks:
+            if isinstance(callback, EvaluateCompletions):
+                record_prompts(run, callback.held_out)
         _warn_of_changes(trainer, run)
     return trainer
 

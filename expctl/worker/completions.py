@@ -1,4 +1,4 @@
-"""Completions of held-out prompts, and their rewards, for trainers that learn from given texts (SFT, DPO)."""
+"""Completions of held-out prompts, and their rewards, for trainers that do not evaluate so (SFT, DPO, distillation)."""
 
 import asyncio
 import inspect
@@ -30,7 +30,7 @@ class EvaluateCompletions(TrainerCallback):
     leaves the training's random states as they were.
 
     Args:
-        trainer: whose evaluations these are; one that samples nothing itself.
+        trainer: whose evaluations these are.
         dataset: config node of the dataset, loaded with its prompt-only kind.
         reward: config node of the rewards, `functions` and `weights`.
         temperature: of the sampling.
@@ -39,7 +39,7 @@ class EvaluateCompletions(TrainerCallback):
         template_options: keywords of the chat template, `{enable_thinking: false}`; None for none.
 
     Raises:
-        ValueError: the trainer samples completions itself, or FSDP splits its model.
+        ValueError: the trainer evaluates so itself (GRPO, RLOO, SDPO and their kin), or FSDP splits its model.
     """
 
     def __init__(
@@ -52,12 +52,16 @@ class EvaluateCompletions(TrainerCallback):
         batch_size: int = 256,
         template_options: dict[str, Any] | None = None,
     ):
-        if hasattr(trainer, "reward_funcs"):
-            raise ValueError("callbacks=completions is for sft and dpo: this trainer samples at evaluations anyway.")
+        if hasattr(trainer, "reward_funcs") and hasattr(trainer, "_buffered_inputs"):  # rollouts of rewarded groups
+            raise ValueError(
+                "callbacks=completions is for others: this trainer measures the same at evaluations anyway."
+            )
         if trainer.is_fsdp_enabled:
             raise ValueError("callbacks=completions cannot sample from a model that FSDP splits; DeepSpeed's it can.")
         self._trainer = trainer
         _, held_out = instantiate({**dataset, "kind": PROMPT_ONLY}, _convert_="all")
+        # All held-out prompts, over all ranks.
+        self.held_out = held_out
         of_this_rank = slice(trainer.args.process_index, None, trainer.args.world_size)
         tokenizer: Any = trainer.processing_class  # Any: the declared type includes image processors
         self._tokenizer = tokenizer

@@ -33,6 +33,12 @@ def record_fingerprints(run: Run, train: Any, evaluation: Any) -> None:
         manifest.note(run, "data_changed", [f"the run was resumed with other data than it began with: {changes}"])
 
 
+def record_prompts(run: Run, held_out: Any) -> None:
+    """Write into the manifest the fingerprint of the prompts that `callbacks=completions` samples for, as `prompts`."""
+    data = manifest.recorded(run).data or {}
+    manifest.note_data(run, data | {"prompts": fingerprint(held_out)})
+
+
 def fingerprint(dataset: Any) -> dict[str, Any] | None:
     """Rows, columns and a hash of the content; of several datasets by name; None where rows cannot be counted.
 

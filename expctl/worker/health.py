@@ -156,5 +156,7 @@ def groups_in(args: Any, steps: int) -> int:
     batch = getattr(args, "generation_batch_size", None)
     if not generations or not batch:
         return 0
-    steps_per_batch = max(1.0, args.steps_per_generation * args.num_iterations / args.gradient_accumulation_steps)
+    # GOLD's and IW-OPD's arguments have groups, and a rollout a step.
+    reuse = getattr(args, "steps_per_generation", 1) * getattr(args, "num_iterations", 1)
+    steps_per_batch = max(1.0, reuse / args.gradient_accumulation_steps)
     return int(batch // generations * max(1.0, steps / steps_per_batch))

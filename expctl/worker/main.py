@@ -100,6 +100,7 @@ def train(run: Run, config: dict[str, Any], stop: StopRequest, progress: Progres
     from expctl.worker.repeated_warnings import RepeatedWarnings
     from expctl.worker.step_times import StepTimes
     from expctl.worker.steps import check_steps_taken
+    from expctl.worker.token_count import count_tokens
 
     progress.phase("loading model and data")
     trainer = _build_trainer(run, config, stop, progress, watchdog, checkpoint)
@@ -108,6 +109,7 @@ def train(run: Run, config: dict[str, Any], stop: StopRequest, progress: Progres
     states = RandomStates(trainer)
     times = StepTimes(trainer)
     trainer.add_callback(times)
+    count_tokens(trainer)
     evaluates = bool(config["args"].get("do_eval")) and trainer.eval_dataset is not None
     repeated = RepeatedWarnings()
     repeated.install()

@@ -39,11 +39,13 @@ class Stopwatch:
         self._wait = wait
         self._open: list[str] = []
         self._since: float | None = None
+        self._cpu_since = 0.0
         self._times = PhaseTimes()
 
     def start(self) -> None:
         """Begin anew, with nothing measured."""
         self._times, self._open, self._since = PhaseTimes(), [], time.perf_counter()
+        self._cpu_since = time.process_time()
 
     def stop(self) -> None:
         """Measure no more; what was measured since the last `take` is kept."""
@@ -83,10 +85,12 @@ class Stopwatch:
     def _charge(self) -> None:
         if self._since is None:
             return
-        now = time.perf_counter()
+        now, cpu_now = time.perf_counter(), time.process_time()
         innermost = self._open[-1] if self._open else OTHER
         self._times.add({UPDATE if innermost == "loss" else innermost: now - self._since}, {})
-        self._since = now
+        if innermost not in (EVALUATION, CHECKPOINT):
+            self._times.cpu_seconds += cpu_now - self._cpu_since
+        self._since, self._cpu_since = now, cpu_now
 
 
 class StepTimes(TrainerCallback):

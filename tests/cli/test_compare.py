@@ -163,9 +163,23 @@ def test_the_excess_that_was_taken_away_is_said_as_the_readme_types_it(outputs, 
     assert "of what" not in shown(capsys, "outputs")
 
 
+def test_runs_are_compared_at_the_same_number_of_tokens_as_the_page_types_it(outputs, capsys):
+    page = Path(__file__).parents[2].joinpath("docs", "comparing.md").read_text()
+    (line,) = re.findall(r"^expctl (compare .*--at .*)$", page, flags=re.M)
+    rows = [
+        {"step": 0, "eval_reward": 0.1},
+        {"step": 1, "loss": 0.1, "num_tokens": 40_000},
+        {"step": 1, "eval_reward": 0.5},
+    ]
+    two_algorithms(outputs, GRPO, GFPO, rows=rows, summary={"before": {"eval_reward": 0.1}})
+    said = " ".join(shown(capsys, *shlex.split(line)[1:]).split())
+    assert "at 20,000 tokens" in said and "algorithm=gfpo 4 0.3 " in said and "start 4 0.1 " in said
+
+
 @pytest.mark.parametrize(
     ("words", "said"),
     [
+        (["--at", "token=5"], "tokens"),
         (["--metrics", "x"], "--metric"),
         (["--excess", "rewart"], "--excess rewart"),
         (["--excess", "reward"], "no evaluation of eval_reward before training"),

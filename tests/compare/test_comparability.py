@@ -48,6 +48,19 @@ def test_data_that_go_with_the_seed_are_alike_where_each_seed_has_the_same(tmp_p
         compare_runs([*first, *other])
 
 
+def test_rows_of_another_kind_are_compared_by_the_completions_of_the_same_prompts_and_by_nothing_else(tmp_path):
+    dpo = {"data": OTHER_EVAL | {"prompts": DATA["eval"]}, "config": {"dataset.kind": "preference"}}
+    both = {"eval_reward": 0.5, "eval_completions/mean_length": 9.0, "eval_entropy": 0.2}
+    folders = pair(tmp_path, {"config": {"dataset.kind": "prompt-only"}}, dpo, after=(both, both))
+    comparison = compare_runs(folders)
+    assert {"eval_reward", "eval_completions/mean_length"} <= {metric.name for metric in comparison.metrics}
+    with pytest.raises(Refusal, match="eval_entropy: only the prompts that were sampled for are the same"):
+        compare_runs(folders, asked=["entropy"])
+    dpo["data"] = dpo["data"] | {"prompts": OTHER_EVAL["eval"]}
+    with pytest.raises(Refusal, match="other data"):
+        compare_runs(pair(tmp_path / "other", None, dpo))
+
+
 def test_a_reward_of_other_functions_is_refused_and_their_common_part_is_compared(tmp_path):
     both = {"eval_reward": 0.5, "eval_rewards/accuracy/mean": 0.5}
     folders = pair(tmp_path, after=(both, both | {"eval_rewards/short/mean": 0.1}), second={"config": SHORT})

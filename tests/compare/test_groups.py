@@ -16,6 +16,13 @@ def test_seeds_and_what_follows_them_are_one_group(tmp_path):
     assert labels(*folders) == {"all runs": [0, 1]}
 
 
+def test_a_seed_of_a_part_that_other_runs_do_not_have_makes_no_group_of_each_seed(tmp_path):
+    part = "callbacks.completions.dataset"
+    folders = [run(tmp_path, seed, config={"args.beta": 0.1}) for seed in range(3)]
+    folders += [run(tmp_path, seed, config={f"{part}.seed": seed, f"{part}.kind": "prompt-only"}) for seed in range(3)]
+    assert list(labels(*folders).values()) == [[0, 1, 2], [0, 1, 2]]
+
+
 def test_a_text_that_only_happens_to_hold_the_seed_is_a_setting(tmp_path):
     folders = [run(tmp_path, seed, config={"model.path": path}) for seed in (0, 1) for path in ("m0", "m1")]
     assert labels(*folders) == {"model.path=m0": [0, 1], "model.path=m1": [0, 1]}

@@ -13,6 +13,7 @@ from hydra.types import RunMode
 from expctl.cli.main import run_words
 from expctl.config.check import check
 from expctl.config.frozen import register_resolvers
+from expctl.config.groups import group_options
 from expctl.config.locate import own_conf
 from expctl.config.sweep_words import sweep_words
 from expctl.runs.identity import config_hash
@@ -67,6 +68,23 @@ def test_rows_differ_in_nothing_but_what_they_are_about(experiments):
     """The prompts of a step, the steps, the reward, the data, the learning rate: what no row is to be better by."""
     for name in TABLES:
         assert len({shared(experiment.config) for experiment in experiments(f"experiment={name}", "seed=0")}) == 1
+
+
+def test_the_line_up_has_every_method_that_needs_no_server_from_one_start_and_with_one_evaluation(experiments):
+    table = experiments("experiment=lineup_mini", "seed=0")
+    rows = {experiment.choices["algorithm"] for experiment in table}
+    assert rows == {path.stem for path in (own_conf() / "experiment" / "lineup_mini").iterdir()}
+    served = {"async_grpo", "async_distillation", "server_distillation"}
+    # BNPO is GRPO where a step is one micro-batch, GDPO where there is one reward; the others are not for this task.
+    assert group_options("algorithm").keys() - rows - served == {"eval", "reward", "bnpo", "gdpo"}
+    for experiment in table:
+        config = experiment.config
+        assert config["algorithm"]["objective"] == "eval_reward", experiment.choices
+        assert check(experiment) == [] and config["args"]["eval_steps"] == 0.25
+    shared = {
+        (str(each.config["model"]), each.config["dataset"]["eval_size"], str(each.config["reward"])) for each in table
+    }
+    assert len(shared) == 1
 
 
 @pytest.fixture

@@ -95,7 +95,7 @@ OTHER_RATES = {
     "discopop": (5e-7, 5e-6),
     "nca": (5e-6, 5e-5),
     "online_dpo": (5e-7, 5e-6),
-    "orpo": (8e-6, 8e-5),
+    "orpo": (5e-6, 5e-5),
     "reward": (1e-5, 1e-4),
     "gkd": (2e-5, 2e-4),
     "sppo": (5e-7, 5e-6),

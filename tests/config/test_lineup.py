@@ -149,6 +149,34 @@ def test_another_teacher_is_another_run(tmp_path):
     assert len({*ids, run_of(compose(own)).run_id}) == 3
 
 
+@pytest.mark.parametrize("algorithm", ["dpo", "ipo", "dpo_bema", "kto", "online_dpo"])
+def test_a_reference_other_than_the_start_is_given_to_the_trainer_as_a_model(algorithm):
+    words = [f"algorithm={algorithm}", "hardware=cpu"]
+    experiment = compose([*words, "reference=tiny"])
+    node = experiment.config["algorithm"]["trainer"]["ref_model"]
+    assert (node["path"], node["dtype"]) == ("embedded:tiny_teacher", "float32") and check(experiment) == []
+    assert "reference" not in experiment.config and "ref_model" not in compose(words).config["algorithm"]["trainer"]
+    assert run_of(experiment).run_id != run_of(compose(words)).run_id
+
+
+@pytest.mark.parametrize("algorithm", ["grpo", "gfpo", "sft", "cpo", "orpo", "a2po", "distillation"])
+def test_a_reference_is_refused_where_the_algorithm_takes_none(algorithm):
+    refused = refusal(f"algorithm={algorithm}", "reference=tiny")
+    assert f"algorithm={algorithm} takes no reference of its own" in refused.what
+    assert "reference=tiny" in refused.where and "kto or online_dpo" in refused.do
+
+
+def test_a_reference_that_is_not_there_reads_other_tokens_or_predicts_none_is_refused(classifier, tmp_path):
+    words = ["algorithm=dpo", "reference=local"]
+    assert f"reference.path={tmp_path}/none" in refusal(*words, f"reference.path={tmp_path}/none").what
+    assert "predicts no tokens" in refusal(*words, f"reference.path={classifier(1)}").what
+    folder = shutil.copytree(TINY, tmp_path / "other")
+    config = json.loads((folder / "config.json").read_text())
+    (folder / "config.json").write_text(json.dumps(config | {"vocab_size": 77}))
+    refused = refusal(*words, f"reference.path={folder}")
+    assert "another vocabulary than the policy" in refused.what and "use_uld_loss" not in refused.do
+
+
 def test_a_reward_is_refused_by_a_method_that_samples_and_asks_none():
     assert "reward" in refusal("algorithm=distillation", "reward=format").what
 

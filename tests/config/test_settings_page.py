@@ -35,6 +35,19 @@ def composed(tmp_path_factory):
         yield of
 
 
+# Of the table over the other methods: algorithm, setting, ours, TRL's.
+OTHERS = re.findall(r"^\| `(\w+)` \| `args\.(\w+)` \| ([^|]*) \| ([^|]*) ?\|", PAGE, re.M)
+
+
+def test_the_other_methods_compose_to_what_their_table_says(composed):
+    assert len(OTHERS) > 15
+    for algorithm, name, ours, trl in OTHERS:
+        args = composed(f"algorithm={algorithm} model=qwen3_0_6b").config["args"]
+        assert FieldValues(args)[name] == number(ours.strip()), (algorithm, name)
+        default = FieldValues({"_target_": args["_target_"]})[name]
+        assert default == (number(trl.strip()) if trl.strip() else None), (algorithm, name)
+
+
 def test_every_family_has_its_table():
     assert [words.split()[0] for words in TABLES] == [f"algorithm={name}" for name in ("gfpo", "gspo", "sft", "dpo")]
     assert len(ROWS) > 35

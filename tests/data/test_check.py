@@ -5,6 +5,8 @@ import json
 import pytest
 import reasoning_gym
 
+from expctl.config.groups import group_options
+from expctl.data import forms
 from expctl.data.check import check_dataset
 
 FILES = {"_target_": "expctl.data.files.load", "kind": "prompt-only", "seed": 0}
@@ -71,6 +73,23 @@ def test_gsm8k_that_cannot_be_had_says_what_to_do(tmp_path, monkeypatch):
 def test_a_kind_that_a_dataset_cannot_give_is_refused_with_those_it_can(name):
     with pytest.raises(ValueError, match=f"dataset {name} has no 'preference'.*it has prompt-only, prompt-completion"):
         check_dataset({"_target_": f"expctl.data.{name}.load", "kind": "preference"})
+
+
+def test_where_rows_of_the_missing_kind_are_to_be_had_is_said_and_what_learns_from_those_that_there_are():
+    with pytest.raises(ValueError) as refused:
+        check_dataset({"_target_": "expctl.data.gsm8k.load", "kind": "unpaired-preference"})
+    _, _, do = str(refused.value).partition("\n")
+    assert "dataset=ultrafeedback" in do and "prompt, completion, label or prompt, chosen, rejected" in do
+    assert do.endswith("algorithm=grpo, sft")
+    named = {name for options in forms._HAVE.values() for name in options}
+    assert named <= group_options("dataset").keys()
+
+
+def test_the_kinds_that_are_made_into_the_wanted_one_are_named(tmp_path):
+    file = tmp_path / "rows.jsonl"
+    file.write_text('{"prompt": "a", "answer": "b"}\n' * 4)
+    with pytest.raises(ValueError, match="taken are unpaired-preference or preference rows"):
+        check_dataset({**FILES, "path": str(file), "kind": "unpaired-preference"})
 
 
 @pytest.mark.parametrize("task", sorted(reasoning_gym.factory.DATASETS))

@@ -29,6 +29,7 @@ ELSEWHERE = {
     "expctl algorithm=gfpo model=smollm2_135m": "test_real_model.py",
     "expctl -m sweep=optuna": "test_search.py",
     "expctl compare algorithm=grpo,gfpo --excess": "tests/cli/test_compare.py",
+    "expctl compare algorithm=grpo,gfpo --at": "tests/cli/test_compare.py",
     "sbatch scripts/slurm/": "test_slurm.py",
 }
 # What needs runs: the README's are tested there, the other pages' here.

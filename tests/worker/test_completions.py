@@ -153,6 +153,8 @@ def test_processes_share_the_prompts_and_their_sums_add_up(tmp_path, monkeypatch
 
 def test_a_trainer_that_samples_by_itself_is_refused(tmp_path):
     trainer = sft(tmp_path)
-    trainer.reward_funcs = []
-    with pytest.raises(ValueError, match="for sft and dpo"):
+    trainer.reward_funcs, trainer._buffered_inputs = [], None
+    with pytest.raises(ValueError, match="this trainer measures the same"):
         with_completions(trainer)
+    del trainer._buffered_inputs  # as of online DPO, which measures two completions a prompt, at its own temperature
+    assert with_completions(trainer)

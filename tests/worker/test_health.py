@@ -95,6 +95,12 @@ def test_single_steps_are_chance_and_a_learned_task_has_several_in_a_row():
     assert given(watched(seen + rows(range(8, 20), HEALTHY, GROUPS, same))) == [("no_contrast", 7, 19)]
 
 
+def test_arguments_with_groups_and_no_rollouts_of_several_steps_are_watched():
+    once = {name: value for name, value in vars(ARGS).items() if name not in ("steps_per_generation", "num_iterations")}
+    same = rows(range(1, 6), HEALTHY, GROUPS, {"frac_reward_zero_std": 1.0})
+    assert given(watched(same, args=SimpleNamespace(**once))) == given(watched(same)) != []
+
+
 def test_few_groups_a_step_need_more_steps():
     same = rows(range(1, 6), HEALTHY, GROUPS, {"frac_reward_zero_std": 1.0})
     assert watched(same[:4], generation_batch_size=32).alerts == []

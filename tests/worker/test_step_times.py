@@ -15,6 +15,7 @@ def clock(monkeypatch):
     """A clock that stands still until a test moves it."""
     clock = SimpleNamespace(now=0.0)
     monkeypatch.setattr(step_times.time, "perf_counter", lambda: clock.now)
+    monkeypatch.setattr(step_times.time, "process_time", lambda: clock.now / 4)
     return clock
 
 
@@ -118,6 +119,17 @@ def test_before_and_after_the_training_nothing_is_measured(trainer, times):
     assert sum(times.rest.seconds.values()) == 0
 
 
+def test_a_processors_seconds_are_those_of_all_phases_but_evaluation_and_checkpoint(trainer, times, clock):
+    times.on_train_begin(None, None, None)
+    trainer.training_step()
+    spent = clock.now
+    trainer.evaluate()
+    trainer._save_checkpoint()
+    trainer.log({"loss": 0.1})
+    trainer.log({"loss": 0.1})
+    assert trainer.logged[0]["time/cpu_seconds"] == spent / 4 and "time/cpu_seconds" not in trainer.logged[1]
+
+
 def test_an_evaluations_log_has_no_times(trainer, times):
     times.on_train_begin(None, None, None)
     trainer.log({"eval_loss": 0.1})
@@ -166,6 +178,7 @@ def test_every_number_that_is_logged_is_a_time_for_who_compares_runs(trainer, ti
     trainer.log({"loss": 0.1})
     logged = [name for name in trainer.logged[0] if name != "loss"]
     assert logged and all(is_timed(name) for name in logged)
-    assert {
-        name.split("/")[1].removesuffix("_seconds") for name in logged if name.endswith("_seconds")
-    } <= PHASES.keys()
+    assert {name.split("/")[1].removesuffix("_seconds") for name in logged if name.endswith("_seconds")} <= {
+        *PHASES,
+        "cpu",
+    }

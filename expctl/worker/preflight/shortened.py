@@ -18,8 +18,8 @@ PACKAGES = ("transformers.", "trl.", "expctl.")
 def is_cheap(trainer: Trainer) -> bool:
     """Whether a step takes about a second at most; a large model, which has no weights here, can take none."""
     network: Any = trainer.model
-    teacher: Any = getattr(trainer, "teacher_model", None) or network
-    if not model.is_whole(network) or not model.is_whole(teacher):
+    beside = [getattr(trainer, name, None) or network for name in ("teacher_model", "ref_model")]
+    if not all(model.is_whole(each) for each in (network, *beside)):
         return False
     parameters: int = sum(parameter.numel() for parameter in network.parameters())
     dataset: Any = trainer.train_dataset
