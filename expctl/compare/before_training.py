@@ -5,7 +5,8 @@ from collections.abc import Iterator, Sequence
 
 from expctl.compare import statistics
 from expctl.compare.comparison import RunValue, SeedStatistics
-from expctl.compare.groups import Grouped, listed
+from expctl.compare.groups import Grouped
+from expctl.compare.labels import listed
 from expctl.compare.runs import Record
 
 START = "start"

@@ -5,7 +5,8 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from expctl.base.data_kinds import PROMPT_ONLY
-from expctl.compare.groups import Facts, Grouped, canonical, listed
+from expctl.compare.groups import Facts, Grouped
+from expctl.compare.labels import canonical, listed
 from expctl.compare.metrics import TRAIN
 from expctl.compare.runs import Record
 from expctl.runs.alerts import sentence

@@ -11,7 +11,8 @@ from expctl.compare.budget import Budget, at
 from expctl.compare.comparison import Comparison, Metric
 from expctl.compare.differences import compare_metric, with_verdicts
 from expctl.compare.excess_reduction import with_excess
-from expctl.compare.groups import Grouped, group_runs, listed, typed, varied
+from expctl.compare.groups import Grouped, group_runs, varied
+from expctl.compare.labels import listed, typed
 from expctl.compare.more_seeds import commands
 from expctl.compare.runs import Record, UnreadableRunError, read
 from expctl.runs.manifest import COMPLETED

@@ -1,21 +1,18 @@
 """Which runs are repetitions of each other, and what the groups differ in: found from the configs."""
 
-import json
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from expctl.base.words import dotted_key_of
 from expctl.compare.comparison import Group
+from expctl.compare.labels import ROWS, canonical, label_of, listed
 from expctl.compare.runs import Record
-from expctl.runs.filters import text_of
 
 # The order in which a label names what was chosen; other groups follow.
 FIRST = ("algorithm", "model", "dataset", "reward", "peft")
-# Below it are the rows of a table of experiments, whose names say enough.
-ROWS = "experiment/"
 ABSENT = "(absent)"
 CUT_BY_HARDWARE = ("args.per_device_train_batch_size", "args.gradient_accumulation_steps", "args.steps_per_generation")
 ComparedSettings = dict[str, Any]
@@ -205,7 +202,7 @@ def _grouped(records: list[Record], shown: dict[str, Facts]) -> Grouped:
     values = {name: value(records[0]) for name, value in shown.items()}
     settings = {name: value for name, value in values.items() if value != ABSENT}
     group = Group(
-        label=_label(settings, lacking=list(values)),
+        label=label_of(settings, lacking=list(values)),
         settings=settings,
         runs=[record.run_id for record in records],
         folders=[record.folder for record in records],
@@ -213,17 +210,6 @@ def _grouped(records: list[Record], shown: dict[str, Facts]) -> Grouped:
         overrides=[word for word in records[0].overrides if not word.lstrip("+").startswith("seed=")],
     )
     return Grouped(group, records)
-
-
-def _label(settings: Mapping[str, Any], lacking: Sequence[str]) -> str:
-    """The settings of a group; of one that has none, what it lacks beside the others, as a model that no run made."""
-    if settings:
-        return " ".join(_labelled(name, value) for name, value in settings.items())
-    return " ".join(f"no {name.removeprefix('args.')}" for name in lacking) or "all runs"
-
-
-def _labelled(name: str, value: Any) -> str:
-    return typed(value) if name.startswith(ROWS) else f"{name.removeprefix('args.')}={typed(value)}"
 
 
 def _told_apart(groups: list[Grouped]) -> list[Grouped]:
@@ -236,21 +222,3 @@ def _told_apart(groups: list[Grouped]) -> list[Grouped]:
             group = replace(group, group=replace(group.group, label=label))
         unique.append(group)
     return unique
-
-
-def typed(value: Any) -> str:
-    """A value as a person types it."""
-    if isinstance(value, float):
-        return f"{value:g}"
-    return canonical(value) if isinstance(value, list | dict) else text_of(value)
-
-
-def canonical(value: Any) -> str:
-    """The same text for the same value, whatever the order of its keys."""
-    return json.dumps(value, sort_keys=True, default=str)
-
-
-def listed(names: Sequence[str], most: int = 4) -> str:
-    """`a, b and 3 more`."""
-    more = f" and {len(names) - most} more" if len(names) > most else ""
-    return ", ".join(names[:most]) + more

@@ -4,7 +4,8 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from expctl.compare.comparison import Comparison
-from expctl.compare.groups import ABSENT, Grouped, typed
+from expctl.compare.groups import ABSENT, Grouped
+from expctl.compare.labels import typed
 from expctl.compare.runs import Record
 from expctl.report.page.markup import Markup, joined, pre, section, table, tag
 from expctl.report.recorded import commit, machine
