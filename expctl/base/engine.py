@@ -1,7 +1,9 @@
 """Which engine samples the completions of an experiment, as its resolved config says it."""
 
+import os
 from collections.abc import Mapping
 from typing import Any
+from urllib.parse import urlsplit
 
 from expctl.base.plain_data import mapping
 
@@ -32,10 +34,22 @@ def starts_server(config: Mapping[str, Any]) -> bool:
     return vllm_mode(config) == SERVER and "url" in settings and settings["url"] is None
 
 
+def has_own_node(config: Mapping[str, Any]) -> bool:
+    """Whether the run's own server has a machine to itself, the last one of those that a launcher gives to the run."""
+    return starts_server(config) and bool(engine_settings(config).get("own_node"))
+
+
 def joined_server(config: Mapping[str, Any]) -> str | None:
     """The address of the server that the run joins by `generation.url`; None where it joins none."""
     url = engine_settings(config).get("url") if vllm_mode(config) == SERVER else None
     return str(url).rstrip("/") if url else None
+
+
+def reach_directly(url: str) -> None:
+    """Have this process send nothing for an address to a proxy that its environment names."""
+    host = urlsplit(url).hostname or ""
+    for name in ("no_proxy", "NO_PROXY"):
+        os.environ[name] = ",".join(filter(None, [os.environ.get(name), host]))
 
 
 def server_devices(config: Mapping[str, Any]) -> int:

@@ -4,38 +4,41 @@ Rank 0 alone composes, checks and claims, and tells the others through the group
 """
 
 import contextlib
-import json
 import os
 import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
-from datetime import timedelta
 from pathlib import Path
 from typing import Any, NoReturn, TextIO
 
+from expctl.base.engine import GROUP_PORT, SERVER_URL, has_own_node
 from expctl.base.exit_codes import EXIT_COMPLETED, EXIT_FAILED
 from expctl.base.experiment import Experiment
 from expctl.base.garbage import collect_as_usual
 from expctl.base.parent_death import exit_with_parent
+from expctl.base.ports import HeldPort
 from expctl.base.refusal import Refusal
 from expctl.cli.hydra_app import compose, is_multirun
 from expctl.cli.prepare import prepare
 from expctl.cli.refuse import refuse, refuse_as_worker
 from expctl.launch.command import accelerate_environment, engine_environment, tracker_environment
+from expctl.launch.engine_node import keep_server, leave_to_training, of_training
 from expctl.launch.launch import Outcome, begin_attempt, settle
 from expctl.launch.launched import ProcessGroup
+from expctl.launch.rendezvous import Rendezvous
 from expctl.report.closing import print_closing, print_done_already
 from expctl.report.display import Display
 from expctl.runs.claim import Claim
 from expctl.runs.files import Run
 from expctl.runs.manifest import REFUSED
 
-STORE_TIMEOUT = timedelta(minutes=5)
 LOOK_SECONDS = 0.2
 # What rank 0 holds: its claim, and the word that set each key.
 Led = tuple[Claim, dict[str, str]]
+# What this process keeps until it ends.
+_for_good = contextlib.ExitStack()
 
 
 def join_group(group: ProcessGroup, words: list[str]) -> int:
@@ -58,12 +61,17 @@ def take_part(
 
     `composed` returns rank 0's experiment, if the command has one; `leave` ends rank 0 when the run is settled.
     """
-    message, lead = _lead(group, composed) if group.rank == 0 else (None, None)
-    message = _share(group, message)
+    led, lead = _lead(group, composed) if group.rank == 0 else ({}, None)
+    meeting = Rendezvous(group)
+    if group.rank == 0:
+        meeting.tell("run", led)
+    message = meeting.hear("run")
     if "exit" in message:
+        meeting.part()
         return int(message["exit"])
-    os.environ |= message["environment"] | {"EXPCTL_WORLD_SIZE": str(group.world)}
+    os.environ |= message["environment"] | {"EXPCTL_WORLD_SIZE": str(message["world"])}
     run = Run(Path(message["folder"]))
+    _find_server(run, group, message["world"], meeting)
     terminal = _log_to(run)
     collect_as_usual()
     if lead is None:
@@ -73,20 +81,45 @@ def take_part(
     return _lead_to_the_end(run, *lead, terminal, leave)
 
 
+def _find_server(run: Run, group: ProcessGroup, trains: int, meeting: Rendezvous) -> None:
+    """Part from the others, with the address of the run's server where it has a machine to itself.
+
+    `trains`: how many processes train. The others, of that machine, do not return.
+    """
+    if trains == group.world:
+        meeting.part()
+        return
+
+    def tell(url: str) -> None:
+        meeting.tell("server", {SERVER_URL: url})
+        meeting.part()
+
+    if group.rank >= trains:
+        if group.rank > trains:
+            meeting.part()
+        keep_server(run, group, trains, tell)
+        os._exit(EXIT_COMPLETED)
+    os.environ |= meeting.hear("server")
+    meeting.part()
+    leave_to_training(trains)
+
+
 def _lead(group: ProcessGroup, composed: Callable[[], Experiment | None]) -> tuple[dict[str, Any], Led | None]:
     """Rank 0: compose, check, claim; what every rank needs, or the exit code when there is nothing to run."""
     try:
         experiment = composed()
         # `--cfg job`, `--help` and the like print and run nothing.
-        return _acquire(_sized(experiment, group)) if experiment else ({"exit": EXIT_COMPLETED}, None)
+        return _acquire(_sized(experiment, group), group) if experiment else ({"exit": EXIT_COMPLETED}, None)
     except Refusal as refusal:
         return {"exit": refuse([refusal])}, None
     except BaseException:
-        _share(group, {"exit": EXIT_FAILED})
+        meeting = Rendezvous(group)
+        meeting.tell("run", {"exit": EXIT_FAILED})
+        meeting.part()
         raise
 
 
-def _acquire(experiment: Experiment) -> tuple[dict[str, Any], Led | None]:
+def _acquire(experiment: Experiment, group: ProcessGroup) -> tuple[dict[str, Any], Led | None]:
     """Acquire the run of an experiment and begin an attempt, unless it is refused or complete."""
     claimed = prepare(experiment)
     if isinstance(claimed, Outcome):
@@ -99,7 +132,11 @@ def _acquire(experiment: Experiment) -> tuple[dict[str, Any], Led | None]:
     environment |= accelerate_environment(experiment.hardware)
     for_engine = engine_environment(experiment.config)
     environment |= {name: value for name, value in for_engine.items() if name not in os.environ}
-    return {"folder": str(claimed.run.folder), "environment": environment}, (claimed, experiment.sources)
+    if has_own_node(experiment.config):
+        environment[GROUP_PORT] = str(_for_good.enter_context(contextlib.closing(HeldPort())).number)
+    world = of_training(group, experiment.config).world
+    message = {"folder": str(claimed.run.folder), "environment": environment, "world": world}
+    return message, (claimed, experiment.sources)
 
 
 def _lead_to_the_end(
@@ -107,7 +144,7 @@ def _lead_to_the_end(
 ) -> NoReturn:
     """Rank 0 is worker and parent at once: train, watch, settle the manifest."""
     from expctl.worker.main import run_attempt
-    from expctl.worker.stop import StopRequest
+    from expctl.worker.stop import StopRequest, exit_when_peers_are_lost
 
     exit_with_parent(os.getppid())()
     settling = threading.Lock()
@@ -125,6 +162,8 @@ def _lead_to_the_end(
         leave(run, outcome.exit_code)
 
     stop = StopRequest(run, leave=lambda: end(EXIT_FAILED))
+    if "RANK" not in os.environ:  # it trains alone, and its server may be lost
+        exit_when_peers_are_lost(run, stop)
     with Display(run, claimed.from_step, terminal) as display, watched(display):
         code = run_attempt(run, stop)
     end(code)
@@ -163,19 +202,27 @@ def _log_to(run: Run) -> TextIO:
 
 def _sized(experiment: Experiment, group: ProcessGroup) -> Experiment:
     """The experiment with the group's size; a hardware option that says another size is an error."""
-    hardware = experiment.hardware
+    hardware, config = experiment.hardware, experiment.config
+    launched, group = group, of_training(group, config)
+    if not group.machines:
+        raise Refusal(
+            "the processes were launched on one machine, and generation.own_node=true gives the server one to itself",
+            where=experiment.set_by("generation.own_node"),
+            do=f"launch on two: srun --nodes 2 --ntasks-per-node {launched.world} expctl ..., or leave own_node out",
+        )
     size = {"num_processes": group.processes_a_machine, "num_machines": group.machines}
     said = {"num_processes": hardware["num_processes"], "num_machines": hardware["num_machines"]}
     chosen = experiment.choices.get("hardware")
     typed = [word for word in experiment.overrides if word.startswith("hardware")]
     if typed and said != size and hardware["num_processes"] * hardware["num_machines"] != group.world:
+        beside = "" if group == launched else " beside the machine of the server"
         raise Refusal(
-            f"{group.world} processes were launched, but the config asks for "
+            f"{group.world} processes were launched{beside}, but the config asks for "
             f"{said['num_processes']} x {said['num_machines']} machine{'s' if said['num_machines'] > 1 else ''}",
             where=", ".join(typed) or f"hardware={chosen}",
             do=f"launch as many, or leave hardware out: it then takes the {group.world} that were launched",
         )
-    return replace(experiment, config=experiment.config | {"hardware": {**hardware, **size}}, in_group=True)
+    return replace(experiment, config=config | {"hardware": {**hardware, **size}}, in_group=True)
 
 
 def _no_sweep(group: ProcessGroup, words: list[str]) -> Refusal:
@@ -185,28 +232,3 @@ def _no_sweep(group: ProcessGroup, words: list[str]) -> Refusal:
         where="-m (command line)",
         do=f"expctl {sweep} hardware.num_processes={group.processes_a_machine}  (without the launcher)",
     )
-
-
-def _share(group: ProcessGroup, message: dict[str, Any] | None) -> dict[str, Any]:
-    """Give rank 0's message to every rank, through the launcher's own store where it keeps one."""
-    from torch.distributed import PrefixStore, TCPStore  # type: ignore[attr-defined]  # torch lists neither
-
-    kept_by_launcher = os.environ.get("TORCHELASTIC_USE_AGENT_STORE") == "True"
-    port = int(os.environ["MASTER_PORT"]) + (0 if kept_by_launcher else 1)
-    store = TCPStore(
-        os.environ["MASTER_ADDR"],
-        port,
-        is_master=group.rank == 0 and not kept_by_launcher,
-        timeout=STORE_TIMEOUT,
-        wait_for_workers=False,
-    )
-    shared = PrefixStore(f"expctl/{os.environ.get('TORCHELASTIC_RESTART_COUNT', 0)}", store)
-    if message is not None:
-        shared.set("message", json.dumps(message))
-    answer: dict[str, Any] = json.loads(shared.get("message"))
-    # Rank 0 may keep the store, so it must not leave before all have read; and nobody may need the store after that.
-    if shared.add("read", 1) == group.world:
-        shared.set("all", "read")
-    if group.rank == 0:
-        shared.wait(["all"])
-    return answer

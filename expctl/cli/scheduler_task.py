@@ -3,7 +3,7 @@
 import os
 import signal
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -50,6 +50,7 @@ class SchedulerTask:
                 lambda: forced_once(experiment, begun),
                 leave=lambda run, code: _leave(run, code, put_back),
             )
+            experiment = replace(experiment, in_group=True)
         outcome = run(forced_once(experiment, begun))
         if outcome.exit_code == EXIT_INTERRUPTED:
             _interrupted(run_of(experiment), put_back)

@@ -12,19 +12,19 @@ from pathlib import Path
 from typing import Any
 
 from expctl import models
-from expctl.base.engine import GROUP_PORT, SERVER_URL, engine_settings, format_of_engine, server_devices
-from expctl.base.parent_death import exit_with_parent
+from expctl.base.engine import GROUP_PORT, SERVER_URL, engine_settings, format_of_engine, has_own_node, server_devices
 from expctl.base.ports import HeldPort
 from expctl.base.telemetry import silence
 from expctl.devices.detection import gpu_names
-from expctl.launch.process import started
+from expctl.launch.process import prepared, started
 from expctl.runs.files import Run
 
 ASK_SECONDS = 0.5
 # How long it may take to leave when it is told to: it gives shared memory back.
 LEAVE_SECONDS = 10.0
 # What a launcher of this command has said of itself, and would say of the server's own processes.
-OF_A_LAUNCHER = ("MASTER_ADDR", "MASTER_PORT", "RANK", "LOCAL_RANK", "WORLD_SIZE", "LOCAL_WORLD_SIZE")
+OF_RANKS = ("RANK", "LOCAL_RANK", "WORLD_SIZE", "LOCAL_WORLD_SIZE")
+OF_A_LAUNCHER = (*OF_RANKS, "MASTER_ADDR", "MASTER_PORT", "TORCHELASTIC_USE_AGENT_STORE")
 VISIBLE = "CUDA_VISIBLE_DEVICES"
 # What a server on a CPU has in its workers; the launcher imports no worker.
 PLAIN_WEIGHTS = "expctl.worker.cpu_server.PlainWeights"
@@ -33,6 +33,9 @@ PLAIN_WEIGHTS = "expctl.worker.cpu_server.PlainWeights"
 class EngineServer:
     """A server under way. The kernel ends it when this process dies, and `stop` ends all that it has started.
 
+    `node`: the name by which other machines reach this one, where the server has it to itself; else only this machine
+    reaches it.
+
     Attributes:
         of_workers: the environment variables that tell the workers where it is and which devices are theirs.
 
@@ -40,19 +43,27 @@ class EngineServer:
         OSError: in the constructor, where no port is free or its log cannot be written.
     """
 
-    def __init__(self, run: Run, config: Mapping[str, Any], environment: Mapping[str, str], folder: Path):
+    def __init__(
+        self,
+        run: Run,
+        config: Mapping[str, Any],
+        environment: Mapping[str, str],
+        folder: Path,
+        node: str | None = None,
+    ):
         """Start it. `environment`: that of the workers, with all devices of the run."""
         self._log, self._seconds = run.server_log, float(engine_settings(config)["timeout"])
         self._ports = [HeldPort(), HeldPort()]
         port, group = (held.number for held in self._ports)
-        self._url = f"http://127.0.0.1:{port}"
+        self._url = f"http://{node or '127.0.0.1'}:{port}"
         theirs, own = share_devices(config, environment)
         self.of_workers = {SERVER_URL: self._url, GROUP_PORT: str(group), VISIBLE: ",".join(theirs)}
         variables = {name: value for name, value in environment.items() if name not in OF_A_LAUNCHER}
         variables[VISIBLE] = ",".join(own)
         silence(variables)
-        command = [sys.executable, "-m", "expctl.launch.engine_guard", *server_command(config, port)]
-        self._process = started(command, variables, folder, self._log, exit_with_parent(os.getpid()))
+        guard = [sys.executable, "-m", "expctl.launch.engine_guard"]
+        command = [*guard, *server_command(config, port, "0.0.0.0" if node else "127.0.0.1")]
+        self._process = started(command, variables, folder, self._log, prepared())
         self._began, self._healthy, self._over = time.monotonic(), False, threading.Event()
         threading.Thread(target=self._ask, daemon=True).start()
 
@@ -98,20 +109,20 @@ class EngineServer:
 
 
 def share_devices(config: Mapping[str, Any], environment: Mapping[str, str]) -> tuple[list[str], list[str]]:
-    """Names of the GPUs of the workers, and of those of the server: the last ones that the run has."""
+    """Names of the GPUs of the workers on this machine, and of those of the server: the last ones that the run has."""
     given = environment.get(VISIBLE)
     names = gpu_names() if given is None else [name.strip() for name in given.split(",") if name.strip()]
-    processes = int(config["hardware"]["num_processes"])
+    processes = 0 if has_own_node(config) else int(config["hardware"]["num_processes"])
     return names[:processes], names[processes : processes + server_devices(config)]
 
 
-def server_command(config: Mapping[str, Any], port: int) -> list[str]:
+def server_command(config: Mapping[str, Any], port: int, host: str = "127.0.0.1") -> list[str]:
     """TRL's own script, which runs vLLM's server as TRL's trainers need it."""
     settings, args, model, engine = engine_settings(config), config["args"], config["model"], format_of_engine(config)
     location = models.resolve(model["path"], revision=model.get("revision") or "main")
     options: dict[str, Any] = {
         "model": location.source,
-        "host": "127.0.0.1",
+        "host": host,
         "port": port,
         "tensor_parallel_size": settings["devices"],
         "gpu_memory_utilization": args.get("vllm_gpu_memory_utilization"),

@@ -89,7 +89,7 @@ class Workers:
 
     def __init__(self, command: list[str], environment: dict[str, str], run: Run, folder: Path):
         self._run = run
-        self._process = started(command, environment, folder, run.log, _prepared())
+        self._process = started(command, environment, folder, run.log, prepared())
 
     def poll(self) -> int | None:
         """The exit status as `subprocess` gives it, or None while it lives."""
@@ -111,8 +111,11 @@ class Workers:
 Start = Callable[[list[str], dict[str, str], Run, Path], WorkerProcess]
 
 
-def _prepared() -> Callable[[], None]:
-    """In the child, before it starts: SIGTERM when the parent dies; it ignores SIGUSR1 and 2, which end launchers."""
+def prepared() -> Callable[[], None]:
+    """For a child, before it starts: SIGTERM when the parent dies; it ignores SIGUSR1 and 2, which end launchers.
+
+    Slurm sends these to every process of a job, also to a server.
+    """
     hear = exit_with_parent(os.getpid())
 
     def prepare() -> None:

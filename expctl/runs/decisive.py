@@ -112,6 +112,7 @@ IMMATERIAL = (
     Immaterial(
         (
             "generation.url",
+            "generation.own_node",
             "args.vllm_server_base_url",
             "args.vllm_server_host",
             "args.vllm_server_port",

@@ -9,6 +9,7 @@ from typing import Any
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, OmegaConf
 
+from expctl.base.engine import has_own_node
 from expctl.base.refusal import Refusal
 from expctl.config.extras import missing
 from expctl.sweep.job import SweepJob
@@ -52,6 +53,12 @@ class Ray:
                 "a task of Ray has one machine, and a cell asks for several",
                 where="hydra.launcher (hydra/launcher=ray), hardware.num_machines",
                 do="hydra/launcher=slurm, or hardware.num_machines=1",
+            )
+        if any(has_own_node(job.to_run.experiment.config) for job in jobs):
+            raise Refusal(
+                "a task of Ray has one machine, and generation.own_node=true asks for one more",
+                where="hydra.launcher (hydra/launcher=ray), generation.own_node",
+                do="hydra/launcher=slurm, or generation.url=... of a server that runs",
             )
         processes = max(asked["num_processes"] for asked in hardware)
         gpus = max(0 if asked["use_cpu"] else asked["num_processes"] for asked in hardware)

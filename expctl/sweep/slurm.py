@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig
 
+from expctl.base.engine import has_own_node, server_devices
 from expctl.base.paths import outputs_of
 from expctl.base.refusal import Refusal
 from expctl.base.suggest import nearest
@@ -28,18 +29,22 @@ WAITED_FOR = ".lock"
 
 
 class Shape(NamedTuple):
-    """What a job asks Slurm for."""
+    """What a job asks Slurm for: machines, processes on each, and GPUs of each."""
 
     machines: int
     processes: int
-    on_cpu: bool
+    gpus: int
     threads: int | None
 
     @classmethod
     def of(cls, job: SweepJob) -> "Shape":
         """The shape of a job that is to be run."""
-        hardware = job.to_run.experiment.hardware
-        return cls(hardware["num_machines"], hardware["num_processes"], hardware["use_cpu"], hardware["threads"])
+        config, hardware = job.to_run.experiment.config, job.to_run.experiment.hardware
+        machines, processes = hardware["num_machines"], hardware["num_processes"]
+        gpus = 0 if hardware["use_cpu"] else processes
+        if has_own_node(config):  # all nodes of a job are alike
+            machines, gpus = machines + 1, 0 if hardware["use_cpu"] else max(processes, server_devices(config))
+        return cls(machines, processes, gpus, hardware["threads"])
 
 
 @dataclass(frozen=True)
@@ -123,8 +128,8 @@ class Slurm:
     def _settings_of(self, shape: Shape) -> dict[str, Any]:
         """The launcher's settings; what they leave open is what the jobs' hardware says."""
         settings = self._settings | {"nodes": shape.machines, "tasks_per_node": shape.processes}
-        if not shape.on_cpu and not any(settings.get(key) for key in ("gpus_per_node", "gpus_per_task", "gres")):
-            settings["gpus_per_node"] = shape.processes
+        if shape.gpus and not any(settings.get(key) for key in ("gpus_per_node", "gpus_per_task", "gres")):
+            settings["gpus_per_node"] = shape.gpus
         if shape.threads and not settings.get("cpus_per_task"):
             settings["cpus_per_task"] = shape.threads
         return settings

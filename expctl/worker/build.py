@@ -74,7 +74,7 @@ def build_trainer(config: dict[str, Any], run: Run, callbacks: list[TrainerCallb
         "processing_class": tokenizer,
         "callbacks": [*without_trainer(own_callbacks), *callbacks],
     }
-    prepare_engine(config)
+    prepare_engine(config, run.folder)
     prompts = [parts["train_dataset"], parts["eval_dataset"]]
     fill_arguments(config, arguments, prompts, tokenizer, getattr(model.config, "max_position_embeddings", None))
     trainer = construct(config, parts | adapter(config) | rewards(config), own_callbacks)

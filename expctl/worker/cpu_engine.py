@@ -66,12 +66,16 @@ class _PackedAgain:
         return product
 
 
-def hand_over_by_file() -> None:
-    """Have the trainers of this process give a server their weights in a file, on a disk that both see."""
+def hand_over_by_file(shared: Path | None = None) -> None:
+    """Have the trainers of this process give a server their weights in a file.
+
+    `shared`: the folder for it, which the server sees as well; None is main memory, for a server of this machine.
+    """
     from trl.generation import vllm_generation
 
     module: Any = vllm_generation
     module.VLLMClient = _by_file(module.VLLMClient)
+    module.VLLMClient.shared = shared or (SHARED_MEMORY if SHARED_MEMORY.is_dir() else None)
 
 
 def _by_file(client: Any) -> Any:
@@ -82,6 +86,7 @@ def _by_file(client: Any) -> Any:
         """TRL's client of a server, with a file in place of a broadcast."""
 
         by_file = True
+        shared: Path | None = None
 
         def init_communicator(self, device: torch.device | str | int = 0) -> None:
             """There is no communicator."""
@@ -98,8 +103,7 @@ def _by_file(client: Any) -> Any:
 
             # Copies: an adapter is taken out of the weights again when the last one was read.
             tensors = {name: tensor.detach().clone() for name, tensor in named_params}
-            shared = SHARED_MEMORY if SHARED_MEMORY.is_dir() else None
-            with tempfile.TemporaryDirectory(prefix="expctl-weights-", dir=shared) as folder:
+            with tempfile.TemporaryDirectory(prefix="expctl-weights-", dir=self.shared) as folder:
                 file = Path(folder) / "model.safetensors"
                 save_file(tensors, file)
                 call = {"method": "load_weights_of", "args": [str(file)]}

@@ -12,12 +12,14 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 from datasets import Dataset
 from transformers import PreTrainedTokenizerBase, Trainer, TrainingArguments
 
 from expctl.algorithms.compact_sampling import sample_compactly
+from expctl.base import engine
 from expctl.base.engine import COLOCATED, GROUP_PORT, SERVER, SERVER_URL, format_of_engine, joined_server, vllm_mode
 from expctl.base.plain_data import mapping
 from expctl.base.ports import HeldPort, rendezvous_variables
@@ -40,17 +42,17 @@ NO_FILE_NAME = r"[^\w.]+"
 _for_good = ExitStack()
 
 
-def prepare_engine(config: dict[str, Any]) -> None:
+def prepare_engine(config: dict[str, Any], folder: Path | None = None) -> None:
     """Have TRL's colocated engine be made by `start_engine`, and weights reach a CPU's; wait for a server that runs.
 
-    `config`: the resolved root config. Such a server serves one run of this user and machine at a time.
+    `config`: resolved; `folder`: of the run. Such a server serves one run of this user and machine at a time.
     """
     mode, on_cpu, url = vllm_mode(config), mapping(config.get("hardware")).get("use_cpu"), joined_server(config)
     if url and not int(os.environ.get("RANK", "0")):
         # One run at a time: two would overwrite each other's weights.
         _for_good.enter_context(alone_on([f"server-{re.sub(NO_FILE_NAME, '_', url)}"]))
     if mode == SERVER and on_cpu:
-        hand_over_by_file()
+        hand_over_by_file(folder if engine.has_own_node(config) else None)
     if mode != COLOCATED:
         return
     from trl.generation import vllm_generation
@@ -143,6 +145,7 @@ def fill_arguments(
     mode, values = vllm_mode(config), vars(arguments)
     if mode == SERVER and SERVER_URL in os.environ:
         values["vllm_server_base_url"] = os.environ[SERVER_URL]
+        engine.reach_directly(os.environ[SERVER_URL])
         values["vllm_group_port"] = int(os.environ[GROUP_PORT])
     if mode != COLOCATED:
         return

@@ -64,6 +64,22 @@ def test_the_batch_follows_from_the_processes_that_were_launched(monkeypatch, tm
     assert experiment.in_group
 
 
+OWN_NODE = ["generation=vllm_server", "generation.own_node=true", "hardware=cpu_2"]
+
+
+def test_of_a_servers_own_node_nothing_is_counted(monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    words = [*OWN_NODE, "hardware.num_machines=2", "prompts_per_step=8"]
+    experiment = composed_under(monkeypatch, ProcessGroup(0, 6, 3), *words)
+    assert (experiment.hardware["num_processes"], experiment.hardware["num_machines"]) == (2, 2)
+    assert experiment.config["args"]["per_device_train_batch_size"] == 32
+    with pytest.raises(Refusal, match="4 processes were launched beside the machine"):
+        composed_under(monkeypatch, ProcessGroup(0, 6, 3), *OWN_NODE)
+    with pytest.raises(Refusal, match="launched on one machine") as said:
+        composed_under(monkeypatch, ProcessGroup(0, 2, 1), *OWN_NODE)
+    assert "srun --nodes 2 --ntasks-per-node 2" in said.value.do
+
+
 def test_a_batch_that_does_not_divide_by_the_processes_that_were_launched(monkeypatch, tmp_path):
     monkeypatch.chdir(tmp_path)
     with pytest.raises(Refusal, match="on 3 processes: 128 rows do not divide by 3"):

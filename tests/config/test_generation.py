@@ -108,6 +108,11 @@ def test_an_engine_for_a_training_without_completions_is_refused(algorithm, opti
             ["generation=vllm_server", "generation.url=http://a", "generation.devices=2"],
             ["generation.devices would do nothing", "generation.url"],
         ),
+        (
+            ["generation=vllm_server", "generation.url=http://a", "generation.own_node=true"],
+            ["generation.own_node would do nothing", "generation.url"],
+        ),
+        (["generation=vllm_server", "generation.own_node=2"], ["generation.own_node", "2"]),
         (["generation=vllm_server", "hardware=cpu", "generation.devices=2"], ["generation.devices=2", "the CPU"]),
         (["generation=vllm", "args.vllm_gpu_memory_utilization=0.5", "hardware=cpu"], ["VLLM_CPU_KVCACHE_SPACE"]),
         (["generation=vllm", "args.vllm_enable_sleep_mode=true", "hardware=cpu"], ["vllm_enable_sleep_mode", "CPU"]),
@@ -202,8 +207,18 @@ def test_an_own_server_needs_devices_of_its_own(monkeypatch):
     assert "generation=vllm shares" in text
     experiment = compose(["generation=vllm_server", *GPU])
     (of_a_group,) = check(replace(experiment, in_group=True))
-    assert "on a node of its own" in str(of_a_group) and "generation.url" in str(of_a_group)
+    assert "generation.own_node=true" in str(of_a_group) and "generation.url" in str(of_a_group)
     assert check(replace(experiment, runs_remotely=True)) == []
+
+
+def test_a_node_for_the_server_needs_a_launcher_over_several(monkeypatch):
+    words = ["generation=vllm_server", "generation.own_node=true", "hardware.num_processes=4", "prompts_per_step=8"]
+    gpus(monkeypatch, 4)
+    text = refused(*words, *GPU)
+    assert "this command starts processes on one" in text and "srun --nodes 2 --ntasks-per-node 4 expctl" in text
+    experiment = compose([*words, *GPU])
+    for launched in ({"in_group": True}, {"runs_remotely": True}):
+        assert check(replace(experiment, **launched)) == []
 
 
 @pytest.fixture
@@ -262,5 +277,6 @@ def test_the_commands_of_the_page_that_need_gpus_are_accepted_where_these_are(co
     monkeypatch.setattr("expctl.config.checks.model.check_model", lambda experiment: [])
     server.served = [{"id": "Qwen/Qwen3-1.7B"}]
     words = [word.replace("http://node7:8000", server.url) for word in shlex.split(command)[1:]]
-    experiment = compose(words)
-    assert engine_check.check_engine(experiment) == [] and experiment.choices["generation"] in words[-1] + words[-2]
+    experiment = compose([word for word in words if word != "-m" and not word.startswith("hydra")])
+    assert engine_check.check_engine(replace(experiment, runs_remotely="-m" in words)) == []
+    assert f"generation={experiment.choices['generation']}" in words

@@ -53,7 +53,9 @@ def start(tmp_path, config, monkeypatch):
 
     def begin(mode):
         script = [sys.executable, "-c", SCRIPT]
-        monkeypatch.setattr(engine_server, "server_command", lambda _, port: [*script, str(port), mode, str(tmp_path)])
+        monkeypatch.setattr(
+            engine_server, "server_command", lambda _, port, __: [*script, str(port), mode, str(tmp_path)]
+        )
         begun.append(EngineServer(Run(tmp_path), config, os.environ | {"CUDA_VISIBLE_DEVICES": "4,5,6"}, tmp_path))
         return begun[-1]
 
@@ -126,7 +128,7 @@ from expctl.launch import engine_server
 from expctl.runs.files import Run
 from tests.launch.test_engine_server import SCRIPT
 folder = Path(sys.argv[1])
-engine_server.server_command = lambda _, port: [sys.executable, "-c", SCRIPT, str(port), sys.argv[2], str(folder)]
+engine_server.server_command = lambda _, port, __: [sys.executable, "-c", SCRIPT, str(port), sys.argv[2], str(folder)]
 config = {
     "args": {"use_vllm": True, "vllm_mode": "server"},
     "generation": {"url": None, "devices": 1, "timeout": 60},

@@ -181,6 +181,51 @@ def test_a_launcher_whose_package_is_missing_names_the_extra(extra, without_extr
     assert f'pip install "expctl[{extra}]"' in done.stderr and list(tmp_path.iterdir()) == []
 
 
+STAND_IN = """
+import os
+if "SLURM_STEP_ID" in os.environ and "EXPCTL_STAND_IN" in os.environ:
+    del os.environ["EXPCTL_STAND_IN"]
+    import sys, time, urllib.request
+    from expctl.config import engine_facts
+    from expctl.launch import engine_server
+    from expctl.worker import main
+    from expctl.runs.records import Summary, WorkerOutcome
+    from tests.launch.test_engine_server import SCRIPT
+
+    def attempt(run, stop):
+        for _ in range(600):
+            try:
+                urllib.request.urlopen(os.environ["EXPCTL_VLLM_URL"] + "/health").close()
+                break
+            except OSError:
+                time.sleep(0.1)
+        print("sampled at", os.environ["EXPCTL_VLLM_URL"], "from", os.environ["SLURMD_NODENAME"], flush=True)
+        Summary().write(run.summary)
+        WorkerOutcome(status="completed").write(run.outcome)
+        return 0
+
+    def command(config, port, host):
+        return [sys.executable, "-c", SCRIPT.replace("127.0.0.1", host), str(port), "healthy", os.getcwd()]
+
+    engine_server.server_command, main.run_attempt = command, attempt
+    engine_facts.versions_of_trl, engine_facts.vllm_version = lambda: None, lambda: "any"
+"""
+
+
+def test_a_server_has_the_last_node_of_a_cell_and_ends_with_it(cluster, tmp_path):
+    """Both are stood in for, the engine and the training: what is shown is where they run, and how long."""
+    (tmp_path / "sitecustomize.py").write_text(STAND_IN)
+    words = [*SLURM, "algorithm=gfpo", "generation=vllm_server", "generation.own_node=true"]
+    stand_in = {"PYTHONPATH": f"{tmp_path}:{REPOSITORY}", "EXPCTL_STAND_IN": "1"}
+    done = expctl(*words, cwd=tmp_path, forked=False, **cluster, **stand_in)
+    assert done.returncode == 0, done.stdout + done.stderr
+    told = manifest(only_run(tmp_path))
+    assert told["status"] == "completed" and told["hardware"]["num_machines"] == 1
+    assert "from node1" in (only_run(tmp_path) / "worker.log").read_text()
+    assert "sampled at http://node2:" in (only_run(tmp_path) / "worker.log").read_text()
+    wait_for(lambda: jobs(cluster) == [] and processes_of(tmp_path) == [])
+
+
 def test_a_node_that_dies_costs_its_cell_only_the_steps_since_its_checkpoint(cluster, tmp_path):
     slow = slow_down(tmp_path)
     sweep = subprocess.Popen(

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 
-from expctl.base.engine import COLOCATED, SERVER, joined_server, server_devices, starts_server, vllm_mode
+from expctl.base.engine import COLOCATED, SERVER, has_own_node, joined_server, server_devices, starts_server, vllm_mode
 from expctl.base.experiment import Experiment
 from expctl.base.refusal import Refusal
 from expctl.base.words import counted
@@ -167,18 +167,20 @@ def _own_server(settings: TrainerSettings) -> list[Refusal]:
     experiment = settings.experiment
     if not starts_server(experiment.config):
         return []
-    if experiment.in_group or experiment.hardware["num_machines"] > 1:
-        what = "a launcher has placed the processes of this run, and none of its devices is left for a server"
-        do = (
-            "start the server by itself, on a node of its own: VLLM_SERVER_DEV_MODE=1 trl vllm-serve --model "
-            f"{experiment.config['model']['path']}; then generation.url=http://NODE:8000"
-        )
-        return [Refusal(what, where=settings.where("generation"), do=do)]
     devices, processes = server_devices(experiment.config), experiment.hardware["num_processes"]
-    present = detection.visible_gpus()
     if experiment.hardware["use_cpu"] and devices > 1:
         what = f"generation.devices={devices} splits the server over GPUs, and this experiment has the CPU"
         return [Refusal(what, where=settings.where("generation.devices"), do="generation.devices=1")]
+    if has_own_node(experiment.config):
+        return _own_node(settings)
+    if experiment.in_group or experiment.hardware["num_machines"] > 1:
+        what = "a launcher has placed the processes of this run, and none of its devices is left for a server"
+        do = (
+            "generation.own_node=true, and one node more for it; or start a server by itself: VLLM_SERVER_DEV_MODE=1 "
+            f"trl vllm-serve --model {experiment.config['model']['path']}; then generation.url=http://NODE:8000"
+        )
+        return [Refusal(what, where=settings.where("generation"), do=do)]
+    present = detection.visible_gpus()
     if experiment.hardware["use_cpu"] or experiment.runs_remotely or devices + processes <= present:
         return []
     return [
@@ -187,6 +189,23 @@ def _own_server(settings: TrainerSettings) -> list[Refusal]:
             f"this machine shows {counted(present, 'GPU')}",
             where=settings.where("generation.devices"),
             do="generation=vllm shares the GPUs of the training; or generation.url=... of a server elsewhere",
+        )
+    ]
+
+
+def _own_node(settings: TrainerSettings) -> list[Refusal]:
+    """Whether something places the run on several machines; that there is one more is seen where they are counted."""
+    experiment = settings.experiment
+    if experiment.in_group or experiment.runs_remotely:
+        return []
+    machines, processes = (experiment.hardware[key] for key in ("num_machines", "num_processes"))
+    return [
+        Refusal(
+            "generation.own_node=true gives the server a machine to itself, and this command starts processes on one",
+            where=settings.where("generation.own_node"),
+            do="type it with -m hydra/launcher=slurm, or "
+            f"srun --nodes {machines + 1} --ntasks-per-node {processes} expctl ...; without own_node the server has "
+            "GPUs of this machine",
         )
     ]
 

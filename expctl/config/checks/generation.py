@@ -32,6 +32,7 @@ COLOCATED_KEYS: dict[str, Types] = {"dtype": (str,), "enforce_eager": (bool, typ
 SERVER_KEYS: dict[str, Types] = {
     "url": (str, type(None)),
     "devices": (int,),
+    "own_node": (bool,),
     "timeout": (int, float),
     "dtype": (str,),
     "enforce_eager": (bool, type(None)),
@@ -120,7 +121,7 @@ def _of_the_server(experiment: Experiment, settings: dict[str, Any]) -> list[Ref
         for name in OF_THE_SERVER
         if typed.is_typed(f"args.{name}")
     ]
-    started = ("generation.devices", "generation.dtype", "generation.enforce_eager")
+    started = ("generation.devices", "generation.own_node", "generation.dtype", "generation.enforce_eager")
     fields = ("args.vllm_gpu_memory_utilization", "args.vllm_max_model_length", "args.vllm_tensor_parallel_size")
     void = [key for key in (*started, *fields) if settings["url"] and typed.is_typed(key)]
     refusals += [
