@@ -3,6 +3,7 @@
 import ast
 import re
 from collections.abc import Iterator
+from functools import cache
 from graphlib import TopologicalSorter
 from pathlib import Path
 
@@ -55,7 +56,11 @@ def arrows() -> Iterator[tuple[str, str, str]]:
 
 
 ROOMS = rooms_of_the_page()
-ARROWS = list(arrows())
+
+
+@cache  # when it is asked for: every process of the tests imports this module, and one runs it
+def all_arrows() -> list[tuple[str, str, str]]:
+    return list(arrows())
 
 
 def test_the_table_names_every_room_and_no_other():
@@ -68,7 +73,7 @@ def test_the_table_names_every_room_and_no_other():
 def test_no_import_leaves_the_table():
     wrong = [
         f"{where}: {room} imports {imported}"
-        for room, imported, where in ARROWS
+        for room, imported, where in all_arrows()
         if room and imported not in ROOMS[room] and ANY not in ROOMS[room]
     ]
     assert wrong == []
@@ -76,13 +81,13 @@ def test_no_import_leaves_the_table():
 
 @pytest.mark.parametrize("room", [room for room in ROOMS if ANY not in ROOMS[room]])
 def test_the_table_allows_no_arrow_that_nothing_needs(room):
-    needed = {imported for importing, imported, _ in ARROWS if importing == room}
+    needed = {imported for importing, imported, _ in all_arrows() if importing == room}
     assert ROOMS[room] - {"nothing"} == needed
 
 
 def test_no_way_along_the_imports_leads_back_to_a_room():
     graph = TopologicalSorter()
-    for room, imported, _ in ARROWS:
+    for room, imported, _ in all_arrows():
         graph.add(room, imported)
     graph.prepare()  # raises CycleError, with the rooms of the cycle
 

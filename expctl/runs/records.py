@@ -141,8 +141,8 @@ class Summary(JsonFile):
     intervals: dict[str, list[float]] = omitted(default_factory=dict)
     # Seconds in the trainer's loop, as it measured them, of the last attempt.
     train_runtime: float | None = None
-    # Seconds of the last attempt: `start` (until training began), `training`, `total`; and of the training's steps over
-    # all attempts, each phase of `expctl.runs.phases`.
+    # Seconds of the last attempt until training began, `start`; with the steps that earlier attempts left in a
+    # checkpoint, `training` and `total`; and of all these steps each phase of `expctl.runs.phases`.
     seconds: dict[str, float | None] = field(default_factory=dict)
     # Phase -> tokens a second, where they are counted.
     tokens_per_second: dict[str, float | None] = omitted(default_factory=dict)

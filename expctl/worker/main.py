@@ -18,6 +18,7 @@ from expctl.base.parent_death import exit_with_parent
 from expctl.runs.files import Run, read_metrics
 from expctl.runs.lock import is_held
 from expctl.runs.manifest import COMPLETED, FAILED, INTERRUPTED, recorded
+from expctl.runs.phases import times_in
 from expctl.runs.progress import Progress
 from expctl.runs.ranks import Presence
 from expctl.runs.records import WorkerOutcome
@@ -117,6 +118,7 @@ def train(run: Run, config: dict[str, Any], stop: StopRequest, progress: Progres
         before = _evaluate_before(trainer, run, stop, progress, checkpoint) if evaluates else {}
         control_callbacks.raise_if_stopped(stop, trainer.args.device)
         progress.phase("training")
+        earlier = sum(times_in(read_metrics(run.metrics)).seconds.values())  # of the steps that are not trained again
         built = time.perf_counter()
         trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
         trained = time.perf_counter()
@@ -131,7 +133,8 @@ def train(run: Run, config: dict[str, Any], stop: StopRequest, progress: Progres
     progress.phase("saving the model")
     summary.save_model(trainer, run, config)
     states.save(run)
-    seconds = {"start": built - began, "training": trained - built, "total": time.perf_counter() - began}
+    training, total = earlier + trained - built, earlier + time.perf_counter() - began
+    seconds = {"start": built - began, "training": training, "total": total}
     if trainer.is_world_process_zero():
         summary.write_summary(trainer, run, config, before, after, seconds, times.rest)
     return COMPLETED

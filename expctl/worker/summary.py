@@ -57,7 +57,7 @@ def write_summary(
         config: resolved.
         before: metrics of the evaluation before training; empty where there was none.
         after: likewise after training.
-        seconds: of the start, of the training and in total.
+        seconds: of the start, of the training and in total, the latter two with those of earlier attempts' steps.
         rest: the times of what came after the last row of the metrics.
     """
     steps = trainer.state.global_step

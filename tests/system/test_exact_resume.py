@@ -8,6 +8,8 @@ import pytest
 from equal_runs import REWARD, SAMPLING, assert_equal
 from harness import expctl, manifest, only_run, start, wait_for
 
+from expctl.runs.phases import PHASES
+
 SMALL = ["args.save_steps=1", "args.save_total_limit=null", "args.per_device_train_batch_size=8",
          "args.per_device_eval_batch_size=8", "dataset.train_size=32", "dataset.eval_size=8",
          "args.warmup_steps=0"]  # fmt: skip
@@ -48,6 +50,10 @@ def test_a_killed_run_carries_on_to_the_last_bit(words, hardware, steps, tmp_pat
         carried_on = finish(folder, *words)
         assert [attempt["from_step"] for attempt in manifest(carried_on)["attempts"]] == [0, step]
         assert_equal(carried_on, undisturbed)
+        # The seconds of training are those of all its steps, whichever attempt took them.
+        seconds = json.loads((carried_on / "summary.json").read_text())["seconds"]
+        phases = [seconds[phase] for phase in PHASES if phase in seconds]
+        assert sum(phases) - 0.001 * len(phases) <= seconds["training"] <= seconds["total"]
 
 
 def test_a_run_that_was_told_to_stop_carries_on_to_the_last_bit(tmp_path):
