@@ -1,7 +1,7 @@
 """Titles of the metrics that people look at, among the many that a trainer logs."""
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 
 # The mean of what a reward function gives; DPO logs others of the same form.
 REWARD_FUNCTION = r"rewards/(?!chosen|rejected|margins|accuracies)(\w+)/mean"
@@ -23,14 +23,35 @@ SHOWN = (
 LIVE = ("reward", "completion length", "loss", "token accuracy", "chosen preferred")
 
 
-def named(metrics: Mapping[str, float | None], prefix: str = "") -> Iterator[tuple[str, float]]:
-    """(title, value) of the metrics worth showing whose names begin with `prefix`."""
+def named(
+    metrics: Mapping[str, float | None], prefix: str = "", sets: Iterable[str] | None = None
+) -> Iterator[tuple[str, float]]:
+    """(title, value) of the metrics worth showing whose names begin with `prefix`, those of an evaluation set together.
+
+    `sets`: the names of evaluation sets; None for those that `metrics` have.
+    """
     values = {key.removeprefix(prefix): value for key, value in metrics.items() if key.startswith(prefix)}
-    for pattern, title in SHOWN:
-        for key, value in values.items():
-            match = re.fullmatch(pattern, key)
-            if match and value is not None:
-                yield match.expand(title), value
+    for name in ("", *(sets_in(metrics) if sets is None else sets)):
+        before, after = (f"{name}_", f" of {name}") if name else ("", "")
+        for pattern, title in SHOWN:
+            for key, value in values.items():
+                match = re.fullmatch(pattern, key.removeprefix(before)) if key.startswith(before) else None
+                if match and value is not None:
+                    yield match.expand(title) + after, value
+
+
+def sets_in(metrics: Iterable[str]) -> list[str]:
+    """The names of the evaluation sets that metrics are of, by the time that each took; none where there is one set."""
+    found = (re.fullmatch(r"eval_(\w+)_runtime", key) for key in metrics)
+    return [match[1] for match in found if match]
+
+
+def of_set(metric: str, sets: Iterable[str]) -> tuple[str, str]:
+    """A metric of an evaluation as (name of the set, the metric without it): `eval_hard_reward`, `eval_reward`."""
+    for name in sorted(sets, key=len, reverse=True):
+        if metric.startswith(f"eval_{name}_"):
+            return name, f"eval_{metric.removeprefix(f'eval_{name}_')}"
+    return "", metric
 
 
 def short_metrics(metrics: Mapping[str, float | None]) -> list[tuple[str, str]]:
@@ -46,9 +67,12 @@ def evaluation_rows(
 ) -> list[tuple[str, float | None, float]]:
     """Name, value before and value after, of each evaluated metric; a reward that is the only one is shown once."""
     first, last = dict(named(before, "eval_")), dict(named(after, "eval_"))
-    functions = [name for name in last if "," not in name and name not in {shown for _, shown in SHOWN}]
-    if "reward" in last:
-        last.pop("loss", None)
-        if len(functions) == 1:
-            last.pop("reward")
+    plain = {shown for _, shown in SHOWN}
+    for of in ("", *(f" of {name}" for name in sets_in(after))):
+        own = [name.removesuffix(of) for name in last if name.endswith(of) and (of or " of " not in name)]
+        functions = [name for name in own if "," not in name and name not in plain]
+        if "reward" in own:
+            last.pop(f"loss{of}", None)
+            if len(functions) == 1:
+                last.pop(f"reward{of}")
     return [(name, first.get(name), value) for name, value in last.items()]

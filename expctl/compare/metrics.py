@@ -4,7 +4,7 @@ import re
 from collections.abc import Sequence
 from fnmatch import fnmatchcase
 
-from expctl.base.metric_titles import REWARD_FUNCTION, SHOWN
+from expctl.base.metric_titles import REWARD_FUNCTION, SHOWN, of_set, sets_in
 from expctl.base.refusal import Refusal
 from expctl.base.suggest import nearest
 from expctl.compare.groups import Grouped
@@ -91,19 +91,21 @@ def title(name: str, groups: Sequence[Grouped]) -> str:
     whole = _whole_reward(groups) if name == "eval_reward" else None
     if whole:
         return _function(whole) or whole
-    plain = name.removeprefix("eval_")
+    of, whole_name = of_set(name, _sets(groups))
+    plain = whole_name.removeprefix("eval_")
     for pattern, shown in SHOWN:
         match = re.fullmatch(pattern, plain)
         if match:
-            return match.expand(shown)
-    return plain
+            return match.expand(shown) + (f" of {of}" if of else "")
+    return name.removeprefix("eval_")
 
 
 def direction(name: str, groups: Sequence[Grouped]) -> str | None:
     """`higher` or `lower`, whichever is better, by the config's objective or the name; None where it is not known."""
-    plain = _plain(name)
+    sets = _sets(groups)
+    plain = _plain(of_set(name, sets)[1])
     records = [record for group in groups for record in group.records]
-    directions = {record.direction for record in records if _plain(record.objective or "") == plain}
+    directions = {record.direction for record in records if _plain(of_set(record.objective or "", sets)[1]) == plain}
     if directions == {"maximize"}:
         return "higher"
     if directions == {"minimize"}:
@@ -137,8 +139,9 @@ def _default(groups: Sequence[Grouped]) -> list[str]:
     objectives = dict.fromkeys(record.objective for group in groups for record in group.records if record.objective)
     shown = dict.fromkeys(name for name in objectives if name in common)
     evaluated = sorted(name for name in common if name.startswith("eval_"))
+    sets = _sets(groups)
     for pattern, _ in SHOWN:
-        shown |= dict.fromkeys(name for name in evaluated if re.fullmatch(pattern, name.removeprefix("eval_")))
+        shown |= dict.fromkeys(name for name in evaluated if re.fullmatch(pattern, _plain(of_set(name, sets)[1])))
     if "eval_reward" in shown:
         shown.pop("eval_loss", None)
         shown.pop(_whole_reward(groups) or "", None)
@@ -149,6 +152,11 @@ def _default(groups: Sequence[Grouped]) -> list[str]:
         shown[TRAINING_SECONDS] = None
     shown |= dict.fromkeys(name for name in PHASE_SECONDS if all(_has(group, name) for group in groups))
     return list(shown)
+
+
+def _sets(groups: Sequence[Grouped]) -> list[str]:
+    """The names of the evaluation sets of any run."""
+    return sets_in({name: None for group in groups for name in _evaluated(group)})
 
 
 def _evaluated(group: Grouped) -> set[str]:

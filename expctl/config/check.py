@@ -15,6 +15,7 @@ from expctl.config.checks.callables import check_callables
 from expctl.config.checks.combinations import check_combinations, check_ratio
 from expctl.config.checks.dataset import check_dataset
 from expctl.config.checks.engine import check_engine
+from expctl.config.checks.eval_sets import check_eval_sets
 from expctl.config.checks.evaluation import check_evaluation
 from expctl.config.checks.fields import check_fields
 from expctl.config.checks.generation import check_generation
@@ -97,6 +98,7 @@ CHECKS = (
     Check("positions", check_positions, (*SETTINGS, "model")),  # completions that the model has no positions for
     Check("thinking", check_thinking, (*SETTINGS, "model")),  # the switch of the chat template
     Check("dataset", check_dataset, SETTINGS),  # its files, and what the algorithm learns from
+    Check("eval sets", check_eval_sets, (*SETTINGS, "dataset")),  # a trainer for several, metrics of one of them
     Check("rewards", check_rewards, SETTINGS),  # some reward, and its package
     Check("teacher", check_teacher, (*SETTINGS, "model")),  # its files, and its vocabulary beside the student's
     Check("reference model", check_reference, (*SETTINGS, "model")),  # the same of a reference and the policy

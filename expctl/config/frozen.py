@@ -15,6 +15,7 @@ from expctl.base.plain_data import mapping
 from expctl.base.refusal import Refusal
 from expctl.config import merged
 from expctl.config.implied import BEST, imply
+from expctl.config.named_data import complete_datasets, dataset_nodes, longest_completion, name_objective
 from expctl.config.run_as_model import option_below
 from expctl.config.search_path import UserConfFirst
 from expctl.config.thinking import tell_trainer
@@ -60,6 +61,7 @@ def register_resolvers() -> None:
     )
     OmegaConf.register_new_resolver("expctl.maximize", lambda direction: direction == "maximize", replace=True)
     OmegaConf.register_new_resolver("expctl.if_thinking", _if_thinking, replace=True)
+    OmegaConf.register_new_resolver("expctl.longest_completion", longest_completion, replace=True)
     OmegaConf.register_new_resolver("expctl.cache", lambda name: str(cache_root() / name), replace=True)
 
 
@@ -95,6 +97,7 @@ def frozen(composed: DictConfig, hydra: DictConfig, words: list[str], locations:
         # A dataset may bring none, and conf/reward/default.yaml asks for it.
         OmegaConf.update(composed, "dataset.reward", {}, force_add=True)
     config = cast("dict[str, Any]", OmegaConf.to_container(composed, resolve=True, throw_on_missing=True))
+    complete_datasets(config)
     if isinstance(config.get("reward"), dict) and not config["reward"].get("functions"):
         config["reward"]["functions"] = mapping(config.get("dataset")).get("reward") or {}
     _drop_composition_only(config)
@@ -106,6 +109,7 @@ def frozen(composed: DictConfig, hydra: DictConfig, words: list[str], locations:
         del config["experiment"]  # the group sets keys of the others, and has none
     given = set(mapping(config.get("args")))
     choices = {group: option_below(str(choice)) for group, choice in _chosen(hydra)}
+    name_objective(config, sources)
     notes = imply(config, sources) + _unnamed_dataset(choices, sources)
     told |= {f"args.{name}": f"the algorithm's {key}" for name, key in BEST.items() if name not in given}
     return Experiment(
@@ -175,9 +179,11 @@ def _drop_null(config: dict[str, Any]) -> None:
 
 
 def _nodes(config: dict[str, Any], group: str) -> list[dict[str, Any]]:
-    """The node of a group; of dataset and reward also those of callbacks (`dataset: ${dataset}`), which use it too."""
+    """The node of a group; of dataset and reward also those within callbacks (`dataset: ${dataset}`) and mixtures."""
+    if group == "dataset":
+        return dataset_nodes(config)
     nodes = [mapping(config.get(group))]
-    if group in ("dataset", "reward"):
+    if group == "reward":
         nodes += [mapping(mapping(node).get(group)) for node in mapping(config.get("callbacks")).values()]
     return nodes
 

@@ -9,10 +9,12 @@ from typing import Any
 
 from expctl.base.data_kinds import COLUMNS, PROMPT_COMPLETION, PROMPT_ONLY
 from expctl.data import gsm8k_location, peek
+from expctl.data.check_parts import check_mixture, check_sets
 from expctl.data.columns import check_kind, check_task
 from expctl.data.formats import UNREADABLE
 from expctl.data.held_out import size_held_out
 from expctl.data.located import FILES, HUB, TRAINING_SPLIT, evaluation_source, is_held_out, training_source
+from expctl.data.parts import MIXTURE
 from expctl.data.row_options import check_named_columns, check_row_options, shape_options
 from expctl.data.rows import rows_of
 from expctl.data.source import Source
@@ -32,6 +34,7 @@ def check_dataset(options: dict[str, Any]) -> None:
     check = _CHECKS.get(options.get("_target_", ""))
     if check:
         check(options)
+    check_sets(options, check_dataset)
 
 
 def _files(options: dict[str, Any]) -> None:
@@ -126,4 +129,5 @@ _CHECKS: dict[str, Callable[[dict[str, Any]], None]] = {
     HUB: _hub,
     "expctl.data.gsm8k.load": _gsm8k,
     "expctl.data.reasoning_gym.load": _reasoning_gym,
+    MIXTURE: lambda options: check_mixture(options, check_dataset),
 }

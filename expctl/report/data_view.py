@@ -55,7 +55,7 @@ def head_lines(view: Mapping[str, Any]) -> list[str]:
 
 
 def _use(name: str) -> str:
-    return {"train": "to train on", "eval": "held out"}.get(name, f"held out as {name}")
+    return {"train": "to train on", "eval": "held out", "held_out": "held out"}.get(name, f"held out as {name}")
 
 
 def _count(count: int | None) -> str:
@@ -162,7 +162,9 @@ def sentences(view: Mapping[str, Any]) -> Iterator[tuple[str, str, bool]]:
     for name, counts in view["overlap"].items():
         yield "overlap", *_overlap(name, counts)
     for column, counts in view["balance"].items():
-        listed = ", ".join(f"{value or '(empty)'} {count:,}" for value, count in counts.items())
+        listed = ", ".join(
+            f"{value or '(empty)'} {count:,} ({_share(count, counts)})" for value, count in counts.items()
+        )
         yield "balance", f"{column}: {listed}", False
     if view["chosen"]:
         sides = ", ".join(f"{count:,} {word}" for word, count in view["chosen"].items())
@@ -174,6 +176,10 @@ def sentences(view: Mapping[str, Any]) -> Iterator[tuple[str, str, bool]]:
         yield "odd", f"{odd['what']} {where}{excerpt}", True
     if not view["odd"]:
         yield "odd", "no cell is empty or looks wrong", False
+
+
+def _share(count: int, counts: Mapping[str, int]) -> str:
+    return f"{count / sum(counts.values()):.0%}".replace("%", " %")
 
 
 def _limit(limit: Mapping[str, Any], rows: int) -> tuple[str, bool]:

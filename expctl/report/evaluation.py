@@ -2,7 +2,7 @@
 
 import re
 
-from expctl.base.metric_titles import REWARD_FUNCTION, named
+from expctl.base.metric_titles import REWARD_FUNCTION, named, of_set, sets_in
 from expctl.report.number import no_objective, rounded
 from expctl.runs.files import Run
 from expctl.runs.reading import read_rows
@@ -41,13 +41,16 @@ def print_evaluation(run: Run, summary: Summary) -> None:
 
 def evaluated(summary: Summary) -> list[tuple[str, float, list[float]]]:
     """Title, value and interval (empty where there is none) of each metric; a reward that is the only one once."""
-    titled = {key: title for key, value in summary.after.items() for title, _ in named({key: value}, "eval_")}
+    sets = sets_in(summary.after)
+    titled = {key: title for key, value in summary.after.items() for title, _ in named({key: value}, "eval_", sets)}
     order = list(dict(named(summary.after, "eval_")))
-    functions = [title for key, title in titled.items() if re.fullmatch(f"eval_{REWARD_FUNCTION}", key)]
+    functions = {key for key in titled if re.fullmatch(f"eval_{REWARD_FUNCTION}", of_set(key, sets)[1])}
+    alone = [name for name in ("", *sets) if sum(of_set(key, sets)[0] == name for key in functions) == 1]
     rows = []
     for key in sorted(titled, key=lambda key: order.index(titled[key])):
         value = summary.after[key]
-        if value is not None and not (titled[key] == "reward" and len(functions) == 1):
+        name, plain = of_set(key, sets)
+        if value is not None and not (plain == "eval_reward" and name in alone):
             rows.append((titled[key], value, summary.intervals.get(key, [])))
     return rows
 

@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from datetime import datetime
 from typing import Any
 
-from expctl.base.metric_titles import SHOWN, named
+from expctl.base.metric_titles import SHOWN, named, of_set, sets_in
 from expctl.base.plain_data import is_number, mapping, number
 from expctl.report.clock import clock
 from expctl.report.measures import ending_of
@@ -56,7 +56,8 @@ def attempt_lines(manifest: Manifest) -> list[str]:
 
 def metric_lines(metrics: Iterable[Series], width: int) -> list[str]:
     """A line of bars a metric with its first, last, least and greatest value; others in a sentence."""
-    ordered = sorted(metrics, key=lambda series: _order(series.name))
+    sets = sets_in([series.name for series in metrics])
+    ordered = sorted(metrics, key=lambda series: _order(of_set(series.name, sets)[1]))
     moving = [series for series in ordered if len(set(series.values)) > 1]
     still = [series for series in ordered if len(set(series.values)) == 1 and len(series.values) > 1]
     once = [series for series in ordered if len(series.values) == 1]

@@ -157,9 +157,12 @@ def _named_by_key(
 ) -> dict[Path, list[Path]]:
     """What the keys of the model and of the data name, which are paths wherever something is there."""
     files_of = {}
-    for group in groups:
+    nodes = [mapping(config.get(group)) for group in groups]
+    # Data sets within the group of the data: the sources of a mixture, and further sets to evaluate on.
+    nodes += [mapping(each) for key in ("sources", "eval_sets") for each in mapping(nodes[0].get(key)).values()]
+    for node in nodes:
         for key in ("path", "eval_path"):
-            named = mapping(config.get(group)).get(key)
+            named = node.get(key)
             for text in named if isinstance(named, list) else [named]:
                 for path in paths_at(text, folder) if isinstance(text, str) else []:
                     files_of[path] = files_below(path, without=outputs_root(folder))

@@ -22,9 +22,11 @@ from expctl.worker.base_model import NameBaseModel
 from expctl.worker.checkpoint import make_checkpoints_atomic
 from expctl.worker.completions import EvaluateCompletions
 from expctl.worker.data_fingerprint import record_fingerprints, record_prompts
+from expctl.worker.datasets import load_data
 from expctl.worker.distributed import DistributedCheck, check_world_size
 from expctl.worker.engine import fill_arguments, keep_mode, let_rows_leave, prepare_engine
 from expctl.worker.leak import leak_alerts
+from expctl.worker.named_sets import name_metrics
 from expctl.worker.reward_weights import final_weights, schedule_weights
 from expctl.worker.rewards import reward_functions, set_end_tokens
 from expctl.worker.samples import Samples
@@ -60,7 +62,7 @@ def build_trainer(config: dict[str, Any], run: Run, callbacks: list[TrainerCallb
     arguments = build(with_current_fields(config["args"]), **extra)
     make_floats(arguments)
     check_world_size(arguments.world_size)
-    train_dataset, eval_dataset = build(config["dataset"])
+    train_dataset, eval_dataset = load_data(config["dataset"])
     own_callbacks = [build(node) for node in config["callbacks"].values()]
     model, tokenizer = models.load(**models.loaded_for(config))
     options = template_options(config, arguments)
@@ -144,6 +146,7 @@ def construct(config: dict[str, Any], parts: dict[str, Any], own_callbacks: list
     if reward_funcs:
         set_end_tokens(reward_funcs, trainer.model, trainer.processing_class)
     schedule_weights(trainer, config["reward"])
+    name_metrics(trainer)
     return trainer
 
 

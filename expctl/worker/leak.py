@@ -13,7 +13,16 @@ MOST_ROWS = 500_000
 
 
 def leak_alerts(train: Any, evaluation: Any) -> list[Alert]:
-    """An alert that says how many held-out prompts are also trained on; none where no prompt is."""
+    """An alert that says how many held-out prompts are also trained on; none where no prompt is.
+
+    Of several evaluation sets by name each has its own.
+    """
+    if isinstance(evaluation, dict):
+        return [alert for name, part in evaluation.items() for alert in _of_set(train, part, f" of {name}")]
+    return _of_set(train, evaluation)
+
+
+def _of_set(train: Any, evaluation: Any, of: str = "") -> list[Alert]:
     sets = (train, evaluation)
     if not all(isinstance(part, Dataset) and "prompt" in part.column_names for part in sets):
         return []
@@ -21,7 +30,7 @@ def leak_alerts(train: Any, evaluation: Any) -> list[Alert]:
     leaked = held_out.intersection(map(prompt_text_of, islice(train["prompt"], MOST_ROWS)))
     if not leaked:
         return []
-    share = f"{len(leaked)} of the {len(held_out)} held-out prompts"
+    share = f"{len(leaked)} of the {len(held_out)} held-out prompts{of}"
     return [
         Alert(
             kind="leak",

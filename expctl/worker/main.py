@@ -210,10 +210,11 @@ def _evaluate_before(
 
 def _recorded_before(run: Run) -> dict[str, Any]:
     """The evaluation before training that an earlier attempt recorded, at step 0."""
+    from expctl.worker.named_sets import merged
     from expctl.worker.record import is_evaluation
 
     rows = [row for row in read_metrics(run.metrics) if row.get("step") == 0 and is_evaluation(row)]
-    return _without_step(rows[0]) if rows else {}
+    return _without_step(merged(reversed(rows)))
 
 
 def _evaluate_after(trainer: "Trainer", run: Run, stop: StopRequest, progress: Progress) -> dict[str, Any]:
@@ -226,11 +227,13 @@ def _evaluate_after(trainer: "Trainer", run: Run, stop: StopRequest, progress: P
 
 def _evaluated_at_the_end(trainer: "Trainer") -> dict[str, Any]:
     """The evaluation within training that fell on the last step, if the model has not changed since."""
+    from expctl.worker.named_sets import has_loss, merged
+
     if trainer.args.load_best_model_at_end:
         return {}
     state = trainer.state
-    rows = [row for row in state.log_history if row["step"] == state.global_step and "eval_loss" in row]
-    return _without_step(rows[-1]) if rows else {}
+    rows = [row for row in state.log_history if row["step"] == state.global_step and has_loss(row)]
+    return _without_step(merged(rows))
 
 
 def _without_step(row: dict[str, Any]) -> dict[str, Any]:

@@ -58,9 +58,9 @@ class Sampler:
         return {"rows": kept}
 
     def _held_out(self, count: int) -> list[Row]:
-        from expctl.worker.build import build
+        from expctl.worker.datasets import load_data
 
-        _, held_out = build(self._config["dataset"])
+        _, held_out = load_data(self._config["dataset"])
         sets = list(held_out.values()) if isinstance(held_out, dict) else [held_out]
         return [dict(row) for part in sets if part is not None for row in islice(part, count)]
 

@@ -96,10 +96,10 @@ def _needed(function: Any) -> list[str]:
 
 def _rows_by_prompt(dataset: dict[str, Any]) -> dict[str, Row]:
     """The text of a prompt, whole and as a run's samples shorten it -> the row of the dataset."""
-    from expctl.worker.build import build
+    from expctl.worker.datasets import all_sets
 
     known: dict[str, Row] = {}
-    for row in islice(chain.from_iterable(part for part in build(dataset) if part is not None), MOST_ROWS):
+    for row in islice(chain.from_iterable(all_sets(dataset)), MOST_ROWS):
         text = shown_text(row.get("prompt"))
         known.setdefault(text, row)
         known.setdefault(cut(text), row)

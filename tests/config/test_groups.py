@@ -165,8 +165,9 @@ def test_every_option_composes_with_every_algorithm_and_only_peft_chooses_its_le
     full, adapter = RATES[algorithm]
     others = {group: list(group_options(group)) for group in ("hardware", "dataset", "reward", "tracker", "callbacks")}
     turns = [(model, peft) for peft in ("none", "lora") for model in REAL_MODELS]
-    assert len(turns) >= max(map(len, others.values())) and set(group_options("peft")) == {"none", "lora"}
-    for turn, (model, peft) in enumerate(turns):
+    assert set(group_options("peft")) == {"none", "lora"}
+    for turn in range(max(len(turns), *map(len, others.values()))):
+        model, peft = turns[turn % len(turns)]
         words = [f"algorithm={algorithm}", *chosen("model", model), f"peft={peft}"]
         for group, options in others.items():
             words += chosen(group, options[turn % len(options)])

@@ -1,9 +1,11 @@
 """The dataset: its files, the keywords of its loader, and what the algorithm learns from."""
 
 import re
+from typing import Any
 
 from expctl.base.evaluation import trains
 from expctl.base.experiment import Experiment
+from expctl.base.plain_data import mapping
 from expctl.base.refusal import Refusal
 from expctl.config.source.lookup import find
 from expctl.config.source.signature import signature
@@ -29,11 +31,20 @@ def check_dataset(experiment: Experiment) -> list[Refusal]:
     try:
         check_options(dataset)
     except (FileNotFoundError, ValueError) as error:
-        named = re.match(r"dataset\.\w+", str(error))
-        key = named[0] if named and named[0].partition(".")[2] in dataset else "dataset"
         what, _, do = str(error).partition("\n")
-        return [Refusal(what, where=experiment.set_by(key), do=do[:1].lower() + do[1:])]
+        return [Refusal(what, where=experiment.set_by(_key_in(str(error), dataset)), do=do[:1].lower() + do[1:])]
     return []
+
+
+def _key_in(message: str, dataset: dict[str, Any]) -> str:
+    """The key of the group that a message begins with, as far as there is one."""
+    named = re.match(r"dataset[\w.]+", message)
+    key, node = "dataset", dataset
+    for name in named[0].split(".")[1:] if named else ():
+        if name not in node:
+            break
+        key, node = f"{key}.{name}", mapping(node[name])
+    return key
 
 
 def _missing_keywords(experiment: Experiment) -> list[Refusal]:

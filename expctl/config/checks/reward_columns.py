@@ -10,6 +10,7 @@ from expctl.config.checks.trainer_parts import is_rewarded
 from expctl.config.source.lookup import ClassDefinition, Definition, FunctionDefinition, find
 from expctl.config.source.signature import signature
 from expctl.data.located import LOADERS, training_source
+from expctl.data.parts import MIXTURE, parts_of
 from expctl.data.peek import columns_of
 
 # What every reward function is called with beside the columns of the data.
@@ -36,12 +37,20 @@ def check_reward_columns(experiment: Experiment) -> list[Refusal]:
     config = experiment.config
     refusals = []
     if is_rewarded(experiment):
-        refusals += _check(experiment, config["dataset"], mapping(config["reward"]["functions"]), "reward.functions")
+        for dataset in _alone(config["dataset"]):
+            refusals += _check(experiment, dataset, mapping(config["reward"]["functions"]), "reward.functions")
     sampled = mapping(mapping(config["callbacks"]).get("completions"))
     if sampled.get("_target_") == "expctl.worker.completions.EvaluateCompletions":
         functions = mapping(mapping(sampled.get("reward")).get("functions"))
-        refusals += _check(experiment, mapping(sampled.get("dataset")), functions, "reward.functions")
-    return refusals
+        for dataset in _alone(mapping(sampled.get("dataset"))):
+            refusals += _check(experiment, dataset, functions, "reward.functions")
+    return list({str(refusal): refusal for refusal in refusals}.values())
+
+
+def _alone(dataset: dict[str, Any]) -> list[dict[str, Any]]:
+    """The data sets of a group that have rows of their own: itself or the sources of a mixture, and further sets."""
+    parts = [part for _, part in parts_of(dataset) if isinstance(part, dict)]
+    return parts if dataset.get("_target_") == MIXTURE else [dataset, *parts]
 
 
 def _check(experiment: Experiment, dataset: dict[str, Any], functions: dict[str, Any], key: str) -> list[Refusal]:

@@ -36,7 +36,7 @@ LOADERS = {
     "transformers.utils.import_utils.direct_transformers_import",
 }
 # Keys beside a `_target_` that are not for it.
-NOT_KEYWORDS = {"dataset": {"reward"}}
+NOT_KEYWORDS = {"dataset": {"reward", "eval_sets"}}
 # Hydra's own keywords, and the type of each.
 HYDRA_KEYWORDS: dict[str, type] = {"_partial_": bool, "_recursive_": bool, "_args_": list, "_convert_": str}
 

@@ -18,6 +18,7 @@ from expctl.base.modules import is_known
 from expctl.base.trainer_keywords import GIVEN
 from expctl.data.conversation import fit_to_tokenizer
 from expctl.worker import build, engine
+from expctl.worker.datasets import load_data
 from expctl.worker.preflight import data, first_step, model, rewards
 from expctl.worker.preflight.problem import Problem, ProblemError, error_text, named_field
 
@@ -58,7 +59,7 @@ def parts_of(check: "Preflight", folder: str) -> dict[str, Any]:
     with check.phase("arguments", check.argument_problem):
         parts["args"] = arguments(config, folder)
     with check.phase("data", partial(data_problem, check)):
-        train, evaluation = build.build(config["dataset"])
+        train, evaluation = load_data(config["dataset"])
         check.columns = list(data.first_rows(train)[0])
         data.check_kind(check.columns, config["algorithm"]["kind"])
         parts["train_dataset"], parts["eval_dataset"] = train, evaluation
