@@ -50,6 +50,12 @@ def _completed(node: Any, dataset: Mapping[str, Any], *, is_set: bool) -> Any:
     return node
 
 
+def of_kind(dataset: Mapping[str, Any], kind: str) -> dict[str, Any]:
+    """The group with another kind of rows, its sources too."""
+    sources = {name: node | {"kind": kind} for name, node in mapping(dataset.get(SOURCES)).items()}
+    return {**dataset, "kind": kind} | ({SOURCES: sources} if sources else {})
+
+
 def set_names(dataset: Mapping[str, Any]) -> list[str]:
     """The names of the evaluation sets, first the one that the objective is of; empty where there is one set."""
     sources = mapping(dataset.get(SOURCES)) if dataset.get("eval_by_source") else {}

@@ -14,6 +14,7 @@ from expctl.algorithms.completion_log import LoggedCompletion, set_logged_comple
 from expctl.algorithms.scored_completion import ScoredCompletion
 from expctl.base.data_kinds import PROMPT_ONLY
 from expctl.data.conversation import fit_to_tokenizer
+from expctl.data.parts import of_kind
 from expctl.worker.reward_endings import endings
 from expctl.worker.reward_weights import final_weights
 from expctl.worker.rewards import eos_tokens, reward_functions, set_end_tokens
@@ -59,7 +60,7 @@ class EvaluateCompletions(TrainerCallback):
         if trainer.is_fsdp_enabled:
             raise ValueError("callbacks=completions cannot sample from a model that FSDP splits; DeepSpeed's it can.")
         self._trainer = trainer
-        _, held_out = instantiate({**dataset, "kind": PROMPT_ONLY}, _convert_="all")
+        _, held_out = instantiate(of_kind(dataset, PROMPT_ONLY), _convert_="all")
         # All held-out prompts, over all ranks.
         self.held_out = held_out
         of_this_rank = slice(trainer.args.process_index, None, trainer.args.world_size)
@@ -92,6 +93,9 @@ class EvaluateCompletions(TrainerCallback):
     def _evaluation_loop(self, *args: Any, metric_key_prefix: str = "eval", **kwargs: Any) -> Any:
         """The trainer's own loop, with the completions' metrics added to its own."""
         output = self._stock_loop(*args, metric_key_prefix=metric_key_prefix, **kwargs)
+        sets: Any = self._trainer.eval_dataset
+        if isinstance(sets, dict) and metric_key_prefix != f"eval_{next(iter(sets))}":
+            return output  # the prompts are those of the first set
         output.metrics.update({f"{metric_key_prefix}_{name}": value for name, value in self._metrics().items()})
         return output
 

@@ -49,6 +49,10 @@ def test_sources_with_different_rewards_ask_for_one():
         ([*SETS, "dataset.eval_sets.hard2={path: a.jsonl, clumns: {}}"], "expctl.data.files.load takes no 'clumns'"),
         ([*SETS, "algorithm.objective=eval_reward"], "algorithm.objective=eval_reward names no evaluation set"),
         (["algorithm=orpo", "dataset.eval_sets.more={_target_: expctl.data.arithmetic.load}"], "is not evaluated on"),
+        (
+            [*MIXTURE, "algorithm=sft", "callbacks=completions", "dataset.eval_by_source=true"],
+            "samples for all sources",
+        ),
     ],
 )
 def test_what_no_part_or_metric_has_is_refused(words, said):

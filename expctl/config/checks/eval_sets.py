@@ -3,9 +3,11 @@
 from typing import Any
 
 from expctl.base.experiment import Experiment
+from expctl.base.plain_data import mapping
 from expctl.base.refusal import Refusal
 from expctl.config.checks.settings import TrainerSettings
-from expctl.data.parts import SETS, is_of_a_set, set_names
+from expctl.config.thinking import SAMPLES
+from expctl.data.parts import HELD_OUT, SETS, is_of_a_set, set_names
 
 # Trainers of TRL that take one set, or none, to evaluate on.
 OF_ONE_SET = ("CPOTrainer", "ORPOTrainer", "AsyncGRPOTrainer", "AsyncDistillationTrainer")
@@ -22,6 +24,10 @@ def check_eval_sets(experiment: Experiment) -> list[Refusal]:
         option = experiment.choices.get("algorithm")
         what = f"algorithm={option} is not evaluated on several sets"
         return [Refusal(what, where=where, do="one set: dataset.eval_path=..., or expctl eval RUN for the others")]
+    samples = [node for node in experiment.config["callbacks"].values() if mapping(node).get("_target_") == SAMPLES]
+    if samples and HELD_OUT not in names:
+        what = "callbacks=completions samples for all sources at once, and dataset.eval_by_source=true measures each"
+        return [Refusal(what, where=where, do="leave one of them out")]
     values: dict[str, Any] = {
         "algorithm.objective": experiment.config["algorithm"]["objective"],
         "args.metric_for_best_model": settings.args["metric_for_best_model"],
