@@ -51,7 +51,7 @@ class Excluded(ValueError):  # noqa: N818 - a rule about settings, no fault of t
 def check_kept(args: Arguments) -> None:
     """`num_remains_in_group` and `filtered` of a `GFPOConfig`."""
     k, sampled = args.num_remains_in_group, args.num_generations
-    if k is not None and not 2 <= k <= sampled:
+    if k is not None and sampled >= 2 and not 2 <= k <= sampled:  # fewer are refused by themselves
         raise Excluded(
             f"num_remains_in_group ({k}) must be between 2 and num_generations ({sampled}): an advantage compares at "
             "least two completions, and no more can be kept than are generated",

@@ -52,6 +52,8 @@ class Experiment:
     locations: dict[str, str] = field(default_factory=dict)
     # Which settings of files gave way to typed ones (see `expctl.config.implied`).
     notes: list[str] = field(default_factory=list)
+    # Typed keys of conf/ that only others are made of, and that no other is made of here.
+    idle: list[str] = field(default_factory=list)
     # Launched by torchrun or srun: they, not expctl, have placed the processes.
     in_group: bool = False
     # A cell that another machine is to run: what this one has says nothing about it.

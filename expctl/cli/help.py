@@ -29,8 +29,8 @@ TEXT = """expctl: post-training experiments from small YAML groups.
   expctl VERB --help               the options of a verb, with examples
   expctl --version                 the versions of expctl and of what it stands on
 
-RUN is the id of a run, the beginning of one, or the path of its folder. model=run:RUN starts from its weights
-(run:RUN@best, @last, @checkpoint-N).
+RUN is the id of a run, the beginning of one, its name=..., or the path of its folder. model=run:RUN starts from its
+weights (run:RUN@best, @last, @checkpoint-N).
 
 Examples:
   expctl algorithm=grpo args.learning_rate=1e-5

@@ -15,6 +15,7 @@ from expctl.base.plain_data import mapping
 from expctl.base.refusal import Refusal
 from expctl.config import merged
 from expctl.config.implied import BEST, imply
+from expctl.config.interpolated import Interpolated
 from expctl.config.named_data import complete_datasets, dataset_nodes, longest_completion, name_objective
 from expctl.config.run_as_model import option_below
 from expctl.config.search_path import UserConfFirst
@@ -96,6 +97,8 @@ def frozen(composed: DictConfig, hydra: DictConfig, words: list[str], locations:
     if OmegaConf.is_dict(composed.get("dataset")) and "reward" not in composed.dataset:
         # A dataset may bring none, and conf/reward/default.yaml asks for it.
         OmegaConf.update(composed, "dataset.reward", {}, force_add=True)
+    interpolated = Interpolated(composed, sources, tuple(_composition_only()))
+    behind, idle = interpolated.words_behind(), interpolated.idle()
     config = cast("dict[str, Any]", OmegaConf.to_container(composed, resolve=True, throw_on_missing=True))
     complete_datasets(config)
     if isinstance(config.get("reward"), dict) and not config["reward"].get("functions"):
@@ -118,8 +121,9 @@ def frozen(composed: DictConfig, hydra: DictConfig, words: list[str], locations:
         overrides=typed,
         folder=Path.cwd(),
         sources=sources,
-        locations=locations | told,
+        locations=locations | behind | told,
         notes=notes,
+        idle=idle,
         config_dirs=[str(config_folder) for config_folder in UserConfFirst.extra],
     )
 
@@ -154,9 +158,13 @@ def _respell_kinds(composed: DictConfig, locations: dict[str, str]) -> None:
 
 def is_composition_only(key: str) -> bool:
     """Whether only other keys are made of a dotted key, or a run keeps it only where it is set."""
-    above = [f"{group}.{name}." for group, names in COMPOSITION_ONLY.items() for name in names]
-    above += [f"{group}." for group in COMPOSITION_GROUPS]
+    above = [*_composition_only(), *(f"{group}." for group in COMPOSITION_GROUPS)]
     return key in KEPT_IF_SET or f"{key}.".startswith(tuple(above))
+
+
+def _composition_only() -> list[str]:
+    """The beginnings of the keys of `COMPOSITION_ONLY`."""
+    return [f"{group}.{name}." for group, names in COMPOSITION_ONLY.items() for name in names]
 
 
 def _drop_composition_only(config: dict[str, Any]) -> None:

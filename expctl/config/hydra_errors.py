@@ -12,7 +12,7 @@ from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
 from expctl.base.plain_data import at, mapping
 from expctl.base.refusal import Refusal
 from expctl.base.suggest import nearest
-from expctl.base.words import key_of
+from expctl.base.words import dotted_key_of, key_of
 from expctl.config.extras import PRESETS, missing
 from expctl.config.groups import groups
 from expctl.config.locate import own_conf
@@ -46,6 +46,12 @@ EXAMPLES = {
 }
 
 
+def _asked_by(key: str, typed: list[str]) -> str:
+    """The word that chose the option whose key has to be set; the key alone where no word did."""
+    chosen = [word for word in typed if dotted_key_of(word) == key.split(".")[0]]
+    return f"{chosen[-1]} (command line)" if chosen else key
+
+
 def as_refusal(error: Exception, typed: list[str]) -> Refusal | None:
     """The refusal for an error of composition; None for any other error.
 
@@ -61,7 +67,8 @@ def as_refusal(error: Exception, typed: list[str]) -> Refusal | None:
         return _composition_refusal(error, typed)
     if isinstance(error, MissingMandatoryValue):
         key = error.full_key or str(error)
-        return Refusal(f"'{key}' has no value yet", where=key, do=EXAMPLES.get(key, f"set it: expctl ... {key}=VALUE"))
+        do = EXAMPLES.get(key, f"set it: expctl ... {key}=VALUE")
+        return Refusal(f"'{key}' has no value yet", where=_asked_by(key, typed), do=do)
     if isinstance(error, OmegaConfBaseException):
         return Refusal(_first_line(error), where=_interpolated(error, typed))
     if isinstance(error, yaml.YAMLError):

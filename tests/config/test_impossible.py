@@ -54,6 +54,30 @@ REFUSED = {
         ["algorithm.recipe.max_steps=7", "args.max_steps=9"],
         ["'algorithm.recipe.max_steps' would do nothing", "args.max_steps"],
     ),
+    "a recipe that args go over, of the rate": (
+        ["algorithm.learning_rate.full=1e-4", "args.learning_rate=1e-3"],
+        ["'algorithm.learning_rate.full' would do nothing"],
+    ),
+    "a length that the dataset's goes over": (
+        ["algorithm.max_completion_length=20"],
+        ["'algorithm.max_completion_length' would do nothing"],
+    ),
+    "a length that args go over": (
+        ["args.max_completion_length=5", "dataset.max_completion_length=6"],
+        ["'dataset.max_completion_length' would do nothing"],
+    ),
+    "a reward of the dataset that is not the one": (
+        ["reward=number", "dataset.reward.accuracy._target_=expctl.rewards.math_answer.accuracy"],
+        ["'dataset.reward.accuracy._target_' would do nothing"],
+    ),
+    "a toy's setting for other data": (
+        ["algorithm.toy.preference.max_steps=3"],
+        ["'algorithm.toy.preference.max_steps' would do nothing"],
+    ),
+    "fewer tokens than none": (["args.top_k=-5"], ["top_k is -5"]),
+    "a group of one": (["args.num_generations=1"], ["num_generations is 1"]),
+    "no process": (["hardware.num_processes=0"], ["'hardware.num_processes' is 0"]),
+    "thinking of a template without the switch": (["model.thinking=true"], ["no switch", "model.thinking=null"]),
     "no package of the optimizer": (["args.optim=galore_adamw"], ["galore-torch", "not installed"]),
     "scheduler without its end": (["args.lr_scheduler_type=cosine_with_min_lr"], ["lr_scheduler_kwargs", "min_lr"]),
     "plateau without evaluation": (["args.lr_scheduler_type=reduce_lr_on_plateau"], ["eval_strategy"]),

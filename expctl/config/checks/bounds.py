@@ -59,6 +59,7 @@ ARGS = {
         (
             "learning_rate",
             "weight_decay",
+            "top_k",
             "adam_epsilon",
             "warmup_steps",
             "eval_delay",

@@ -160,7 +160,7 @@ def _check_options(experiment: Experiment) -> list[Refusal]:
 def _check_numbers(experiment: Experiment) -> list[Refusal]:
     hardware, seed = experiment.hardware, experiment.config["seed"]
     faults = {
-        f"hardware.{name}": f"'hardware.{name}' must be at least 1"
+        f"hardware.{name}": f"'hardware.{name}' is {hardware[name]}; it must be at least 1"
         for name in ("num_processes", "num_machines")
         if hardware[name] < 1
     }

@@ -49,12 +49,25 @@ ASK_FOR_A_METRIC = ("reduce_lr_on_plateau", "greedy")
 def check_unread(experiment: Experiment) -> list[Refusal]:
     """Refuse what was typed and that nothing of this experiment reads; presets of files are left alone."""
     settings = TrainerSettings(experiment)
-    if not trains(experiment.config):
-        return [refusal for check in (_given, _decided, _of_training) for refusal in check(settings)]
-    checks = [_given, _decided, _steps_and_epochs, _recipe]
-    if settings.is_ours:  # a trainer of the user's own may read any field
+    checks = [_given, _decided]
+    checks += [_steps_and_epochs, _recipe] if trains(experiment.config) else [_of_training]
+    if trains(experiment.config) and settings.is_ours:  # a trainer of the user's own may read any field
         checks += [_needs, _evaluations, _best, _rewards, _learning_rates, _lengths]
-    return [refusal for check in checks for refusal in check(settings)]
+    refusals = [refusal for check in checks for refusal in check(settings)]
+    return refusals + _idle(experiment, " ".join(refusal.where for refusal in refusals))
+
+
+def _idle(experiment: Experiment, refused: str) -> list[Refusal]:
+    """Typed keys that others could be made of and are not. `refused`: the words that have been refused already."""
+    return [
+        Refusal(
+            f"'{key}' would do nothing: no value of this experiment is made of it",
+            where=experiment.set_by(key),
+            do="leave it out; expctl explain args shows what each value is made of",
+        )
+        for key in experiment.idle
+        if experiment.sources[key] not in refused
+    ]
 
 
 def _of_training(settings: TrainerSettings) -> list[Refusal]:
