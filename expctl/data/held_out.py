@@ -18,6 +18,8 @@ def size_held_out(rows: int, eval_size: int | float | None, *, where: str) -> in
         size = min(MOST_BY_DEFAULT, max(1, rows // 10))
     else:
         size = round(eval_size * rows) if eval_size < 1 else int(eval_size)
+    if eval_size is not None and eval_size > 1 and size != eval_size:
+        raise ValueError(f"dataset.eval_size={eval_size} is neither a number of rows nor a share of them below 1.")
     if eval_size is None and rows == 1:
         raise ValueError(
             f"{where} has 1 row, and one is held out: none is left to train on. Give more rows, or a second file to "

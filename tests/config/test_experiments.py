@@ -1,6 +1,8 @@
 """Experiments that come with expctl: each is the words that it stands for, and its table is a sweep."""
 
+import json
 import runpy
+import shutil
 from dataclasses import replace
 
 import pytest
@@ -89,10 +91,14 @@ def test_the_line_up_has_every_method_that_needs_no_server_from_one_start_and_wi
 
 @pytest.fixture
 def word_problems(tmp_path, monkeypatch):
-    """The words of experiment=smollm2_words in a folder with its files, from a model that is here."""
+    """The words of experiment=smollm2_words in a folder with its files, from a model that is here, of the same sizes."""
     monkeypatch.chdir(tmp_path)
     runpy.run_path(str(REPOSITORY / "scripts" / "make_word_problems.py"))["main"]([])
-    return ["experiment=smollm2_words", f"model.path={own_conf().parent / 'expctl' / 'models' / 'tiny'}"]
+    folder = tmp_path / "smollm2"
+    shutil.copytree(own_conf().parent / "expctl" / "models" / "tiny", folder)
+    sizes = {"hidden_size": 576, "num_hidden_layers": 30}
+    (folder / "config.json").write_text(json.dumps(json.loads((folder / "config.json").read_text()) | sizes))
+    return ["experiment=smollm2_words", f"model.path={folder}"]
 
 
 def test_the_table_of_a_real_model_is_its_rows_with_three_seeds_that_differ_in_the_filter_only(

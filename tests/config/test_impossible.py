@@ -76,6 +76,7 @@ REFUSED = {
     ),
     "fewer tokens than none": (["args.top_k=-5"], ["top_k is -5"]),
     "a group of one": (["args.num_generations=1"], ["num_generations is 1"]),
+    "no thread": (["hardware.threads=0"], ["'hardware.threads' is 0", "null"]),
     "no process": (["hardware.num_processes=0"], ["'hardware.num_processes' is 0"]),
     "thinking of a template without the switch": (["model.thinking=true"], ["no switch", "model.thinking=null"]),
     "no package of the optimizer": (["args.optim=galore_adamw"], ["galore-torch", "not installed"]),

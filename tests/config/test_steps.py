@@ -25,7 +25,10 @@ def refusals(tmp_path, monkeypatch):
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (["dataset.train_size=7"], ["8 prompts", "are 7", "args.per_device_train_batch_size=112"]),
+        (
+            ["dataset.train_size=7"],
+            ["dataset.train_size=7 (command line)", "8 prompts", "are 7", "args.per_device_train_batch_size=112"],
+        ),
         (["dataset=files", "dataset.path=seven.jsonl"], ["8 prompts", "are 6", "args.per_device_train_batch_size=96"]),
         (["dataset=files", "dataset.path=two.jsonl"], ["8 prompts", "is 1", "args.per_device_train_batch_size=16"]),
         (["dataset.train_size=7", "args.generation_batch_size=1024"], ["64 prompts", "args.generation_batch_size"]),

@@ -7,6 +7,7 @@ import pytest
 
 from expctl.data import files
 from expctl.data.check import check_dataset
+from expctl.data.held_out import size_held_out
 from expctl.data.rows import training_rows
 
 
@@ -62,6 +63,11 @@ def test_one_prompt_for_all_rows_is_split_by_rows(options):
     train, held_out = load(given)
     assert (len(train), len(held_out)) == (18, 2)
     assert training_rows(given) == 18
+
+
+def test_a_size_that_is_neither_rows_nor_a_share_is_refused():
+    with pytest.raises(ValueError, match=r"dataset\.eval_size=1\.5 is neither"):
+        size_held_out(9, 1.5, where="a file")
 
 
 @pytest.mark.parametrize("eval_size", [9, 200, 0.99, 0, 0.01])

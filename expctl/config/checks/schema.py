@@ -166,6 +166,9 @@ def _check_numbers(experiment: Experiment) -> list[Refusal]:
     }
     if (hardware["hang_minutes"] or 1) <= 0:
         faults["hardware.hang_minutes"] = "'hardware.hang_minutes' must be above 0; null never looks"
+    if (hardware["threads"] if hardware["threads"] is not None else 1) < 1:
+        what = f"'hardware.threads' is {hardware['threads']}; it must be at least 1, or null to share the cores out"
+        faults["hardware.threads"] = what
     if hardware.get("memory_gib", 1) <= 0:
         faults["hardware.memory_gib"] = "'hardware.memory_gib' must be above 0; null asks the device"
     if seed < 0:

@@ -34,7 +34,8 @@ def check_steps(experiment: Experiment) -> list[Refusal]:
             do = "a smaller args.generation_batch_size, or more rows"
         elif rows and experiment.config.get(PROMPTS) is not None:
             key, do = PROMPTS, _smaller_step(experiment, rows)
-        return [Refusal(error.what + _held_out(experiment), where=experiment.set_by("dataset", key), do=do)]
+        data = [name for name in experiment.sources if name.startswith("dataset")] or ["dataset"]
+        return [Refusal(error.what + _held_out(experiment), where=experiment.set_by(*data, key), do=do)]
     return []
 
 
