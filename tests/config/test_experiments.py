@@ -91,7 +91,7 @@ def test_the_line_up_has_every_method_that_needs_no_server_from_one_start_and_wi
 
 @pytest.fixture
 def word_problems(tmp_path, monkeypatch):
-    """The words of experiment=smollm2_words in a folder with its files, from a model that is here, of the same sizes."""
+    """The words of experiment=smollm2_words in a folder with its files, from a model of its sizes."""
     monkeypatch.chdir(tmp_path)
     runpy.run_path(str(REPOSITORY / "scripts" / "make_word_problems.py"))["main"]([])
     folder = tmp_path / "smollm2"
