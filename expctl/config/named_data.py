@@ -12,12 +12,12 @@ from expctl.data.parts import MIXTURE, SETS, SOURCES, complete, of_first_set, pa
 ACCURACY = {"accuracy": {"_target_": "expctl.rewards.math_answer.accuracy", "_partial_": True}}
 
 
-def longest_completion(*_: Any, _root_: DictConfig) -> Any:
-    """The most tokens that a source of a mixture asks for; else what the algorithm has."""
+def longest_completion(otherwise: Any, *, _root_: DictConfig) -> Any:
+    """The most tokens that a source of a mixture asks for, in `${expctl.longest_completion:512}`; 512 where none does."""
     sources = OmegaConf.select(_root_, "dataset.sources") or {}
     nodes = [node for node in sources.values() if OmegaConf.is_dict(node)]
     asked = [node.max_completion_length for node in nodes if node.get("max_completion_length") is not None]
-    return max(asked, default=OmegaConf.select(_root_, "algorithm.max_completion_length"))
+    return max(asked, default=otherwise)
 
 
 def dataset_nodes(config: dict[str, Any]) -> list[dict[str, Any]]:

@@ -35,6 +35,7 @@ def test_a_refusal_names_the_word_behind_the_value(words, word):
         ["algorithm.recipe={max_steps: 3}", "algorithm.learning_rate={full: 1e-3}"],
         ["algorithm.toy.prompt-only.max_steps=7", "algorithm.toy.prompt-only.learning_rate=1e-3"],
         ["algorithm=gkd", "teacher=tiny", "teacher.path=embedded:tiny_teacher"],
+        ["dataset=mixture", "dataset.sources={a: {path: a.jsonl}}", "algorithm.max_completion_length=300"],
         ["dataset=reasoning_gym", "algorithm.recipe.eval_steps=5"],
     ],
 )
