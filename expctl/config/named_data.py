@@ -13,7 +13,7 @@ ACCURACY = {"accuracy": {"_target_": "expctl.rewards.math_answer.accuracy", "_pa
 
 
 def longest_completion(otherwise: Any, *, _root_: DictConfig) -> Any:
-    """The most tokens that a source of a mixture asks for, in `${expctl.longest_completion:512}`; 512 where none does."""
+    """The most tokens that a source of a mixture asks for, else what `${expctl.longest_completion:512}` says: 512."""
     sources = OmegaConf.select(_root_, "dataset.sources") or {}
     nodes = [node for node in sources.values() if OmegaConf.is_dict(node)]
     asked = [node.max_completion_length for node in nodes if node.get("max_completion_length") is not None]
