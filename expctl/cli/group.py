@@ -43,6 +43,8 @@ _for_good = contextlib.ExitStack()
 
 def join_group(group: ProcessGroup, words: list[str]) -> int:
     """Take part in the run that rank 0 composes; the exit code where there is none."""
+    # The user's code. `python -m` looks there by itself; a rank that srun has started as `expctl` does not.
+    sys.path.insert(0, os.getcwd())
 
     def composed() -> Experiment | None:
         if is_multirun(words):

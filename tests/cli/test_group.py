@@ -3,6 +3,7 @@
 import os
 import signal
 import sys
+from importlib.util import find_spec
 
 import pytest
 from fabricated import experiment, run_of
@@ -78,6 +79,16 @@ def test_of_a_servers_own_node_nothing_is_counted(monkeypatch, tmp_path):
     with pytest.raises(Refusal, match="launched on one machine") as said:
         composed_under(monkeypatch, ProcessGroup(0, 2, 1), *OWN_NODE)
     assert "srun --nodes 2 --ntasks-per-node 2" in said.value.do
+
+
+def test_each_rank_finds_the_code_of_the_working_folder(monkeypatch, tmp_path):
+    """Of `srun expctl`, whose first place to look is the folder of the command."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", list(sys.path))
+    (tmp_path / "code_of_the_user.py").touch()
+    monkeypatch.setattr(group, "take_part", lambda launched, composed: 0)
+    group.join_group(ProcessGroup(1, 2, 1), [])
+    assert find_spec("code_of_the_user") is not None
 
 
 def test_a_batch_that_does_not_divide_by_the_processes_that_were_launched(monkeypatch, tmp_path):
