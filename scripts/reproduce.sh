@@ -19,7 +19,7 @@ fi
 expctl -m "experiment=$name" "$@"
 excess=()
 if [ "$name" = lineup_mini ]; then # its rows end after different numbers of steps
-  for budget in tokens=60000 cpu_seconds=8; do
+  for budget in tokens=47000 cpu_seconds=5.5; do
     expctl compare "experiment=$name" --baseline grpo --at "$budget" --plots "$outputs/$name/${budget%=*}" \
       --html "$outputs/${name}_${budget%=*}.html"
   done

@@ -104,8 +104,9 @@ class Manifest(JsonFile):
     attempts: list[Attempt] = field(default_factory=list)
     # Why the last attempt failed, a line.
     error: str | None = None
-    # Split (`train`, `eval`) -> `rows`, `columns`, `fingerprint` (16 digits) and `of` (which rows were read); by name
-    # where a split is several datasets, None where its rows cannot be counted.
+    # Split (`train`, `eval`, and `prompts`, for which `callbacks=completions` samples) -> `rows`, `columns`,
+    # `fingerprint` (16 digits) and `of` (which rows were read); by name where a split is several datasets, None where
+    # its rows cannot be counted.
     data: dict[str, Any] | None = omitted(default=None)
     # Sentences for whoever reads the results: settings under which the run cannot be carried on exactly, ...
     notes: list[str] = omitted(default_factory=list)
