@@ -11,6 +11,7 @@ scripts/bench.py sweep       16 short cells beside a shell loop over a script; c
 scripts/bench.py ls          ten thousand runs listed, for the first time and again
 scripts/bench.py sampling    tokens a second of vLLM alone and below expctl (scripts/vllm_on_cpu.sh)
 scripts/bench.py compact     generation=compact and a static cache beside transformers' own sampling, SmolLM2-135M
+scripts/bench.py eval        an evaluation beside the bare loop of generation and reward, SmolLM2-135M
 scripts/bench.py resume      from the command to the first step: a fresh start beside one that carries on
 """
 
@@ -54,7 +55,19 @@ json.dump(trainer.state.log_history, open(out + "/history.json", "w"))
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parts = ["startup", "overhead", "gfpo", "checkpoint", "metrics", "resume", "sweep", "ls", "sampling", "compact"]
+    parts = [
+        "startup",
+        "overhead",
+        "gfpo",
+        "checkpoint",
+        "metrics",
+        "resume",
+        "sweep",
+        "ls",
+        "sampling",
+        "compact",
+        "eval",
+    ]
     parser.add_argument("what", choices=parts)
     parser.add_argument("--repeat", type=int, default=5, help="runs of each; the median counts")
     parser.add_argument("--beside", metavar="PATH", help="for startup: the expctl of another commit's environment")
@@ -89,6 +102,12 @@ def main() -> None:
 
         columns = ("SmolLM2-135M, 32 rows", "computed tokens", "completion tokens", "s of a processor", "ratio")
         table(columns, bench_compact.measure(chosen.repeat))
+        return
+    if chosen.what == "eval":
+        import bench_eval
+
+        columns = ("SmolLM2-135M, 64 prompts", "s of a processor", "median", "ratio")
+        table(columns, bench_eval.measure(chosen.repeat))
         return
     if chosen.what == "resume":
         import bench_resume

@@ -76,8 +76,9 @@ class EvaluationTrainer(trl.GRPOTrainer):
         metric_key_prefix: str = "eval",
     ) -> dict[str, float]:
         """Sample and reward `num_generations_eval` completions of each held-out prompt; the metrics are TRL's."""
-        if not self._has_begun:
-            self._begin()
+        if not self._has_begun and self._random_states is not None:
+            set_random_states(torch.load(self._random_states, map_location="cpu", weights_only=True))
+            self._has_begun = True
         self._collected = []
         metrics: dict[str, float] = super().evaluate(eval_dataset, ignore_keys, metric_key_prefix)
         if self._collected:  # nothing, where this was several sets, each of which has called this method
@@ -90,6 +91,11 @@ class EvaluationTrainer(trl.GRPOTrainer):
         """`num_generations_eval` (k)."""
         return self.num_generations_eval or 1
 
+    @property
+    def repeats_a_training(self) -> bool:
+        """Whether it begins with the random states of a training, whose own figures are TRL's."""
+        return self._random_states is not None
+
     def so_far(self) -> dict[str, float]:
         """`reward`, the mean over the batches of the evaluation that is under way; empty before the first."""
         values = [value for value in self._metrics["eval"]["reward"] if not math.isnan(value)]
@@ -99,6 +105,10 @@ class EvaluationTrainer(trl.GRPOTrainer):
         self, model: Any, inputs: Any, prediction_loss_only: bool, ignore_keys: list[str] | None = None
     ) -> tuple[None, None, None]:
         """Sample and reward one batch of prompts."""
+        if not self._has_begun:
+            # Not before the first batch is there: the loader of the data draws a number of its own.
+            torch.manual_seed(self.args.seed + self.args.process_index)
+            self._has_begun = True
         self._prepare_inputs(inputs)
         return None, None, None
 
@@ -133,14 +143,6 @@ class EvaluationTrainer(trl.GRPOTrainer):
         """The prompts in the order of the data; after a training's random states in the order of its evaluations."""
         shuffles = self._random_states is not None
         return RepeatSampler(eval_dataset, self.completions_a_prompt, shuffle=shuffles, seed=self.args.seed)
-
-    def _begin(self) -> None:
-        """Begin with the random states that were given; else from the seed."""
-        self._has_begun = True
-        if self._random_states is None:
-            torch.manual_seed(self.args.seed + self.args.process_index)
-        else:
-            set_random_states(torch.load(self._random_states, map_location="cpu", weights_only=True))
 
     def _in_order(self, eval_dataset: Any) -> list[ScoredCompletion]:
         """The collected completions in the order of the data, without those by which the last batch was filled up."""

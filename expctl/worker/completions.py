@@ -2,6 +2,7 @@
 
 import asyncio
 import inspect
+import math
 from collections.abc import Awaitable, Iterable
 from typing import Any
 
@@ -15,6 +16,7 @@ from expctl.algorithms.scored_completion import ScoredCompletion
 from expctl.base.data_kinds import PROMPT_ONLY
 from expctl.data.conversation import fit_to_tokenizer
 from expctl.data.parts import of_kind
+from expctl.worker.prompt_statistics import per_prompt
 from expctl.worker.reward_endings import endings
 from expctl.worker.reward_weights import final_weights
 from expctl.worker.rewards import eos_tokens, reward_functions, set_end_tokens
@@ -114,8 +116,15 @@ class EvaluateCompletions(TrainerCallback):
             model.train(was_training)
         logged = [self._logged(sample) for sample in samples]
         set_logged_completions(trainer, logged, list(self._weights))
-        sums = torch.tensor(self._sums(samples), dtype=torch.float64, device=arguments.device)
-        return self._means(trainer.accelerator.reduce(sums, "sum").tolist())
+        sums = self._sums(samples)
+        of_this_rank = torch.tensor(list(sums.values()), dtype=torch.float64, device=arguments.device)
+        of_all = trainer.accelerator.reduce(of_this_rank, "sum").tolist()
+        return {name: total / count if count else math.nan for name, (total, count) in zip(sums, of_all, strict=True)}
+
+    def _sums(self, samples: list[ScoredCompletion]) -> dict[str, tuple[float, int]]:
+        """Metric -> its sum over this rank's prompts and their number, measured as `expctl eval` does."""
+        values = per_prompt([[sample] for sample in samples], self._weights)
+        return {name: (math.fsum(each), len(each)) for name, each in values.items()}
 
     def _logged(self, sample: ScoredCompletion) -> LoggedCompletion:
         [ending] = endings([sample.completion], [not sample.ended], {"prompts": [sample.prompt]})
@@ -175,33 +184,6 @@ class EvaluateCompletions(TrainerCallback):
             prompt, tokenize=False, add_generation_prompt=True, **self._template_options
         )
         return text
-
-    def _sums(self, samples: list[ScoredCompletion]) -> list[float]:
-        """Sums over this rank: samples, tokens, samples without an end; per function the rewards and their number."""
-        sums: list[float] = [
-            len(samples),
-            sum(sample.tokens for sample in samples),
-            sum(not sample.ended for sample in samples),
-        ]
-        for name in self._weights:
-            all_values = [sample.rewards[name] for sample in samples]
-            values = [value for value in all_values if value is not None]
-            sums += [sum(values), len(values)]
-        return sums
-
-    def _means(self, sums: list[float]) -> dict[str, float]:
-        """The metrics, from the sums over all ranks."""
-        count, tokens, unended, *rewards = sums
-        metrics = {
-            "completions/mean_length": tokens / count,
-            "completions/clipped_ratio": unended / count,
-            "reward": 0.0,
-        }
-        for (name, weight), total, valid in zip(self._weights.items(), rewards[::2], rewards[1::2], strict=True):
-            mean = total / valid if valid else float("nan")
-            metrics[f"rewards/{name}/mean"] = mean
-            metrics["reward"] += weight * mean
-        return metrics
 
 
 async def _gathered(awaitables: Iterable[Awaitable[Any]]) -> list[Any]:

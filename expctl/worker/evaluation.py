@@ -57,7 +57,7 @@ def evaluate(trainer: EvaluationTrainer, run: Run, progress: Progress) -> tuple[
         prompts = by_prompt(scored, trainer.completions_a_prompt)
         lines += [json.dumps(row, ensure_ascii=False) + "\n" for row in _rows(name, prompts)]
         for key, values in per_prompt(prompts, weights).items():
-            _add(metrics, f"{name}_{key}", values, weighs_alike=_weighs_alike(trainer, scored))
+            _add(metrics, f"{name}_{key}", values, keeps=trainer.repeats_a_training)
             if found := interval(values):
                 intervals[f"{name}_{key}"] = list(found)
     write_whole(run.completions, "".join(lines))
@@ -95,15 +95,9 @@ def write_evaluation(
     ).write(run.summary)
 
 
-def _weighs_alike(trainer: EvaluationTrainer, scored: list[ScoredCompletion]) -> bool:
-    """Whether all batches were full, so that the mean of their means, which TRL logs, is that over the prompts."""
-    rows: int = trainer.args.per_device_eval_batch_size * trainer.args.world_size
-    return len(scored) <= rows or len(scored) % rows == 0
-
-
-def _add(metrics: dict[str, Any], key: str, values: list[float], *, weighs_alike: bool) -> None:
-    """Add the mean over prompts; TRL's own figure stays where it is that one, to the last bit."""
-    if values and not (weighs_alike and metrics.get(key) is not None):
+def _add(metrics: dict[str, Any], key: str, values: list[float], *, keeps: bool) -> None:
+    """Add the mean over prompts, in the place of TRL's mean of the batches' means unless that is to be kept."""
+    if values and not (keeps and metrics.get(key) is not None):
         metrics[key] = math.fsum(values) / len(values)
 
 

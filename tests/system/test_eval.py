@@ -52,6 +52,21 @@ def test_an_evaluation_repeats_the_last_one_of_the_training_to_the_last_bit(trai
     assert len(last) == 4 and {(row["prompt"], row["completion"]) for row in last} <= said
 
 
+@pytest.mark.parametrize("algorithm", ["sft", "dpo"])
+def test_what_a_callback_sampled_beside_a_training_is_repeated_to_the_last_bit(algorithm, tmp_path):
+    words = ["callbacks=completions", "callbacks.completions.batch_size=24", "args.max_steps=1"]
+    done = expctl(f"algorithm={algorithm}", *DATA, *words, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    trained = only_run(tmp_path)
+    done = expctl("eval", trained.name, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    evaluated = summary(newest(tmp_path))["after"]
+    shared = [key for key in summary(trained)["after"] if key.startswith(("eval_reward", "eval_completions/"))]
+    own = {key: summary(trained)["after"][key] for key in shared if key in evaluated}
+    assert {"eval_reward", "eval_rewards/accuracy/mean", "eval_completions/mean_length"} <= own.keys()
+    assert {key: evaluated[key] for key in own} == own
+
+
 def test_several_completions_a_prompt_are_kept_and_counted_and_done_once(tmp_path):
     words = ["algorithm=eval", *DATA, "args.num_generations_eval=4", "args.per_device_eval_batch_size=40"]
     done = expctl(*words, cwd=tmp_path)

@@ -138,7 +138,7 @@ async def later(completions, **columns):
 
 def test_processes_share_the_prompts_and_their_sums_add_up(tmp_path, monkeypatch):
     trainer = sft(tmp_path)
-    prompts, sums = [], []
+    prompts, sums, tokens = [], [], []
     monkeypatch.setattr(TrainingArguments, "world_size", 3)
     for rank in range(3):
         monkeypatch.setattr(TrainingArguments, "process_index", rank)
@@ -146,9 +146,11 @@ def test_processes_share_the_prompts_and_their_sums_add_up(tmp_path, monkeypatch
         samples = callback._sample(trainer.model.eval(), callback._rows)
         prompts += [sample.prompt for sample in samples]
         sums.append(callback._sums(samples))
-    whole = callback._means([sum(column) for column in zip(*sums, strict=True)])
+        tokens += [sample.tokens for sample in samples]
     assert len(prompts) == len(set(prompts)) == 24
-    assert whole["completions/mean_length"] == pytest.approx(sum(row[1] for row in sums) / 24)
+    assert all(of_rank.keys() == sums[0].keys() and of_rank["reward"][1] == 8 for of_rank in sums)
+    lengths = [of_rank["completions/mean_length"] for of_rank in sums]
+    assert (sum(total for total, _ in lengths), sum(count for _, count in lengths)) == (sum(tokens), 24)
 
 
 def test_a_trainer_that_samples_by_itself_is_refused(tmp_path):
