@@ -17,6 +17,8 @@ from expctl.report.plan import as_json, print_plan
 
 JSON = "--json"
 # What need not be here for a plan: the weights, the rows, packages of rewards.
+# What says how large the training and the device are, where it was typed.
+SIZES = ("model", "model.path", "hardware", "hardware.memory_gib")
 NOT_ASKED = ("model", "dataset", "rewards")
 
 
@@ -47,7 +49,7 @@ def plan(experiment: Experiment, *, as_data: bool) -> int:
 def _too_small(experiment: Experiment, planned: Plan, ways: list[WayOut]) -> list[Refusal]:
     """What the device is too small for: the training, or the engine beside it."""
     if not planned.engine_lacks:
-        return [_too_large(planned, ways)]
+        return [_too_large(experiment, planned, ways)]
     sampling = planned.workload.samples
     share = (sampling.engine_bytes or 0) if sampling else 0
     needed = share + planned.engine_lacks
@@ -62,13 +64,14 @@ def _too_small(experiment: Experiment, planned: Plan, ways: list[WayOut]) -> lis
     ]
 
 
-def _too_large(planned: Plan, ways: list[WayOut]) -> Refusal:
+def _too_large(experiment: Experiment, planned: Plan, ways: list[WayOut]) -> Refusal:
     peak, memory = planned.peak.total / GIB, usable(planned.device) / GIB
     lines = [f"{way.words}   ({_number(way)})" for way in ways]
     work = "training" if planned.workload.trains else "evaluation"
     return Refusal(
-        f"this {work} takes {peak:.1f} GiB of a device, and a {planned.device.name} has {memory:.1f} GiB for it",
-        where=f"{planned.peak.moment}",
+        f"this {work} takes {peak:.1f} GiB of a device ({planned.peak.moment}), and a {planned.device.name} has "
+        f"{memory:.1f} GiB for it",
+        where=experiment.set_by(*[key for key in SIZES if key in experiment.sources] or ["hardware"]),
         do="\n           ".join(lines) or "a larger device",
     )
 

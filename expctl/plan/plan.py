@@ -128,7 +128,7 @@ class Plan:
 
 def usable(device: Device) -> int:
     """Bytes of a device that the tensors of one process may take."""
-    return (device.memory or 0) - CONTEXT
+    return max(0, (device.memory or 0) - CONTEXT)
 
 
 def resting_bytes(workload: Workload) -> int:
