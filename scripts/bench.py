@@ -12,6 +12,8 @@ scripts/bench.py ls          ten thousand runs listed, for the first time and ag
 scripts/bench.py sampling    tokens a second of vLLM alone and below expctl (scripts/vllm_on_cpu.sh)
 scripts/bench.py compact     generation=compact and a static cache beside transformers' own sampling, SmolLM2-135M
 scripts/bench.py eval        an evaluation beside the bare loop of generation and reward, SmolLM2-135M
+scripts/bench.py rewards     check of a 5 GB file and of 200 shards beside a small one; 10,000 answers by reward=math
+                             beside math-verify alone; a step with rewards that wait beside one that does not
 scripts/bench.py resume      from the command to the first step: a fresh start beside one that carries on
 """
 
@@ -67,6 +69,7 @@ def main() -> None:
         "sampling",
         "compact",
         "eval",
+        "rewards",
     ]
     parser.add_argument("what", choices=parts)
     parser.add_argument("--repeat", type=int, default=5, help="runs of each; the median counts")
@@ -121,6 +124,13 @@ def main() -> None:
             other = () if chosen.beside is None else ("beside", "ratio")
             rows = bench_startup.measure(Path(folder), quiet(), chosen.repeat, chosen.beside)
             table(("processor seconds, median", "here", *other), rows)
+            return
+        if chosen.what == "rewards":
+            import bench_rewards
+
+            for name in ("check", "answers", "waiting"):
+                rows = getattr(bench_rewards, name)(Path(folder), quiet(), chosen.repeat)
+                table((f"{name}, median s", "", "ratio"), rows)
             return
         overhead(Path(folder), chosen.repeat)
 

@@ -28,8 +28,10 @@ class PassedTests:
         share: reward the share of passed tests.
         at_once: completions whose programs run at the same time; None takes the processors that this process may use.
         unprotected: run where the kernel cannot protect: time and memory alone are limited.
+        imports: installed packages that programs and tests may import, such as numpy.
 
     Raises:
+        ValueError: a package is not installed.
         RuntimeError: the kernel here cannot protect, and `unprotected` is False.
     """
 
@@ -40,8 +42,9 @@ class PassedTests:
         share: bool = False,
         at_once: int | None = None,
         unprotected: bool = False,
+        imports: Sequence[str] = (),
     ) -> None:
-        self._limits = limits(seconds, memory_mib, protected=not unprotected)
+        self._limits = limits(seconds, memory_mib, protected=not unprotected, imports=imports)
         self._share = share
         self._at_once = at_once or _processors()
         if not unprotected:

@@ -7,7 +7,7 @@ from typing import Any
 
 from expctl.rewards.code_tests import Asserts, Calls, Programs, Suite
 from expctl.rewards.sandbox.processes import Limits, Process, TimeOverError, tests_and_solution
-from expctl.rewards.sandbox.wire import ClosedError, decode, encode
+from expctl.rewards.sandbox.wire import ARRAY, ClosedError, decode, encode
 
 CLOSE = 1e-6  # numbers with a decimal point, relative and absolute
 
@@ -147,9 +147,9 @@ def _number(node: Any) -> int:
     return number
 
 
-def _opaque(handle: dict[str, Any]) -> object:
-    """An object of the solution's own, which equals nothing."""
-    return object()
+def _opaque(node: dict[str, Any]) -> object:
+    """An array as the list that a JSON file has of it; an object of the solution's own equals nothing."""
+    return decode(node.get("of"), _opaque) if node.get("type") == ARRAY else object()
 
 
 def _no_handle(value: Any) -> dict[str, Any]:

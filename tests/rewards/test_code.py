@@ -171,6 +171,48 @@ def test_no_trick_passes_for_a_right_solution(trick):
     assert passed_tests(program, recognised(calls), short)[0] == 0
 
 
+WITH_NUMPY = """
+import numpy as np
+def scaled(values, by): return np.asarray(values) * by
+def middle(values): return np.median(values)
+def norm(matrix): return float(np.linalg.norm(np.fft.ifft(np.fft.fft(matrix))))
+"""
+
+
+def test_packages_that_are_named_can_be_imported_and_no_other_file_be_read():
+    tests = [
+        "assert scaled([1, 2], 3).tolist() == [3, 6] and scaled(np.arange(3), 2.0).dtype == float",
+        "assert np.allclose(scaled(np.ones((2, 2)), 2), [[2, 2], [2, 2]]) and abs(norm(np.eye(2)) - 2**0.5) < 1e-9",
+        "assert middle([3, 1, 2]) == 2.0 and isinstance(middle([3, 1, 2]), float)",
+    ]
+    suite = recognised(tests, setup="import numpy as np")
+    allowed = limits(4, 1024, imports=["numpy"])
+    assert passed_tests(WITH_NUMPY, suite, allowed) == (3, 3)
+    assert passed_tests(WITH_NUMPY, suite, replace(allowed, packages=()))[0] == 0
+    wrong = WITH_NUMPY.replace("* by", "* by + 1").replace("median(values)", "ones(1)")
+    assert passed_tests(wrong, suite, allowed) == (0, 3)
+    its_own = "class np:\n    allclose = lambda *a: True\nnumpy = np\n" + "scaled = norm = middle = lambda *a: 0"
+    assert passed_tests(its_own, recognised(tests[1], setup="import numpy as np"), allowed)[0] == 0
+    calls = {"inputs": [[[1, 2], 3]], "outputs": [[3, 6]], "fn_name": "scaled"}
+    assert passed_tests(WITH_NUMPY, recognised(calls), allowed) == (1, 1)
+    beside = "import os, numpy\nprint(os.path.exists(os.path.dirname(numpy.__file__)))\ntry: import pytest\n"
+    beside += "except ImportError: print('no')\ntry: open(numpy.__path__[0] + '/../pytest/__init__.py')\n"
+    beside += "except OSError: print('no')"
+    assert passed_tests(beside, Programs([("", "True\nno\nno\n")]), allowed) == (1, 1)
+    with pytest.raises(ValueError, match="'nunpy' is none"):
+        limits(1, 512, imports=["nunpy"])
+
+
+def test_a_helper_of_the_tests_is_the_solution_s_until_setup_defines_it():
+    """As in HumanEval/32, whose tests call a function of the prompt: a solution can bring one that always agrees."""
+    tests = ["assert same(add(1, 2), 3)"]
+    cheats = "def add(a, b):\n    return 9\ndef same(a, b):\n    return True"
+    honest = "def add(a, b):\n    return a + b\ndef same(a, b):\n    return a == b"
+    assert share(honest, tests) == share(cheats, tests) == 1
+    setup = "def same(a, b):\n    return a == b"
+    assert share(cheats, tests, setup=setup) == 0 and share(RIGHT, tests, setup=setup) == 1
+
+
 def test_the_reward_takes_the_last_block_of_finished_completions():
     reward = PassedTests(seconds=2, memory_mib=512, at_once=2)
     block = "```python\n{}\n```"

@@ -1,6 +1,7 @@
 """The way in of a process that runs inside: what it is for and its limits are the first line that it reads."""
 
 import errno
+import importlib
 import os
 import sys
 from collections.abc import Callable
@@ -20,10 +21,12 @@ def main() -> None:
     # Packages beside expctl are not for programs.
     sys.path[:] = [path for path in sys.path if path != job["root"]]
     sys.set_int_max_str_digits(0)
+    packages = limits["packages"]
+    _import(packages)
     if role == "programs":
         # It forks, and each child closes the other doors.
         if limits["protected"] and limits["landlock"]:
-            lockdown.close_doors(files=True, calls=False)
+            lockdown.close_doors(files=True, calls=False, packages=packages)
         line.send(READY)
         return programs.serve(line, job["program"], limits)
     peer = Line(os.fdopen(job["from"], "rb"), os.fdopen(job["to"], "wb")) if "from" in job else line
@@ -32,11 +35,20 @@ def main() -> None:
         line.send(READY)
         return line.send({"open": _open_doors(limits)})
     if limits["protected"]:
-        lockdown.close_doors(files=limits["landlock"], calls=True)
+        lockdown.close_doors(files=limits["landlock"], calls=True, packages=packages)
     line.send(READY)
     if role == "solution":
         return solution.serve(peer, job["program"])
-    return tests.run(line, peer, job["suite"])
+    return tests.run(line, peer, job["suite"], [name for name, _ in packages])
+
+
+def _import(packages: list[list[str]]) -> None:
+    """Import packages while their folders can be read; later nothing else of these can."""
+    folders = list(dict.fromkeys(folder for _, folder in packages))
+    sys.path += folders
+    for name, _ in packages:
+        importlib.import_module(name)
+    sys.path[:] = [path for path in sys.path if path not in folders]
 
 
 def _taken(descriptor: int, mode: str) -> BinaryIO:

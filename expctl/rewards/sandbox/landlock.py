@@ -4,6 +4,7 @@ import ctypes
 import os
 import struct
 import sys
+from collections.abc import Sequence
 
 from expctl.rewards.sandbox.seccomp import SET_NO_NEW_PRIVS, call_kernel
 
@@ -25,8 +26,11 @@ def version() -> int:
         return 0
 
 
-def only_read_libraries() -> None:
-    """Let this process, and all that it starts, open no file but those of `readable`.
+def only_read_libraries(packages: Sequence[Sequence[str]] = ()) -> None:
+    """Let this process, and all that it starts, open no file but those of `readable` and of packages.
+
+    Args:
+        packages: name and folder of each.
 
     Raises:
         OSError: the kernel has no Landlock.
@@ -37,7 +41,8 @@ def only_read_libraries() -> None:
             handled |= right
     rules = ctypes.create_string_buffer(struct.pack("Q", handled), 8)
     ruleset = call_kernel("syscall", CREATE_RULESET, rules, 8, 0)
-    for path in readable():
+    beside = [os.path.join(folder, name + end) for name, folder in packages for end in ("", ".libs")]
+    for path in (*readable(), *filter(os.path.isdir, beside)):
         _allow(ruleset, path)
     call_kernel("prctl", SET_NO_NEW_PRIVS, 1, 0, 0, 0)
     call_kernel("syscall", RESTRICT_SELF, ruleset, 0)

@@ -5,6 +5,7 @@ import errno
 import os
 import resource
 import signal
+from collections.abc import Sequence
 
 from expctl.rewards.sandbox.landlock import only_read_libraries
 from expctl.rewards.sandbox.seccomp import filter_calls
@@ -40,14 +41,19 @@ def limit(seconds: int, memory: int, parent: int) -> None:
         resource.setrlimit(kind, (lowered, lowered))
 
 
-def close_doors(*, files: bool, calls: bool) -> None:
+def close_doors(*, files: bool, calls: bool, packages: Sequence[Sequence[str]] = ()) -> None:
     """Let this process open nothing but libraries (`files`), and make no calls but those of computing (`calls`).
+
+    Args:
+        files: close files.
+        calls: close calls of the kernel.
+        packages: name and folder of installed packages that count as libraries.
 
     Raises:
         OSError: the kernel cannot; the message says which.
     """
     if files:
-        _named("Landlock, which closes files (Linux 5.13)", only_read_libraries)
+        _named("Landlock, which closes files (Linux 5.13)", lambda: only_read_libraries(packages))
     if calls:
         _named("seccomp, which closes network and processes", filter_calls)
 

@@ -1,13 +1,14 @@
 """Starts processes that run inside, talks with them, and asks what the kernel closes."""
 
 import contextlib
+import importlib.util
 import json
 import os
 import select
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from types import TracebackType
@@ -43,6 +44,7 @@ class Limits:
         output: bytes that it may print.
         protected: False leaves out everything but time, memory and output.
         landlock: whether the kernel closes files by Landlock.
+        packages: name of each installed package that a program may import, and the folder that it lies in.
     """
 
     seconds: int
@@ -51,11 +53,24 @@ class Limits:
     output: int
     protected: bool = True
     landlock: bool = True
+    packages: tuple[tuple[str, str], ...] = ()
 
 
-def limits(seconds: int, memory_mib: int, *, protected: bool = True) -> Limits:
-    """The limits of a program that has `seconds` of processor time for a test; by a clock it has thrice that."""
-    return Limits(seconds, 3.0 * seconds + 2.0, memory_mib << 20, 4 << 20, protected, version() > 0)
+def limits(seconds: int, memory_mib: int, *, protected: bool = True, imports: Sequence[str] = ()) -> Limits:
+    """The limits of a program that has `seconds` of processor time for a test; by a clock it has thrice that.
+
+    Raises:
+        ValueError: a package of `imports` is not installed here.
+    """
+    packages = tuple((name, _folder_of(name)) for name in imports)
+    return Limits(seconds, 3.0 * seconds + 2.0, memory_mib << 20, 4 << 20, protected, version() > 0, packages)
+
+
+def _folder_of(package: str) -> str:
+    spec = importlib.util.find_spec(package) if package.isidentifier() else None
+    if spec is None or spec.submodule_search_locations is None:
+        raise ValueError(f"a program may import packages that are installed here, and '{package}' is none")
+    return str(Path(next(iter(spec.submodule_search_locations))).parent)
 
 
 class Process:

@@ -5,7 +5,7 @@ import sys
 import types
 from typing import Any
 
-from expctl.rewards.sandbox.wire import ClosedError, Line, decode, encode
+from expctl.rewards.sandbox.wire import ARRAY, ClosedError, Line, array, decode, encode
 
 MUTABLE = (list, dict, set, bytearray)
 
@@ -45,6 +45,8 @@ class _Server:
         return {"type": "object", "of": len(self._objects) - 1, "name": type(value).__name__}
 
     def _resolved(self, node: dict[str, Any]) -> Any:
+        if node.get("type") == ARRAY:
+            return array(node)
         if node.get("type") == "object":
             return self._objects[node["of"]]
         number = node["of"]

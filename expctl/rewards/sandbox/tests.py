@@ -6,17 +6,17 @@ import types
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from expctl.rewards.sandbox.wire import ClosedError, Line, decode, encode
+from expctl.rewards.sandbox.wire import ARRAY, ClosedError, Line, array, decode, encode
 
 # What a solution calls by the name of a builtin or of a module is not what the tests mean by it.
-TAKEN = frozenset(dir(builtins)) | sys.stdlib_module_names
+TAKEN = frozenset(dir(builtins)) | sys.stdlib_module_names | {"np"}
 
 
 class SolutionError(Exception):
     """The solution raised what is no exception of Python's own."""
 
 
-def run(parent: Line, solution: Line, suite: dict[str, Any]) -> None:
+def run(parent: Line, solution: Line, suite: dict[str, Any], packages: list[str]) -> None:
     """Run tests, each told to the parent when it is done.
 
     Args:
@@ -24,10 +24,12 @@ def run(parent: Line, solution: Line, suite: dict[str, Any]) -> None:
         solution: the process of the solution, which has just begun.
         suite: `tests`, sources that raise where the solution is wrong; `setup`, run before them; `entry_point`, the
             function that `check(candidate)` of a test is given, or None.
+        packages: names of packages, which are no names of the solution's either.
     """
     peer = Peer(solution)
     names = peer.names()
-    scope = {name: value for name, value in names.items() if name not in TAKEN or name == suite["entry_point"]}
+    taken = TAKEN.union(packages) - {suite["entry_point"]}
+    scope = {name: value for name, value in names.items() if name not in taken}
     module = types.ModuleType("solution")
     module.__dict__.update(names)
     sys.modules["solution"] = module
@@ -106,7 +108,10 @@ class Peer:
         return {"type": "callback", "of": len(self._callbacks) - 1}
 
     def _decoded(self, node: Any) -> Any:
-        return decode(node, lambda handle: Remote(self, int(handle["of"]), str(handle.get("name"))))
+        return decode(node, self._resolved)
+
+    def _resolved(self, node: dict[str, Any]) -> Any:
+        return array(node) if node.get("type") == ARRAY else Remote(self, int(node["of"]), str(node.get("name")))
 
 
 class Remote:

@@ -5,6 +5,7 @@ What comes over the wire is made anew of builtins alone, so nothing that a solut
 
 import importlib
 import json
+import sys
 from collections import deque
 from collections.abc import Callable
 from typing import Any, BinaryIO
@@ -23,6 +24,7 @@ KNOWN: dict[tuple[str, str], tuple[str, ...]] = {
     ("datetime", "datetime"): ("year", "month", "day", "hour", "minute", "second", "microsecond"),
 }
 DECIMAL = ("decimal", "Decimal")  # of its text
+ARRAY, NUMBERS = "array", "biufc"  # of numpy: the type of a node, and the kinds of its elements that are sent
 
 Handle = Callable[[Any], dict[str, Any]]
 Resolve = Callable[[dict[str, Any]], Any]
@@ -85,11 +87,33 @@ def encode(value: Any, handle: Handle) -> Any:
     if isinstance(value, complex):
         return {"type": "complex", "of": [value.real, value.imag]}
     kind_of = (type(value).__module__, type(value).__name__)
+    if kind_of[0] == "numpy" and getattr(getattr(value, "dtype", None), "kind", "") in NUMBERS:
+        if kind_of[1] == "ndarray":
+            return {"type": ARRAY, "of": encode(value.tolist(), handle), "dtype": value.dtype.str}
+        return encode(value.item(), handle)
     if kind_of == DECIMAL:
         return {"type": list(kind_of), "of": [str(value)]}
     if kind_of in KNOWN and getattr(value, "tzinfo", None) is None:
         return {"type": list(kind_of), "of": [encode(getattr(value, name), handle) for name in KNOWN[kind_of]]}
     return handle(value)
+
+
+def array(node: dict[str, Any]) -> Any:
+    """The array of numpy that a node stands for. Raise ClosedError where it is none, or numpy is not there."""
+    if "numpy" not in sys.modules:
+        raise ClosedError("no numpy")
+    numpy = sys.modules["numpy"]
+    try:
+        made = numpy.array(decode(node.get("of"), _no_handle), dtype=str(node.get("dtype")))
+    except (TypeError, ValueError, OverflowError) as error:
+        raise ClosedError("no such array") from error
+    if made.dtype.kind not in NUMBERS:
+        raise ClosedError("no array of numbers")
+    return made
+
+
+def _no_handle(node: dict[str, Any]) -> Any:
+    raise ClosedError("no number")
 
 
 def decode(node: Any, resolve: Resolve) -> Any:
