@@ -2,6 +2,7 @@
 
 from expctl.cli.verb_help import VERB_HELP
 from expctl.config.groups import group_options, groups
+from expctl.report.group_lines import group_lines
 
 TEXT = """expctl: post-training experiments from small YAML groups.
 
@@ -58,9 +59,8 @@ def print_help(verb: str | None = None) -> int:
         print(VERB_HELP[verb], end="")
         return 0
     named = [group for group in groups() if not group.startswith("experiment/")]  # the rows of those tables
-    width = max(map(len, named))
-    rows = (f"  {group:<{width}}  {', '.join(group_options(group))}" for group in named)
-    print(TEXT.format(groups="\n".join(rows)), end="")
+    lines = group_lines({group: group_options(group) for group in named})
+    print(TEXT.format(groups="\n".join(lines)), end="")
     return 0
 
 

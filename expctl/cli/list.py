@@ -1,7 +1,5 @@
 """`expctl list [GROUP]`: the options of a config group, one line each; of `algorithm` with what is known of each."""
 
-import shutil
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +11,7 @@ from expctl.config.groups import group_options, groups
 from expctl.config.head_comment import first_sentence, head_comment
 from expctl.config.locate import own_conf
 from expctl.report.algorithms import algorithm_lines
+from expctl.report.group_lines import group_lines, terminal_width
 from expctl.report.json_text import json_text
 from expctl.runs.filters import parse
 
@@ -84,16 +83,13 @@ def _has(row: Row, text: str) -> bool:
 
 def _print_all(folders: list[Path]) -> None:
     print("Groups (expctl list GROUP shows the options):")
-    known = groups(folders)
-    width = max(map(len, known))
-    for group in known:
-        print(f"  {group:<{width}}  {', '.join(group_options(group, folders))}")
+    print("\n".join(group_lines({group: group_options(group, folders) for group in groups(folders)})))
 
 
 def _print_chosen(listed: dict[str, list[Row]]) -> None:
     for group, rows in listed.items():
         if group == ALGORITHM:
-            print("\n".join(algorithm_lines(rows, _width())))
+            print("\n".join(algorithm_lines(rows, terminal_width())))
             continue
         width = max(len(row[group]) for row in rows) + 2
         for row in rows:
@@ -103,7 +99,3 @@ def _print_chosen(listed: dict[str, list[Row]]) -> None:
 def _own(row: Row) -> str:
     """The file of an option that is not expctl's."""
     return "" if own_conf() in Path(row["file"]).parents else f"  ({row['file']})"
-
-
-def _width() -> int | None:
-    return shutil.get_terminal_size().columns if sys.stdout.isatty() else None

@@ -179,11 +179,13 @@ def _unknown_key(key: str, typed: list[str]) -> Refusal:
     if table and key in groups():
         what = f"'{key}' has the rows of a table that is not chosen"
         return Refusal(what, where=f"{word} (command line)", do=f"expctl {table}={rows} {word} ...")
-    if word.startswith("generation."):
-        name = key_of(word)
+    name = key_of(word)
+    if word.startswith("generation.") and name.rpartition(".")[2] in known_keys(name):
         option = GENERATION_OPTIONS.get(name, "vllm_server")
         what = f"'{name}' is a setting of generation={option}, which is not chosen"
         return Refusal(what, where=f"{word} (command line)", do=f"generation={option} {word}")
+    if word.startswith("generation."):  # misspelt, of which Hydra names only the group where none is chosen
+        key = name
     asked = next((group for group in ASKED if word.startswith(f"{group}.")), None)
     if asked is not None:
         who, choose = ASKED[asked]

@@ -145,6 +145,13 @@ def test_a_key_of_an_engine_that_is_not_chosen_names_the_option():
     with pytest.raises(Refusal) as said:
         compose(["generation.url=http://a:1"])
     assert "generation=vllm_server generation.url=http://a:1" in said.value.do
+
+
+@pytest.mark.parametrize("chosen", [[], ["generation=vllm_server"]])
+def test_a_misspelt_setting_of_an_engine_has_a_nearest_one(chosen):
+    with pytest.raises(Refusal, match=r"no key 'generation\.timout'") as said:
+        compose([*chosen, "generation.timout=3"])
+    assert said.value.nearest[0] == "timeout"
     with pytest.raises(Refusal) as said:
         compose(["generation.compact=true"])
     assert "generation=compact generation.compact=true" in said.value.do
