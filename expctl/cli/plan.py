@@ -9,7 +9,7 @@ from expctl.base.refusal import Refusal
 from expctl.cli.hydra_app import compose, is_multirun
 from expctl.cli.refuse import refuse
 from expctl.config.check import check
-from expctl.config.source.defaults import FieldValues
+from expctl.config.kept import planned_values
 from expctl.plan import Plan, estimate
 from expctl.plan.plan import GIB, usable
 from expctl.plan.ways_out import WayOut, ways_out
@@ -37,7 +37,7 @@ def plan(experiment: Experiment, *, as_data: bool) -> int:
     refusals = check(replace(experiment, runs_remotely=named), leave_out=NOT_ASKED)
     if refusals:
         return refuse(refusals)
-    planned = estimate(experiment, FieldValues(experiment.config["args"], experiment.code_folders))
+    planned = estimate(experiment, planned_values(experiment))
     ways = [] if planned.fits is not False else ways_out(planned)
     if as_data:
         print(json.dumps(as_json(planned, ways), indent=2))

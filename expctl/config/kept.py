@@ -30,6 +30,17 @@ def largest_kept(experiment: Experiment, values: FieldValues, completions: int) 
     return k if isinstance(k, int) and 2 <= k <= completions else completions
 
 
+def planned_values(experiment: Experiment) -> FieldValues:
+    """The fields of `args` as the memory model takes them: k is the largest that a filter which decides it may keep."""
+    args = experiment.config["args"]
+    values = FieldValues(args, experiment.code_folders)
+    completions = values["num_generations"]
+    if "num_remains_in_group" not in values or values["num_remains_in_group"] is not None or not completions:
+        return values
+    k = largest_kept(experiment, values, completions)
+    return FieldValues(args | {"num_remains_in_group": k}, experiment.code_folders)
+
+
 def _decided(experiment: Experiment, node: Any) -> int | None:
     """The largest k of a filter that decides it; None of one that does not say."""
     if ADAPTIVE not in lineage(defined_by(node, experiment)):

@@ -7,7 +7,7 @@ from dataclasses import replace
 from expctl.base.experiment import Experiment
 from expctl.base.notice import notice_once
 from expctl.base.refusal import Refusal
-from expctl.config.source.defaults import FieldValues
+from expctl.config.kept import planned_values
 from expctl.plan import Plan, estimate
 from expctl.plan.plan import CONTEXT, GIB, usable
 from expctl.plan.workload import Sampling
@@ -91,6 +91,6 @@ def _bears(plan: Plan, cells: int) -> bool:
 
 def _foreseen(experiment: Experiment) -> Plan | None:
     try:
-        return estimate(experiment, FieldValues(experiment.config["args"], experiment.code_folders))
+        return estimate(experiment, planned_values(experiment))
     except Refusal:  # nothing is known of such a model
         return None

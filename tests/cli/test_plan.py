@@ -90,6 +90,19 @@ def test_what_does_not_fit_is_refused_with_three_ways_out(words, capsys):
     assert "args.gradient_checkpointing=true" in said.err
 
 
+def test_a_filter_that_decides_k_itself_counts_with_the_most_that_it_keeps(words, capsys):
+    sampled = ["algorithm=gfpo", "args.num_generations=16", "args.per_device_train_batch_size=16"]
+    adaptive = "algorithm.trainer.group_filter_func=adaptive_difficulty"
+    plans = []
+    for chosen in (
+        [adaptive, "args.num_remains_in_group=null"],
+        *([f"args.num_remains_in_group={k}"] for k in (8, 16)),
+    ):
+        assert run_words(["plan", *words, *sampled, *chosen, "hardware.memory_gib=80", "--json"]) == 0
+        plans.append(json.loads(capsys.readouterr().out))
+    assert plans[0] == plans[1] != plans[2]
+
+
 def test_an_engine_takes_its_share_of_the_device(words):
     engine = ["args.use_vllm=true", "args.vllm_mode=colocate", "args.vllm_gpu_memory_utilization=0.5"]
     more = ["algorithm=grpo", "args.per_device_train_batch_size=16", "hardware.memory_gib=80"]

@@ -18,6 +18,7 @@ MODULES = [
     "expctl.worker.export",
     "expctl.worker.scoring",
     "expctl.verify",
+    "expctl.verify.rank",
     "accelerate.commands.launch",
     "torch.distributed.run",
     "submitit.core._submit",
