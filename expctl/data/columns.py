@@ -52,6 +52,7 @@ def sources(
         raise ValueError(
             f"{where} has a column '{images[0]}', and no model that sees is loaded.\ntake it out of the data"
         )
+    _check_spelling(kind, columns)
     mapped = dict(columns) | spellings(kind, existing, columns)
     conversations = [name for name in CONVERSATIONS if name in existing and is_conversation(first.get(name))]
     given = {name for name in COLUMNS[kind] if name in mapped or name in existing} - {"label"}
@@ -69,6 +70,15 @@ def sources(
             continue
         raise ValueError(_no_column(ours, theirs, existing, first, kind=kind, columns=columns, where=where))
     return made_of
+
+
+def _check_spelling(kind: str, columns: dict[str, str]) -> None:
+    """Refuse a name for a column that is nearly one of the kind's: a reward may read any other."""
+    for ours, theirs in columns.items():
+        near = difflib.get_close_matches(ours, COLUMNS[kind], n=1, cutoff=0.8)
+        if near and ours not in COLUMNS[kind]:
+            what = f"dataset.columns.{ours}={theirs}: {taken(kind)} data have no '{ours}'."
+            raise ValueError(f"{what}\nDid you mean dataset.columns.{near[0]}={theirs}?")
 
 
 def _implied_column(kind: str, first: dict[str, Any], made_of: dict[str, str]) -> str | None:
@@ -91,10 +101,12 @@ def _no_column(
     columns: dict[str, str],
     where: str,
 ) -> str:
-    reason = f"which dataset.columns.{ours} names" if ours in columns else f"which {kind} data need"
+    reason = f"which {kind} data need"
     if ours not in columns and taken(kind) != kind:
         reason += f" (taken are {taken(kind)} rows)"
     message = f"{where} has no column '{theirs}', {reason}. It has: {', '.join(existing)}.\n"
+    if ours in columns:
+        message = f"dataset.columns.{ours}={theirs}: {where} has no column '{theirs}'. It has: {', '.join(existing)}.\n"
     conversations = [name for name in CONVERSATIONS if name in existing]
     if conversations and ours not in columns and kind != PREFERENCE:
         return f"{message}A conversation that ends in an answer holds all: dataset.columns.prompt={conversations[0]}"

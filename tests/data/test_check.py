@@ -37,9 +37,16 @@ def test_a_missing_column_is_named_with_those_that_exist_and_what_to_type(questi
 def test_a_misspelt_mapping_names_the_nearest_column(questions):
     columns = {"prompt": "qestion"}
     with pytest.raises(
-        ValueError, match=r"no column 'qestion', which dataset\.columns\.prompt names(.|\n)*Did you mean 'question'"
+        ValueError, match=r"dataset\.columns\.prompt=qestion: .* has no column 'qestion'(.|\n)*Did you mean 'question'"
     ):
         check_dataset({**FILES, "path": questions, "columns": columns})
+
+
+def test_a_name_that_is_nearly_one_of_the_kind_s_is_refused_and_one_of_a_reward_s_is_not(questions):
+    columns = {"prompt": "question", "promt": "question"}
+    with pytest.raises(ValueError, match=r"dataset\.columns\.promt=question: (.|\n)*dataset\.columns\.prompt=question"):
+        check_dataset({**FILES, "path": questions, "columns": columns})
+    check_dataset({**FILES, "path": questions, "columns": {"prompt": "question", "gold": "solution"}})
 
 
 @pytest.mark.parametrize(("kind", "missing"), [("prompt-completion", "completion"), ("preference", "chosen")])
