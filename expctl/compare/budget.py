@@ -26,6 +26,11 @@ class Budget:
     unit: str
     amount: float
 
+    @property
+    def word(self) -> str:
+        """As it is typed: `tokens=100000`."""
+        return f"{self.unit}={self.amount:.12g}"
+
     def __str__(self) -> str:
         return f"{self.amount:,g} {UNITS[self.unit]}"
 

@@ -156,7 +156,7 @@ class Comparison:
     `question`: what is compared, in words. `varied`: key -> its values over the groups, what the configs differ in.
     `baseline` is the label of a group. `corrected_for` counts the tests that p is corrected for. `warnings`: what a
     reader should know before believing it. `refusals`: what was not compared, and why. `more_seeds`: commands that
-    make the missing seeds.
+    make the missing seeds. `budget`: at which use the runs were compared (`tokens=47000`); None for their ends.
     """
 
     question: str
@@ -169,6 +169,7 @@ class Comparison:
     warnings: list[str] = field(default_factory=list)
     refusals: list[str] = field(default_factory=list)
     more_seeds: list[str] = field(default_factory=list)
+    budget: str | None = None
 
     def metric(self, name: str) -> Metric | None:
         """The metric with this key of summary.json, where it was compared."""

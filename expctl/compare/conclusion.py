@@ -76,6 +76,7 @@ def compare_runs(
         ],
         refusals=refusals,
         more_seeds=commands(groups, differences),
+        budget=budget.word if budget else None,
     )
 
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from expctl.base.metric_titles import SHOWN
 from expctl.base.plain_data import number
 from expctl.compare import metrics
+from expctl.compare.budget import at, parse
 from expctl.compare.comparison import Comparison, Metric
 from expctl.compare.differences import compare_metric
 from expctl.compare.groups import Grouped
@@ -79,13 +80,14 @@ class Trade:
 
 
 def records_of(comparison: Comparison) -> list[Grouped]:
-    """The groups of a comparison with their runs read again; one that has gone since is left out."""
+    """The groups of a comparison with their runs read again, as they were compared; one that has gone is left out."""
     groups = []
+    budget = parse(comparison.budget) if comparison.budget else None
     for group in comparison.groups:
         records = []
         for folder in group.folders:
             with contextlib.suppress(UnreadableRunError):
-                records.append(read(folder))
+                records.append(at(read(folder), budget) if budget else read(folder))
         groups.append(Grouped(group, records))
     return groups
 

@@ -6,6 +6,7 @@ from synthetic import GFPO, run
 from expctl.base.refusal import Refusal
 from expctl.compare.budget import Budget, at, parse
 from expctl.compare.conclusion import compare_runs
+from expctl.compare.curves import records_of
 from expctl.compare.runs import UnreadableRunError, read
 
 SECONDS = {"time/update_seconds": 2.0, "time/evaluation_seconds": 50.0, "time/cpu_seconds": 1.0}
@@ -65,6 +66,9 @@ def test_groups_are_judged_by_what_they_were_then_and_not_at_their_ends(tmp_path
     folders += [trained(tmp_path, [0.1, 0.7 + seed / 100, 0.9], seed, config=GFPO) for seed in range(3)]
     at_the_end = compare_runs(folders).metric("eval_reward").differences[0]
     then = compare_runs(folders, budget=Budget("tokens", 100)).metric("eval_reward").differences[0]
+    compared = compare_runs(folders, budget=Budget("tokens", 100))
+    shown = [record.after["eval_reward"] for group in records_of(compared) for record in group.records]
+    assert compared.budget == "tokens=100" and shown == pytest.approx([0.5, 0.51, 0.52, 0.7, 0.71, 0.72])
     assert at_the_end.difference.value == pytest.approx(0) and then.difference.value == pytest.approx(0.2)
 
 
