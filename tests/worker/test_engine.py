@@ -4,18 +4,22 @@ import os
 import socket
 import subprocess
 import sys
+from pathlib import Path
 from types import ModuleType, SimpleNamespace
 
 import pytest
 import torch
 from datasets import Dataset, DatasetDict
+from harness import clean_environment, forked_workers, wait_for
 
 from expctl import models
 from expctl.base.engine import format_of_engine
 from expctl.base.file_lock import is_locked
 from expctl.base.ports import HeldPort, rendezvous_variables
 from expctl.worker import engine
+from tests.worker.engine_rank import listening
 
+RANK = Path(__file__).with_name("engine_rank.py")
 CONVERSATION = [{"role": "user", "content": "12 + 34"}]
 
 
@@ -42,15 +46,6 @@ def alone(monkeypatch, tmp_path):
 @pytest.fixture(scope="module")
 def tokenizer():
     return models.load("embedded:tiny")[1]
-
-
-def listening(**_):
-    """An engine that binds its port, as torch's rendezvous does."""
-    server = socket.socket()
-    server.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    server.bind(("", int(os.environ["MASTER_PORT"])))
-    server.listen()
-    return server
 
 
 def test_the_engine_has_what_trl_hands_it_and_what_the_group_says(config):
@@ -121,34 +116,17 @@ def test_a_port_that_stays_taken_is_said(config, monkeypatch):
         engine.start_engine(fails, config)
 
 
-AT_ONCE = """
-import os, sys, time
-from pathlib import Path
-from expctl.worker import engine
-from tests.worker.test_engine import listening
-ready, go = Path(sys.argv[1]), Path(sys.argv[2])
-ready.touch()
-while not go.exists():
-    time.sleep(0.001)
-config = {"seed": 0, "args": {"use_vllm": True}, "hardware": {"use_cpu": True}}
-server = engine.start_engine(listening, config)
-print("port", server.getsockname()[1], flush=True)
-sys.stdin.read()
-"""
-
-
 def test_two_workers_that_start_at_the_same_instant_both_listen(tmp_path):
     """Each on the port that its parent holds for it, although both bind without looking."""
     ports = [HeldPort(), HeldPort()]
     processes, go = [], tmp_path / "go"
     for number, port in enumerate(ports):
-        command = [sys.executable, "-c", AT_ONCE, str(tmp_path / str(number)), str(go)]
-        environment = os.environ | rendezvous_variables(port) | {"TMPDIR": str(tmp_path), "OMP_NUM_THREADS": "1"}
+        command = [sys.executable, str(RANK), str(tmp_path / str(number)), str(go)]
+        environment = clean_environment(**forked_workers(**rendezvous_variables(port), TMPDIR=str(tmp_path)))
         processes.append(
             subprocess.Popen(command, env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
         )
-    while not all((tmp_path / str(number)).exists() for number in range(2)):
-        assert all(process.poll() is None for process in processes)
+    wait_for(lambda: all((tmp_path / str(number)).exists() for number in range(2)))
     go.touch()
     # Libraries may have their own lines before it.
     said = [next(line for line in process.stdout if line.startswith("port ")) for process in processes]
