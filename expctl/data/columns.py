@@ -3,7 +3,14 @@
 import difflib
 from typing import Any
 
-from expctl.base.data_kinds import COLUMNS, MESSAGES, PREFERENCE, PROMPT_COMPLETION, UNPAIRED_PREFERENCE
+from expctl.base.data_kinds import (
+    COLUMNS,
+    MESSAGES,
+    PREFERENCE,
+    PROMPT_COMPLETION,
+    TRIPLE_PREFERENCE,
+    UNPAIRED_PREFERENCE,
+)
 from expctl.data.forms import CONVERSATIONS, advice, remedy, spellings, taken
 from expctl.data.turns import is_conversation, is_turn
 
@@ -84,6 +91,8 @@ def _check_spelling(kind: str, columns: dict[str, str]) -> None:
 def _implied_column(kind: str, first: dict[str, Any], made_of: dict[str, str]) -> str | None:
     """TRL's column that may be missing, since it follows from others."""
     ends_in_answer = kind in (PROMPT_COMPLETION, UNPAIRED_PREFERENCE)
+    if kind == TRIPLE_PREFERENCE:
+        return None
     if not ends_in_answer and {"chosen", "rejected"} <= made_of.keys():
         return "prompt"
     if ends_in_answer and "prompt" in made_of and is_conversation(first.get(made_of["prompt"])):
@@ -112,9 +121,15 @@ def _no_column(
         return f"{message}A conversation that ends in an answer holds all: dataset.columns.prompt={conversations[0]}"
     other = "" if columns else advice(kind, existing, first)
     # A name that is hardly like it counts for less than rows of another kind.
-    nearest = difflib.get_close_matches(theirs, existing, n=1, cutoff=0.75 if other else 0.5)
+    alike = [name for name in existing if not _is_steps(first.get(name))]
+    nearest = difflib.get_close_matches(theirs, alike, n=1, cutoff=0.75 if other else 0.5)
     if nearest:
         return f"{message}Did you mean '{nearest[0]}'? Say which column it is: dataset.columns.{ours}={nearest[0]}"
     if other:
         return f"{message}{other}; or say which column it is: dataset.columns.{ours}=<one of these>"
     return f"{message}Say which column it is: dataset.columns.{ours}=<one of these>"
+
+
+def _is_steps(cell: Any) -> bool:
+    """Whether a cell is a list of texts, which no column but the steps of a solution holds."""
+    return isinstance(cell, list) and all(isinstance(part, str) for part in cell)

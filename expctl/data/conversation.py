@@ -8,7 +8,7 @@ from transformers import PreTrainedTokenizerBase
 
 from expctl.data.turns import Turn, plain_turns
 
-TEXT_COLUMNS = ("prompt", "completion", "chosen", "rejected")
+TEXT_COLUMNS = ("prompt", "completion", "chosen", "rejected", "reference")
 # Where TRL's trainers find keywords of the chat template for a row.
 OPTIONS_COLUMN = "chat_template_kwargs"
 _ROLES = {"system": "System", "user": "User", "assistant": "Assistant"}
@@ -27,7 +27,7 @@ def fit_to_tokenizer(
     Content in parts (`[{"type": "text", "text": ...}]`) becomes one text, ShareGPT's keys become role and content.
 
     Args:
-        dataset: with any of the columns `prompt`, `completion`, `chosen`, `rejected`; several by name; or one that is
+        dataset: with any of the columns `TEXT_COLUMNS`; several by name; or one that is
             streamed, of which only the first row is looked at before training.
         tokenizer: of the model that is trained.
         template_options: keywords of the chat template for every row, which TRL's trainers take from the column

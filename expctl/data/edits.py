@@ -10,7 +10,9 @@ from functools import cached_property
 from typing import Any
 
 from expctl.data import answers, expression
+from expctl.data.forms import ALPACA, CONVERSATIONS
 from expctl.data.shape import Place, Row, RowError
+from expctl.data.turns import is_conversation
 
 KEYS = ("filter", "template", "answer")
 
@@ -23,20 +25,20 @@ class Edits:
         filter: an expression over columns; rows for which it is false are left out.
         template: the prompt, with `{column}` for what a column holds.
         answer: the rule by which the column `answer` is taken from a worked solution.
-        answer_from: the column with that solution.
+        answer_from: the columns that may hold that solution, of which the first that is there does.
     """
 
     filter: str | None = None
     template: str | None = None
     answer: str | None = None
-    answer_from: str = "answer"
+    answer_from: tuple[str, ...] = ("answer",)
 
     @classmethod
     def of(cls, options: Mapping[str, Any]) -> "Edits":
         """Those that a `dataset` group asks for."""
         columns = options.get("columns") or {}
         given = {key: options.get(key) for key in KEYS}
-        return cls(**given, answer_from=columns.get("answer", "answer"))
+        return cls(**given, answer_from=solution_columns(columns))
 
     @property
     def made(self) -> list[str]:
@@ -59,7 +61,7 @@ class Edits:
             if given is None:
                 continue
             try:
-                absent = [name for name in needed[key]() if name not in existing]
+                absent = [name for name in needed[key](existing) if name not in existing]
             except ValueError as error:
                 raise ValueError(f"dataset.{key}={given}: {error}.") from error
             if absent:
@@ -81,11 +83,12 @@ class Edits:
         if self.template is not None:
             made["prompt"] = self._filled(self.template, cells)
         if self.answer is not None:
-            solution = cells.get(self.answer_from)
-            made["answer"] = answers.rule(self.answer)(str(solution))
+            column = next((name for name in self.answer_from if cells.get(name) is not None), self.answer_from[0])
+            solution = _solution(cells.get(column))
+            made["answer"] = answers.rule(self.answer)(solution)
             if made["answer"] is None:
                 raise ValueError(
-                    f"dataset.answer={self.answer} finds no answer in column '{self.answer_from}': {solution!r:.60}. "
+                    f"dataset.answer={self.answer} finds no answer in column '{column}': {solution!r:.60}. "
                     "Leave such rows out by dataset.filter"
                 )
         return cells | made if made else cells
@@ -105,18 +108,34 @@ class Edits:
     def _tree(self) -> Any:
         return expression.parsed(str(self.filter))
 
-    def _filter_columns(self) -> list[str]:
+    def _filter_columns(self, existing: list[str]) -> list[str]:
         return expression.columns_of(self._tree)
 
-    def _template_columns(self) -> list[str]:
+    def _template_columns(self, existing: list[str]) -> list[str]:
         named = [column for _, column, _, _ in string.Formatter().parse(str(self.template)) if column is not None]
         if not named:
             raise ValueError("it names no column, so that all prompts would be the same; {question} is one")
         return named
 
-    def _answer_columns(self) -> list[str]:
+    def _answer_columns(self, existing: list[str]) -> list[str]:
         answers.rule(str(self.answer))
-        return [self.answer_from]
+        return [next((name for name in self.answer_from if name in existing), self.answer_from[0])]
+
+
+def solution_columns(columns: Mapping[str, str]) -> tuple[str, ...]:
+    """The columns of the data that may hold a worked solution: the one that is mapped, or those of completions."""
+    if "answer" in columns:
+        return (columns["answer"],)
+    mapped = [columns[name] for name in ("completion", "chosen", "messages") if name in columns]
+    return tuple(dict.fromkeys(("answer", *mapped, "completion", *ALPACA["completion"], "chosen", *CONVERSATIONS)))
+
+
+def _solution(cell: Any) -> str:
+    """A solution as one text: of a conversation what the assistant says last."""
+    if not is_conversation(cell) or not cell:
+        return str(cell)
+    turn = cell[-1]
+    return str(turn.get("content", turn.get("value")))
 
 
 AS_THEY_ARE = Edits()

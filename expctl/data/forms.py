@@ -12,10 +12,12 @@ from expctl.base.data_kinds import (
     COLUMNS,
     MESSAGES,
     PREFERENCE,
+    PRIVILEGED,
     PROMPT_COMPLETION,
     PROMPT_ONLY,
     STEPWISE,
     TEXT,
+    TRIPLE_PREFERENCE,
     UNPAIRED_PREFERENCE,
 )
 from expctl.data.turns import Turn, is_conversation
@@ -24,7 +26,7 @@ Row = dict[str, Any]
 # Where public data keep a whole conversation, its last answer included.
 CONVERSATIONS = ("messages", "conversations")
 # Columns that hold what follows a prompt.
-COMPLETIONS = ("completion", "chosen", "rejected")
+COMPLETIONS = ("completion", "chosen", "rejected", "reference")
 # Alpaca's names, and those of its relatives: ours -> theirs. What stands in `input` belongs below the instruction.
 ALPACA = {"prompt": ("instruction",), "completion": ("output", "response")}
 BELOW = "input"
@@ -49,7 +51,8 @@ _HAVE = {
     PROMPT_COMPLETION: ("capybara", "tulu", "openr1_math", *_PAIRS),
     MESSAGES: ("capybara", "tulu", "openr1_math", *_PAIRS),
     PREFERENCE: _PAIRS,
-    UNPAIRED_PREFERENCE: _PAIRS,
+    UNPAIRED_PREFERENCE: (*_PAIRS, "kto_mix"),
+    STEPWISE: ("prm800k",),
 }
 
 
@@ -69,6 +72,11 @@ def form_of(wanted: str, existing: Collection[str], first: Row, columns: dict[st
 def advice(wanted: str, existing: Collection[str], first: Row) -> str:
     """What the rows are good for, as a remedy; empty where no algorithm is known for them."""
     there = [form for form in _ALGORITHMS if form != wanted and _is_there(form, existing, first, {})]
+    if wanted not in (STEPWISE, PROMPT_ONLY) and _is_there(STEPWISE, existing, first, {}):
+        return (
+            "these rows are stepwise data, from which no trainer of TRL learns since 1.14; one of yours with "
+            "algorithm.kind=stepwise does"
+        )
     if not there:
         return ""
     return f"these rows are {there[0]} data: algorithm={_ALGORITHMS[there[0]]} learns from them"
@@ -129,7 +137,7 @@ def _is_there(form: str, existing: Collection[str], first: Row, columns: dict[st
         return "completion" in names or bool(held) or is_conversation(first.get(columns.get("prompt", "prompt")))
     if form == TEXT:
         return "text" in names and "prompt" not in names
-    return set(COLUMNS[form]) <= names if form == STEPWISE else "prompt" in names
+    return set(COLUMNS[form]) <= names if form in (STEPWISE, TRIPLE_PREFERENCE, PRIVILEGED) else "prompt" in names
 
 
 def _turns(cell: str | list[Turn], role: str) -> list[Turn]:

@@ -8,6 +8,7 @@ from typing import Any
 from expctl.base.data_kinds import (
     COLUMNS,
     MESSAGES,
+    PRIVILEGED,
     PROMPT_COMPLETION,
     PROMPT_ONLY,
     STEPWISE,
@@ -91,6 +92,8 @@ class Shape:
         if self.kind == STEPWISE:
             named = {name: cells.get(self.made_of[name]) for name in ("completions", "labels")}
             return {"prompt": self._cell(cells, "prompt")} | steps(**named)
+        if self.kind == PRIVILEGED:
+            return {name: self._cell(cells, name) for name in COLUMNS[PRIVILEGED]}
         prompt, completions = self._prompt_and_completions(cells)
         texts: Row = {"prompt": prompt}
         if self.kind != PROMPT_ONLY:

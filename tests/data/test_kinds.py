@@ -56,6 +56,20 @@ MADE = {
     ("messages", "texts"): ({"prompt": "1+1?", "completion": "2"}, TURNS),
     ("messages", "preferences"): (IMPLICIT, TURNS),
     ("messages", "Alpaca"): (ALPACA_ALONE, {"messages": [says("user", "Say 2."), *ANSWERED]}),
+    ("triple-preference", "texts"): (PAIR | {"reference": " 2"}, PAIR | {"reference": " 2"}),
+    ("triple-preference", "turns"): (
+        {"prompt": ASKED, "chosen": ANSWERED, "rejected": "3", "reference": "2!"},
+        {
+            "prompt": ASKED,
+            "chosen": ANSWERED,
+            "rejected": [says("assistant", "3")],
+            "reference": [says("assistant", "2!")],
+        },
+    ),
+    ("privileged-context", "a hint"): (
+        {"prompt": "1+1=", "privileged_context": "It is even."},
+        {"prompt": "1+1=", "privileged_context": "It is even."},
+    ),
     ("text", "text"): ({"text": "one two", "source": "x"}, {"text": "one two", "source": "x"}),
     ("unpaired-preference", "labels"): (
         {"prompt": "1+1=", "completion": "3", "label": False},
@@ -131,3 +145,29 @@ def test_texts_that_repeat_are_held_out_together(tmp_path):
     (tmp_path / "rows.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
     train, held_out = files.load(kind="text", seed=0, path="rows.jsonl", eval_size=4)
     assert len(held_out) == 4 and not set(train["text"]) & set(held_out["text"])
+
+
+@pytest.mark.parametrize("row", [TURNS, SHAREGPT, ALPACA, PAIR, {"prompt": "1+1=", "completion": "So it is 2"}])
+def test_the_answer_is_read_where_it_stands(row):
+    assert [made["answer"] for made in loaded("prompt-only", row, row | {"n": 1}, answer="last_number")] == ["2", "2"]
+
+
+def test_a_column_that_is_mapped_is_the_only_one_that_an_answer_is_read_from():
+    with pytest.raises(ValueError, match=r"dataset\.answer=last_number: the data have no column 'gold'"):
+        loaded("prompt-only", ALPACA, answer="last_number", columns={"answer": "gold"})
+
+
+def test_what_only_the_teacher_is_told_may_be_a_completion_by_name():
+    row = {"prompt": "1+1=", "completion": "2"}
+    told = loaded("privileged-context", row, row, columns={"privileged_context": "completion"})
+    assert told == [{"prompt": "1+1=", "privileged_context": "2"}] * 2
+
+
+def test_a_triple_without_its_gold_completion_is_a_pair_for_dpo():
+    with pytest.raises(ValueError, match="no column 'reference'(.|\n)*algorithm=dpo"):
+        loaded("triple-preference", PAIR, PAIR)
+
+
+def test_steps_are_told_apart_and_named():
+    with pytest.raises(ValueError, match="no trainer of TRL learns since 1.14"):
+        loaded("prompt-completion", {"prompt": "1+1", "completions": ["2"], "labels": [True]})

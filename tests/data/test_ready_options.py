@@ -7,6 +7,7 @@ from hydra.utils import instantiate
 
 from expctl.cli.hydra_app import compose
 from expctl.config.check import check
+from expctl.data import hub
 
 
 def user(text):
@@ -40,6 +41,8 @@ ROWS = {
     },
     "hh_rlhf": {"prompt": ASK, "chosen": SAY, "rejected": [assistant("No.")]},
     "humanlike_preferences": {"prompt": "Have you seen it?", "chosen": "Oh, not yet!", "rejected": "I am a program."},
+    "kto_mix": {"prompt": ASK, "completion": SAY, "label": True},
+    "prm800k": {"prompt": "What is 2+3?", "completions": ["It is more than 4.", "It is 6."], "labels": [True, False]},
     "capybara": {"source": "Airoboros", "messages": [*ASK, *SAY, user("Really?"), assistant("Yes.")]},
     "tulu": {"id": "1", "messages": [{"role": "system", "content": "Be brief."}, *ASK, *SAY], "source": "wildchat"},
 }
@@ -117,3 +120,17 @@ def test_what_is_learnt_is_the_last_turn_of_the_assistant(option, load):
     train, _ = load(option, "sft")
     assert said(train[0]["prompt"])[-1] == "user" and said(train[0]["completion"]) == ["assistant"]
     assert train[0]["completion"][0]["content"]
+
+
+def test_answers_that_are_wanted_or_not_reach_kto(load):
+    train, held_out = load("kto_mix", "kto")
+    assert said(train[0]["prompt"]) == ["user"] and said(train[0]["completion"]) == ["assistant"]
+    assert train[0]["label"] is True and len(held_out) == 20
+
+
+def test_steps_reach_a_trainer_of_that_kind_and_no_other(load, tmp_path):
+    with pytest.raises(AssertionError, match="one of yours with algorithm.kind=stepwise does"):
+        load("prm800k", "sft")
+    options = {"kind": "stepwise", "seed": 0, "path": str(tmp_path / "prm800k"), "eval_split": "test"}
+    train, _ = hub.load(**options)
+    assert train[0]["labels"] == [True, False] and len(train[0]["completions"]) == 2

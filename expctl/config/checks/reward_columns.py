@@ -9,6 +9,7 @@ from expctl.base.suggest import nearest
 from expctl.config.checks.trainer_parts import is_rewarded
 from expctl.config.source.lookup import ClassDefinition, Definition, FunctionDefinition, find
 from expctl.config.source.signature import signature
+from expctl.data.edits import solution_columns
 from expctl.data.located import LOADERS, training_source
 from expctl.data.parts import MIXTURE, parts_of
 from expctl.data.peek import columns_of
@@ -100,10 +101,18 @@ def _lacking(name: str, called: Definition, node: dict[str, Any], columns: list[
             f"the reward '{name}' needs a column '{column}', and the data have {', '.join(columns)}",
             where=where,
             nearest=nearest(column, columns),
-            do=f"dataset.columns.{column}=<column> for a file of yours, or another reward (expctl list reward)",
+            do=_remedy(column, columns),
         )
         for column in absent
     ]
+
+
+def _remedy(column: str, columns: list[str]) -> str:
+    """How the data come to have a column."""
+    solved = column == "answer" and any(name in columns for name in solution_columns({}))
+    rule = "dataset.answer=last_number (or boxed, after_hashes, a regular expression) takes it from what is answered; "
+    other = f"dataset.columns.{column}=<column> for a file of yours, or another reward (expctl list reward)"
+    return f"{rule}{other}" if solved else other
 
 
 def needed_columns(called: Definition, node: dict[str, Any]) -> list[str]:
