@@ -12,7 +12,7 @@ import pytest
 
 from expctl.rewards import code
 from expctl.rewards.code import PassedTests, check_protected
-from expctl.rewards.sandbox import seccomp
+from expctl.rewards.sandbox import bubblewrap, processes, seccomp
 from expctl.rewards.sandbox.processes import Process, limits, open_doors
 
 LIMITS = limits(2, 512)
@@ -164,6 +164,27 @@ def test_without_protection_it_refuses_and_says_what_is_open_and_what_to_do(monk
     ):
         PassedTests()
     assert PassedTests(unprotected=True)
+
+
+@pytest.mark.skipif(not bubblewrap.command(()), reason="bubblewrap is not here, or may not make a root folder")
+def test_where_the_kernel_has_no_landlock_bubblewrap_closes_files(prepared):
+    without = replace(LIMITS, landlock=False)
+    rooted = replace(without, root=bubblewrap.command(()))
+    assert open_doors(rooted) == []
+    for name in ("reads a file", "lists a folder", "reads installed packages", "reads its parent's memory", "forks"):
+        program = f"{prepared}try:\n    {ATTEMPTS[name]}\nexcept BaseException:\n    print('stopped')"
+        assert outcome(program, limit=rooted) == {"output": "stopped\n", "ended": "well"}, name
+    numbers = limits(2, 1024, imports=["numpy"])
+    numbers = replace(numbers, landlock=False, root=bubblewrap.command(numbers.packages))
+    assert outcome("import numpy\nprint(numpy.arange(3).sum())", limit=numbers)["output"] == "3\n"
+
+
+def test_bubblewrap_is_asked_only_where_the_kernel_has_no_landlock(monkeypatch):
+    monkeypatch.setattr(bubblewrap, "command", lambda packages: ("bwrap",))
+    monkeypatch.setattr(processes, "version", lambda: 3)
+    assert limits(2, 512).root == ()
+    monkeypatch.setattr(processes, "version", lambda: 0)
+    assert limits(2, 512).root == ("bwrap",) and limits(2, 512, protected=False).root == ()
 
 
 def test_a_kernel_that_cannot_close_a_door_is_found_by_trying():

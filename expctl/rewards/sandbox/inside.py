@@ -33,7 +33,7 @@ def main() -> None:
     lockdown.limit(limits["seconds"], limits["memory"], job["parent"])
     if role == "probe":
         line.send(READY)
-        return line.send({"open": _open_doors(limits)})
+        return line.send({"open": _open_doors(limits, job["file"])})
     if limits["protected"]:
         lockdown.close_doors(files=limits["landlock"], calls=True, packages=packages)
     line.send(READY)
@@ -61,7 +61,7 @@ def _taken(descriptor: int, mode: str) -> BinaryIO:
     return file  # type: ignore[no-any-return]
 
 
-def _open_doors(limits: dict[str, Any]) -> list[str]:
+def _open_doors(limits: dict[str, Any], file: str) -> list[str]:
     """What a program could still do here, once the doors are closed; "" of a door that the kernel cannot close."""
     found = []
     for files, calls in ((limits["landlock"], False), (False, True)):
@@ -70,7 +70,7 @@ def _open_doors(limits: dict[str, Any]) -> list[str]:
         except OSError as error:
             found.append(str(error.strerror))
     doors: dict[str, Callable[[], Any]] = {
-        "read files": lambda: os.listdir("/"),
+        "read files": lambda: os.close(os.open(file, os.O_RDONLY)),
         "write files": lambda: os.close(os.open("/tmp", os.O_TMPFILE | os.O_WRONLY)),
         "start processes": _fork,
         "reach the network": _socket,

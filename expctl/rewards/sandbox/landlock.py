@@ -41,8 +41,7 @@ def only_read_libraries(packages: Sequence[Sequence[str]] = ()) -> None:
             handled |= right
     rules = ctypes.create_string_buffer(struct.pack("Q", handled), 8)
     ruleset = call_kernel("syscall", CREATE_RULESET, rules, 8, 0)
-    beside = [os.path.join(folder, name + end) for name, folder in packages for end in ("", ".libs")]
-    for path in (*readable(), *filter(os.path.isdir, beside)):
+    for path in (*readable(), *package_folders(packages)):
         _allow(ruleset, path)
     call_kernel("prctl", SET_NO_NEW_PRIVS, 1, 0, 0, 0)
     call_kernel("syscall", RESTRICT_SELF, ruleset, 0)
@@ -56,6 +55,12 @@ def readable() -> list[str]:
     if os.path.isdir(beside):
         paths += [os.path.join(beside, name) for name in os.listdir(beside) if ".so" in name]
     return [path for path in (*paths, *LIBRARIES, *DEVICES) if os.path.exists(path)]
+
+
+def package_folders(packages: Sequence[Sequence[str]]) -> list[str]:
+    """The folders of packages, each given by name and the folder that it lies in, and of the libraries beside them."""
+    folders = [os.path.join(folder, name + end) for name, folder in packages for end in ("", ".libs")]
+    return [folder for folder in folders if os.path.isdir(folder)]
 
 
 def _allow(ruleset: int, path: str) -> None:

@@ -15,15 +15,16 @@ MOST_FILES = 64  # open at a time
 STACK = 64 << 20  # bytes, of the main thread
 
 
-def limit(seconds: int, memory: int, parent: int) -> None:
+def limit(seconds: int, memory: int, parent: int | None) -> None:
     """Limit processor time, memory and files of this process, and let it end with its parent.
 
     Args:
         seconds: of processor time.
         memory: bytes of address space.
-        parent: process id of the one that started this; where that has ended already, this process ends too.
+        parent: process id of the one that started this; where that has ended already, this process ends too. None
+            where another sees to that.
     """
-    if hasattr(ctypes.CDLL(None), "prctl"):
+    if parent is not None and hasattr(ctypes.CDLL(None), "prctl"):
         ctypes.CDLL(None).prctl(PARENT_DEATH, signal.SIGKILL)
         if os.getppid() != parent:  # it ended before the signal was asked for
             os._exit(1)

@@ -6,7 +6,7 @@ import json
 import os
 import select
 import subprocess
-import sys
+import tempfile
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
@@ -14,6 +14,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
+from expctl.rewards.sandbox import bubblewrap
 from expctl.rewards.sandbox.landlock import version
 from expctl.rewards.sandbox.wire import LONGEST_LINE, ClosedError, parsed
 
@@ -45,6 +46,7 @@ class Limits:
         protected: False leaves out everything but time, memory and output.
         landlock: whether the kernel closes files by Landlock.
         packages: name of each installed package that a program may import, and the folder that it lies in.
+        root: the words before the command that start it in a root folder of its own (bubblewrap).
     """
 
     seconds: int
@@ -54,6 +56,7 @@ class Limits:
     protected: bool = True
     landlock: bool = True
     packages: tuple[tuple[str, str], ...] = ()
+    root: tuple[str, ...] = ()
 
 
 def limits(seconds: int, memory_mib: int, *, protected: bool = True, imports: Sequence[str] = ()) -> Limits:
@@ -63,7 +66,9 @@ def limits(seconds: int, memory_mib: int, *, protected: bool = True, imports: Se
         ValueError: a package of `imports` is not installed here.
     """
     packages = tuple((name, _folder_of(name)) for name in imports)
-    return Limits(seconds, 3.0 * seconds + 2.0, memory_mib << 20, 4 << 20, protected, version() > 0, packages)
+    landlock = version() > 0
+    root = bubblewrap.command(packages) if protected and not landlock else ()
+    return Limits(seconds, 3.0 * seconds + 2.0, memory_mib << 20, 4 << 20, protected, landlock, packages, root)
 
 
 def _folder_of(package: str) -> str:
@@ -79,7 +84,7 @@ class Process:
     def __init__(self, role: str, limit: Limits, pass_fds: tuple[int, ...] = (), **job: Any) -> None:
         self._buffer = bytearray()
         self._process = subprocess.Popen(
-            [getattr(sys, "_base_executable", sys.executable), "-s", "-P", "-S", "-B", "-c", ENTRY],
+            [*limit.root, bubblewrap.interpreter(), "-s", "-P", "-S", "-B", "-c", ENTRY],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
@@ -91,7 +96,8 @@ class Process:
         assert self._process.stdin is not None and self._process.stdout is not None  # both are pipes
         self._into, self._from = self._process.stdin.fileno(), self._process.stdout.fileno()
         os.set_blocking(self._into, False)
-        self.send({"role": role, "limits": asdict(limit), "root": ROOT, "parent": os.getpid()} | job, START)
+        parent = None if limit.root else os.getpid()  # bubblewrap ends it with its parent, whose id is not seen inside
+        self.send({"role": role, "limits": asdict(limit), "root": ROOT, "parent": parent} | job, START)
 
     def __enter__(self) -> Self:
         """Wait until the doors are closed and the program may begin. Raise SandboxError where that fails."""
@@ -175,7 +181,7 @@ def _close(descriptors: list[int]) -> None:
 def open_doors(limit: Limits) -> list[str]:
     """What a program could do inside that it must not, found by trying; empty where it can do nothing of it."""
     try:
-        with Process("probe", limit) as process:
+        with tempfile.NamedTemporaryFile() as mine, Process("probe", limit, file=mine.name) as process:
             found = process.receive(START)["open"]
     except (SandboxError, TimeOverError, ClosedError) as error:
         return [f"it cannot be tried ({type(error).__name__}: {error})"]
