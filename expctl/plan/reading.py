@@ -46,7 +46,7 @@ def workload_of(experiment: Experiment, settings: Settings, device_bytes: int | 
     except UnknownShapeError as error:
         do = "a decoder as Qwen3, Llama or Mistral is what can be planned"
         raise Refusal(f"{model.get('path')}: {error}", where=where, do=do) from error
-    kind = str(config["algorithm"]["kind"])
+    kind, trainer = str(config["algorithm"]["kind"]), mapping(config["algorithm"]["trainer"])
     lengths = lengths_of(mapping(config.get("dataset")), kind, found.tokenizer)
     hardware = experiment.hardware
     sharding = mapping(hardware["sharding"])
@@ -63,7 +63,8 @@ def workload_of(experiment: Experiment, settings: Settings, device_bytes: int | 
         checkpointing=bool(settings["gradient_checkpointing"]),
         optimizer=str(settings["optim"] or "adamw_torch_fused"),
         adapter=adapter,
-        reference=adapter is None and _has_reference(kind, settings),
+        # One of its own (reference=local) is held beside an adapter too; it counts as large as the model.
+        reference="ref_model" in trainer or (adapter is None and _has_reference(kind, settings)),
         gpu=not hardware["use_cpu"],
         eager_attention=model.get("attn_implementation") == "eager",
         processes=processes,

@@ -11,6 +11,7 @@ from harness import REPOSITORY
 
 from expctl import models
 from expctl.cli.hydra_app import compose
+from expctl.cli.main import run_words
 from expctl.config.check import check
 from expctl.config.checks.settings import lineage
 from expctl.config.groups import group_options
@@ -157,6 +158,13 @@ def test_a_reference_other_than_the_start_is_given_to_the_trainer_as_a_model(alg
     assert (node["path"], node["dtype"]) == ("embedded:tiny_teacher", "float32") and check(experiment) == []
     assert "reference" not in experiment.config and "ref_model" not in compose(words).config["algorithm"]["trainer"]
     assert run_of(experiment).run_id != run_of(compose(words)).run_id
+
+
+def test_a_reference_of_its_own_is_planned_for_beside_an_adapter_too(capsys):
+    for words, held in ((["peft=lora"], False), (["peft=lora", "reference=tiny"], True)):
+        run_words(["plan", "algorithm=dpo", "hardware=cpu", *words])
+        said = capsys.readouterr()
+        assert ("reference model" in said.out + said.err) == held
 
 
 @pytest.mark.parametrize("algorithm", ["grpo", "gfpo", "sft", "cpo", "orpo", "a2po", "distillation"])
