@@ -77,3 +77,12 @@ def test_a_path_where_an_option_belongs_is_told_where_it_goes(word, advice, tmp_
     with pytest.raises(Refusal) as refused:
         refusals([word])
     assert advice in refused.value.do and refused.value.where == f"{word} (command line)"
+
+
+@pytest.mark.parametrize(
+    "word", ["reward.functions.accuracy=null", "reward.functions.mine=5", "+callbacks.mine={x: 1}"]
+)
+def test_what_nothing_can_be_built_from_is_refused(word):
+    (refusal,) = check(compose([word]))
+    key = word.lstrip("+").partition("=")[0]
+    assert f"'{key}' is " in refusal.what and f"~{key}" in refusal.do and "(command line)" in refusal.where

@@ -4,6 +4,7 @@ from typing import Any
 
 from expctl.base.data_kinds import COLUMNS
 from expctl.base.experiment import Experiment
+from expctl.base.plain_data import mapping
 from expctl.base.refusal import Refusal
 from expctl.base.suggest import nearest
 
@@ -109,7 +110,20 @@ def check_schema(experiment: Experiment) -> list[Refusal]:
     refusals += _check_ours(experiment)
     refusals += compare(experiment, "model", config["model"], {"path": TEXT}, MODEL)
     refusals += compare(experiment, "tracker", config["tracker"], {"report_to": TEXT}, TRACKER)
-    return refusals + _check_options(experiment) + _check_numbers(experiment)
+    return refusals + _check_built(experiment) + _check_options(experiment) + _check_numbers(experiment)
+
+
+def _check_built(experiment: Experiment) -> list[Refusal]:
+    """Refuse a reward function or a callback that nothing could be built from: each names a class or a function."""
+    config, refusals = experiment.config, []
+    for group, nodes in (("reward.functions", config["reward"].get("functions")), ("callbacks", config["callbacks"])):
+        for name, node in mapping(nodes).items():
+            key = f"{group}.{name}"
+            if not isinstance(node, dict) or "_target_" not in node:
+                what = f"'{key}' is {'null' if node is None else node}, which names no class or function"
+                do = f"{key}._target_=my_module.mine, or ~{key} to take it away"
+                refusals.append(Refusal(what, where=experiment.set_by(key), do=do))
+    return refusals
 
 
 def compare(
