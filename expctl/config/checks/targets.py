@@ -15,6 +15,7 @@ from expctl.config.checks.fields import HYDRA_KEYS, WhereSet, check_value
 from expctl.config.removed import removed_target
 from expctl.config.source.lookup import ClassDefinition, Definition, FunctionDefinition, Missing, find, locate
 from expctl.config.source.signature import signature
+from expctl.data.streamed import INSTEAD, NOT_STREAMED
 
 ALLOWED = ("expctl", "trl", "transformers", "peft", "torch.optim", "datasets", "accelerate")
 # Parts of the allowed packages that start processes or run code that they fetched or unpickled.
@@ -237,6 +238,8 @@ def _check_hydra_keyword(name: str, value: object, key: str, where_set: WhereSet
 
 
 def _unknown(name: str, key: str, target: str, definition: Definition, where_set: WhereSet) -> Refusal:
+    if name == "streaming" and target.startswith("expctl.data."):
+        return Refusal(NOT_STREAMED, where=where_set(key), do=INSTEAD)
     parameters = signature(definition).parameters
     listed = ", ".join(parameters) if len(parameters) <= 8 else f"see {definition.file}"
     return Refusal(
