@@ -241,7 +241,7 @@ def _unknown(name: str, key: str, target: str, definition: Definition, where_set
     if name == "streaming" and target.startswith("expctl.data."):
         return Refusal(NOT_STREAMED, where=where_set(key), do=INSTEAD)
     parameters = signature(definition).parameters
-    listed = ", ".join(parameters) if len(parameters) <= 8 else f"see {definition.file}"
+    listed = ", ".join(parameters) if len(parameters) <= 24 else f"see {definition.file}"
     return Refusal(
         f"{target} takes no {name!r}",
         where=where_set(key),
