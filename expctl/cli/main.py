@@ -5,7 +5,7 @@ import sys
 from collections.abc import Callable
 from importlib import import_module
 
-from expctl.base.garbage import collect_rarely
+from expctl.base.garbage import collect_rarely, leave_garbage
 from expctl.base.printable import only_printable
 from expctl.base.refusal import Refusal
 from expctl.base.telemetry import silence
@@ -23,7 +23,9 @@ def main() -> None:
     _insist_on_utf8()
     collect_rarely()
     silence(os.environ)  # for the libraries of every process that is started from here, too
-    raise SystemExit(run_words(sys.argv[1:]))
+    code = run_words(sys.argv[1:])
+    leave_garbage()
+    raise SystemExit(code)
 
 
 def _insist_on_utf8() -> None:
