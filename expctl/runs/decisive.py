@@ -71,12 +71,8 @@ IMMATERIAL = (
     ),
     Immaterial(
         (
-            "args.log_level*",
-            "args.log_on_each_node",
-            "args.log_multimodal",
-            "args.disable_tqdm",
-            "args.include_num_input_tokens_seen",
-            "args.skip_memory_metrics",
+            *("args.log_level*", "args.log_on_each_node", "args.log_multimodal", "args.disable_tqdm"),
+            *("args.include_num_input_tokens_seen", "args.skip_memory_metrics"),
         ),
         "it selects what is shown of the training",
     ),
