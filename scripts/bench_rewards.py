@@ -84,7 +84,7 @@ def answers(folder: Path, environment: dict[str, str], repeat: int) -> list[tupl
 
 
 def waiting(folder: Path, environment: dict[str, str], repeat: int) -> list[tuple[str, str, str]]:
-    """Seconds of a step of GRPO with a reward that answers at once, one that waits, and two that wait together."""
+    """Seconds of scoring in a step of GRPO: a reward that answers at once, one that waits, two that wait together."""
     (folder / "judges.py").write_text(JUDGES)
     names = {"no wait": ["at_once"], f"one waits {WAIT} s": ["first"], f"two wait {WAIT} s each": ["first", "second"]}
     seconds: dict[str, list[float]] = {name: [] for name in names}
@@ -96,8 +96,10 @@ def waiting(folder: Path, environment: dict[str, str], repeat: int) -> list[tupl
             _done([COMMAND, *words], folder, environment | {"EXPCTL_OUTPUTS": str(outputs)})
             (file,) = outputs.glob("*/metrics.jsonl")
             rows = [json.loads(line) for line in file.read_text().splitlines()]
-            seconds[name].append(statistics.median([row["step_time"] for row in rows if "step_time" in row][1:]))
-    return _beside(seconds, "no wait")
+            seconds[name].append(
+                statistics.median([row["time/scoring_seconds"] for row in rows if "step_time" in row][1:])
+            )
+    return _beside(seconds, f"one waits {WAIT} s")
 
 
 def _pairs() -> list[tuple[str, str]]:
