@@ -16,10 +16,11 @@ from expctl.algorithms.scored_completion import ScoredCompletion
 from expctl.base.data_kinds import PROMPT_ONLY
 from expctl.data.conversation import fit_to_tokenizer
 from expctl.data.parts import of_kind
+from expctl.worker.generate import generate
 from expctl.worker.prompt_statistics import per_prompt
 from expctl.worker.reward_endings import endings
 from expctl.worker.reward_weights import final_weights
-from expctl.worker.rewards import eos_tokens, reward_functions, set_end_tokens
+from expctl.worker.rewards import reward_functions, set_end_tokens
 
 Row = dict[str, Any]
 
@@ -139,7 +140,9 @@ class EvaluateCompletions(TrainerCallback):
     def _sample(self, model: Any, rows: list[Row]) -> list[ScoredCompletion]:
         """One completion of each row's prompt, with its rewards."""
         prompts = [row["prompt"] for row in rows]
-        ids, ended = self._generate(model, prompts)
+        texts = [self._as_text(prompt) for prompt in prompts]
+        is_plain = isinstance(prompts[0], str)
+        ids, ended = generate(model, self._tokenizer, texts, self._sampling, special_tokens=is_plain)
         completions: list[Any] = self._tokenizer.batch_decode(ids, skip_special_tokens=True)
         if not isinstance(prompts[0], str):
             completions = [[{"role": "assistant", "content": text}] for text in completions]
@@ -150,21 +153,6 @@ class EvaluateCompletions(TrainerCallback):
             values = {name: column[index] for name, column in rewards.items()}
             samples.append(ScoredCompletion(prompt, completion, len(ids[index]), ended[index], values))
         return samples
-
-    def _generate(self, model: Any, prompts: list[Any]) -> tuple[list[list[int]], list[bool]]:
-        """Token ids of the completions, each with its end token, and whether each has one."""
-        texts = [self._as_text(prompt) for prompt in prompts]
-        is_plain = isinstance(prompts[0], str)
-        inputs = self._tokenizer(
-            text=texts, return_tensors="pt", padding=True, padding_side="left", add_special_tokens=is_plain
-        ).to(model.device)
-        eos_ids = eos_tokens(self._trainer.model, self._tokenizer)
-        special = {"pad_token_id": self._tokenizer.pad_token_id, "eos_token_id": eos_ids or None}
-        generated = model.generate(**inputs, **self._sampling, **special)[:, inputs["input_ids"].shape[1] :]
-        is_end = torch.isin(generated, torch.tensor(eos_ids, device=generated.device)).int()
-        lengths = torch.where(is_end.any(1), is_end.argmax(1) + 1, generated.shape[1]).tolist()
-        ids = [row[:length] for row, length in zip(generated.tolist(), lengths, strict=True)]
-        return ids, is_end.any(1).tolist()
 
     def _rewards(self, completions: list[Any], keywords: Row) -> dict[str, list[float | None]]:
         """The values of each function; those that are asynchronous run concurrently."""

@@ -14,7 +14,7 @@ import torch
 
 from expctl import models
 from expctl.worker.answers import answers_alone
-from expctl.worker.rewards import eos_tokens
+from expctl.worker.generate import generate
 from expctl.worker.samples import shown_text
 
 Row = dict[str, Any]
@@ -64,22 +64,15 @@ class Sampler:
         sets = list(held_out.values()) if isinstance(held_out, dict) else [held_out]
         return [dict(row) for part in sets if part is not None for row in islice(part, count)]
 
-    @torch.no_grad()
     def _completed(self, prompt: Any, count: int) -> list[dict[str, Any]]:
         tokenizer: Any = self._tokenizer
         text, is_chat = self._rendered(prompt)
-        inputs = tokenizer([text] * count, return_tensors="pt", add_special_tokens=not is_chat).to(self._model.device)
-        ends = eos_tokens(self._model, tokenizer)
-        special = {"pad_token_id": tokenizer.pad_token_id, "eos_token_id": ends or None}
-        generated = self._model.generate(**inputs, **self._sampling, **special)[
-            :, inputs["input_ids"].shape[1] :
-        ].tolist()
-        completions = []
-        for ids in generated:
-            length = next((place + 1 for place, token in enumerate(ids) if token in ends), len(ids))
-            said = tokenizer.decode(ids[:length], skip_special_tokens=True)
-            completions.append({"text": said, "tokens": length, "ended": ids[length - 1] in ends, "rewards": {}})
-        return completions
+        ids, ended = generate(self._model, tokenizer, [text] * count, self._sampling, special_tokens=not is_chat)
+        said = tokenizer.batch_decode(ids, skip_special_tokens=True)
+        return [
+            {"text": one, "tokens": len(row), "ended": has_ended, "rewards": {}}
+            for one, row, has_ended in zip(said, ids, ended, strict=True)
+        ]
 
     def _rendered(self, prompt: Any) -> tuple[str, bool]:
         """The text of a prompt, and whether it is a chat template's, with its own special tokens."""
