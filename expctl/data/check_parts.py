@@ -1,6 +1,7 @@
 """Refuse sources of a mixture and further sets to evaluate on that cannot work. Torch-free, without `datasets`."""
 
 import difflib
+import os
 import re
 from collections.abc import Callable, Collection, Mapping
 from typing import Any
@@ -63,6 +64,23 @@ def check_sets(options: Mapping[str, Any], check: Check) -> None:
         if name == HELD_OUT or name in mapping(options.get(SOURCES)):
             raise ValueError(f"dataset.eval_sets.{name}: the name is taken by what the dataset itself holds out.")
         _check_part(f"{SETS}.{name}", node, lambda part: _all_rows(part, check))
+
+
+def check_sets_apart(options: Mapping[str, Any]) -> None:
+    """Raise ValueError where a further set to evaluate on is, or has, a file that is trained on."""
+    nodes = [options, *mapping(options.get(SOURCES)).values()]
+    trained_on = {
+        os.path.realpath(file) for node in nodes if (source := training_source(node)) for file in source.files
+    }
+    for name, node in mapping(options.get(SETS)).items():
+        source = training_source(node)
+        both = [file for file in source.files if os.path.realpath(file) in trained_on] if source else []
+        if both:
+            raise ValueError(
+                f"dataset.{SETS}.{name} has a training file, {both[0]}: what it measures has been trained on.\n"
+                "name other rows, or leave the set out: rows are held out of the training file as it is; to measure on "
+                "training data on purpose, name a copy of the file"
+            )
 
 
 def _check_part(key: str, node: Any, check: Check) -> None:

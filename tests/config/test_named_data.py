@@ -46,6 +46,8 @@ def test_sources_with_different_rewards_ask_for_one():
     ("words", "said"),
     [
         ([*MIXTURE, "dataset.sources.c={path: a.jsonl, clumns: {}}"], "expctl.data.files.load takes no 'clumns'"),
+        ([*SETS, "dataset.eval_sets.same=[b.jsonl,a.jsonl]"], "dataset.eval_sets.same has a training file"),
+        ([*MIXTURE, "dataset.eval_sets.same=b.jsonl"], "dataset.eval_sets.same has a training file"),
         ([*SETS, "dataset.eval_sets.hard2={path: a.jsonl, clumns: {}}"], "expctl.data.files.load takes no 'clumns'"),
         ([*SETS, "dataset.streaming=true"], "expctl's own loaders stream nothing"),
         ([*SETS, "algorithm.objective=eval_reward"], "algorithm.objective=eval_reward names no evaluation set"),
@@ -76,3 +78,7 @@ def test_the_content_of_a_part_is_part_of_the_run(words, data):
     with (data / "b.jsonl").open("a") as file:
         file.write('\n{"prompt": "one more=", "answer": "1", "completion": " 1"}')
     assert config_hash(compose(words)) != before
+
+
+def test_where_nothing_is_trained_any_file_may_be_evaluated():
+    assert what([*SETS, "algorithm=eval", "dataset.eval_sets.same=a.jsonl"]) == []

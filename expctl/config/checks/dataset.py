@@ -10,6 +10,7 @@ from expctl.base.refusal import Refusal
 from expctl.config.source.lookup import find
 from expctl.config.source.signature import signature
 from expctl.data.check import check_dataset as check_options
+from expctl.data.check_parts import check_sets_apart
 
 
 def check_dataset(experiment: Experiment) -> list[Refusal]:
@@ -30,6 +31,8 @@ def check_dataset(experiment: Experiment) -> list[Refusal]:
         dataset = {name: value for name, value in dataset.items() if name != "eval_path"}  # nothing is trained on it
     try:
         check_options(dataset)
+        if trains(experiment.config):
+            check_sets_apart(dataset)
     except (FileNotFoundError, ValueError) as error:
         what, _, do = str(error).partition("\n")
         return [Refusal(what, where=experiment.set_by(_key_in(str(error), dataset)), do=do[:1].lower() + do[1:])]
