@@ -69,9 +69,10 @@ def check_sets(options: Mapping[str, Any], check: Check) -> None:
 def check_sets_apart(options: Mapping[str, Any]) -> None:
     """Raise ValueError where a further set to evaluate on is, or has, a file that is trained on."""
     nodes = [options, *mapping(options.get(SOURCES)).values()]
-    trained_on = {
-        os.path.realpath(file) for node in nodes if (source := training_source(node)) for file in source.files
-    }
+    trained_on: set[str] = set()
+    for node in nodes:
+        source = training_source(node)
+        trained_on.update(map(os.path.realpath, source.files if source else []))
     for name, node in mapping(options.get(SETS)).items():
         source = training_source(node)
         both = [file for file in source.files if os.path.realpath(file) in trained_on] if source else []

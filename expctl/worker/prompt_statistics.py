@@ -46,7 +46,7 @@ def _said_by_all(completions: Sequence[ScoredCompletion]) -> list[str]:
 def interval(values: Sequence[float]) -> Interval | None:
     """The 95 % interval of the mean over prompts; None for too few, or where nothing spreads.
 
-    Of values that are 0 or 1 it is Wilson's, else Student's.
+    Of values that are 0 or 1 it is Wilson's, else Student's; of shares (0 to 1) it ends at 0 and 1.
     """
     from scipy import stats
 
@@ -63,4 +63,7 @@ def interval(values: Sequence[float]) -> Interval | None:
     if error == 0:
         return None
     half = float(stats.t.ppf((1 + LEVEL) / 2, count - 1)) * error
-    return mean - half, mean + half
+    low, high = mean - half, mean + half
+    if all(0 <= value <= 1 for value in values):
+        return max(low, 0.0), min(high, 1.0)
+    return low, high

@@ -98,3 +98,9 @@ def test_there_is_no_interval_where_nothing_spreads_but_of_shares():
     assert interval([3.0, 3.0]) is None and interval([1.0]) is None
     low, high = interval([1.0] * 100)
     assert high == pytest.approx(1.0) and math.isclose(low, 1 / (1 + 1.959963984540054**2 / 100), rel_tol=1e-9)
+
+
+def test_the_interval_of_shares_does_not_leave_them():
+    low, high = interval([1.0] * 20 + [0.75])
+    assert low < high == 1.0
+    assert interval([5.0] * 20 + [1.0])[1] > 5.0
