@@ -5,12 +5,15 @@ from pathlib import Path
 from expctl.base.refusal import Refusal
 from expctl.base.words import dotted_key_of
 from expctl.cli.hydra_app import compose, is_multirun
+from expctl.cli.named_run import as_it_was
 from expctl.cli.run import main as run_words
+from expctl.cli.trust import TRUST, ask_for_trust
 from expctl.config.evaluated import words_of
 from expctl.config.groups import group_options
 from expctl.runs.handed_on import HandedOn, handed_on
+from expctl.runs.seal import broken
 
-USAGE = "expctl eval RUN|MODEL ... [-m] [overrides]; RUN may be RUN@best, RUN@last or RUN@checkpoint-N"
+USAGE = "expctl eval RUN|MODEL ... [-m] [--trust] [overrides]; RUN may be RUN@best, RUN@last or RUN@checkpoint-N"
 MODEL_FILES = ("config.json", "adapter_config.json")
 # Flags that are followed by a word of their own.
 VALUED = ("--config-dir", "-cd", "--cfg", "--package")
@@ -26,8 +29,12 @@ def main(words: list[str]) -> int:
 
 
 def evaluation_words(words: list[str]) -> list[str]:
-    """The words of the experiment that `expctl eval` with these words is."""
-    named, typed = _parted(words)
+    """The words of the experiment that `expctl eval` with these words is.
+
+    Raises:
+        Refusal: no run, no model, other data, or rewards of a run that somebody else made and that is not trusted.
+    """
+    named, typed = _parted([word for word in words if word != TRUST])
     keys = {dotted_key_of(word) for word in typed}
     if "algorithm" in keys:
         typed_word = next(word for word in typed if dotted_key_of(word) == "algorithm")
@@ -39,7 +46,7 @@ def evaluation_words(words: list[str]) -> list[str]:
     several = ["-m"] if len(targets) > 1 and not is_multirun(typed) else []
     return [
         *several,
-        *_data_words(targets, typed),
+        *_data_words(targets, typed, trusted=TRUST in words),
         *_model_words(targets),
         *flags,
         *_overrides(typed),
@@ -89,13 +96,15 @@ def is_model(word: str) -> bool:
     return True
 
 
-def _data_words(targets: list[HandedOn | str], typed: list[str]) -> list[str]:
+def _data_words(targets: list[HandedOn | str], typed: list[str], *, trusted: bool) -> list[str]:
     """`algorithm=eval`, and the data, rewards and sampling of the runs, which must be the same in all."""
     runs = [target for target in targets if isinstance(target, HandedOn)]
     if not runs:
         return ["algorithm=eval"]
     overrides = _overrides(typed)
     found = [words_of(run, overrides, compose) for run in runs]
+    for run, words in zip(runs, found, strict=True):
+        _ask_for_trust(run, words, trusted)
     if len(targets) == 1:
         return found[0]
     shared = [[word for word in words if "random_states=" not in word] for words in found]
@@ -110,9 +119,16 @@ def _data_words(targets: list[HandedOn | str], typed: list[str]) -> list[str]:
     return shared[0]
 
 
+def _ask_for_trust(run: HandedOn, words: list[str], trusted: bool) -> None:
+    """Ask where the run's own rewards or loaders would be executed: its config may be anybody's."""
+    names_code = any(dotted_key_of(word).startswith("reward.") or "_target_" in word for word in words)
+    if names_code and (trusted or broken(run.run) is not None):
+        ask_for_trust("eval", run.run, as_it_was(run.run), trusted)
+
+
 def _model_words(targets: list[HandedOn | str]) -> list[str]:
     """`model=run:RUN` or another model; of several, a choice to sweep over."""
-    words = [f"model=run:{target.word}" if isinstance(target, HandedOn) else target for target in targets]
+    words = [f"model=run:{target.address}" if isinstance(target, HandedOn) else target for target in targets]
     if len(words) < 2:
         return words[0].split(" ") if words else []
     paths = [word for word in words if " " in word]

@@ -15,10 +15,11 @@ from expctl.cli.eval import evaluation_words, is_model
 from expctl.cli.hydra_app import compose, is_multirun
 from expctl.cli.options import take
 from expctl.cli.refuse import refuse
+from expctl.cli.trust import TRUST
 from expctl.launch.sampling import ModelProcess
 from expctl.report.side_by_side import side_by_side
 
-USAGE = "expctl sample RUN|MODEL ... [PROMPT] [-n 4] [--held-out 3] [--json] [overrides]"
+USAGE = "expctl sample RUN|MODEL ... [PROMPT] [-n 4] [--held-out 3] [--json] [--trust] [overrides]"
 # What sets a key, and is no sum: `args.temperature=0`, `+args.top_k=5`, `~callbacks`.
 OVERRIDE = re.compile(r"[+]{0,2}[A-Za-z_][\w./@]*=|~[A-Za-z_][\w./]*$")
 VALUED = ("-n", "--held-out", "--config-dir")
@@ -28,7 +29,7 @@ def main(words: list[str]) -> int:
     """Sample, and show; refused like an evaluation, before a model is loaded."""
     overrides = [word for word in words if OVERRIDE.match(word)]
     options, plain = take(
-        [word for word in words if word not in overrides], flags=("--json",), valued=VALUED, usage=USAGE
+        [word for word in words if word not in overrides], flags=("--json", TRUST), valued=VALUED, usage=USAGE
     )
     if is_multirun(words):
         raise Refusal("sample takes no sweep", where="-m (command line)", do=USAGE)
@@ -58,7 +59,8 @@ def main(words: list[str]) -> int:
 
 def _experiment(word: str, overrides: list[str], options: dict[str, str]) -> Experiment:
     folders = [f"--config-dir={options['--config-dir']}"] if "--config-dir" in options else []
-    experiment = compose(evaluation_words([word, *folders, *overrides]))
+    flags = [TRUST] if TRUST in options else []
+    experiment = compose(evaluation_words([word, *flags, *folders, *overrides]))
     if experiment is None:
         raise Refusal("nothing was composed", where=f"{word} (command line)", do=USAGE)
     return experiment

@@ -18,7 +18,7 @@ Examples:
   expctl check --full algorithm=dpo peft=lora
   expctl check -m algorithm=grpo,gfpo seed=0,1
 """,
-    "eval": """expctl eval RUN|MODEL ... [-m] [overrides]
+    "eval": """expctl eval RUN|MODEL ... [-m] [--trust] [overrides]
 
 Sample completions of held-out prompts and reward them; nothing is trained. What is named is a run, a checkpoint of it,
 an option of the group model, a folder with a model, or a hub id; several are a sweep.
@@ -32,6 +32,7 @@ evaluated.
   args.num_generations_eval=8             so many completions a prompt: pass@k, majority
   dataset.eval_size=256                   so many prompts
   -m                                      a sweep over overrides
+  --trust                                 execute the rewards that a run names although somebody else made it
 
 The result is a run of its own: skipped when it is done, listed, shown and compared as others are. Its completions.jsonl
 has every completion.
@@ -44,7 +45,7 @@ Examples:
   expctl eval tiny dataset.eval_size=64 args.temperature=0
   expctl eval -m gfpo-tiny args.temperature=0,0.5,1
 """,
-    "sample": """expctl sample RUN|MODEL ... [PROMPT] [-n 4] [--held-out 3] [--json] [overrides]
+    "sample": """expctl sample RUN|MODEL ... [PROMPT] [-n 4] [--held-out 3] [--json] [--trust] [overrides]
 
 Complete a prompt with the model of a run, or any model, in its own chat template. Several models answer side by side;
 rewards stand below what was said where the dataset knows the prompt or the row has what they need. Nothing is created.
@@ -53,6 +54,7 @@ rewards stand below what was said where the dataset knows the prompt or the row 
   -n 4            so many completions of each prompt
   --held-out 3    so many of the held-out prompts, in place of a prompt
   --json          an object a prompt and model; always so from a pipe
+  --trust         execute the rewards that a run names although somebody else made it
 
 In a pipe a line is a prompt, or an object with `prompt` (text or turns) and columns for the rewards.
 

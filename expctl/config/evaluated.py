@@ -61,7 +61,7 @@ def words_of(weights: HandedOn, typed: list[str], compose: Callable[[list[str]],
     if given.get("dataset.path") is not None:
         # Nothing is composed of an option of files or of the hub without it.
         words.append(_word("dataset.path", given.pop("dataset.path")))
-    composed = compose([*words, f"model=run:{weights.word}"])
+    composed = compose([*words, f"model=run:{weights.address}"])
     have = dict(_values(composed.config)) if composed else {}
     words += [_word(key, value) for key, value in given.items() if key not in have or have[key] != value]
     states = weights.run.random_states

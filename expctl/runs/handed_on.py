@@ -6,6 +6,7 @@
 """
 
 import math
+import os
 import re
 from dataclasses import dataclass
 from pathlib import Path
@@ -55,6 +56,16 @@ class HandedOn:
     def word(self) -> str:
         """`RUN@best`, by the run's id."""
         return f"{self.recorded.run_id}@{self.which}" if self.which else self.recorded.run_id
+
+    @property
+    def address(self) -> str:
+        """What leads to these weights from the working folder: `word`, or by the run's path where its id does not."""
+        try:
+            by_id = find(self.recorded.run_id).folder == self.run.folder
+        except Refusal:
+            by_id = False
+        name = self.recorded.run_id if by_id else os.path.relpath(self.run.folder)
+        return f"{name}@{self.which}" if self.which else name
 
 
 def handed_on(word: str) -> HandedOn:
