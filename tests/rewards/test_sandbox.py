@@ -22,7 +22,7 @@ needs_protection = pytest.mark.skipif(bool(DOORS), reason=f"this kernel leaves o
 # Name -> code that ends with an exception where it is stopped. None of these does harm where nothing stops it.
 ATTEMPTS = {
     "reads a file": "open('/etc/hostname').read()",
-    "lists a folder": "import os; os.listdir('/tmp')",
+    "lists a folder": "import os; os.listdir(os.path.dirname(MINE))",
     "reads its parent's environment": "import os; open(f'/proc/{os.getppid()}/environ', 'rb').read()",
     "reads its parent's memory": "import os; open(f'/proc/{os.getppid()}/mem', 'rb')",
     "reads installed packages": "import os; os.listdir(PACKAGES)",
@@ -171,6 +171,9 @@ def test_where_the_kernel_has_no_landlock_bubblewrap_closes_files(prepared):
     without = replace(LIMITS, landlock=False)
     rooted = replace(without, root=bubblewrap.command(()))
     assert open_doors(rooted) == []
+    writes = "import os\nfor at in '/', '/dev/shm/', os.path.dirname(PACKAGES) + '/', '/tmp/':\n"
+    writes += "    try:\n        open(at + 'x', 'w')\n    except OSError:\n        print('stopped')"
+    assert outcome(prepared + writes, limit=rooted)["output"] == "stopped\n" * 4
     for name in ("reads a file", "lists a folder", "reads installed packages", "reads its parent's memory", "forks"):
         program = f"{prepared}try:\n    {ATTEMPTS[name]}\nexcept BaseException:\n    print('stopped')"
         assert outcome(program, limit=rooted) == {"output": "stopped\n", "ended": "well"}, name

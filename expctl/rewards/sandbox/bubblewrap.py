@@ -33,9 +33,14 @@ def _bound(packages: Sequence[Sequence[str]]) -> list[str]:
     standard = os.path.dirname(os.__file__)
     libraries = [path for path in readable() if not path.startswith((f"{standard}/", "/dev/"))]
     words = _read_only([standard, *libraries, interpreter(), *LOADER])
-    for path in (os.path.join(standard, name) for name in PACKAGES):
-        words += ["--tmpfs", path] if os.path.isdir(path) else []
-    return words + _read_only([str(CODE), *package_folders(packages)])
+    emptied = [path for path in (os.path.join(standard, name) for name in PACKAGES) if os.path.isdir(path)]
+    for path in emptied:
+        words += ["--tmpfs", path]
+    words += _read_only([str(CODE), *package_folders(packages)])
+    # The folders that lead to the libraries are bubblewrap's own, in memory, and could be written.
+    for path in (*emptied, "/dev", "/"):
+        words += ["--remount-ro", path]
+    return words
 
 
 def _read_only(paths: list[str]) -> list[str]:
