@@ -9,6 +9,7 @@ experiment once, so that Hydra has looked for its plugins; `harness.expctl` asks
 
 import contextlib
 import fcntl
+import functools
 import gc
 import importlib
 import json
@@ -53,6 +54,9 @@ def import_for_workers() -> None:
     for module in LATER:
         if find_spec(module.partition(".")[0]):  # the environment of vLLM has no DeepSpeed
             importlib.import_module(module)
+    # It reads a package's metadata each time that it asks for it, several times a step.
+    packages = importlib.import_module("accelerate.utils.imports")
+    packages._is_package_available = functools.cache(packages._is_package_available)
     # A thousand regular expressions that the first model which is loaded would compile.
     importlib.import_module("transformers.conversion_mapping").get_checkpoint_conversion_mapping("qwen3")
 

@@ -35,9 +35,9 @@ def begun(folder, steps=3):
     [("cpu", signal.SIGTERM), ("cpu", signal.SIGUSR1), ("cpu_2", signal.SIGINT), ("cpu_2", signal.SIGUSR2)],
 )
 def test_a_signal_saves_exits_75_and_the_same_command_carries_on(hardware, number, tmp_path):
-    # A signal to the command is SIGTERM to the workers, whichever it is: one of the four meets a launcher and ranks
-    # that were started, as others do in test_phases.py and test_slurm.py; the rest are forked.
-    process = start(*LONG, f"hardware={hardware}", cwd=tmp_path, forked=number != signal.SIGUSR2)
+    # Any signal to the command is SIGTERM to the workers. A launcher and ranks that were started meet one
+    # below, in test_phases.py and in test_slurm.py; these are forked.
+    process = start(*LONG, f"hardware={hardware}", cwd=tmp_path, forked=True)
     wait_for(begun(tmp_path))
     process.send_signal(number)
     out, error = process.communicate(timeout=120)

@@ -22,10 +22,10 @@ def test_smollm2_is_converted_trained_and_loads_back(tmp_path):
         "args.max_steps=1",
         "args.do_eval=false",
         "args.save_steps=1",
-        "args.per_device_train_batch_size=8",
-        "args.num_generations=8",
-        "args.num_remains_in_group=4",
-        "args.max_completion_length=32",
+        "args.per_device_train_batch_size=4",
+        "args.num_generations=4",
+        "args.num_remains_in_group=2",
+        "args.max_completion_length=16",
     ]
     done = expctl(*words, cwd=tmp_path, timeout=600, forked=False, **home)
     assert done.returncode == 0, done.stdout + done.stderr
