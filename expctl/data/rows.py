@@ -10,6 +10,7 @@ from expctl.data.peek import shape_of
 from expctl.data.row_options import shape_options
 from expctl.data.shape import shaped, without_repetition
 from expctl.data.source import Source
+from expctl.data.token_filter import KEY as FILTER_TOKENS
 
 # Files that are larger together have rows enough, or rows so long that counting them is left to the worker.
 LARGEST_COUNTED = 1 << 16
@@ -17,6 +18,8 @@ LARGEST_COUNTED = 1 << 16
 
 def training_rows(options: dict[str, Any]) -> int | None:
     """Rows to train on, as the resolved `dataset` group says or its files show; None where it is not known so."""
+    if options.get(FILTER_TOKENS) is not None:
+        return None  # only the worker can count tokens
     target = options.get("_target_")
     if target in LOADERS:
         rows, most = _of_files(options), options.get("rows")

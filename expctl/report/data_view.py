@@ -146,6 +146,9 @@ def bin_label(each: Mapping[str, int]) -> str:
 
 def sentences(view: Mapping[str, Any]) -> Iterator[tuple[str, str, bool]]:
     """What is to be known of lengths and content: a label, a sentence, and whether it is a reason to look again."""
+    if view.get("left_out"):
+        count, of = view["left_out"]
+        yield "left out", f"{_rows(count, of)} left out by dataset.filter_tokens", bool(count)
     for limit in view["limits"]:
         yield "limit", *_limit(limit, view["looked_at"]["tokens"])
     looked, rows = view["looked_at"], view["rows"]["train"]

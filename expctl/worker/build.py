@@ -16,6 +16,7 @@ from expctl.algorithms.compact_sampling import EnoughEnded, is_compact
 from expctl.base.data_kinds import PROMPT_ONLY
 from expctl.base.evaluation import trains
 from expctl.data.conversation import fit_to_tokenizer
+from expctl.data.token_filter import KEY as FILTER_TOKENS
 from expctl.runs import manifest
 from expctl.runs.files import Run
 from expctl.worker.base_model import NameBaseModel
@@ -32,6 +33,7 @@ from expctl.worker.rewards import reward_functions, set_end_tokens
 from expctl.worker.samples import Samples
 from expctl.worker.sampling_turns import sample_in_turns
 from expctl.worker.stop import StopRequest
+from expctl.worker.token_lengths import keep_by_tokens
 from expctl.worker.trackers import start_tracker, tracker_fields
 
 logger = logging.getLogger(__name__)
@@ -66,6 +68,7 @@ def build_trainer(config: dict[str, Any], run: Run, callbacks: list[TrainerCallb
     own_callbacks = [build(node) for node in config["callbacks"].values()]
     model, tokenizer = models.load(**models.loaded_for(config))
     options = template_options(config, arguments)
+    train_dataset, eval_dataset = within_tokens(config, arguments, train_dataset, eval_dataset, tokenizer)
     if arguments.process_index == 0:
         _start_recording(config, run, arguments, train_dataset if trains(config) else None, eval_dataset)
     parts = {
@@ -101,6 +104,16 @@ def template_options(config: dict[str, Any], arguments: TrainingArguments) -> di
     if thinking is None or hasattr(arguments, "chat_template_kwargs"):
         return {}
     return {"enable_thinking": thinking}
+
+
+def within_tokens(
+    config: dict[str, Any], arguments: TrainingArguments, train_dataset: Any, eval_dataset: Any, tokenizer: Any
+) -> tuple[Any, Any]:
+    """What is trained on and what is evaluated, without the rows that `dataset.filter_tokens` leaves out."""
+    given = config["dataset"].get(FILTER_TOKENS)
+    options = template_options(config, arguments) or getattr(arguments, "chat_template_kwargs", None) or {}
+    train_dataset = keep_by_tokens(train_dataset, given, tokenizer, options)
+    return train_dataset, keep_by_tokens(eval_dataset, given, tokenizer, options, "held out")
 
 
 def adapter(config: dict[str, Any]) -> dict[str, Any]:

@@ -6,6 +6,7 @@ from hydra.errors import InstantiationException
 from hydra.utils import instantiate
 
 from expctl.data.parts import HELD_OUT, MIXTURE, SETS, SOURCES, under
+from expctl.data.token_filter import KEY as FILTER_TOKENS
 
 
 def load_data(dataset: dict[str, Any]) -> tuple[Any, Any]:
@@ -17,7 +18,7 @@ def load_data(dataset: dict[str, Any]) -> tuple[Any, Any]:
     Raises:
         Exception: of a loader; that of a part is a ValueError whose keys are those of the part.
     """
-    own = {key: value for key, value in dataset.items() if key != SETS}
+    own = {key: value for key, value in dataset.items() if key not in (SETS, FILTER_TOKENS)}
     if own.get("_target_") == MIXTURE:
         loaded = {name: _part(f"{SOURCES}.{name}", node) for name, node in own.pop(SOURCES).items()}
         train, evaluation = instantiate(own, _partial_=True, _convert_="all")(sources=loaded)

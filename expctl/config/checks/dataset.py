@@ -11,6 +11,7 @@ from expctl.config.source.lookup import find
 from expctl.config.source.signature import signature
 from expctl.data.check import check_dataset as check_options
 from expctl.data.check_parts import check_sets_apart
+from expctl.data.token_filter import check_token_filter
 
 
 def check_dataset(experiment: Experiment) -> list[Refusal]:
@@ -31,6 +32,7 @@ def check_dataset(experiment: Experiment) -> list[Refusal]:
         dataset = {name: value for name, value in dataset.items() if name != "eval_path"}  # nothing is trained on it
     try:
         check_options(dataset)
+        check_token_filter(dataset, kind)
         if trains(experiment.config):
             check_sets_apart(dataset)
     except (FileNotFoundError, ValueError) as error:

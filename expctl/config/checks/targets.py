@@ -37,7 +37,7 @@ LOADERS = {
     "transformers.utils.import_utils.direct_transformers_import",
 }
 # Keys beside a `_target_` that are not for it.
-NOT_KEYWORDS = {"dataset": {"reward", "eval_sets"}}
+NOT_KEYWORDS = {"dataset": {"reward", "eval_sets", "filter_tokens"}}
 # Hydra's own keywords, and the type of each.
 HYDRA_KEYWORDS: dict[str, type] = {"_partial_": bool, "_recursive_": bool, "_args_": list, "_convert_": str}
 
@@ -245,6 +245,6 @@ def _unknown(name: str, key: str, target: str, definition: Definition, where_set
     return Refusal(
         f"{target} takes no {name!r}",
         where=where_set(key),
-        nearest=nearest(name, [*parameters, *HYDRA_KEYS]),
+        nearest=nearest(name, [*parameters, *HYDRA_KEYS, *NOT_KEYWORDS.get(key.rpartition(".")[0], ())]),
         do=f"it takes: {listed or 'nothing'}",
     )

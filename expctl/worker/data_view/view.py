@@ -61,6 +61,7 @@ def _view(check: Preflight, folder: str, shown: int) -> dict[str, Any] | None:
         "kind": config["algorithm"]["kind"],
         "trainer": config["algorithm"]["trainer"]["_target_"].rpartition(".")[2],
         "model": config["model"]["path"],
+        "left_out": check.left_out,
         "rows": {"train": _count(train)} | {name: _count(part) for name, part in held_out.items()},
         "looked_at": {"content": len(rows), "tokens": len(whole)},
         "columns": {name: _described(rows[0].get(name)) for name in rows[0]},

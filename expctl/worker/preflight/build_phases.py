@@ -17,6 +17,7 @@ from expctl.base.data_kinds import PROMPT_ONLY
 from expctl.base.modules import is_known
 from expctl.base.trainer_keywords import GIVEN
 from expctl.data.conversation import fit_to_tokenizer
+from expctl.data.token_filter import KEY as FILTER_TOKENS
 from expctl.worker import build, engine
 from expctl.worker.datasets import load_data
 from expctl.worker.preflight import data, first_step, model, rewards
@@ -65,6 +66,12 @@ def parts_of(check: "Preflight", folder: str) -> dict[str, Any]:
         parts["train_dataset"], parts["eval_dataset"] = train, evaluation
     with check.phase("model and tokenizer", partial(_model_problem, check)):
         parts["model"], parts["processing_class"] = model.model_and_tokenizer(models.loaded_for(config))
+    if config["dataset"].get(FILTER_TOKENS) is not None and not check.problems:
+        with check.phase("lengths in tokens", partial(data_problem, check)):
+            loaded, evaluated = parts["train_dataset"], parts["eval_dataset"]
+            kept, evaluated = build.within_tokens(config, parts["args"], loaded, evaluated, parts["processing_class"])
+            parts["train_dataset"], parts["eval_dataset"] = kept, evaluated
+            check.left_out = (len(loaded) - len(kept), len(loaded)) if isinstance(loaded, Sized) else None
     with check.phase("trainer's own settings", lambda error: Problem(error_text(error), "algorithm.trainer")):
         check_free(config["algorithm"]["trainer"])
     with check.phase("adapter", partial(_group_problem, check, "peft")):

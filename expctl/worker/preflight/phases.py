@@ -51,6 +51,7 @@ class Preflight:
         traceback: of the first problem.
         checked: names of the phases that found none.
         columns: of the training data.
+        left_out: by `dataset.filter_tokens`, of how many rows to train on: two numbers; None where nothing filters.
     """
 
     def __init__(self, config: dict[str, Any]):
@@ -59,6 +60,7 @@ class Preflight:
         self.traceback: str | None = None
         self.checked: list[str] = []
         self.columns: list[str] = []
+        self.left_out: tuple[int, int] | None = None
 
     def run(self) -> None:
         """Run all phases."""
