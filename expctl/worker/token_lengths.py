@@ -46,7 +46,7 @@ def keep_by_tokens(
             f"dataset.{KEY}={given} keeps none of the {len(lengths)} rows ({where}), which have {min(whole)} to "
             f"{max(whole)} tokens as a whole"
         )
-    logger.info("dataset.%s keeps %d of %d rows (%s)", KEY, len(kept), len(lengths), where)
+    logger.warning("dataset.%s keeps %d of %d rows (%s)", KEY, len(kept), len(lengths), where)
     return dataset if len(kept) == len(lengths) else dataset.select(kept)
 
 
