@@ -14,6 +14,8 @@ TEXT = "text"
 TRIPLE_PREFERENCE = "triple-preference"
 # A prompt, and what only the teacher of a model that teaches itself is told: a solution, a demonstration.
 PRIVILEGED = "privileged-context"
+# No rows: the tasks of a harness, which only an evaluation takes.
+BENCHMARKS = "benchmarks"
 
 # Columns of each kind. The prompt of preferences may be what `chosen` and `rejected` begin with.
 COLUMNS = {
@@ -26,6 +28,7 @@ COLUMNS = {
     TEXT: ("text",),
     TRIPLE_PREFERENCE: ("prompt", "chosen", "rejected", "reference"),
     PRIVILEGED: ("prompt", "privileged_context"),
+    BENCHMARKS: (),
 }
 
 OLD_SPELLINGS = {"prompts": PROMPT_ONLY, "completions": PROMPT_COMPLETION, "preferences": PREFERENCE}

@@ -95,6 +95,9 @@ class Experiment:
         path, run = (mapping(self.config.get(group)).get(name) for name in ("path", "run"))
         if run and group == "model":  # called as in the id of the run that it was trained by
             return str(run).split("-")[1:2][0] if "-" in str(run) else choice
+        if choice == "benchmarks" and group == "dataset":
+            tasks = self.config["dataset"].get("tasks")
+            return "_".join(map(str, tasks)) if isinstance(tasks, list) else str(tasks)
         if choice in ("local", "files", "hub") and path:
             first = str(path[0] if isinstance(path, list) else path)
             # Of a pattern the folder that its files are in.

@@ -12,6 +12,8 @@ SHOWN = (
     (r"rewards/(\w+)/(pass@\d+|majority)", r"\1, \2"),
     (r"rewards/(\w+)/more_than_half", r"\1, more than half"),
     (r"reward", "reward"),
+    # Of benchmarks, over all tasks.
+    (r"score", "score"),
     (r"rewards/accuracies", "chosen preferred"),
     (r"rewards/margins", "margin"),
     (r"completions/mean_length", "completion length"),
@@ -41,8 +43,11 @@ def named(
 
 
 def sets_in(metrics: Iterable[str]) -> list[str]:
-    """The names of the evaluation sets that metrics are of, by the time that each took; none where there is one set."""
-    found = (re.fullmatch(r"eval_(\w+)_runtime", key) for key in metrics)
+    """The names of the evaluation sets that metrics are of; none where there is one set.
+
+    Each has its time, or as a benchmark the number of its questions.
+    """
+    found = (re.fullmatch(r"eval_(\w+)_(?:runtime|questions)", key) for key in metrics)
     return [match[1] for match in found if match]
 
 

@@ -14,6 +14,8 @@ from expctl.runs.handed_on import HandedOn, handed_on
 from expctl.runs.seal import broken
 
 USAGE = "expctl eval RUN|MODEL ... [-m] [--trust] [overrides]; RUN may be RUN@best, RUN@last or RUN@checkpoint-N"
+# The dataset that lm-eval evaluates, with an algorithm of its own.
+BENCHMARKS = "dataset=benchmarks"
 MODEL_FILES = ("config.json", "adapter_config.json")
 # Flags that are followed by a word of their own.
 VALUED = ("--config-dir", "-cd", "--cfg", "--package")
@@ -46,9 +48,9 @@ def evaluation_words(words: list[str]) -> list[str]:
     several = ["-m"] if len(targets) > 1 and not is_multirun(typed) else []
     return [
         *several,
+        *flags,  # first: argparse takes no overrides on both sides of a flag
         *_data_words(targets, typed, trusted=TRUST in words),
         *_model_words(targets),
-        *flags,
         *_overrides(typed),
         *_whole_file(typed),
     ]
@@ -98,6 +100,8 @@ def is_model(word: str) -> bool:
 
 def _data_words(targets: list[HandedOn | str], typed: list[str], *, trusted: bool) -> list[str]:
     """`algorithm=eval`, and the data, rewards and sampling of the runs, which must be the same in all."""
+    if BENCHMARKS in typed:
+        return ["algorithm=benchmarks"]
     runs = [target for target in targets if isinstance(target, HandedOn)]
     if not runs:
         return ["algorithm=eval"]

@@ -38,6 +38,7 @@ ASKED = {
 }
 # Key that has to be set -> a value of it.
 EXAMPLES = {
+    "dataset.tasks": "dataset.tasks=[gsm8k,arc_easy]: names of lm-eval's tasks, groups or tags",
     "judge.url": "judge.url=http://localhost:8000/v1 judge.model=<its name there>: any server of OpenAI's style, "
     "such as `vllm serve <model>`",
     "judge.model": "judge.model=<the name that the server at judge.url knows>",

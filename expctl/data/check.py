@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from expctl.base.data_kinds import COLUMNS, PROMPT_COMPLETION, PROMPT_ONLY
-from expctl.data import gsm8k_location, peek
+from expctl.data import benchmarks, gsm8k_location, peek
 from expctl.data.check_parts import check_mixture, check_sets
 from expctl.data.columns import check_kind, check_task
 from expctl.data.formats import UNREADABLE
@@ -130,4 +130,5 @@ _CHECKS: dict[str, Callable[[dict[str, Any]], None]] = {
     "expctl.data.gsm8k.load": _gsm8k,
     "expctl.data.reasoning_gym.load": _reasoning_gym,
     MIXTURE: lambda options: check_mixture(options, check_dataset),
+    benchmarks.TARGET: benchmarks.check_benchmarks,
 }

@@ -161,7 +161,7 @@ def _named_by_key(
     # Data sets within the group of the data: the sources of a mixture, and further sets to evaluate on.
     nodes += [mapping(each) for key in ("sources", "eval_sets") for each in mapping(nodes[0].get(key)).values()]
     for node in nodes:
-        for key in ("path", "eval_path"):
+        for key in ("path", "eval_path", "include_path"):
             named = node.get(key)
             for text in named if isinstance(named, list) else [named]:
                 for path in paths_at(text, folder) if isinstance(text, str) else []:

@@ -11,9 +11,11 @@ from transformers import TrainerCallback, TrainerControl, TrainerState, Training
 from expctl.algorithms.evaluation import EvaluationTrainer
 from expctl.algorithms.scored_completion import ScoredCompletion
 from expctl.data.held_out import prompt_text_of
+from expctl.runs import manifest
 from expctl.runs.files import Run, write_whole
 from expctl.runs.progress import Progress
 from expctl.runs.records import Summary
+from expctl.worker.benchmarks import BenchmarkTrainer
 from expctl.worker.prompt_statistics import by_prompt, interval, measured, per_prompt
 from expctl.worker.reward_guard import Guard
 from expctl.worker.samples import shown_text
@@ -61,6 +63,27 @@ def evaluate(trainer: EvaluationTrainer, run: Run, progress: Progress) -> tuple[
             if found := interval(values):
                 intervals[f"{name}_{key}"] = list(found)
     write_whole(run.completions, "".join(lines))
+    return metrics, intervals
+
+
+def evaluate_benchmarks(trainer: BenchmarkTrainer, run: Run) -> tuple[dict[str, Any], dict[str, list[float]]]:
+    """The same for the tasks of lm-eval: its own figures, and intervals over the questions of each task."""
+    metrics: dict[str, Any] = trainer.evaluate()
+    intervals: dict[str, list[float]] = {}
+    lines: list[str] = []
+    asked: list[str] = []
+    for name, scored in trainer.scored.items():
+        questions = by_prompt(scored, 1)
+        asked += [f"{name} {prompt_id(each.prompt)} {each.row}\n" for each in scored]
+        lines += [json.dumps(row, ensure_ascii=False) + "\n" for row in _rows(name, questions)]
+        values = per_prompt(questions, dict.fromkeys(scored[0].rewards, 1.0) if scored else {})
+        for key in {f"{name}_{key}" for key in values} & metrics.keys():
+            if found := interval(values[key.removeprefix(f"{name}_")]):
+                intervals[key] = list(found)
+    write_whole(run.completions, "".join(lines))
+    content = hashlib.sha256("".join(asked).encode()).hexdigest()[:16]
+    questions_asked = {"rows": len(asked), "fingerprint": content, "of": "all questions"}
+    manifest.note_data(run, {"train": None, "eval": questions_asked})
     return metrics, intervals
 
 

@@ -175,12 +175,16 @@ def _evaluate_only(
     trainer: Any, run: Run, config: dict[str, Any], stop: StopRequest, progress: Progress, began: float
 ) -> str:
     """Evaluate, and train nothing; return `completed` or `interrupted`."""
-    from expctl.worker.evaluation import evaluate, write_evaluation
+    from expctl.worker.benchmarks import BenchmarkTrainer
+    from expctl.worker.evaluation import evaluate, evaluate_benchmarks, write_evaluation
 
     progress.phase("evaluating")
     try:
         with stop.abortable():
-            metrics, intervals = evaluate(trainer, run, progress)
+            if isinstance(trainer, BenchmarkTrainer):
+                metrics, intervals = evaluate_benchmarks(trainer, run)
+            else:
+                metrics, intervals = evaluate(trainer, run, progress)
     except StoppedError:
         return INTERRUPTED
     if trainer.is_world_process_zero():

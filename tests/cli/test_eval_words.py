@@ -49,3 +49,17 @@ def test_the_rewards_of_a_run_that_somebody_sent_are_executed_only_if_it_is_trus
     taken = "reward.functions.accuracy._target_=expctl.rewards.number.number"
     assert taken in evaluation_words([str(folder), "--trust"])
     assert taken in evaluation_words([str(folder)]), "it is not asked about again"
+
+
+def test_a_sweep_is_read_by_hydra_wherever_its_flag_was_typed(work):
+    from hydra._internal.utils import get_args_parser
+
+    run = completed("algorithm=grpo")
+    for typed in (
+        ["-m", run.run_id, "dataset.eval_size=8"],
+        [run.run_id, "-m", "args.temperature=0,1"],
+        ["tiny", "-m"],
+    ):
+        read = get_args_parser().parse_args(evaluation_words(typed))
+        assert read.multirun and "algorithm=eval" in read.overrides
+        assert {word for word in typed if "=" in word} <= set(read.overrides)

@@ -78,7 +78,7 @@ def test_the_line_up_has_every_method_that_needs_no_server_from_one_start_and_wi
     assert rows == {path.stem for path in (own_conf() / "experiment" / "lineup_mini").iterdir()}
     served = {"async_grpo", "async_distillation", "server_distillation"}
     # BNPO is GRPO where a step is one micro-batch, GDPO where there is one reward; the others are not for this task.
-    assert group_options("algorithm").keys() - rows - served == {"eval", "reward", "bnpo", "gdpo"}
+    assert group_options("algorithm").keys() - rows - served == {"eval", "benchmarks", "reward", "bnpo", "gdpo"}
     for experiment in table:
         config = experiment.config
         assert config["algorithm"]["objective"] == "eval_reward", experiment.choices

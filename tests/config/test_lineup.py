@@ -55,7 +55,8 @@ def test_every_trainer_of_the_installed_trl_has_an_option(experiments):
 
 def test_every_algorithm_is_accepted_on_the_embedded_model_with_data_of_its_kind(experiments):
     refused = {name: check(each) for name, each in experiments.items()}
-    assert {name for name, refusals in refused.items() if refusals} == set(SERVED)
+    assert {name for name, refusals in refused.items() if refusals} == {*SERVED, "benchmarks"}
+    assert "not dataset=arithmetic" in refused["benchmarks"][0].what
     for name in SERVED:
         (refusal,) = refused[name]
         assert f"algorithm={name} needs" in refusal.what and "does without" in refusal.do
@@ -191,4 +192,5 @@ def test_a_reward_is_refused_by_a_method_that_samples_and_asks_none():
 
 def test_the_page_of_the_methods_has_each():
     page = (REPOSITORY / "docs" / "methods.md").read_text()
-    assert [name for name in group_options("algorithm") if f"`{name}`" not in page and name != "eval"] == []
+    methods = group_options("algorithm").keys() - {"eval", "benchmarks"}
+    assert [name for name in sorted(methods) if f"`{name}`" not in page] == []

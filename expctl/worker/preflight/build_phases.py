@@ -42,7 +42,7 @@ def run_phases(check: "Preflight", folder: str) -> None:
     functions: dict[str, Any] = {}
     with check.phase("rewards", partial(_group_problem, check, "reward")):
         functions |= build.rewards(rewards.without_large_models(config))
-    if not check.problems:
+    if not check.problems and parts["train_dataset"] is not None:
         _fit_data(check, parts)
     if check.problems:
         return
@@ -61,8 +61,9 @@ def parts_of(check: "Preflight", folder: str) -> dict[str, Any]:
         parts["args"] = arguments(config, folder)
     with check.phase("data", partial(data_problem, check)):
         train, evaluation = load_data(config["dataset"])
-        check.columns = list(data.first_rows(train)[0])
-        data.check_kind(check.columns, config["algorithm"]["kind"])
+        if train is not None:
+            check.columns = list(data.first_rows(train)[0])
+            data.check_kind(check.columns, config["algorithm"]["kind"])
         parts["train_dataset"], parts["eval_dataset"] = train, evaluation
     with check.phase("model and tokenizer", partial(_model_problem, check)):
         parts["model"], parts["processing_class"] = model.model_and_tokenizer(models.loaded_for(config))

@@ -7,6 +7,7 @@ from transformers import Trainer
 
 from expctl.base.evaluation import trains
 from expctl.data.steps import NoStepError
+from expctl.worker.benchmarks import BenchmarkTrainer
 from expctl.worker.preflight import rewards, shortened
 from expctl.worker.preflight.problem import Problem, error_text, field_of
 from expctl.worker.steps import check_some_step
@@ -59,6 +60,10 @@ def run_phases(check: "Preflight", trainer: Trainer, length: int | None) -> None
 
 def _evaluation_phases(check: "Preflight", trainer: Trainer) -> None:
     """Those of an experiment that trains nothing: rewards, and of a small model an evaluation."""
+    if isinstance(trainer, BenchmarkTrainer):
+        with check.phase("tasks of lm-eval", partial(check.argument_problem, otherwise="dataset.tasks")):
+            trainer.check()
+        return
     with check.phase("a group's rewards", partial(_reward_problem, check)):
         rewards.reward_a_group(trainer)
     if check.problems or not shortened.is_cheap(trainer):
