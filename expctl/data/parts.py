@@ -76,6 +76,12 @@ def of_first_set(metric: str, names: list[str]) -> str:
     return f"eval_{names[0]}_{metric.removeprefix('eval_')}"
 
 
+def weight_of(key: str) -> list[str]:
+    """The key that a weight has which was typed for the source itself (`dataset.sources.sums.weight`), if it was."""
+    typed = re.fullmatch(rf"dataset\.{SOURCES}\.(\w+)\.weights?", key)
+    return [f"dataset.weights.{typed[1]}"] if typed else []
+
+
 def under(key: str, message: str) -> str:
     """A message about a `dataset` group as one about a part of it: `dataset.path` is `dataset.sources.sums.path`."""
     return re.sub(r"\bdataset\.(?=[a-z])", f"dataset.{key}.", message)

@@ -4,7 +4,8 @@ import re
 
 LONGEST_ANSWER = 1000  # characters; a longer one is no answer
 _LONGEST_STATEMENT = 4000  # characters from the end of a text that marks nothing
-_BOX = re.compile(r"(?P<box>\\(?:boxed|fbox)\s*\{)|\\.|[{}]", re.DOTALL)
+# TeX takes a single digit without braces, and of several the first alone: \boxed 7, but not \boxed 18.
+_BOX = re.compile(r"(?P<box>\\(?:boxed|fbox)\s*\{)|\\(?:boxed|fbox)\s+(?P<digit>\d)(?![\d.,/]*\d)|\\.|[{}]", re.DOTALL)
 _ANSWER_OPENS = re.compile(r"<answer>", re.IGNORECASE)
 _ANSWER_CLOSES = re.compile(r"</answer>", re.IGNORECASE)
 _HASHES = re.compile(r"####[ \t]*([^\n]*)")
@@ -36,7 +37,7 @@ def marked_answer(text: str) -> str | None:
     if not marks:
         return None
     start, end, answer = max(marks, key=lambda mark: mark[1])
-    is_box = text[end - 1] == "}" and (start, end, answer) in boxes
+    is_box = (start, end, answer) in boxes[-1:]
     if is_box and (_GOES_ON.match(text, end) or _COMES_BEFORE.search(text, max(0, start - 8), start)):
         return ""
     if len(answer) > LONGEST_ANSWER:
@@ -65,7 +66,9 @@ def _boxes(text: str) -> tuple[list[Mark], bool]:
     boxes: list[Mark] = []
     depth, start, inside = 0, 0, 0
     for token in _BOX.finditer(text):
-        if token["box"] and depth == 0:
+        if token["digit"] and depth == 0:
+            _add(boxes, (token.start(), token.end(), token["digit"]), text)
+        elif token["box"] and depth == 0:
             start, inside, depth = token.start(), token.end(), 1
         elif depth and (token["box"] or token[0] == "{"):
             depth += 1

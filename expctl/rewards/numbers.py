@@ -49,11 +49,13 @@ _WORKED_OUT = re.compile(r"(?:[\d\s+*/().,^{}=!%$|-]|\\(?:sqrt|frac|binom|div)(?
 _SEVERAL = re.compile(r"[,;]|\b(?:or|and)\b|\\(?:lor|land|vee|wedge|\\)(?![a-z])", re.IGNORECASE)
 _NO = re.compile(
     r"\b(?:not|no|never|wrong|incorrect|unless|cannot|neither|whether|except|but|than|least|most|about|approximately)\b"
-    r"|n['’]t\b|\d.*\bor\b",
+    r"|n['’]t\b|\d.*\bor\b|[不没沒非无無或]|至少|至多|最多|大[约約]|[约約]|ではない|아니|또는",
     re.IGNORECASE,
 )
 _STATES = r"is|are|was|were|has|have|had|costs?|earns?|pays?|gets?|makes?|equals|equal to|becomes"
-_SAYS = re.compile(r"^[^\d\\]*(?:\b(?:is|are|was|be|equals?|equal to|becomes)\b:?|:) ?")
+# The same without spaces between words; a colon of theirs is a plain one by then (NFKC).
+_STATES_UNSPACED = r"(?:答案|答え|答|结果|結果|总共|總共|一共)?(?:是|为|為|等于|等於|は|는|은):?"
+_SAYS = re.compile(rf"^[^\d\\]*(?:\b(?:is|are|was|be|equals?|equal to|becomes)\b:?|:|{_STATES_UNSPACED}) ?")
 _WORDS = re.compile(r"(?:[A-Za-z]+(?:['’][a-z]+)?,? )+")
 
 
@@ -130,7 +132,7 @@ def stated_text(sentence: str) -> str:
 
 
 def _after_verb(sentence: str) -> str:
-    return re.split(rf"\b(?:{_STATES})\b:?|: ", sentence)[-1].strip()
+    return re.split(rf"\b(?:{_STATES})\b:?|: |{_STATES_UNSPACED}", sentence)[-1].strip()
 
 
 def _only_number(sentence: str) -> Number | None:

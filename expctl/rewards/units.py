@@ -58,8 +58,11 @@ _CHANGING = """
     dozen zero one two three four five six seven eight nine ten eleven twelve twenty fifty base squareroot
     percent ago from until up maybe perhaps possibly probably step question problem equation page chapter gcd
     lcm binary tens fourths fifths sixths sevenths eighths ninths tenths twelfths hundredths thousandths millionths
-    grand lakh lakhs crore crores permille thrice
+    grand lakh lakhs crore crores permille thrice score gross twos threes fours fives sixes sevens eights nines tens
+    twenties fifties
 """
+# The same in scripts without spaces between words.
+_CHANGING_UNSPACED = re.compile("[的倍万萬亿億千百半多余餘]|分之|平方|立方|左右|以上|以下|以内|の|배|만|억")
 KNOWN = frozenset(_KNOWN.split())
 CHANGING = frozenset(_CHANGING.split())
 _SAME = {name: line.split()[0] for line in _NAMES.strip().splitlines() for name in line.split()[1:]}
@@ -136,6 +139,8 @@ def _is_unit(word: re.Match[str], *, attached: bool = False) -> bool:
         return known or letters in _SINGLE
     if known:
         return True
+    if _CHANGING_UNSPACED.search(letters):
+        return False
     if not letters.isascii():
         # Words of other scripts; Greek letters are variables.
         return not re.search(r"[Ͱ-Ͽ]|[ℂ-ℵ]", letters)

@@ -82,3 +82,8 @@ def test_the_content_of_a_part_is_part_of_the_run(words, data):
 
 def test_where_nothing_is_trained_any_file_may_be_evaluated():
     assert what([*SETS, "algorithm=eval", "dataset.eval_sets.same=a.jsonl"]) == []
+
+
+def test_a_weight_beside_a_source_has_its_key_named():
+    (refusal,) = check(compose([*MIXTURE, "dataset.sources.a.weight=2"]))
+    assert refusal.nearest == ["dataset.weights.a"]

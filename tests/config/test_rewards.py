@@ -2,7 +2,9 @@
 
 import pytest
 
+from expctl.cli.hydra_app import compose
 from expctl.cli.main import run_words
+from expctl.config.check import check
 from expctl.config.checks import rewards
 
 ALGEBRA = "expctl.rewards.expressions.accuracy"
@@ -23,3 +25,9 @@ def test_a_reward_without_its_package_names_the_extra(words, tmp_path, monkeypat
 def test_a_reward_with_its_package_is_accepted(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     assert run_words(["check", "reward=math"]) == 0
+
+
+@pytest.mark.parametrize("typed", ["null", "{}"])
+def test_no_function_at_all_is_not_taken_for_those_of_the_dataset(typed):
+    (refusal,) = check(compose(["hardware=cpu", f"reward.functions={typed}"]))
+    assert "takes no function away" in refusal.what and "~reward.functions.accuracy" in refusal.do

@@ -111,6 +111,22 @@ def test_a_checkpoint_is_evaluated_on_the_run_s_data_from_the_seed_in_the_order_
     assert "random_states" not in " ".join(manifest(final)["overrides"])
 
 
+def test_two_processes_share_the_prompts_and_greedy_completions_are_those_of_one(trained):
+    """21 prompts, 4 a process and batch: the last batch is filled up by prompts that are there already."""
+    work = trained.parent.parent
+    found = []
+    for hardware in ("cpu", "cpu_2"):
+        words = ["args.temperature=0", "dataset.eval_size=21", "args.per_device_eval_batch_size=4"]
+        done = expctl("eval", trained.name, *words, f"hardware={hardware}", cwd=work)
+        assert done.returncode == 0, done.stderr
+        run = newest(work)
+        assert manifest(run)["hardware"]["num_processes"] == (2 if hardware == "cpu_2" else 1)
+        rows = [json.loads(line) for line in (run / "completions.jsonl").open()]
+        assert [row["row"] for row in rows] == list(range(21))
+        found.append((rows, summary(run)["objective"], summary(run)["intervals"]))
+    assert found[0] == found[1]
+
+
 @pytest.mark.parametrize(
     ("words", "said"),
     [

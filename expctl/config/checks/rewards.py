@@ -15,11 +15,23 @@ PACKAGES = {
     "expctl.rewards.form.JsonSchema": ("jsonschema", "schema"),
     "expctl.rewards.reasoning_gym": ("reasoning_gym", "reasoning_gym"),
 }
+# What is typed for no functions.
+NONE = ("null", "{}", "[]", "None")
 
 
 def check_rewards(experiment: Experiment) -> list[Refusal]:
     """Refuse prompts without a reward, and a reward whose package is not there: a worker would find out late."""
     functions = experiment.config["reward"]["functions"]
+    typed = experiment.sources.get("reward.functions", "")
+    if typed.removesuffix(" (command line)").partition("=")[2] in NONE:
+        return [
+            Refusal(
+                "'reward.functions' takes no function away: where it is empty, the dataset's own are used",
+                where=typed,
+                do=f"leave it out; '~reward.functions.{next(iter(functions), 'accuracy')}' takes one away, "
+                "reward=... chooses others",
+            )
+        ]
     if is_rewarded(experiment) and not functions:
         return [
             Refusal(

@@ -15,6 +15,7 @@ from expctl.config.checks.fields import HYDRA_KEYS, WhereSet, check_value
 from expctl.config.removed import removed_target
 from expctl.config.source.lookup import ClassDefinition, Definition, FunctionDefinition, Missing, find, locate
 from expctl.config.source.signature import signature
+from expctl.data.parts import weight_of
 from expctl.data.streamed import INSTEAD, NOT_STREAMED
 
 ALLOWED = ("expctl", "trl", "transformers", "peft", "torch.optim", "datasets", "accelerate")
@@ -242,9 +243,6 @@ def _unknown(name: str, key: str, target: str, definition: Definition, where_set
         return Refusal(NOT_STREAMED, where=where_set(key), do=INSTEAD)
     parameters = signature(definition).parameters
     listed = ", ".join(parameters) if len(parameters) <= 24 else f"see {definition.file}"
-    return Refusal(
-        f"{target} takes no {name!r}",
-        where=where_set(key),
-        nearest=nearest(name, [*parameters, *HYDRA_KEYS, *NOT_KEYWORDS.get(key.rpartition(".")[0], ())]),
-        do=f"it takes: {listed or 'nothing'}",
-    )
+    likely = nearest(name, [*parameters, *HYDRA_KEYS, *NOT_KEYWORDS.get(key.rpartition(".")[0], ())])
+    what, do = f"{target} takes no {name!r}", f"it takes: {listed or 'nothing'}"
+    return Refusal(what, where=where_set(key), nearest=weight_of(key) or likely, do=do)
