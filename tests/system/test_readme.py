@@ -131,6 +131,8 @@ def type_in(line, folder):
     if trains(line):
         embedded = "experiment" not in line and "dataset" not in line
         words += [*SHORT, *FEW_ROWS] if embedded else SHORT
+    if words[0] == "stages":
+        words += ["args.do_eval=false", *FEW_ROWS]  # of every stage
     if program == "expctl":
         done = expctl(*words, cwd=folder)
     else:
