@@ -20,6 +20,7 @@ from expctl.config.checks.evaluation import check_evaluation
 from expctl.config.checks.fields import check_fields
 from expctl.config.checks.generation import check_generation
 from expctl.config.checks.hardware import check_hardware
+from expctl.config.checks.images import check_images
 from expctl.config.checks.judge import check_judge
 from expctl.config.checks.model import check_model
 from expctl.config.checks.number_formats import check_number_formats
@@ -98,6 +99,7 @@ CHECKS = (
     Check("positions", check_positions, (*SETTINGS, "model")),  # completions that the model has no positions for
     Check("thinking", check_thinking, (*SETTINGS, "model")),  # the switch of the chat template
     Check("dataset", check_dataset, SETTINGS),  # its files, and what the algorithm learns from
+    Check("images", check_images, (*SETTINGS, "model", "dataset")),  # a model that sees, a trainer that takes them
     Check("eval sets", check_eval_sets, (*SETTINGS, "dataset")),  # a trainer for several, metrics of one of them
     Check("rewards", check_rewards, SETTINGS),  # some reward, and its package
     Check("teacher", check_teacher, (*SETTINGS, "model")),  # its files, and its vocabulary beside the student's

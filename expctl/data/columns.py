@@ -14,9 +14,6 @@ from expctl.base.data_kinds import (
 from expctl.data.forms import CONVERSATIONS, advice, remedy, spellings, taken
 from expctl.data.turns import is_conversation, is_turn
 
-# What vision models are trained on, which TRL would take up.
-_IMAGES = ("image", "images")
-
 
 def check_kind(kind: str, dataset: str, supported: tuple[str, ...]) -> None:
     """Raise ValueError where `dataset` has no rows of the kind that the algorithm trains on."""
@@ -52,13 +49,8 @@ def sources(
         where: the config key and its value, to begin the message with.
 
     Raises:
-        ValueError: a column that `kind` needs, or that `columns` maps, is not in the data; or there are images.
+        ValueError: a column that `kind` needs, or that `columns` maps, is not in the data.
     """
-    images = [name for name in _IMAGES if name in existing]
-    if images:
-        raise ValueError(
-            f"{where} has a column '{images[0]}', and no model that sees is loaded.\ntake it out of the data"
-        )
     _check_spelling(kind, columns)
     mapped = dict(columns) | spellings(kind, existing, columns)
     conversations = [name for name in CONVERSATIONS if name in existing and is_conversation(first.get(name))]

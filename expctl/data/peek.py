@@ -9,6 +9,7 @@ from expctl.base.data_kinds import PROMPT_COMPLETION
 from expctl.data.columns import sources
 from expctl.data.formats import format_of
 from expctl.data.forms import ALPACA, BELOW, form_of
+from expctl.data.images import COLUMNS as IMAGE_COLUMNS
 from expctl.data.reading import first_rows, header
 from expctl.data.shape import Place, Row, RowError, Shape, shaped
 from expctl.data.source import Source, UnreadableError
@@ -99,7 +100,9 @@ def shape_of(
     form = form_of(kind, existing, first, mapped)
     made_of = sources(existing, first, kind=form, columns=mapped, where=source.where)
     below = BELOW if made_of.get("prompt") in ALPACA["prompt"] and BELOW in existing else None
-    return Shape(form, made_of, conversational, wanted=kind, below=below, system_prompt=system_prompt)
+    sees = any(name in existing for name in IMAGE_COLUMNS)
+    folder = source.files[0].parent.absolute() if sees else None
+    return Shape(form, made_of, conversational, wanted=kind, below=below, system_prompt=system_prompt, folder=folder)
 
 
 def check_first_rows(source: Source, shape: Shape) -> list[str]:

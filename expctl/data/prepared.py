@@ -3,14 +3,16 @@
 import logging
 from dataclasses import dataclass
 
-from datasets import Dataset
+from datasets import Dataset, Image, List
 from trl.data_utils import unpair_preference_dataset
 
 from expctl.base.data_kinds import PREFERENCE, UNPAIRED_PREFERENCE
 from expctl.data.held_out import prompt_text_of
+from expctl.data.images import IMAGES
 from expctl.data.peek import check_edits, is_empty, naming, shape_of
+from expctl.data.repetition import without_repetition
 from expctl.data.row_options import check_named_columns, check_row_options, shape_options
-from expctl.data.shape import shaped, without_repetition
+from expctl.data.shape import shaped
 from expctl.data.source import Source
 from expctl.data.split import hold_out
 from expctl.data.table import table
@@ -76,6 +78,8 @@ class Preparation:
         with naming(source):
             shape = without_repetition(source.rows(), shape)
             made = table(lambda: shaped(source.rows(), shape), source.files, source.edits, shape)
+        if shape.folder is not None:
+            made = made.cast_column(IMAGES, List(Image()))
         if shape.kind == PREFERENCE and self.kind == UNPAIRED_PREFERENCE:
             made = unpair_preference_dataset(made)
         return self._without_duplicates(made)

@@ -7,8 +7,9 @@ from expctl.data.formats import UNREADABLE
 from expctl.data.held_out import size_held_out, whole_prompts
 from expctl.data.located import LOADERS, is_held_out, training_source
 from expctl.data.peek import shape_of
+from expctl.data.repetition import without_repetition
 from expctl.data.row_options import shape_options
-from expctl.data.shape import shaped, without_repetition
+from expctl.data.shape import shaped
 from expctl.data.source import Source
 from expctl.data.token_filter import KEY as FILTER_TOKENS
 

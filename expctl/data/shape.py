@@ -2,7 +2,8 @@
 
 import re
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from expctl.base.data_kinds import (
@@ -17,6 +18,8 @@ from expctl.base.data_kinds import (
 )
 from expctl.data import pairs
 from expctl.data.forms import COMPLETIONS, CONVERSATIONS, derived
+from expctl.data.images import COLUMNS as IMAGE_COLUMNS
+from expctl.data.images import IMAGES, check_conversation, images_of, without_places
 from expctl.data.turns import check_text, is_blank, is_conversation, is_turn, plain_turns, with_system
 from expctl.data.verdicts import label, steps
 
@@ -27,8 +30,6 @@ Place = int | str
 _SPELT_CONVERSATION = re.compile(r"""\s*\[\s*\{\s*['"](role|content|from|value|type)['"]\s*:""")
 # Columns that TRL would take for the text to train on, in place of prompt and completion.
 _TRL_TEXTS = ("text", *CONVERSATIONS)
-# Where none of so many rows repeats its prompt, the others are not looked at.
-_ROWS_OF_ONE_FORM = 1000
 
 
 class RowError(ValueError):
@@ -55,6 +56,7 @@ class Shape:
         wanted: the kind that the algorithm learns from, which `forms.derived` makes of the other; None for the same.
         below: a column whose text stands below the prompt (Alpaca's `input`), where there is any.
         system_prompt: the turn of the system with which conversations begin that have none of their own.
+        folder: where the paths of images begin; None where rows have none.
     """
 
     kind: str
@@ -64,6 +66,7 @@ class Shape:
     wanted: str | None = None
     below: str | None = None
     system_prompt: str | None = None
+    folder: Path | None = None
 
     def row(self, cells: Row) -> Row:
         """The row as the trainer takes it: texts, or turns of role and text, and the further columns as they are.
@@ -72,7 +75,8 @@ class Shape:
             EmptyCellError: nothing to train on in a column.
             ValueError: what is there is neither text nor conversation, or does not fit together.
         """
-        texts = self._texts(cells)
+        images = images_of(cells, self.folder) if self.folder is not None else []
+        texts = self._texts(cells, len(images))
         for name, cell in texts.items():
             if isinstance(cell, str | list) and name != "labels" and is_blank(cell):
                 raise EmptyCellError(name)
@@ -82,10 +86,17 @@ class Shape:
             begins = "messages" if self.kind == MESSAGES else "prompt"
             texts[begins] = with_system(texts.get(begins), self.system_prompt)
         row = texts | self._further(cells)
+        if self.folder is not None:
+            check_conversation(texts)
+            row[IMAGES] = images
         return derived(row, self.kind, self.wanted or self.kind)
 
-    def _texts(self, cells: Row) -> Row:
+    def _texts(self, cells: Row, images: int) -> Row:
         """What is trained on, by TRL's names."""
+        if images:
+            cells = {
+                name: without_places(cell, images) if is_conversation(cell) else cell for name, cell in cells.items()
+            }
         if self.kind in (TEXT, MESSAGES):
             (name,) = COLUMNS[self.kind]
             return {name: self._cell(cells, name)}
@@ -156,6 +167,8 @@ class Shape:
         ours_of_kind = COLUMNS[self.kind]
         mapped = {ours: cells.get(theirs) for ours, theirs in self.made_of.items() if ours not in ours_of_kind}
         left_out = {*self.made_of.values(), *ours_of_kind, *mapped, self.below}
+        if self.folder is not None:
+            left_out |= set(IMAGE_COLUMNS)
         if self.kind != PROMPT_ONLY:
             left_out |= set(_TRL_TEXTS)
         return mapped | {name: cell for name, cell in cells.items() if name not in left_out}
@@ -188,39 +201,6 @@ def shaped(rows: Iterable[tuple[Place, Row]], shape: Shape, *, whole: bool = Tru
         yield row
     for name, places in empty.items():
         raise RowError(f"column '{name}' is empty in {_which(places, total, whole)}; fill it or take the row out.")
-
-
-def without_repetition(rows: Iterable[tuple[Place, Row]], shape: Shape) -> Shape:
-    """The shape that takes the prompt off plain completions, where all rows of the file repeat it there.
-
-    A few rows may begin so by chance; they stay as they are.
-
-    Raises:
-        RowError: most rows repeat it, and not all; as `shaped`.
-    """
-    if not {*COLUMNS[shape.wanted or shape.kind]} & {*COMPLETIONS} or shape.kind == TEXT:
-        return shape
-    repeating, total, other = 0, 0, 0
-    for row in shaped(rows, replace(shape, conversational=False)):
-        total += 1
-        if _repeats_prompt(row):
-            repeating += 1
-        else:
-            other = other or total
-        if total == _ROWS_OF_ONE_FORM and not repeating:
-            return shape
-    if total // 2 < repeating < total:
-        raise RowError(
-            f"in {repeating} of {total} rows the completions begin with the prompt, in row {other} they do not. "
-            "Take the prompt out of all completions, or let all begin with it."
-        )
-    return replace(shape, repeated=0 < repeating == total)
-
-
-def _repeats_prompt(row: Row) -> bool:
-    """Whether the completions of a row are texts that begin with the whole prompt."""
-    completions = {name: row[name] for name in COMPLETIONS if name in row}
-    return bool(completions) and pairs.begins_with(row["prompt"], completions)
 
 
 def _as_turns(name: str, cell: Any) -> Any:

@@ -1,8 +1,12 @@
 """Hold rows out for evaluation. Rows of one prompt stay together: no prompt that is evaluated is trained on."""
 
-from datasets import Dataset
+from collections.abc import Iterable
+from typing import Any
 
-from expctl.data.held_out import size_held_out, whole_prompts
+from datasets import Dataset, Image, List
+
+from expctl.data.held_out import prompt_text_of, size_held_out, whole_prompts
+from expctl.data.images import IMAGES, identity
 
 
 def hold_out(
@@ -23,8 +27,18 @@ def hold_out(
     """
     rows = len(table)
     size = size_held_out(rows, eval_size, where=where)
-    held_out = whole_prompts(table[prompt], size, seed)
+    held_out = whole_prompts(questions(table, prompt), size, seed)
     if held_out is None:
         split = table.train_test_split(test_size=size, seed=seed)
         return split["train"], split["test"]
     return table.select(sorted(set(range(rows)) - held_out)), table.select(sorted(held_out))
+
+
+def questions(table: Dataset, column: str = "prompt") -> Iterable[Any]:
+    """What a column asks in each row: its cell, with the images of the row where it has some."""
+    if IMAGES not in table.column_names:
+        cells: Iterable[Any] = table[column]
+        return cells
+    stored = table.cast_column(IMAGES, List(Image(decode=False)))
+    pairs = zip(stored[column], stored[IMAGES], strict=True)
+    return [f"{prompt_text_of(cell)} {identity(images)}" for cell, images in pairs]

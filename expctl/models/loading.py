@@ -7,14 +7,18 @@ from typing import Any
 import torch
 from peft import PeftModel
 from transformers import (
+    AutoConfig,
     AutoModelForCausalLM,
+    AutoModelForImageTextToText,
     AutoModelForSequenceClassification,
+    AutoProcessor,
     AutoTokenizer,
     PreTrainedModel,
     PreTrainedTokenizerBase,
 )
 
 from expctl.models.locations import Location, resolve
+from expctl.models.seeing import sees, text_tokenizer
 
 logger = logging.getLogger(__name__)
 
@@ -65,7 +69,7 @@ def load(
         kwargs = {key: value for key, value in kwargs.items() if key != "revision"}
     # transformers would ask, and wait for an answer.
     kwargs = {"trust_remote_code": False} | kwargs
-    model_class, options = CLASSES[task_type]
+    model_class, options = class_for(location, task_type, kwargs)
     model: Any = model_class.from_pretrained(
         location.source, dtype=DTYPES[dtype], attn_implementation=attn_implementation, **options, **kwargs
     )
@@ -76,7 +80,24 @@ def load(
     for adapter in location.adapters:
         model = PeftModel.from_pretrained(model, adapter).merge_and_unload()
         model.requires_grad_(True)  # an adapter freezes what it is laid over
-    return model, fit_together(model, AutoTokenizer.from_pretrained(tokenizer_folder(location), **kwargs), path)
+    return model, fit_together(model, processing_class(location, model_class, kwargs), path)
+
+
+def class_for(location: Location, task_type: str, kwargs: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
+    """The class of a model and its options: of a language model that sees, the one with the part that does."""
+    if task_type == "CAUSAL_LM" and sees(AutoConfig.from_pretrained(location.source, **kwargs).to_dict()):
+        return AutoModelForImageTextToText, {}
+    return CLASSES[task_type]
+
+
+def processing_class(location: Location, model_class: Any, kwargs: dict[str, Any]) -> Any:
+    """The tokenizer, or of a model that sees the processor of texts and images, both with one chat template."""
+    folder = tokenizer_folder(location)
+    if model_class is not AutoModelForImageTextToText:
+        return AutoTokenizer.from_pretrained(folder, **kwargs)
+    processor = AutoProcessor.from_pretrained(folder, **kwargs)
+    processor.tokenizer.chat_template = processor.tokenizer.chat_template or processor.chat_template
+    return processor
 
 
 def tokenizer_folder(location: Location) -> str:
@@ -85,19 +106,25 @@ def tokenizer_folder(location: Location) -> str:
     return with_tokenizer[-1] if with_tokenizer else location.source
 
 
-def fit_together(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, path: str) -> PreTrainedTokenizerBase:
+def fit_together(model: PreTrainedModel, processing: Any, path: str) -> Any:
     """Give the tokenizer a pad token and the left side to pad on, and the model the same pad token.
+
+    Args:
+        model: with or without weights.
+        processing: its tokenizer, or a processor with one.
+        path: for messages.
 
     Raises:
         ValueError: a tokenizer that can neither pad nor end.
     """
+    tokenizer = text_tokenizer(processing)
     _give_pad_token(tokenizer, path)
     tokenizer.padding_side = "left"
     model.config.pad_token_id = tokenizer.pad_token_id
     generation_config = getattr(model, "generation_config", None)
     if generation_config is not None:
         generation_config.pad_token_id = tokenizer.pad_token_id
-    return tokenizer
+    return processing
 
 
 def _give_pad_token(tokenizer: PreTrainedTokenizerBase, path: str) -> None:

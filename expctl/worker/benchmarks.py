@@ -11,6 +11,7 @@ from transformers import Trainer, TrainingArguments
 from expctl.algorithms.scored_completion import ScoredCompletion
 from expctl.base.suggest import nearest
 from expctl.data.benchmarks import Benchmarks
+from expctl.models.seeing import text_tokenizer
 
 
 @dataclass
@@ -56,7 +57,7 @@ class BenchmarkTrainer(Trainer):
         found = self._results(self.benchmarks.limit)
         samples = found["samples"]
         self.scored = {
-            f"{metric_key_prefix}_{plain(task)}": scored_questions(logged, self.processing_class)
+            f"{metric_key_prefix}_{plain(task)}": scored_questions(logged, text_tokenizer(self.processing_class))
             for task, logged in samples.items()
         }
         metrics: dict[str, float] = {}
@@ -86,7 +87,7 @@ class BenchmarkTrainer(Trainer):
         import lm_eval
         from lm_eval.models.huggingface import HFLM
 
-        chosen, tokenizer = self.benchmarks, self.processing_class
+        chosen, tokenizer = self.benchmarks, text_tokenizer(self.processing_class)
         manager = _manager(chosen)
         templated = chosen.chat_template
         if templated is None:

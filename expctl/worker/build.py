@@ -17,6 +17,7 @@ from expctl.base.data_kinds import PROMPT_ONLY
 from expctl.base.evaluation import trains
 from expctl.data.conversation import fit_to_tokenizer
 from expctl.data.token_filter import KEY as FILTER_TOKENS
+from expctl.models.seeing import text_tokenizer
 from expctl.runs import manifest
 from expctl.runs.files import Run
 from expctl.worker.base_model import NameBaseModel
@@ -32,6 +33,7 @@ from expctl.worker.reward_weights import final_weights, schedule_weights
 from expctl.worker.rewards import reward_functions, set_end_tokens
 from expctl.worker.samples import Samples
 from expctl.worker.sampling_turns import sample_in_turns
+from expctl.worker.saved_names import load_by_saved_names
 from expctl.worker.stop import StopRequest
 from expctl.worker.token_lengths import keep_by_tokens
 from expctl.worker.trackers import start_tracker, tracker_fields
@@ -66,7 +68,8 @@ def build_trainer(config: dict[str, Any], run: Run, callbacks: list[TrainerCallb
     check_world_size(arguments.world_size)
     train_dataset, eval_dataset = load_data(config["dataset"])
     own_callbacks = [build(node) for node in config["callbacks"].values()]
-    model, tokenizer = models.load(**models.loaded_for(config))
+    model, processing = models.load(**models.loaded_for(config))
+    tokenizer = text_tokenizer(processing)
     options = template_options(config, arguments)
     train_dataset, eval_dataset = within_tokens(config, arguments, train_dataset, eval_dataset, tokenizer)
     if arguments.process_index == 0:
@@ -76,7 +79,7 @@ def build_trainer(config: dict[str, Any], run: Run, callbacks: list[TrainerCallb
         "args": arguments,
         "train_dataset": fit_to_tokenizer(train_dataset, tokenizer, options),
         "eval_dataset": fit_to_tokenizer(eval_dataset, tokenizer, options),
-        "processing_class": tokenizer,
+        "processing_class": processing,
         "callbacks": [*without_trainer(own_callbacks), *callbacks],
     }
     prepare_engine(config, run.folder)
@@ -89,6 +92,7 @@ def build_trainer(config: dict[str, Any], run: Run, callbacks: list[TrainerCallb
     trainer.add_callback(DistributedCheck(trainer, sharding=bool(config["hardware"]["sharding"])))
     trainer.add_callback(Samples(trainer, run))
     trainer.add_callback(NameBaseModel(config["model"]))
+    load_by_saved_names(trainer)
     make_checkpoints_atomic(trainer, run.checkpoints, stop)
     if arguments.process_index == 0:
         for callback in trainer.callback_handler.callbacks:

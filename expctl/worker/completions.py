@@ -16,6 +16,7 @@ from expctl.algorithms.scored_completion import ScoredCompletion
 from expctl.base.data_kinds import PROMPT_ONLY
 from expctl.data.conversation import fit_to_tokenizer
 from expctl.data.parts import of_kind
+from expctl.models.seeing import text_tokenizer
 from expctl.worker.generate import generate
 from expctl.worker.prompt_statistics import per_prompt
 from expctl.worker.reward_endings import endings
@@ -67,7 +68,7 @@ class EvaluateCompletions(TrainerCallback):
         # All held-out prompts, over all ranks.
         self.held_out = held_out
         of_this_rank = slice(trainer.args.process_index, None, trainer.args.world_size)
-        tokenizer: Any = trainer.processing_class  # Any: the declared type includes image processors
+        tokenizer = text_tokenizer(trainer.processing_class)
         self._tokenizer = tokenizer
         self._rows: list[Row] = list(fit_to_tokenizer(held_out, tokenizer))[of_this_rank]
         self._functions = reward_functions(reward)

@@ -11,6 +11,7 @@ from transformers import TrainerCallback, TrainerControl, TrainerState, Training
 from expctl.algorithms.evaluation import EvaluationTrainer
 from expctl.algorithms.scored_completion import ScoredCompletion
 from expctl.data.held_out import prompt_text_of
+from expctl.data.images import named_only
 from expctl.runs import manifest
 from expctl.runs.files import Run, write_whole
 from expctl.runs.progress import Progress
@@ -128,11 +129,12 @@ def _rows(name: str, prompts: list[list[ScoredCompletion]]) -> Iterator[dict[str
     """What `completions.jsonl` has of each prompt."""
     for completions in prompts:
         first = completions[0]
+        prompt = named_only(first.prompt)
         yield {
             "set": name,
             "row": first.row,
-            "prompt_id": prompt_id(first.prompt),
-            "prompt": first.prompt,
+            "prompt_id": prompt_id(prompt),
+            "prompt": prompt,
             "completions": [shown_text(one.completion) for one in completions],
             **measured(completions),
         }

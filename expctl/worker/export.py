@@ -72,10 +72,12 @@ def _write(request: Request, folder: Path) -> None:
 
     from expctl.models import load, resolve
     from expctl.models.loading import DTYPES
+    from expctl.models.seeing import text_tokenizer
 
     adapters = resolve(request["source"]).adapters
     # A product of matrices that is added in a short format would be rounded twice.
-    model, tokenizer = load(request["source"], dtype="float32" if adapters else "auto")
+    model, processing = load(request["source"], dtype="float32" if adapters else "auto")
+    tokenizer = text_tokenizer(processing)
     dtype = DTYPES[request["dtype"] if request["dtype"] != "auto" or not adapters else _saved_dtype(request["source"])]
     if isinstance(dtype, torch.dtype):
         module: torch.nn.Module = model
@@ -83,7 +85,7 @@ def _write(request: Request, folder: Path) -> None:
     _let_it_end(model, tokenizer)
     model.config.use_cache = True  # off where gradients were recomputed, and generation would be slow
     model.save_pretrained(folder)
-    tokenizer.save_pretrained(folder)
+    processing.save_pretrained(folder)
     _tell_other_readers(folder, tokenizer.chat_template)
     (folder / "README.md").write_text(request["card"], encoding="utf-8")
 

@@ -6,6 +6,7 @@ from typing import Any
 from datasets import Dataset
 
 from expctl.data.held_out import prompt_text_of
+from expctl.data.split import questions
 from expctl.runs.records import Alert
 
 # Of a larger training set only the first rows are compared: leaked prompts are seldom all at its end.
@@ -26,8 +27,8 @@ def _of_set(train: Any, evaluation: Any, of: str = "") -> list[Alert]:
     sets = (train, evaluation)
     if not all(isinstance(part, Dataset) and "prompt" in part.column_names for part in sets):
         return []
-    held_out = {prompt_text_of(prompt) for prompt in evaluation["prompt"]}
-    leaked = held_out.intersection(map(prompt_text_of, islice(train["prompt"], MOST_ROWS)))
+    held_out = {prompt_text_of(asked) for asked in questions(evaluation)}
+    leaked = held_out.intersection(map(prompt_text_of, islice(questions(train), MOST_ROWS)))
     if not leaked:
         return []
     share = f"{len(leaked)} of the {len(held_out)} held-out prompts{of}"

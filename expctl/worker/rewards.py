@@ -7,6 +7,7 @@ from hydra.utils import get_object, instantiate
 from torch import nn
 from trl.trainer.utils import is_async_callable
 
+from expctl.models.seeing import text_tokenizer
 from expctl.worker.reward_endings import must_finish
 from expctl.worker.reward_failure import RewardError
 from expctl.worker.reward_guard import STOP, AsyncGuardedReward, Conduct, Guard, GuardedReward
@@ -104,7 +105,7 @@ def set_end_tokens(rewards: list[Any], model: Any, processing_class: Any) -> Non
 
 def end_tokens(model: Any, processing_class: Any) -> frozenset[int]:
     """Ids of the tokens that a finished completion can end with, as TRL counts them: every EOS token, and padding."""
-    tokenizer = getattr(processing_class, "tokenizer", processing_class)
+    tokenizer = text_tokenizer(processing_class)
     return frozenset(eos_tokens(model, tokenizer)) | ({tokenizer.pad_token_id} - {None})
 
 

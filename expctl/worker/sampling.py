@@ -13,6 +13,8 @@ from typing import Any
 import torch
 
 from expctl import models
+from expctl.data.images import IMAGES
+from expctl.models.seeing import text_tokenizer
 from expctl.worker.answers import answers_alone
 from expctl.worker.generate import generate
 from expctl.worker.samples import shown_text
@@ -30,7 +32,7 @@ class Sampler:
     def __init__(self, config: dict[str, Any]):
         self._config = config
         loaded: tuple[Any, Any] = models.load(**models.loaded_part(config["model"]))
-        self._model, self._tokenizer = loaded
+        self._model, self._tokenizer = loaded[0], text_tokenizer(loaded[1])
         args = config["args"]
         if not config["hardware"]["use_cpu"]:
             self._model.to("cuda")
@@ -51,6 +53,8 @@ class Sampler:
         There are no rewards where the functions need columns that neither the row nor the dataset has.
         """
         rows = self._held_out(request["held_out"]) if "held_out" in request else request["rows"]
+        if any(row.get(IMAGES) for row in rows):
+            raise ValueError("sample shows no images to a model; expctl eval samples with them")
         count = request["count"]
         answered = [row | {"completions": self._completed(row["prompt"], count)} for row in rows]
         self._reward(answered)

@@ -7,6 +7,8 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from html.entities import html5
 from typing import Any
 
+from expctl.data.images import IMAGES, identity
+
 Row = dict[str, Any]
 # A column with more values is no label.
 MOST_VALUES = 12
@@ -22,7 +24,10 @@ _ENTITY = re.compile(r"&(?:[a-z]{2,8}|#\d{1,6}|#x[0-9a-f]{1,5});", re.IGNORECASE
 
 def key_of(row: Row) -> str:
     """What makes a row that row: its prompt, or all that it says where it has none."""
-    return text_of(row["prompt"] if row.get("prompt") else dict(row))
+    if not row.get("prompt"):
+        return text_of(dict(row))
+    images = f" {identity(row[IMAGES])}" if row.get(IMAGES) else ""
+    return text_of(row["prompt"]) + images
 
 
 def text_of(cell: Any) -> str:

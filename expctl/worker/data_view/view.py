@@ -11,6 +11,7 @@ from datasets import Dataset
 
 from expctl.base.data_kinds import PROMPT_ONLY
 from expctl.data.conversation import fit_to_tokenizer
+from expctl.models.seeing import text_tokenizer
 from expctl.worker.data_view import contents, lengths, tokens
 from expctl.worker.preflight import data, model
 from expctl.worker.preflight.phases import Preflight, leave_process_group
@@ -51,7 +52,7 @@ def _view(check: Preflight, folder: str, shown: int) -> dict[str, Any] | None:
     sequences = _sequences(check, parts, folder)
     if sequences is None:
         return None
-    tokenizer = parts["processing_class"]
+    tokenizer = text_tokenizer(parts["processing_class"])
     special = {*tokenizer.all_special_tokens, *tokenizer.get_added_vocab()}
     whole = [each for each in sequences if each]
     of_row = (
@@ -119,7 +120,7 @@ def _sequences(check: Preflight, parts: dict[str, Any], folder: str) -> list[lis
     if check.config["algorithm"]["kind"] != PROMPT_ONLY:
         trainer = _trainer(check, parts, folder, cut=False)
         return None if trainer is None else [tokens.of_prepared_row(row) for row in trainer.train_dataset]
-    tokenizer = parts["processing_class"]
+    tokenizer = text_tokenizer(parts["processing_class"])
     options = getattr(parts["args"], "chat_template_kwargs", None) or {}
     with check.phase("chat template and tokens", lambda error: data_problem(check, error)):
         rows = fit_to_tokenizer(data.head(parts["train_dataset"], TOKENIZED), tokenizer)
@@ -195,7 +196,7 @@ def _shown(sequences: list[tokens.Sequence], parts: dict[str, Any]) -> list[dict
         left = range(length)
         if limit is not None and limit < length:
             left = left[-limit:] if getattr(args, "truncation_mode", None) == "keep_end" else left[:limit]
-        pieces = tokens.segments(sequence, parts["processing_class"], left.__contains__)
+        pieces = tokens.segments(sequence, text_tokenizer(parts["processing_class"]), left.__contains__)
         shown.append({"name": sequence.name, "tokens": length, "trained": sum(sequence.trained), "pieces": pieces})
     return shown
 

@@ -18,6 +18,7 @@ from expctl.base.modules import is_known
 from expctl.base.trainer_keywords import GIVEN
 from expctl.data.conversation import fit_to_tokenizer
 from expctl.data.token_filter import KEY as FILTER_TOKENS
+from expctl.models.seeing import text_tokenizer
 from expctl.worker import build, engine
 from expctl.worker.datasets import load_data
 from expctl.worker.preflight import data, first_step, model, rewards
@@ -70,7 +71,8 @@ def parts_of(check: "Preflight", folder: str) -> dict[str, Any]:
     if config["dataset"].get(FILTER_TOKENS) is not None and not check.problems:
         with check.phase("lengths in tokens", partial(data_problem, check)):
             loaded, evaluated = parts["train_dataset"], parts["eval_dataset"]
-            kept, evaluated = build.within_tokens(config, parts["args"], loaded, evaluated, parts["processing_class"])
+            tokenizer = text_tokenizer(parts["processing_class"])
+            kept, evaluated = build.within_tokens(config, parts["args"], loaded, evaluated, tokenizer)
             parts["train_dataset"], parts["eval_dataset"] = kept, evaluated
             check.left_out = (len(loaded) - len(kept), len(loaded)) if isinstance(loaded, Sized) else None
     with check.phase("trainer's own settings", lambda error: Problem(error_text(error), "algorithm.trainer")):
@@ -132,7 +134,7 @@ SWITCHED_OFF = {
 
 def _fit_data(check: "Preflight", parts: dict[str, Any]) -> None:
     """Check that the tokenizer can take the rows, and render and tokenize the first of them."""
-    tokenizer, path = parts["processing_class"], check.config["model"]["path"]
+    tokenizer, path = text_tokenizer(parts["processing_class"]), check.config["model"]["path"]
     train = parts["train_dataset"]
     with check.phase("chat template and tokens", partial(data_problem, check)):
         rows = fit_to_tokenizer(data.head(train, data.CHECKED_ROWS), tokenizer)
@@ -161,7 +163,7 @@ def trainer_of(
             if parts[name] is not None:
                 first = data.head(parts[name], count)
                 options = build.template_options(check.config, parts["args"])
-                parts = parts | {name: fit_to_tokenizer(first, parts["processing_class"], options)}
+                parts = parts | {name: fit_to_tokenizer(first, text_tokenizer(parts["processing_class"]), options)}
         parts = parts | {"callbacks": build.without_trainer(own_callbacks)}
         node = rewards.without_large_models(check.config["algorithm"]["trainer"])
         config = check.config | {"algorithm": check.config["algorithm"] | {"trainer": node}}

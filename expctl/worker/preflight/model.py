@@ -5,10 +5,11 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from transformers import AutoConfig, AutoTokenizer, GenerationConfig, PreTrainedModel
+from transformers import AutoConfig, GenerationConfig, PreTrainedModel
 
 from expctl import models
-from expctl.models.loading import CLASSES, DTYPES, fit_together, tokenizer_folder
+from expctl.models.loading import DTYPES, class_for, fit_together, processing_class
+from expctl.models.seeing import text_tokenizer
 from expctl.worker.preflight.problem import ProblemError
 
 # Bytes of weights up to which a model is loaded: it is loaded and trained in well under a second.
@@ -31,7 +32,7 @@ def model_and_tokenizer(node: dict[str, Any]) -> tuple[PreTrainedModel, Any]:
         model, tokenizer = models.load(**node)
     else:
         model, tokenizer = without_weights(**node)
-    check_vocabulary(model, tokenizer, node["path"])
+    check_vocabulary(model, text_tokenizer(tokenizer), node["path"])
     return model, tokenizer
 
 
@@ -50,7 +51,7 @@ def without_weights(
     if dtype not in DTYPES:
         raise ProblemError(f"the dtype '{dtype}' is unknown", "model.dtype", f"one of {', '.join(DTYPES)}")
     kwargs = {"trust_remote_code": False} | kwargs
-    model_class, options = CLASSES[task_type]
+    model_class, options = class_for(location, task_type, kwargs)
     config = AutoConfig.from_pretrained(location.source, **options, **kwargs)
     with torch.device("meta"):
         model = model_class.from_config(
@@ -62,8 +63,7 @@ def without_weights(
     samples = getattr(model, "generation_config", None) is not None
     if samples and location.kind != "hub" and (Path(location.source) / "generation_config.json").is_file():
         model.generation_config = GenerationConfig.from_pretrained(location.source)
-    tokenizer = AutoTokenizer.from_pretrained(tokenizer_folder(location), **kwargs)
-    return model, fit_together(model, tokenizer, path)
+    return model, fit_together(model, processing_class(location, model_class, kwargs), path)
 
 
 def is_whole(model: PreTrainedModel) -> bool:

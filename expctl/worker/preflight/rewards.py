@@ -4,6 +4,7 @@ import inspect
 from typing import Any
 
 from expctl.models.reward_model import is_small
+from expctl.models.seeing import text_tokenizer
 from expctl.worker.preflight.model import SMALL
 
 REWARD_MODEL, TEACHER = "expctl.models.reward_model.load", "expctl.models.teacher.load"
@@ -34,8 +35,9 @@ def reward_a_group(trainer: Any) -> None:
     group = getattr(trainer, "num_generations", None) or 2
     text = plausible_completion(row)
     completion = [{"role": "assistant", "content": text}] if isinstance(row["prompt"], list) else text
-    ids = trainer.processing_class(text=text, add_special_tokens=False)["input_ids"]
-    eos = trainer.processing_class.eos_token_id
+    tokenizer = text_tokenizer(trainer.processing_class)
+    ids = tokenizer(text=text, add_special_tokens=False)["input_ids"]
+    eos = tokenizer.eos_token_id
     if eos is not None:
         ids = [*ids, eos]  # a truncated completion might not be looked into
     prompts, completions = [row["prompt"]] * group, [completion] * group
