@@ -98,8 +98,8 @@ CHECKS = (
     Check("model", check_model, SETTINGS),  # its files, number format and attention
     Check("positions", check_positions, (*SETTINGS, "model")),  # completions that the model has no positions for
     Check("thinking", check_thinking, (*SETTINGS, "model")),  # the switch of the chat template
+    Check("images", check_images, (*SETTINGS, "model")),  # a model that sees, a trainer that takes them
     Check("dataset", check_dataset, SETTINGS),  # its files, and what the algorithm learns from
-    Check("images", check_images, (*SETTINGS, "model", "dataset")),  # a model that sees, a trainer that takes them
     Check("eval sets", check_eval_sets, (*SETTINGS, "dataset")),  # a trainer for several, metrics of one of them
     Check("rewards", check_rewards, SETTINGS),  # some reward, and its package
     Check("teacher", check_teacher, (*SETTINGS, "model")),  # its files, and its vocabulary beside the student's

@@ -126,7 +126,7 @@ REFUSED = {
     ),
     "steps without labels": ("stepwise", {"prompt": "a", "completions": ["b"], "labels": []}, "as many labels"),
     "one step": ("stepwise", {"prompt": "a", "completions": "b", "labels": [True]}, "lists of texts"),
-    "images": ("prompt-completion", {"prompt": "a", "completion": "b", "images": ["c.png"]}, "no model that sees"),
+    "images": ("prompt-completion", {"prompt": "a", "completion": "b", "images": ["c.png"]}, "c.png is not there"),
     "an empty text": ("text", {"text": " "}, "column 'text' is empty"),
     "an empty conversation": ("messages", {"messages": [says("user", " ")]}, "column 'messages' is empty"),
 }
