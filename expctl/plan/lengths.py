@@ -6,10 +6,12 @@ from pathlib import Path
 from typing import Any
 
 from expctl.base.data_kinds import PROMPT_COMPLETION, PROMPT_ONLY
+from expctl.base.plain_data import mapping
 from expctl.data import gsm8k_location, peek
 from expctl.data.formats import UNREADABLE
 from expctl.data.forms import COMPLETIONS
 from expctl.data.located import FILES, HUB, file_source, training_source
+from expctl.data.parts import MIXTURE, SOURCES, parts_of
 from expctl.data.row_options import shape_options
 
 Count = Callable[[str], int]
@@ -52,7 +54,7 @@ def lengths_of(dataset: dict[str, Any], kind: str, tokenizer: Path | None) -> Le
         tokenizer: a `tokenizer.json`; None where the model has none here.
     """
     try:
-        texts = list(_TEXTS.get(dataset.get("_target_", ""), _no_texts)(dataset, kind))
+        texts = list(_of(dataset, kind))
     except (OSError, ValueError, KeyError, *UNREADABLE):
         texts = []  # the check of the dataset says what is wrong with it
     if not texts:
@@ -60,10 +62,13 @@ def lengths_of(dataset: dict[str, Any], kind: str, tokenizer: Path | None) -> Le
         shown = f"prompts of {ASSUMED_PROMPT} tokens" + (f", answers of {answer}" if answer else "")
         return Lengths(ASSUMED_PROMPT, answer, (f"{shown}: the rows of this dataset cannot be looked at here",))
     count, assumed = _counter(tokenizer)
+    if unseen := _unseen_sources(dataset, kind):
+        assumed = (*assumed, f"no row of {', '.join(unseen)} is longer than those of the other sources")
     prompt = max(count(each) for each in _longest(texts, lambda row: row.prompt))
     answer = max(count(each) for each in _longest(texts, lambda row: row.answer))
     if any(row.turns for row in texts):
-        prompt += count(str(dataset.get("system_prompt") or "")) + TEMPLATE_TOKENS
+        nodes = [dataset, *(node for _, node in parts_of(dataset) if isinstance(node, dict))]
+        prompt += max(count(str(node.get("system_prompt") or "")) for node in nodes) + TEMPLATE_TOKENS
         assumed = (*assumed, f"{TEMPLATE_TOKENS} tokens of a conversation for the chat template")
     return Lengths(prompt, answer, assumed)
 
@@ -114,6 +119,20 @@ def _of_arithmetic(dataset: dict[str, Any], kind: str) -> Iterator[_Texts]:
     yield _Texts(_SUM, answers.get(kind, _RESTATED), turns=False)
 
 
+def _of_mixture(dataset: dict[str, Any], kind: str) -> Iterator[_Texts]:
+    for node in mapping(dataset.get(SOURCES)).values():
+        yield from _of(node, kind)
+
+
+def _unseen_sources(dataset: dict[str, Any], kind: str) -> list[str]:
+    """The sources of a mixture whose rows cannot be looked at here."""
+    return [name for name, node in mapping(dataset.get(SOURCES)).items() if next(_of(node, kind), None) is None]
+
+
+def _of(dataset: dict[str, Any], kind: str) -> Iterator[_Texts]:
+    return _TEXTS.get(dataset.get("_target_", ""), _no_texts)(dataset, kind)
+
+
 def _no_texts(dataset: dict[str, Any], kind: str) -> Iterator[_Texts]:
     return iter(())
 
@@ -130,4 +149,5 @@ _TEXTS: dict[str, Callable[[dict[str, Any], str], Iterator[_Texts]]] = {
     HUB: _of_files,
     "expctl.data.gsm8k.load": _of_gsm8k,
     "expctl.data.arithmetic.load": _of_arithmetic,
+    MIXTURE: _of_mixture,
 }

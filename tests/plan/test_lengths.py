@@ -46,6 +46,19 @@ def test_rows_that_cannot_be_looked_at_are_assumed(rows):
     assert lengths_of({"_target_": "mine.load"}, "preference", None).answer > 0
 
 
+def test_a_mixture_is_as_long_as_the_longest_of_its_sources_and_says_which_it_has_not_seen(rows):
+    short = {"_target_": "expctl.data.arithmetic.load"}
+    mixture = {"_target_": "expctl.data.mixture.load", "sources": {"sums": short, "own": rows}}
+    lengths = lengths_of(mixture, "prompt-completion", TINY)
+    assert (lengths.prompt, lengths.answer, lengths.assumed) == (90, 40, ())
+    mixture["sources"]["tasks"] = {"_target_": "expctl.data.reasoning_gym.load"}
+    (assumed,) = lengths_of(mixture, "prompt-completion", TINY).assumed
+    assert assumed == "no row of tasks is longer than those of the other sources"
+    turns = {"conversational": True, "system_prompt": "brief"}
+    mixture["sources"] = {"sums": short, "own": rows | turns}
+    assert lengths_of(mixture, "prompt-completion", TINY).prompt == 90 + 5 + TEMPLATE_TOKENS
+
+
 @pytest.mark.parametrize(
     ("path", "name"),
     [
