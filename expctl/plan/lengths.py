@@ -10,6 +10,7 @@ from expctl.base.plain_data import mapping
 from expctl.data import gsm8k_location, peek
 from expctl.data.formats import UNREADABLE
 from expctl.data.forms import COMPLETIONS
+from expctl.data.images import IMAGES
 from expctl.data.located import FILES, HUB, file_source, training_source
 from expctl.data.parts import MIXTURE, SOURCES, parts_of
 from expctl.data.row_options import shape_options
@@ -43,6 +44,7 @@ class _Texts:
     prompt: str
     answer: str
     turns: bool
+    images: bool = False
 
 
 def lengths_of(dataset: dict[str, Any], kind: str, tokenizer: Path | None) -> Lengths:
@@ -70,6 +72,8 @@ def lengths_of(dataset: dict[str, Any], kind: str, tokenizer: Path | None) -> Le
         nodes = [dataset, *(node for _, node in parts_of(dataset) if isinstance(node, dict))]
         prompt += max(count(str(node.get("system_prompt") or "")) for node in nodes) + TEMPLATE_TOKENS
         assumed = (*assumed, f"{TEMPLATE_TOKENS} tokens of a conversation for the chat template")
+    if any(row.images for row in texts):
+        assumed = (*assumed, "images take nothing: neither their tokens nor the part that sees them is counted")
     return Lengths(prompt, answer, assumed)
 
 
@@ -101,7 +105,8 @@ def _of_files(dataset: dict[str, Any], kind: str) -> Iterator[_Texts]:
         follows = () if kind == PROMPT_ONLY else COMPLETIONS
         answers = [_text(row[name]) for name in follows if isinstance(row.get(name), str | list)]
         prompt = row.get("prompt", row.get("messages", row.get("text", "")))
-        yield _Texts(_text(prompt), max(answers, key=len, default=""), isinstance(prompt, list))
+        longest = max(answers, key=len, default="")
+        yield _Texts(_text(prompt), longest, isinstance(prompt, list), bool(row.get(IMAGES)))
 
 
 def _of_gsm8k(dataset: dict[str, Any], kind: str) -> Iterator[_Texts]:

@@ -41,6 +41,14 @@ def test_a_conversation_has_tokens_of_its_template(rows):
     assert "chat template" in lengths.assumed[0]
 
 
+def test_images_are_said_not_to_be_counted(tmp_path):
+    (tmp_path / "a.png").write_bytes(b"")
+    row = {"prompt": [{"role": "user", "content": "Which?"}], "image": "a.png"}
+    (tmp_path / "rows.jsonl").write_text(json.dumps(row) + "\n")
+    assumed = lengths_of({"_target_": FILES, "path": str(tmp_path / "rows.jsonl")}, "prompt-only", TINY).assumed
+    assert any("images take nothing" in each for each in assumed)
+
+
 def test_rows_that_cannot_be_looked_at_are_assumed(rows):
     assert "cannot be looked at" in lengths_of(rows | {"path": "nowhere.jsonl"}, "prompt-only", None).assumed[0]
     assert lengths_of({"_target_": "mine.load"}, "preference", None).answer > 0
