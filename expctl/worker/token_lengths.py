@@ -39,7 +39,10 @@ def keep_by_tokens(
         raise ValueError(f"dataset.{KEY}={given} counts the rows of a datasets.Dataset, and {where} is a {kind}")
     tree = expression.parsed(str(given))
     lengths = [lengths_of(row, tokenizer, options) for row in fit_to_tokenizer(dataset, tokenizer)]
-    kept = [number for number, each in enumerate(lengths) if expression.value(tree, each)]
+    try:
+        kept = [number for number, each in enumerate(lengths) if expression.value(tree, each)]
+    except ValueError as error:
+        raise ValueError(f"dataset.{KEY}={given}: {error}") from error
     if lengths and not kept:
         whole = [each[WHOLE] for each in lengths]
         raise ValueError(

@@ -74,6 +74,8 @@ def test_a_filter_that_keeps_nothing_says_what_lengths_there_are(tokenizer):
     counts = sorted(len(tokenizer(text=text)["input_ids"]) for text in rows["prompt"])
     with pytest.raises(ValueError, match=f"^dataset.filter_tokens=prompt < 1 .*{counts[0]} to {counts[1]} tokens"):
         keep_by_tokens(rows, "prompt < 1", tokenizer, {})
+    with pytest.raises(ValueError, match="^dataset.filter_tokens=prompt < 'a': .*not supported between"):
+        keep_by_tokens(rows, "prompt < 'a'", tokenizer, {})
     with pytest.raises(ValueError, match="^dataset.filter_tokens=.*IterableDataset"):
         keep_by_tokens(rows.to_iterable_dataset(), "prompt < 9", tokenizer, {})
 
