@@ -29,6 +29,7 @@ def load(
     shuffle: bool | None = None,
     deduplicate: str | None = None,
     held_out_by: str | None = None,
+    streaming: bool | None = None,
 ) -> tuple[Dataset, Dataset]:
     """Load files, and hold a part of their rows out for evaluation.
 
@@ -38,7 +39,7 @@ def load(
         path: the training data: a file, a folder of shards or of `save_to_disk`, a pattern, or several of these.
         eval_path: the same, to evaluate on; without one, rows of `path` are held out.
         template, answer, filter: as in `edits.Edits`.
-        eval_size, columns, conversational, system_prompt, rows, shuffle, deduplicate, held_out_by: as in
+        eval_size, columns, conversational, system_prompt, rows, shuffle, deduplicate, held_out_by, streaming: as in
             `prepared.Preparation`.
 
     Raises:
@@ -55,6 +56,7 @@ def load(
         shuffle=shuffle,
         deduplicate=deduplicate,
         held_out_by=held_out_by,
+        streaming=streaming,
     )
     edits = Edits.of({"filter": filter, "template": template, "answer": answer, "columns": columns})
     train = file_source(path, "dataset.path", edits)

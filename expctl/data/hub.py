@@ -35,6 +35,7 @@ def load(
     shuffle: bool | None = None,
     deduplicate: str | None = None,
     held_out_by: str | None = None,
+    streaming: bool | None = None,
 ) -> tuple[Dataset, Dataset]:
     """Load one split of a data set of the hub to train on, and another to evaluate on, or hold a part out.
 
@@ -47,7 +48,7 @@ def load(
         eval_split: to evaluate on; without one, rows of `split` are held out.
         revision: branch, tag or commit; None for the main branch.
         template, answer, filter: as in `edits.Edits`.
-        eval_size, columns, conversational, system_prompt, rows, shuffle, deduplicate, held_out_by: as in
+        eval_size, columns, conversational, system_prompt, rows, shuffle, deduplicate, held_out_by, streaming: as in
             `prepared.Preparation`.
 
     Raises:
@@ -67,6 +68,7 @@ def load(
         shuffle=shuffle,
         deduplicate=deduplicate,
         held_out_by=held_out_by,
+        streaming=streaming,
     )
     train = _source(options, split, "dataset.split")
     evaluation = None if eval_split is None else _source(options, eval_split, "dataset.eval_split")

@@ -1,7 +1,9 @@
 """Rows of data files as trainers take them: one way from files to a training and an evaluation set, for all loaders."""
 
 import logging
+from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 from datasets import Dataset, Image, List
 from trl.data_utils import unpair_preference_dataset
@@ -15,6 +17,7 @@ from expctl.data.row_options import check_named_columns, check_row_options, shap
 from expctl.data.shape import shaped
 from expctl.data.source import Source
 from expctl.data.split import hold_out
+from expctl.data.stream import Rows, first_held_out, stream
 from expctl.data.table import table
 
 logger = logging.getLogger(__name__)
@@ -36,6 +39,7 @@ class Preparation:
         shuffle: mix the rows before the first are taken.
         deduplicate: a column; of the rows with the same content there only the first is kept.
         held_out_by: a column; rows with the same content there are all held out, or none. The prompt unless it is set.
+        streaming: read rows as they are trained on; the first ones are held out.
     """
 
     kind: str
@@ -48,26 +52,55 @@ class Preparation:
     shuffle: bool | None = None
     deduplicate: str | None = None
     held_out_by: str | None = None
+    streaming: bool | None = None
 
-    def both(self, train: Source, evaluation: Source | None) -> tuple[Dataset, Dataset]:
+    def both(self, train: Source, evaluation: Source | None) -> tuple[Any, Dataset]:
         """The set to train on and that to evaluate on; without a source for the second, rows of the first are held out.
 
         Raises:
             ValueError: no row, a row that the trainer cannot take, no such column, or too few rows to hold out.
         """
-        check_row_options({"rows": self.rows})
+        check_row_options(vars(self))
+        if self.streaming:
+            return self._streamed(train, evaluation)
         trained_on = self._table(train)
         if evaluation is None:
             together = self.held_out_by or self._first_column(trained_on)
             check_named_columns({"held_out_by": together}, trained_on.column_names)
             trained_on, held_out = hold_out(trained_on, self.eval_size, self.seed, where=train.where, prompt=together)
         else:
-            held_out = self._table(evaluation)
-            if self.eval_size is not None:
-                size = self.eval_size
-                count = int(size * len(held_out)) if size < 1 else min(int(size), len(held_out))
-                held_out = held_out.select(range(max(1, count)))
+            held_out = self._evaluated(evaluation)
         return self._selected(trained_on), held_out
+
+    def _evaluated(self, evaluation: Source) -> Dataset:
+        held_out = self._table(evaluation)
+        if self.eval_size is None:
+            return held_out
+        size = self.eval_size
+        count = int(size * len(held_out)) if size < 1 else min(int(size), len(held_out))
+        return held_out.select(range(max(1, count)))
+
+    def _streamed(self, train: Source, evaluation: Source | None) -> tuple[Any, Dataset]:
+        check_edits(train)
+        shape = shape_of(train, **shape_options(vars(self)))
+
+        def rows() -> Iterator[dict[str, Any]]:
+            with naming(train):
+                yield from shaped(train.rows(), shape)
+
+        left: Rows = rows
+        if evaluation is not None:
+            held_out = self._evaluated(evaluation)
+        else:
+            held_out, left = first_held_out(rows, self.eval_size, where=train.where)
+        streamed = stream(left, self.seed, shuffle=bool(self.shuffle), most=self.rows)
+        if shape.folder is not None:
+            return streamed.cast_column(IMAGES, List(Image())), self._with_images(held_out)
+        return streamed, held_out
+
+    @staticmethod
+    def _with_images(made: Dataset) -> Dataset:
+        return made.cast_column(IMAGES, List(Image()))
 
     def _table(self, source: Source) -> Dataset:
         check_edits(source)
@@ -79,7 +112,7 @@ class Preparation:
             shape = without_repetition(source.rows(), shape)
             made = table(lambda: shaped(source.rows(), shape), source.files, source.edits, shape)
         if shape.folder is not None:
-            made = made.cast_column(IMAGES, List(Image()))
+            made = self._with_images(made)
         if shape.kind == PREFERENCE and self.kind == UNPAIRED_PREFERENCE:
             made = unpair_preference_dataset(made)
         return self._without_duplicates(made)

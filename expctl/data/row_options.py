@@ -15,10 +15,17 @@ def shape_options(options: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def check_row_options(options: Mapping[str, Any]) -> None:
-    """Refuse a number of rows that is none. Raises ValueError, which begins with the key."""
+    """Refuse a number of rows that is none, and what a stream cannot have. Raises ValueError: begins with the key."""
     rows = options.get("rows")
     if rows is not None and (not isinstance(rows, int) or isinstance(rows, bool) or rows < 1):
         raise ValueError(f"dataset.rows={rows} is no number of rows to train on; 1 or more is, or null for all.")
+
+    for key in ("deduplicate", "held_out_by"):
+        if options.get("streaming") and options.get(key) is not None:
+            raise ValueError(
+                f"dataset.{key}={options[key]} looks at all rows, and a stream is read as it is trained on.\n"
+                "Leave one of the two out"
+            )
 
 
 def check_named_columns(options: Mapping[str, Any], names: Sequence[str]) -> None:

@@ -19,8 +19,8 @@ LARGEST_COUNTED = 1 << 16
 
 def training_rows(options: dict[str, Any]) -> int | None:
     """Rows to train on, as the resolved `dataset` group says or its files show; None where it is not known so."""
-    if options.get(FILTER_TOKENS) is not None:
-        return None  # only the worker can count tokens
+    if options.get(FILTER_TOKENS) is not None or options.get("streaming"):
+        return None  # only the worker can count tokens, and nobody the rows of a stream
     target = options.get("_target_")
     if target in LOADERS:
         rows, most = _of_files(options), options.get("rows")

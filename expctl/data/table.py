@@ -30,15 +30,15 @@ def table(rows: Callable[[], Iterable[Row]], files: tuple[Path, ...], *options: 
     Raises:
         ValueError: from `rows`.
     """
-    features = _features(rows())
+    features = features_of(rows())
     # Named by the content: neither an older file of this name nor an older way to read it is taken from the cache.
     name = hashlib.sha256(
         repr(([_digest(file) for file in files], options, features, _own_source())).encode()
     ).hexdigest()[:32]
-    return Dataset.from_generator(partial(_complete, rows, features), features=features, fingerprint=name)
+    return Dataset.from_generator(partial(completed, rows, features), features=features, fingerprint=name)
 
 
-def _complete(rows: Callable[[], Iterable[Row]], features: Features) -> Iterator[Row]:
+def completed(rows: Callable[[], Iterable[Row]], features: Features) -> Iterator[Row]:
     """Every row with all columns, and with JSON for a cell of the type `Json`, which takes a text for JSON."""
     for row in rows():
         cells = {name: row.get(name) for name in features}
@@ -48,7 +48,7 @@ def _complete(rows: Callable[[], Iterable[Row]], features: Features) -> Iterator
         yield cells
 
 
-def _features(rows: Iterable[Row]) -> Features:
+def features_of(rows: Iterable[Row]) -> Features:
     """The type of each column that holds all of its cells."""
     types: dict[str, pyarrow.DataType | None] = {}
     batches = iter(rows)

@@ -49,7 +49,7 @@ def test_sources_with_different_rewards_ask_for_one():
         ([*SETS, "dataset.eval_sets.same=[b.jsonl,a.jsonl]"], "dataset.eval_sets.same has a training file"),
         ([*MIXTURE, "dataset.eval_sets.same=b.jsonl"], "dataset.eval_sets.same has a training file"),
         ([*SETS, "dataset.eval_sets.hard2={path: a.jsonl, clumns: {}}"], "expctl.data.files.load takes no 'clumns'"),
-        ([*SETS, "dataset.streaming=true"], "expctl's own loaders stream nothing"),
+        ([*MIXTURE, "dataset.streaming=true"], "this loader streams nothing"),
         ([*SETS, "algorithm.objective=eval_reward"], "algorithm.objective=eval_reward names no evaluation set"),
         (["algorithm=orpo", "dataset.eval_sets.more={_target_: expctl.data.arithmetic.load}"], "is not evaluated on"),
         (
